@@ -1,0 +1,3 @@
+from fuxi_plugins.cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""The straight path of a suite: configs -> prepared data -> checked models -> runs -> records -> leaderboards."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuxi_plugins.errors import UserError, unknown_name
+from fuxi_plugins.experiments.experiment import load_experiment_configs
+from fuxi_plugins.experiments.suite import Suite, load_suite, suite_names
+from fuxi_plugins.files import require_writable, write_text
+from fuxi_plugins.records import Record, find_records
+from fuxi_plugins.reports.formats import FORMATS, render
+from fuxi_plugins.reports.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.workspace import Workspace
+
+MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What runs may use: one slot for each run under way at once, with its GPU or -1, and threads a run."""
+
+    slots: list[int]
+    threads: int
+
+    @classmethod
+    def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None) -> "Resources":
+        """Fills in what was not asked for: a slot for each GPU named, or a few on the CPU, sharing its cores.
+
+        Raises:
+            UserError: a GPU that is not there.
+        """
+        asked = [gpu for gpu in gpus if gpu >= 0]
+        if asked:
+            _require_gpus(asked)
+        slots = asked or [-1]
+        cores = os.cpu_count() or 1
+        jobs = jobs or (len(slots) if asked else min(cores, MOST_JOBS))
+        return cls(
+            slots=[slots[i % len(slots)] for i in range(jobs)], threads=threads or max(1, cores // jobs)
+        )
+
+
+def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
+    """A suite by its name, or an experiment by its id as a suite of one.
+
+    Raises:
+        UserError: neither has this name.
+    """
+    suites = suite_names(workspace.configs)
+    if name in suites:
+        suite = load_suite(workspace.configs, name)
+    else:
+        experiments = load_experiment_configs(workspace.configs)
+        if name not in experiments:
+            raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
+        config = experiments[name]
+        own_seed = [config.seed] if config.seed is not None else [1]
+        suite = Suite(
+            name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60
+        )
+    return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
+
+
+def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, force: bool = False):
+    """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
+
+    Every setting is checked, every dataset prepared, every model built without its weights.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    # Imported here: what only lists or reports must not wait for torch and FuxiCTR.
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.runs.host import preflight
+    from fuxi_plugins.runs.job import Job
+    from fuxi_plugins.scheduling.plan import plan_runs
+
+    specs = {name: load_dataset_spec(workspace.configs, name) for name in suite_datasets(suite)}
+    experiments = [resolve(config) for config in suite.experiments]
+    require_writable(workspace.results, "the results folder")
+    require_writable(workspace.cache, "the cache folder")
+    prepared = {name: prepare_dataset(spec, workspace) for name, spec in specs.items()}
+    jobs = []
+    for experiment in experiments:
+        data = prepared[experiment.dataset_id]
+        preflight(experiment, data)
+        for seed in suite.seeds:
+            names = (experiment.dataset_id, experiment.id, seed)
+            jobs.append(
+                Job(
+                    experiment=experiment,
+                    data=data,
+                    seed=seed,
+                    gpu=-1,
+                    threads=resources.threads,
+                    run_folder=workspace.run_folder(*names),
+                    checkpoint_folder=workspace.checkpoint_folder(*names),
+                )
+            )
+    return plan_runs(jobs, force=force)
+
+
+def run_plan(plan, suite: Suite, resources: Resources) -> list[Record]:
+    """Runs what the plan still needs and returns the records of this call."""
+    from fuxi_plugins.scheduling.display import display
+    from fuxi_plugins.scheduling.local import run_jobs
+
+    if not plan.todo:
+        return []
+    with display(len(plan.todo)) as watcher:
+        return run_jobs(
+            plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher
+        )
+
+
+def suite_datasets(suite: Suite) -> list[str]:
+    return list(dict.fromkeys(config.dataset_id for config in suite.experiments))
+
+
+def suite_cells(suite: Suite) -> list[Cell]:
+    """The runs that the suite's board expects."""
+    return [
+        Cell(config.dataset_id, config.id, config.preset, seed)
+        for config in suite.experiments
+        for seed in suite.seeds
+    ]
+
+
+def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> list[Leaderboard]:
+    """The suite's leaderboards, one a dataset, from the records that are there."""
+    cells = suite_cells(suite)
+    return [
+        build_leaderboard(
+            dataset, find_records(workspace.results, dataset), cells, workspace.results, rank_by
+        )
+        for dataset in suite_datasets(suite)
+    ]
+
+
+def write_boards(suite: Suite, boards: Sequence[Leaderboard], workspace: Workspace) -> list[Path]:
+    """Writes each board in every format to ``results/leaderboards``."""
+    written = []
+    for board in boards:
+        stem = suite.name if len(boards) == 1 else f"{suite.name}-{board.dataset}"
+        for form in FORMATS:
+            path = workspace.results / "leaderboards" / f"{stem}.{form}"
+            write_text(path, render(board, suite.title, form))
+            written.append(path)
+    return written
+
+
+def _require_gpus(asked: Sequence[int]) -> None:
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    missing = sorted({gpu for gpu in asked if gpu >= there})
+    if missing:
+        raise UserError(
+            f"GPU {', '.join(map(str, missing))} was asked for, but torch sees {there} GPU{'s' * (there != 1)} here; "
+            "--gpu -1 runs on the CPU."
+        )

@@ -1,0 +1,205 @@
+"""The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from fuxi_plugins import __version__
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.workspace import Workspace
+
+FAILED_RUNS = 1
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Turns the user's errors into one message and an exit code."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except KeyboardInterrupt:
+            click.echo(
+                "interrupted; finished runs are kept, and the same command goes on from here", err=True
+            )
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
+@click.pass_context
+def main(context: click.Context, configs: Path | None, results: Path | None) -> None:
+    """Benchmarks CTR models on FuxiCTR and ranks them.
+
+    \b
+    fuxibench run quickstart           every model of the suite on synthetic data, then the board
+    fuxibench run frappe_board --jobs 2
+    fuxibench leaderboard frappe_board the board again, from the records alone
+    fuxibench list models
+    fuxibench data import ml100k --from ~/ml-100k
+    """
+    if context.resilient_parsing:
+        return
+    context.obj = Workspace.locate(configs, results)
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites"]), required=False)
+@click.pass_obj
+def list_(workspace: Workspace, kind: str | None) -> None:
+    """Shows models, datasets, experiments or suites; all of them without a word."""
+    from fuxi_plugins import listing
+
+    for shown in [kind] if kind else listing.KINDS:
+        click.echo(
+            listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n"
+        )
+
+
+@main.command()
+@click.pass_obj
+def check(workspace: Workspace) -> None:
+    """Checks every config against the models' signatures, without data."""
+    from fuxi_plugins.datasets.spec import load_dataset_specs
+    from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
+    from fuxi_plugins.experiments.suite import load_suite, suite_names
+
+    specs = load_dataset_specs(workspace.configs)
+    experiments = load_experiment_configs(workspace.configs)
+    for config in experiments.values():
+        if config.dataset_id not in specs:
+            raise UserError(
+                f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config."
+            )
+        resolve(config)
+    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    for suite in suites:
+        for config in suite.experiments:
+            resolve(config)
+    click.echo(
+        f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order."
+    )
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable."
+)
+@click.option("--gpu", "gpus", multiple=True, type=click.IntRange(min=-1), help="GPU of a run slot; -1: CPU.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
+@click.option("--force", is_flag=True, help="Run again what is finished.")
+@click.pass_obj
+def run(workspace: Workspace, name: str, seeds, gpus, jobs, threads, dry_run: bool, force: bool) -> None:
+    """Runs a suite or an experiment and prints its board. What is finished is not run again."""
+    from fuxi_plugins import benchmark
+
+    suite = benchmark.find_suite(name, workspace, seeds)
+    resources = benchmark.Resources.choose(gpus, jobs, threads)
+    plan = benchmark.plan_suite(suite, workspace, resources, force=force)
+    click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    if dry_run:
+        for job in plan.todo:
+            click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
+        return
+    records = benchmark.run_plan(plan, suite, resources)
+    failed = [record for record in records if not record.finished]
+    if plan.finished or len(failed) < len(records):
+        _show(suite, workspace, "AUC")
+    if failed:
+        click.echo(
+            f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True
+        )
+        sys.exit(FAILED_RUNS)
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True
+)
+@click.option(
+    "--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format."
+)
+@click.option(
+    "--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable."
+)
+@click.pass_obj
+def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
+    """Rebuilds a suite's board from its records alone."""
+    from fuxi_plugins import benchmark
+    from fuxi_plugins.reports.formats import render
+
+    suite = benchmark.find_suite(name, workspace, seeds)
+    if form is None:
+        _show(suite, workspace, rank_by)
+        return
+    for board in benchmark.suite_boards(suite, workspace, rank_by):
+        click.echo(render(board, suite.title, form), nl=False)
+
+
+@main.group()
+def data() -> None:
+    """Gets datasets ready."""
+
+
+@data.command("import")
+@click.argument("name")
+@click.option(
+    "--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder with the files."
+)
+@click.pass_obj
+def import_(workspace: Workspace, name: str, origin: Path) -> None:
+    """Copies a dataset's files (plain or .gz) into the cache, checked by md5."""
+    from fuxi_plugins.datasets.acquire import import_files
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.files import require_writable
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    click.echo(f"{name}: files in {import_files(spec, origin, workspace)}")
+
+
+@data.command()
+@click.argument("name")
+@click.pass_obj
+def prepare(workspace: Workspace, name: str) -> None:
+    """Checks and preprocesses a dataset; `run` does so by itself."""
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.files import require_writable
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    prepared = prepare_dataset(spec, workspace)
+    rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
+    click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+
+
+def _show(suite, workspace: Workspace, rank_by: str) -> None:
+    """Prints the boards; those of a suite in the default order are written to the results folder as well."""
+    from fuxi_plugins import benchmark
+    from fuxi_plugins.experiments.suite import suite_names
+    from fuxi_plugins.reports.terminal import print_board
+
+    boards = benchmark.suite_boards(suite, workspace, rank_by)
+    for board in boards:
+        print_board(board, suite.title)
+    if rank_by == "AUC" and suite.name in suite_names(workspace.configs):
+        written = benchmark.write_boards(suite, boards, workspace)
+        click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""From what the user has to a folder of csv files: import with checksums, or build."""
+
+import gzip
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from filelock import FileLock
+
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.files import digest, file_digest, write_text
+from fuxi_plugins.workspace import Workspace
+
+BUILDERS = {
+    "synthetic": "fuxi_plugins.datasets.synthetic:build_synthetic",
+    "ml100k": "fuxi_plugins.datasets.movielens:build_ml100k",
+}
+
+
+def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace) -> Path:
+    """Copies the dataset's files from ``origin`` (plain or ``.gz``) into the cache, checked by md5.
+
+    Either all files are installed or none is; an earlier import stays until the new one is complete.
+
+    Raises:
+        UserError: a file is missing or its md5 is not the published one.
+    """
+    wanted = spec.files or {spec.split_file(split): "" for split in SPLITS}
+    if spec.build and not spec.files:
+        raise UserError(f"the dataset {spec.dataset_id!r} is generated; there is nothing to import.")
+    if not origin.is_dir():
+        raise UserError(f"a folder that holds {', '.join(wanted)} is needed, but {origin} is not a folder.")
+    with replacing_folder(source_folder(spec, workspace)) as temporary:
+        for name, md5 in wanted.items():
+            copy = temporary / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            _unpack(origin, name, copy)
+            seen = file_digest(copy, "md5")
+            if md5 and seen != md5:
+                raise UserError(
+                    f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
+                    "Nothing was imported; get the published file, or give your own file a dataset id of its own."
+                )
+    return source_folder(spec, workspace)
+
+
+def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """The folder with the dataset's csv files, which are built first if the config says how.
+
+    Raises:
+        UserError: the files have not been imported.
+    """
+    if spec.build:
+        return _built_folder(spec, workspace)
+    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    if spec.data_root and not folder.is_absolute():
+        folder = workspace.configs.parent / folder
+    _require_files(spec, folder, [spec.split_file(split) for split in SPLITS])
+    return folder
+
+
+def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
+    """sha256 of each split's csv file, remembered by size and time of change."""
+    memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    digests = {}
+    for split in SPLITS:
+        path = folder / spec.split_file(split)
+        state = [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        if known.get(split, {}).get("state") != state:
+            known[split] = {"state": state, "sha256": file_digest(path, "sha256")}
+        digests[split] = known[split]["sha256"]
+    write_text(memory, json.dumps(known, indent=1))
+    return digests
+
+
+def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """Where imported files lie."""
+    return workspace.dataset_folder(spec.dataset_id) / "source"
+
+
+def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
+    """Whether the dataset can be prepared with what is on this machine."""
+    if spec.build and not spec.files:
+        return True
+    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    wanted = spec.files or {spec.split_file(split): "" for split in SPLITS}
+    return all((folder / name).is_file() for name in wanted)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill; on success it takes the place of ``folder``, on an error it is removed."""
+    first = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            outdated = temporary.with_suffix(".outdated")
+            folder.rename(outdated)
+            temporary.rename(folder)
+            shutil.rmtree(outdated)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if first and not folder.exists():
+            folder.parent.rmdir()
+
+
+def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    module_name, function = BUILDERS[spec.build].split(":")
+    module = import_module(module_name)
+    # The builder's own text is part of the key: other code may mean other files.
+    key = digest([spec.build, spec.build_args, spec.files, file_digest(Path(module.__file__), "sha256")])
+    folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
+    sources = []
+    if spec.files:
+        sources = [source_folder(spec, workspace)]
+        _require_files(spec, sources[0], spec.files)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            with replacing_folder(folder) as temporary:
+                getattr(module, function)(*sources, temporary, **spec.build_args)
+    return folder
+
+
+def _require_files(spec: DatasetSpec, folder: Path, names) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if not missing:
+        return
+    if spec.data_root:
+        raise UserError(f"the dataset {spec.dataset_id!r} needs {', '.join(missing)} in {folder}.")
+    homepage = f" It is described at {spec.source.homepage}." if spec.source else ""
+    raise UserError(
+        f"the dataset {spec.dataset_id!r} has not been imported.{homepage} With its files "
+        f"({', '.join(names)}) in a folder: fuxibench data import {spec.dataset_id} --from FOLDER"
+    )
+
+
+def _unpack(origin: Path, name: str, copy: Path) -> None:
+    plain, packed = origin / name, origin / f"{name}.gz"
+    if plain.is_file():
+        shutil.copyfile(plain, copy)
+    elif packed.is_file():
+        try:
+            with gzip.open(packed) as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except (OSError, EOFError) as error:
+            raise UserError(f"{packed} is not a whole gzip file: {error}.") from error
+    else:
+        raise UserError(f"{origin} must hold {name} or {name}.gz, but holds neither.")
+    os.utime(copy)

@@ -1,0 +1,183 @@
+"""Dataset configs in FuxiCTR's form, read strictly.
+
+FuxiCTR passes some of these strings to ``eval``, so only values known here are let through.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from fuxi_plugins.errors import UserError, unknown_name
+from fuxi_plugins.strict.explain import explain
+from fuxi_plugins.strict.yaml_files import load_yaml
+
+SPLITS = ("train", "valid", "test")
+
+# What FuxiCTR would evaluate as code; nothing else is accepted.
+FeatureEncoder = Literal["layers.MaskedAveragePooling()", "layers.MaskedSumPooling()"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeatureColumn(Strict):
+    """One column, or several that share their settings; names and meanings are FuxiCTR's."""
+
+    name: str | list[str]
+    type: Literal["numeric", "categorical", "sequence", "meta"]
+    dtype: Literal["int", "float", "str"]
+    active: bool = True
+    fill_na: int | float | str | None = None
+    preprocess: str | None = Field(default=None, pattern=r"^copy_from\([A-Za-z_][A-Za-z_0-9]*\)$")
+    normalizer: Literal["StandardScaler", "MinMaxScaler"] | None = None
+    min_categr_count: StrictInt | None = None
+    remap: bool | None = None
+    splitter: str | None = None
+    max_len: StrictInt | None = None
+    padding: Literal["pre", "post"] | None = None
+    share_embedding: str | None = None
+    embedding_dim: StrictInt | None = None
+    feature_encoder: FeatureEncoder | None = None
+    source: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name] if isinstance(self.name, str) else list(self.name)
+
+    @property
+    def copied_from(self) -> str | None:
+        """The raw column that this one repeats, for a column that is not in the file itself."""
+        return self.preprocess[len("copy_from(") : -1] if self.preprocess else None
+
+    def as_fuxictr(self) -> dict[str, Any]:
+        return self.model_dump(exclude_none=True)
+
+
+class LabelColumn(Strict):
+    name: str
+    dtype: Literal["float", "int"]
+
+
+class Source(Strict):
+    homepage: str
+    licence: str
+    citation: str = ""
+
+
+class DatasetSpec(Strict):
+    """A named split of a data set: where it comes from, its checksums, and FuxiCTR's preprocessing of it."""
+
+    dataset_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str
+    source: Source | None = None
+    data_root: str | None = (
+        None  # a folder of the user's own that holds the csv files; else they are imported
+    )
+    build: Literal["synthetic", "ml100k"] | None = None  # how the csv files are made, if they are not given
+    build_args: dict[str, Any] = {}
+    files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
+    published_as: str | None = None
+    note: str = ""
+    data_format: Literal["csv"] = "csv"
+    train_data: str
+    valid_data: str
+    test_data: str
+    min_categr_count: StrictInt = 1
+    group_id: str | None = None
+    feature_cols: list[FeatureColumn]
+    label_col: LabelColumn
+
+    @field_validator("train_data", "valid_data", "test_data")
+    @classmethod
+    def _inside_the_folder(cls, name: str) -> str:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
+        return name
+
+    @model_validator(mode="after")
+    def _columns_fit_together(self) -> "DatasetSpec":
+        names = [name for column in self.feature_cols for name in column.names]
+        odd = [name for name in names if not name or set(name) & set("./\\")]
+        if odd:
+            raise ValueError(f"a column name holds no dot or slash, but these do: {odd}")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the columns {twice} stand twice in feature_cols")
+        for column in self.feature_cols:
+            if column.share_embedding and column.share_embedding not in names:
+                raise ValueError(
+                    f"{column.name} shares the embedding of {column.share_embedding!r}, no such column"
+                )
+        if self.group_id and self.group_id not in names:
+            raise ValueError(f"group_id names {self.group_id!r}, which is not in feature_cols")
+        return self
+
+    @property
+    def active_columns(self) -> list[FeatureColumn]:
+        return [column for column in self.feature_cols if column.active]
+
+    @property
+    def raw_columns(self) -> dict[str, str]:
+        """dtype by name of every column that must be in the raw files."""
+        columns = {self.label_col.name: self.label_col.dtype}
+        for column in self.active_columns:
+            if column.copied_from:
+                columns.setdefault(column.copied_from, "str")
+            else:
+                columns.update(dict.fromkeys(column.names, column.dtype))
+        return columns
+
+    @property
+    def valid_is_test(self) -> bool:
+        return self.valid_data == self.test_data
+
+    def split_file(self, split: str) -> str:
+        return getattr(self, f"{split}_data")
+
+
+def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
+    """Every dataset of ``configs/dataset_config.yaml`` or ``configs/dataset_config/*.yaml``, by id.
+
+    Raises:
+        UserError: a file that is not valid, or an id that stands in two files.
+    """
+    specs: dict[str, DatasetSpec] = {}
+    for path in config_files(configs, "dataset_config"):
+        for dataset_id, settings in load_yaml(path).items():
+            if dataset_id in specs:
+                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
+            if not isinstance(settings, dict):
+                raise UserError(f"{path}: the dataset {dataset_id!r} must be a mapping of settings.")
+            try:
+                specs[dataset_id] = DatasetSpec(dataset_id=dataset_id, **settings)
+            except ValidationError as error:
+                raise UserError(f"{path}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    return specs
+
+
+def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:
+    """One dataset.
+
+    Raises:
+        UserError: there is none of that id.
+    """
+    specs = load_dataset_specs(configs)
+    if dataset_id not in specs:
+        raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
+    return specs[dataset_id]
+
+
+def config_files(configs: Path, name: str) -> list[Path]:
+    """FuxiCTR's two layouts: one file ``name.yaml``, or every yaml file of the folder ``name``."""
+    single = configs / f"{name}.yaml"
+    return [single] if single.is_file() else sorted((configs / name).glob("*.yaml"))

@@ -1,0 +1,29 @@
+"""Errors that are the user's to mend: one clear message, no traceback, exit code 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What must hold, what was seen, what to do; the command line prints it and exits with code 2."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """A clause that names the nearest right spellings, or nothing when none is near.
+
+    >>> did_you_mean("RankElaster", ["RankElastor", "RankMixer", "DNN"])
+    "; did you mean 'RankElastor'?"
+    >>> did_you_mean("xyz", ["RankElastor"])
+    ''
+    """
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(wrong.casefold(), by_folded, n=2, cutoff=0.6)
+    if not near:
+        return ""
+    return "; did you mean " + " or ".join(repr(by_folded[name]) for name in near) + "?"
+
+
+def unknown_name(kind: str, wrong: str, known: Iterable[str], listing: str) -> UserError:
+    """The error for a name that nothing answers to; ``listing`` is the command that shows the right ones."""
+    suggestion = did_you_mean(wrong, known)
+    return UserError(f"there is no {kind} {wrong!r}{suggestion or '.'} '{listing}' shows all of them.")

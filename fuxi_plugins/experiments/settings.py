@@ -1,0 +1,173 @@
+"""The settings of an experiment and which of them are legal.
+
+What a model understands stands in its constructor's signature, so there is no list of names to maintain: the
+signature becomes a pydantic model, and a key that fits nowhere is an error instead of vanishing in ``**kwargs``.
+"""
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from fuxi_plugins.errors import UserError, did_you_mean
+from fuxi_plugins.strict.explain import describe, explain
+
+METRICS = ("AUC", "logloss", "gAUC")
+
+# Names that FuxiCTR has dropped without a word, each with the name that replaced it.
+DEAD_NAMES = {
+    "crossing_layers": "num_cross_layers",
+    "cin_layer_units": "cin_hidden_units",
+    "patience": "early_stop_patience",
+    "every_x_epochs": "eval_steps",
+    "workers": "num_workers",
+    "hidden_activations": "dnn_activations",
+    "dnn_activations": "hidden_activations",
+    "hidden_units": "dnn_hidden_units",
+    "dnn_hidden_units": "hidden_units",
+    "na_value": "fill_na",
+}
+
+# Constructor parameters that the harness passes itself.
+_HARNESS_OWN = {"self", "feature_map", "model_id", "gpu", "kwargs"}
+
+
+class Training(BaseModel):
+    """How FuxiCTR trains; names and defaults are FuxiCTR's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    optimizer: str = "adam"
+    loss: Literal["binary_crossentropy", "binary_cross_entropy"] = "binary_crossentropy"
+    task: Literal["binary_classification"] = "binary_classification"
+    metrics: list[Literal["AUC", "logloss", "gAUC"]] = ["AUC", "logloss"]
+    monitor: Literal["AUC", "logloss", "gAUC"] | dict[str, float] = "AUC"
+    monitor_mode: Literal["max", "min"] = "max"
+    epochs: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=4096, ge=1)
+    shuffle: bool = True
+    early_stop_patience: int = Field(default=2, ge=1)
+    eval_steps: int | None = Field(default=None, ge=1)
+    reduce_lr_on_plateau: bool = True
+    max_gradient_norm: float = Field(default=10.0, gt=0)
+    num_workers: int = Field(default=1, ge=0)
+
+    @field_validator("optimizer")
+    @classmethod
+    def _is_an_optimizer(cls, name: str) -> str:
+        import torch
+
+        if name != "adam" and not hasattr(torch.optim, name):
+            raise ValueError("optimizer must be 'adam' or the name of a class of torch.optim")
+        return name
+
+    @field_validator("monitor")
+    @classmethod
+    def _weighs_metrics(cls, monitor: str | dict[str, float]) -> str | dict[str, float]:
+        unknown = [name for name in monitor if name not in METRICS] if isinstance(monitor, dict) else []
+        if unknown:
+            raise ValueError(f"monitor weighs metrics among {', '.join(METRICS)}")
+        return monitor
+
+    @model_validator(mode="after")
+    def _measures_what_it_monitors(self) -> "Training":
+        monitored = [self.monitor] if isinstance(self.monitor, str) else list(self.monitor)
+        missing = [name for name in monitored if name not in self.metrics]
+        if missing:  # FuxiCTR would take a metric that is not measured for 0
+            raise ValueError(f"what is monitored must be measured; add {', '.join(missing)} to metrics")
+        return self
+
+
+@cache
+def model_settings(model_class: type) -> type[BaseModel]:
+    """A strict pydantic model of the hyper-parameters in a model's constructor.
+
+    A parameter without annotation takes its default's type; one whose default is None takes anything.
+    """
+    fields = {}
+    for name, parameter in inspect.signature(model_class.__init__).parameters.items():
+        if name in _HARNESS_OWN or parameter.kind is parameter.VAR_KEYWORD or name in Training.model_fields:
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (_parameter_type(model_class, parameter), default)
+    return create_model(
+        f"{model_class.__name__}Settings",
+        __config__=ConfigDict(
+            extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True
+        ),
+        **fields,
+    )
+
+
+def resolve_settings(
+    model_class: type, given: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sorts settings into those of the model and those of the training, checked and with defaults filled in.
+
+    Args:
+        model_class: a FuxiCTR model class.
+        given: settings by name, model's and training's together, as in FuxiCTR's YAML.
+        where: names the experiment in an error.
+
+    Returns:
+        ``(model_params, training)``, plain values that JSON can hold.
+
+    Raises:
+        UserError: a name that neither understands, or a value of the wrong kind.
+    """
+    schema = model_settings(model_class)
+    legal = set(schema.model_fields) | set(Training.model_fields)
+    for name in given:
+        if name not in legal:
+            raise UserError(f"{where}: {_unknown_setting(name, model_class.__name__, legal)}")
+    regularizers = {
+        name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")
+    }
+    settings = {**given, **regularizers}
+    resolved = []
+    for part in (schema, Training):
+        chosen = {name: value for name, value in settings.items() if name in part.model_fields}
+        try:
+            resolved.append(part(**chosen).model_dump(mode="json"))
+        except ValidationError as error:
+            raise UserError(f"{where}: {explain(error, part)}") from error
+    return resolved[0], resolved[1]
+
+
+def _unknown_setting(name: str, model: str, legal: set[str]) -> str:
+    replacement = DEAD_NAMES.get(name)
+    if replacement in legal:
+        return f"{model} has no setting {name!r}; today it is called {replacement!r}."
+    return f"{model} has no setting {name!r}{did_you_mean(name, legal) or '.'}"
+
+
+def _regularizer(value: Any, name: str, where: str) -> float | str | None:
+    """FuxiCTR takes an integer weight for no regularisation at all, so a whole number becomes a float here."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise UserError(
+            f"{where}: {name} must be a weight of 0 or more, or text such as 'l1(1e-5)', but is {describe(value)}."
+        )
+    return float(value) or None
+
+
+def _parameter_type(model_class: type, parameter: inspect.Parameter) -> Any:
+    hints = inspect.get_annotations(model_class.__init__, eval_str=True)
+    if parameter.name in hints:
+        return hints[parameter.name]
+    if parameter.default in (None, parameter.empty):
+        return Any
+    return {int: int | float, float: float, tuple: list, list: list}.get(
+        type(parameter.default), type(parameter.default)
+    )

@@ -1,0 +1,88 @@
+"""The mathematics of the token models, in torch alone: usable in any training loop.
+
+B rows in a batch, n fields, k the width of a field embedding, T tokens, D the width of a token, r the
+expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD.
+"""
+
+from .blocks import TokenBlock, rms_norm_block
+from .checks import nearest_divisor, nearest_multiple, require_positive
+from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
+from .mixing import (
+    BlockTranspose,
+    FullLinear,
+    GroupedLinear,
+    MixingKind,
+    MixingNorm,
+    ResidualMixing,
+    block_transpose,
+    check_mixing,
+    make_mixing,
+)
+from .norms import RMSNorm, rms_norm
+from .per_token import (
+    FFNKind,
+    PerToken,
+    PerTokenGLU,
+    PerTokenLinear,
+    PerTokenRMSNorm,
+    PerTokenSequential,
+    PerTokenSkipGLU,
+    check_ffn,
+    expanded,
+    glu_ffn,
+    mlp_ffn,
+)
+from .tokenizers import (
+    JointTokenizer,
+    PerTokenTokenizer,
+    ReshapeTokenizer,
+    SharedTokenizer,
+    TokenizerKind,
+    check_mlp,
+    check_tokenizer,
+    make_tokenizer,
+)
+
+__all__ = [
+    "BlockTranspose",
+    "FFNKind",
+    "FullLinear",
+    "GroupedLinear",
+    "HeadKind",
+    "JointTokenizer",
+    "LinearHead",
+    "MLPHead",
+    "MeanHead",
+    "MeanPoolHead",
+    "MixingKind",
+    "MixingNorm",
+    "PerToken",
+    "PerTokenGLU",
+    "PerTokenLinear",
+    "PerTokenRMSNorm",
+    "PerTokenSequential",
+    "PerTokenSkipGLU",
+    "PerTokenTokenizer",
+    "RMSNorm",
+    "ReshapeTokenizer",
+    "ResidualMixing",
+    "SharedTokenizer",
+    "TokenBlock",
+    "TokenizerKind",
+    "block_transpose",
+    "check_ffn",
+    "check_mixing",
+    "check_mlp",
+    "check_tokenizer",
+    "expanded",
+    "glu_ffn",
+    "make_head",
+    "make_mixing",
+    "make_tokenizer",
+    "mlp_ffn",
+    "nearest_divisor",
+    "nearest_multiple",
+    "require_positive",
+    "rms_norm",
+    "rms_norm_block",
+]

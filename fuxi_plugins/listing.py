@@ -1,0 +1,49 @@
+"""Tables of what there is, made without torch or FuxiCTR."""
+
+from tabulate import tabulate
+
+from fuxi_plugins.workspace import Workspace
+
+KINDS = ("models", "datasets", "experiments", "suites")
+
+
+def table(kind: str, workspace: Workspace) -> str:
+    """One of :data:`KINDS` as text."""
+    rows = {"models": _models, "datasets": _datasets, "experiments": _experiments, "suites": _suites}[kind](
+        workspace
+    )
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+def _models(_: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.registry import model_names, model_summary
+
+    return [(name, model_summary(name)) for name in model_names()]
+
+
+def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.datasets.acquire import is_available
+    from fuxi_plugins.datasets.spec import load_dataset_specs
+
+    specs = load_dataset_specs(workspace.configs)
+    return [
+        (name, spec.title, "ready" if is_available(spec, workspace) else "to be imported")
+        for name, spec in specs.items()
+    ]
+
+
+def _experiments(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.experiments.experiment import load_experiment_configs
+
+    configs = load_experiment_configs(workspace.configs)
+    return [(name, config.model, config.dataset_id) for name, config in configs.items()]
+
+
+def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.experiments.suite import load_suite, suite_names
+
+    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    return [
+        (suite.name, suite.title, f"{len(suite.experiments)} experiments x {len(suite.seeds)} seeds")
+        for suite in suites
+    ]

@@ -1,0 +1,119 @@
+"""DCNv2: a cross network with matrix weights, with or beside MLPs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbedding
+from fuxictr.pytorch.models import BaseModel
+from torch import Tensor, nn
+
+from .citation import Paper
+from .fuxictr_layers import mlp_block
+
+
+class DCNv2(BaseModel):
+    """DCNv2 crosses the flat embeddings with themselves, layer by layer, through full or low-rank matrices.
+
+    Paper: DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems,
+    WWW 2021, https://arxiv.org/abs/2008.13535.
+
+        x_0 = [e_1; ...; e_n],  x_{l+1} = x_0 * (W_l x_l + b_l) + x_l,  y = sigmoid( w [cross; mlp] + b )
+
+    The mixture of low-rank experts replaces W_l x_l + b_l by sum_e g_e(x_l) ( U_e tanh(C_e tanh(V_e^T x_l))
+    + b_l ), the gates g a softmax.
+
+    Data: any features; a sequence must be pooled to one embedding.
+
+    Departures: FuxiCTR's mixture puts a softmax over the gates; it is used as it is.
+
+    Args:
+        model_structure: ``parallel`` an MLP beside the cross network, ``stacked`` one after it,
+            ``stacked_parallel`` both, ``crossnet_only`` none. The settings of an MLP that is not there have
+            no effect, as in FuxiCTR.
+        num_cross_layers: layers of the cross network.
+        use_low_rank_mixture: the mixture of experts instead of full matrices.
+        low_rank, num_experts: the rank of an expert's matrices, and their number.
+        stacked_dnn_hidden_units, parallel_dnn_hidden_units: widths of the hidden layers of the two MLPs.
+        dnn_activations: one name for all hidden layers, or one for each.
+        batch_norm: BatchNorm before each activation of the MLPs.
+        net_dropout: dropout after each activation of the MLPs.
+    """
+
+    paper = Paper(
+        title="DCN V2: Improved Deep & Cross Network and Practical Lessons "
+        "for Web-scale Learning to Rank Systems",
+        venue="WWW",
+        year=2021,
+        url="https://arxiv.org/abs/2008.13535",
+    )
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        model_id: str = "DCNv2",
+        gpu: int = -1,
+        model_structure: Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"] = "parallel",
+        use_low_rank_mixture: bool = False,
+        low_rank: int = 32,
+        num_experts: int = 4,
+        learning_rate: float = 1e-3,
+        embedding_dim: int = 10,
+        stacked_dnn_hidden_units: Sequence[int] = (64, 64, 64),
+        parallel_dnn_hidden_units: Sequence[int] = (64, 64, 64),
+        dnn_activations: str | Sequence[str] = "ReLU",
+        num_cross_layers: int = 3,
+        net_dropout: float = 0.0,
+        batch_norm: bool = False,
+        embedding_regularizer: float | str | None = None,
+        net_regularizer: float | str | None = None,
+        **kwargs: Any,
+    ):
+        stacked = model_structure in ("stacked", "stacked_parallel")
+        parallel = model_structure in ("parallel", "stacked_parallel")
+        if (stacked and not stacked_dnn_hidden_units) or (parallel and not parallel_dnn_hidden_units):
+            which = (
+                "stacked_dnn_hidden_units" if not stacked_dnn_hidden_units else "parallel_dnn_hidden_units"
+            )
+            raise ValueError(f"model_structure={model_structure!r} needs an MLP, but {which} is empty")
+        super().__init__(
+            feature_map,
+            model_id=model_id,
+            gpu=gpu,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            **kwargs,
+        )
+        input_dim = feature_map.sum_emb_out_dim()
+        self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+        if use_low_rank_mixture:
+            self.crossnet = CrossNetMix(input_dim, num_cross_layers, low_rank, num_experts)
+        else:
+            self.crossnet = CrossNetV2(input_dim, num_cross_layers)
+        self.stacked_dnn = self.parallel_dnn = None
+        final_dim = input_dim
+        if stacked:
+            self.stacked_dnn = mlp_block(
+                input_dim, stacked_dnn_hidden_units, None, dnn_activations, net_dropout, batch_norm
+            )
+            final_dim = stacked_dnn_hidden_units[-1]
+        if parallel:
+            self.parallel_dnn = mlp_block(
+                input_dim, parallel_dnn_hidden_units, None, dnn_activations, net_dropout, batch_norm
+            )
+            final_dim += parallel_dnn_hidden_units[-1]
+        self.fc = nn.Linear(final_dim, 1)
+        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
+        self.reset_parameters()
+        self.model_to_device()
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        x_0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)
+        # FuxiCTR's mixture squeezes its output, which drops the batch axis of a single row.
+        out = self.crossnet(x_0).view_as(x_0)  # (B, nk)
+        if self.stacked_dnn is not None:
+            out = self.stacked_dnn(out)
+        if self.parallel_dnn is not None:
+            out = torch.cat([out, self.parallel_dnn(x_0)], dim=-1)
+        return {"y_pred": self.output_activation(self.fc(out))}

@@ -1,0 +1,77 @@
+"""DeepFM: a factorization machine and an MLP over the same embeddings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding
+from fuxictr.pytorch.models import BaseModel
+from torch import Tensor
+
+from .citation import Paper
+from .fuxictr_layers import mlp_block
+
+
+class DeepFM(BaseModel):
+    """DeepFM adds the logits of a factorization machine and of an MLP over the same field embeddings.
+
+    Paper: DeepFM: A Factorization-Machine based Neural Network for CTR Prediction, IJCAI 2017,
+    https://arxiv.org/abs/1703.04247.
+
+        y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) )
+
+    Data: any features; a sequence must be pooled to one embedding.
+
+    Departures: none.
+
+    Args:
+        hidden_units: widths of the MLP's hidden layers.
+        hidden_activations: one name for all hidden layers, or one for each.
+        batch_norm: BatchNorm before each activation.
+        net_dropout: dropout after each activation.
+    """
+
+    paper = Paper(
+        title="DeepFM: A Factorization-Machine based Neural Network for CTR Prediction",
+        venue="IJCAI",
+        year=2017,
+        url="https://arxiv.org/abs/1703.04247",
+    )
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        model_id: str = "DeepFM",
+        gpu: int = -1,
+        learning_rate: float = 1e-3,
+        embedding_dim: int = 10,
+        hidden_units: Sequence[int] = (64, 64, 64),
+        hidden_activations: str | Sequence[str] = "ReLU",
+        net_dropout: float = 0.0,
+        batch_norm: bool = False,
+        embedding_regularizer: float | str | None = None,
+        net_regularizer: float | str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            feature_map,
+            model_id=model_id,
+            gpu=gpu,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            **kwargs,
+        )
+        self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+        self.fm = FactorizationMachine(feature_map)
+        self.mlp = mlp_block(
+            feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
+        )
+        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
+        self.reset_parameters()
+        self.model_to_device()
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        features = self.get_inputs(inputs)
+        embeddings = self.embedding_layer(features)  # (B, n, k)
+        logit = self.fm(features, embeddings) + self.mlp(embeddings.flatten(1))
+        return {"y_pred": self.output_activation(logit)}

@@ -1,0 +1,64 @@
+"""FM: factorization machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding
+from fuxictr.pytorch.models import BaseModel
+from torch import Tensor
+
+from .citation import Paper
+
+
+class FM(BaseModel):
+    """FM adds to logistic regression the inner products of all pairs of field embeddings.
+
+    Paper: Factorization Machines, ICDM 2010, https://doi.org/10.1109/ICDM.2010.127.
+
+        y = sigmoid( w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> )
+
+    Data: any features; a sequence must be pooled to one embedding.
+
+    Departures: none.
+
+    Args:
+        regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
+    """
+
+    paper = Paper(
+        title="Factorization Machines",
+        venue="ICDM",
+        year=2010,
+        url="https://doi.org/10.1109/ICDM.2010.127",
+    )
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        model_id: str = "FM",
+        gpu: int = -1,
+        learning_rate: float = 1e-3,
+        embedding_dim: int = 10,
+        regularizer: float | str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            feature_map,
+            model_id=model_id,
+            gpu=gpu,
+            embedding_regularizer=regularizer,
+            net_regularizer=regularizer,
+            **kwargs,
+        )
+        self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+        self.fm = FactorizationMachine(feature_map)
+        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
+        self.reset_parameters()
+        self.model_to_device()
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        features = self.get_inputs(inputs)
+        embeddings = self.embedding_layer(features)  # (B, n, k)
+        logit = self.fm(features, embeddings)
+        return {"y_pred": self.output_activation(logit)}

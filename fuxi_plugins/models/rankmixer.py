@@ -1,0 +1,162 @@
+"""RankMixer: tokens mixed by a fixed block transpose, and per-token feed-forward networks."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import FeatureEmbedding
+from torch import nn
+
+from fuxi_plugins.layers import (
+    TokenBlock,
+    check_ffn,
+    check_mixing,
+    check_tokenizer,
+    expanded,
+    make_head,
+    make_mixing,
+    make_tokenizer,
+    mlp_ffn,
+    require_positive,
+    rms_norm_block,
+)
+
+from .citation import Paper
+from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
+
+
+class RankMixer(TokenModel):
+    """RankMixer mixes tokens by exchanging their parts, without parameters, and gives every token its own
+    FFN.
+
+    Paper: RankMixer: Scaling Up Ranking Models in Industrial Recommenders, CIKM 2025,
+    https://arxiv.org/abs/2507.15551.
+
+    ``reading="paper"`` is what the paper says:
+
+        S  = LayerNorm_D( P X + X )
+        X' = LayerNorm_D( PFFN(S) + S ),  PFFN_t(s) = GELU(s W1_t + b1_t) W2_t + b2_t
+
+    P cuts every token in T heads and gives head h of every token to new token h, so T must divide D. W1 is D
+    -> rD, W2 rD -> D, both of every token's own.
+
+    ``reading="repository"`` is how the RankElastor authors ran it as their baseline, from which the
+    RankMixer rows of their paper come:
+
+        M  = RMSNorm_D( LayerNorm_D( P X + X ) )
+        X' = M + F(M),  F_t = Linear, GELU for each width of ``ffn_hidden_units``, then Linear to D
+
+    Data: any features; a sequence must be pooled to one embedding.
+
+    Departures: the paper groups fields by their meaning, here they are taken in the order of the dataset;
+    RMSNorm of all embeddings comes before the tokenizer, because FuxiCTR starts embeddings at a standard
+    deviation of 1e-4; the paper publishes neither r nor its task head. The sparse mixture of experts is not
+    here.
+
+    Args:
+        reading: which of the two formulas.
+        num_tokens, token_dim, num_blocks: T, D and L.
+        tokenizer: ``per_token`` a projection for each of T slices of the embeddings, the paper's; ``shared``
+            one MLP for all slices, the repository's; ``joint`` one MLP for all embeddings at once;
+            ``reshape`` none. That of the reading unless given.
+        tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: of the MLP in ``shared`` and ``joint``;
+            (500,), no norm, and 0 unless given.
+        ffn_expansion: r, in the paper's reading; 3 unless given.
+        ffn_hidden_units, ffn_norm, ffn_dropout: in the repository's reading; (200, 200), no norm (else
+            RMSNorm before each GELU), and 0 unless given.
+        head: ``mean_pool`` the mean token -> 1, the paper's; ``mlp`` TD -> 2TD -> 1, the repository's;
+            ``linear`` TD -> 1; ``mean`` of all values. That of the reading unless given.
+    """
+
+    paper = Paper(
+        title="RankMixer: Scaling Up Ranking Models in Industrial Recommenders",
+        venue="CIKM",
+        year=2025,
+        url="https://arxiv.org/abs/2507.15551",
+    )
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        model_id: str = "RankMixer",
+        gpu: int = -1,
+        learning_rate: float = 1e-3,
+        embedding_dim: int = 10,
+        reading: Literal["paper", "repository"] = "paper",
+        num_tokens: int = 8,
+        token_dim: int = 32,
+        num_blocks: int = 2,
+        tokenizer: Literal["shared", "joint", "per_token", "reshape"] | None = None,
+        tokenizer_hidden_units: Sequence[int] | None = None,
+        tokenizer_norm: bool | None = None,
+        tokenizer_dropout: float | None = None,
+        ffn_expansion: float | None = None,
+        ffn_hidden_units: Sequence[int] | None = None,
+        ffn_norm: bool | None = None,
+        ffn_dropout: float | None = None,
+        head: Literal["mlp", "linear", "mean_pool", "mean"] | None = None,
+        embedding_regularizer: float | str | None = None,
+        net_regularizer: float | str | None = None,
+        **kwargs: Any,
+    ):
+        if reading == "paper":
+            refuse_unused(
+                "with reading='paper'",
+                ffn_hidden_units=ffn_hidden_units,
+                ffn_norm=ffn_norm,
+                ffn_dropout=ffn_dropout,
+            )
+        else:
+            refuse_unused("with reading='repository'", ffn_expansion=ffn_expansion)
+        input_dim = feature_map.sum_emb_out_dim()
+        tokenizer = given(tokenizer, "per_token" if reading == "paper" else "shared")
+        projection = tokenizer_settings(
+            tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout, norm_unless_given=False
+        )
+        hidden_units = given(ffn_hidden_units, (200, 200))
+        expansion = given(ffn_expansion, 3.0)
+        dropout = given(ffn_dropout, 0.0)
+        require_positive(num_blocks=num_blocks)
+        check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
+        check_mixing("block_transpose", num_tokens, token_dim)
+        check_ffn(token_dim, hidden_units, expansion, dropout)
+
+        super().__init__(
+            feature_map,
+            model_id=model_id,
+            gpu=gpu,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            **kwargs,
+        )
+        if reading == "paper":
+            make_block = partial(paper_block, expansion=expansion)
+        else:
+            make_block = partial(
+                rms_norm_block,
+                mixing="block_transpose",
+                mixing_norm="after",
+                ffn="gelu",
+                ffn_hidden_units=hidden_units,
+                ffn_norm=given(ffn_norm, False),
+                ffn_dropout=dropout,
+            )
+        head = given(head, "mean_pool" if reading == "paper" else "mlp")
+        self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+        self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
+        self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))
+        self.head = make_head(head, num_tokens, token_dim)
+        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
+        self.reset_parameters()
+        self.model_to_device()
+
+
+def paper_block(num_tokens: int, token_dim: int, expansion: float) -> TokenBlock:
+    """The block of the paper, (B, T, D) -> (B, T, D)."""
+    return TokenBlock(
+        mixing=make_mixing("block_transpose", num_tokens, token_dim, norm=None),
+        mixing_norm=nn.LayerNorm(token_dim),
+        ffn=mlp_ffn(num_tokens, token_dim, [expanded(token_dim, expansion)], "gelu"),
+        ffn_norm=nn.LayerNorm(token_dim),
+    )

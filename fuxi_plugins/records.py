@@ -1,0 +1,136 @@
+"""The record of a run: everything a reader of results needs to know about it, as one JSON file.
+
+Whatever trains produces records; whatever reports only reads them. So this module imports neither torch nor
+FuxiCTR, and a laptop without either can rebuild every table.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.files import canonical_json, digest, write_text
+
+SCHEMA = 1
+RECORD_FILE = "record.json"
+PREDICTIONS_FILE = "predictions.h5"
+LOG_FILE = "run.log"
+
+Metrics = dict[str, float]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataCard(Frozen):
+    """The data that a run saw."""
+
+    fingerprint: str  # of the prepared columns' content; equal fingerprints mean equal data
+    title: str
+    note: str = ""
+    rows: dict[str, int]  # by split
+    positive_rate: dict[str, float]  # by split
+    published_as: str | None = None  # the dataset's name in the published tables
+    synthetic: bool = False
+    valid_is_test: bool = False
+    bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known
+
+
+class Epoch(Frozen):
+    """One evaluation during training; FuxiCTR makes one an epoch unless ``eval_steps`` says otherwise."""
+
+    epoch: int
+    step: int
+    train_loss: float  # mean over the steps since the last evaluation, regularisation included
+    learning_rate: float
+    valid: Metrics
+    seconds: float  # training time since the last evaluation
+    evaluation_seconds: float
+
+
+class Parameters(Frozen):
+    dense: int  # everything but the embedding tables
+    embedding: int
+
+
+class Seconds(Frozen):
+    train: float
+    evaluation: float
+    total: float  # from the first import to the record
+    per_epoch: float  # training alone, mean over epochs
+
+
+class Machine(Frozen):
+    device: str
+    processor: str
+    threads: int
+    versions: dict[str, str]
+
+
+class Record(Frozen):
+    """One experiment with one seed on one dataset, finished or failed."""
+
+    schema_version: Literal[1] = SCHEMA
+    dataset: str
+    experiment: str
+    model: str
+    preset: str  # the row's name on a board, as ``AutoInt+``
+    published_as: str | None = None  # the model's name in the published tables
+    seed: int
+    params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
+    config_digest: str
+    status: Literal["finished", "failed"]
+    reason: str = ""  # of a failure, in one line
+    traceback: str = ""
+    data: DataCard | None = None
+    metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
+    best_epoch: int | None = None
+    history: list[Epoch] = []
+    parameters: Parameters | None = None
+    seconds: Seconds | None = None
+    machine: Machine | None = None
+    commit: str | None = None
+    uncommitted_changes: bool | None = None
+    started: str  # UTC, ISO 8601
+    departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "finished"
+
+
+def config_digest(dataset: str, model: str, params: dict[str, Any]) -> str:
+    """What names a configuration: sha256 of the canonical JSON of the resolved settings."""
+    return digest({"dataset": dataset, "model": model, "params": params})
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Writes ``folder/record.json`` atomically, with sorted keys so that equal runs give equal bytes."""
+    path = folder / RECORD_FILE
+    canonical_json(record.model_dump())  # refuses NaN before anything is written
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Reads one record.
+
+    Raises:
+        UserError: the file is not a record of this schema.
+    """
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(f"{path} is not a record of schema {SCHEMA}: {where}: {first['msg']}.") from error
+
+
+def find_records(results: Path, dataset: str | None = None) -> Iterator[Record]:
+    """All records below ``results/runs``, in the order of their paths."""
+    pattern = f"{dataset or '*'}/*/seed-*/{RECORD_FILE}"
+    for path in sorted((results / "runs").glob(pattern)):
+        yield read_record(path)

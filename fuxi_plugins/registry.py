@@ -1,0 +1,130 @@
+"""Which models there are: a name -> a FuxiCTR model class.
+
+Three sources: the native models below, installed packages that offer entry points in the group
+``fuxi_plugins.models``, and what ``register`` was told. All are written as entry points are,
+``"module:Class"``. Neither torch nor FuxiCTR is loaded until ``load_model_class`` is asked for a class.
+"""
+
+import ast
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from fuxi_plugins.errors import UserError, unknown_name
+
+ENTRY_POINT_GROUP = "fuxi_plugins.models"
+
+NATIVE_MODELS = {
+    "AutoInt": "fuxi_plugins.models.autoint:AutoInt",
+    "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DNN": "fuxi_plugins.models.dnn:DNN",
+    "DeepFM": "fuxi_plugins.models.deepfm:DeepFM",
+    "FM": "fuxi_plugins.models.fm:FM",
+    "LR": "fuxi_plugins.models.lr:LR",
+    "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
+    "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
+}
+
+_registered: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    target: str  # "module:Class"
+    origin: str  # who brings it, in words
+    plugin: bool = False
+
+
+def model_names() -> list[str]:
+    """All known names, sorted without regard to case."""
+    return sorted(_entries(), key=str.casefold)
+
+
+def model_summary(name: str) -> str:
+    """One line about a model: the first of its docstring, or for an installed plugin the package that brings
+    it.
+
+    The docstring is read from the source without running it, so that listing models stays quick.
+    """
+    entry = _find(name)
+    return f"from {entry.origin}" if entry.plugin else _docstring_summary(entry.target)
+
+
+def load_model_class(name: str) -> type:
+    """The class of that name; loads torch and FuxiCTR."""
+    entry = _find(name)
+    module_name, class_name = _split(entry.target)
+    try:
+        model_class = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"the model {name!r} from {entry.origin} cannot be loaded: {error}") from error
+
+    from fuxictr.pytorch.models import BaseModel
+
+    if not (isinstance(model_class, type) and issubclass(model_class, BaseModel)):
+        raise UserError(
+            f"the model {name!r} from {entry.origin} must be a subclass of fuxictr.pytorch.models.BaseModel, "
+            f"but {entry.target} is {model_class!r}"
+        )
+    return model_class
+
+
+def register(name: str, target: str) -> None:
+    """Makes a model known to this process; ``target`` is ``"module:Class"``, and no name is taken twice."""
+    _split(target)
+    taken = _entries().get(name)
+    if taken is not None:
+        raise UserError(
+            f"a model name must be unique, but {name!r} is to be {target} and is already {taken.target} "
+            f"from {taken.origin}"
+        )
+    _registered[name] = target
+
+
+def _find(name: str) -> _Entry:
+    entries = _entries()
+    if name not in entries:
+        raise unknown_name("model", name, entries, listing="fuxibench list models")
+    return entries[name]
+
+
+def _entries() -> dict[str, _Entry]:
+    """Every known name; two packages that claim one name are an error, whatever was asked for."""
+    entries = {name: _Entry(target, "fuxi_plugins") for name, target in NATIVE_MODELS.items()}
+    entries |= {name: _Entry(target, "this process") for name, target in _registered.items()}
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        entry = _Entry(point.value, _package(point), plugin=True)
+        taken = entries.get(point.name)
+        if taken is not None and taken != entry:
+            raise UserError(
+                f"a model name must be unique, but {point.name!r} comes from both {taken.origin} and "
+                f"{entry.origin}; uninstall one of them"
+            )
+        entries[point.name] = entry
+    return entries
+
+
+def _package(point: metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
+
+
+def _split(target: str) -> tuple[str, str]:
+    module_name, colon, class_name = target.partition(":")
+    if not (module_name and colon and class_name):
+        raise UserError(f"a model is written as 'module:Class', but this one is {target!r}")
+    return module_name, class_name
+
+
+def _docstring_summary(target: str) -> str:
+    module_name, class_name = _split(target)
+    spec = importlib.util.find_spec(module_name)
+    if spec is None or not spec.origin:
+        raise UserError(f"the module {module_name!r} cannot be found")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    raise UserError(f"the module {module_name!r} has no class {class_name!r}")

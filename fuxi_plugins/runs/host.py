@@ -1,0 +1,260 @@
+"""The only module that knows FuxiCTR's internals: it builds any FuxiCTR model, lets FuxiCTR train it, and watches.
+
+Training is FuxiCTR's ``BaseModel.fit`` with its semantics: learning rate x 0.1 on every evaluation that does not
+improve (floor 1e-6), gradients clipped at norm 10, best checkpoint by the monitored metric, early stopping.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import FeatureEmbeddingDict
+from fuxictr.pytorch.torch_utils import seed_everything
+
+from fuxi_plugins.datasets.batches import ColumnLoader
+from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.records import Epoch, Metrics, Parameters
+from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.runs.metrics import evaluate_metrics
+
+DEPARTURES = [
+    "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
+    "evaluation: metrics over whole arrays (same definitions)",
+]
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class TrainingFailed(Exception):
+    """The model could not be trained: the loss left the finite numbers, or nothing was ever learned."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions of a split, in the order of its rows."""
+
+    labels: np.ndarray  # (N,)
+    predictions: np.ndarray  # (N,) float32
+    groups: np.ndarray | None  # (N,) where the dataset has them
+    metrics: Metrics
+
+
+class HostedModel:
+    """Mixed in front of a FuxiCTR model class at run time: records what happens, changes nothing that is learned."""
+
+    report: Report
+    history: list[Epoch]
+    best_epoch: int  # the one whose weights are in the checkpoint
+
+    def watch(self, report: Report) -> None:
+        self.report, self.history = report, []
+        self._loss_sum, self._loss_steps = 0.0, 0
+        self._training_since = time.perf_counter()
+
+    def train_step(self, batch_data: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = super().train_step(batch_data)
+        self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
+        self._loss_steps += 1
+        self.report(
+            {"epoch": self._epoch_index + 1, "step": self._batch_index + 1, "steps": self._steps_per_epoch}
+        )
+        return loss
+
+    def eval_step(self) -> None:
+        trained = time.perf_counter() - self._training_since
+        train_loss = float(self._loss_sum) / self._loss_steps
+        if not math.isfinite(train_loss):
+            raise TrainingFailed(f"the training loss became {train_loss} in epoch {self._epoch_index + 1}")
+        rate = self.optimizer.param_groups[0]["lr"]
+        started = time.perf_counter()
+        super().eval_step()
+        if self._stopping_steps == 0:  # FuxiCTR has just saved a checkpoint
+            self.best_epoch = self._epoch_index + 1
+        self.history.append(
+            Epoch(
+                epoch=self._epoch_index + 1,
+                step=self._total_steps,
+                train_loss=train_loss,
+                learning_rate=rate,
+                valid=self._latest_metrics,
+                seconds=trained,
+                evaluation_seconds=time.perf_counter() - started,
+            )
+        )
+        self.report({"valid": self._latest_metrics})
+        self._loss_sum, self._loss_steps = 0.0, 0
+        self._training_since = time.perf_counter()
+
+    def evaluate(self, data_generator: ColumnLoader, metrics: list[str] | None = None) -> Metrics:
+        """Every metric of the experiment, whichever of them is monitored."""
+        self._latest_metrics = self.score(data_generator).metrics
+        logging.info(
+            "[Metrics] " + " - ".join(f"{name}: {value:.6f}" for name, value in self._latest_metrics.items())
+        )
+        return self._latest_metrics
+
+    @torch.no_grad()
+    def score(self, batches: ColumnLoader) -> Scores:
+        """Predicts a split."""
+        self.eval()
+        labels, predictions, groups = [], [], []
+        for batch in batches:
+            predictions.append(self.forward(batch)["y_pred"].reshape(-1))
+            labels.append(self.get_labels(batch).reshape(-1))
+            if self.feature_map.group_id is not None:
+                groups.append(self.get_group_id(batch).reshape(-1))
+        y_true = torch.cat(labels).cpu().numpy()
+        y_pred = torch.cat(predictions).float().cpu().numpy()
+        group_ids = torch.cat(groups).cpu().numpy() if groups else None
+        if not np.isfinite(y_pred).all():
+            raise TrainingFailed(
+                f"{np.count_nonzero(~np.isfinite(y_pred))} of {len(y_pred)} predictions are not finite"
+            )
+        return Scores(
+            y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids)
+        )
+
+
+class WeightlessModel:
+    """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
+
+    def model_to_device(self) -> None:
+        pass
+
+
+def build_model(experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path) -> Any:
+    """The experiment's model, initialised, on its device, ready for :func:`train_model`.
+
+    Raises:
+        UserError: the model's constructor refuses its settings.
+    """
+    folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
+    folder.mkdir(parents=True, exist_ok=True)
+    model = _construct(HostedModel, experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
+    return model
+
+
+def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
+    """Builds the model without memory for its weights, to find what is wrong before hours are spent.
+
+    Raises:
+        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
+    """
+    if "gAUC" in experiment.params["training"]["metrics"] and data.spec.group_id is None:
+        raise UserError(
+            f"experiment {experiment.id!r}: gAUC needs a group_id, which {data.spec.dataset_id} has not."
+        )
+    with torch.device("meta"):
+        return count_parameters(_construct(WeightlessModel, experiment, data, gpu=-1, model_root="unused"))
+
+
+def train_model(
+    model: Any, experiment: Experiment, data: PreparedData, seed: int, report: Report
+) -> list[Epoch]:
+    """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
+
+    Raises:
+        TrainingFailed: the loss is not finite, or no evaluation improved on the start.
+    """
+    training = experiment.params["training"]
+    Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
+    model.watch(report)
+    try:
+        model.fit(
+            load_split(model, data, "train", experiment, seed),
+            validation_data=load_split(model, data, "valid", experiment, seed),
+            epochs=training["epochs"],
+            max_gradient_norm=training["max_gradient_norm"],
+        )
+    except FileNotFoundError as error:
+        if error.filename != model.checkpoint:
+            raise
+        raise TrainingFailed("no evaluation gave a number to keep a checkpoint by") from error
+    return model.history
+
+
+def load_split(model: Any, data: PreparedData, split: str, experiment: Experiment, seed: int) -> ColumnLoader:
+    training = experiment.params["training"]
+    return ColumnLoader(
+        model.feature_map,
+        data.split_folder(split),
+        split=split,
+        batch_size=training["batch_size"],
+        shuffle=training["shuffle"] and split == "train",
+        seed=seed,
+        num_workers=training["num_workers"],
+    )
+
+
+def count_parameters(model: torch.nn.Module) -> Parameters:
+    """Trainable parameters, those of the embedding tables (FuxiCTR's, first-order weights among them) apart."""
+    tables = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, FeatureEmbeddingDict)
+        for parameter in module.parameters()
+    }
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    embedding = sum(parameter.numel() for parameter in trainable if id(parameter) in tables)
+    return Parameters(
+        dense=sum(parameter.numel() for parameter in trainable) - embedding, embedding=embedding
+    )
+
+
+def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:
+    """FuxiCTR's description of the prepared columns."""
+    feature_map = FeatureMap(data.spec.dataset_id, str(data.folder))
+    params = {"group_id": data.spec.group_id, "embedding_dim": embedding_dim}
+    feature_map.load(str(data.folder / FEATURE_MAP_FILE), params)
+    for spec in feature_map.features.values():
+        spec.setdefault(
+            "source", ""
+        )  # some models look it up on every feature; FuxiCTR leaves it out on meta ones
+    return feature_map
+
+
+def use_seed(seed: int, threads: int) -> None:
+    """Fixes every random state and the number of threads, on which sums in floating point depend."""
+    torch.set_num_threads(threads)
+    seed_everything(seed)
+
+
+def _construct(mixin: type, experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str) -> Any:
+    model_class = load_model_class(experiment.model)
+    hosted = type(f"{mixin.__name__}_{model_class.__name__}", (mixin, model_class), {})
+    training = {
+        name: value
+        for name, value in experiment.params["training"].items()
+        if name
+        not in (
+            "epochs",
+            "batch_size",
+            "shuffle",
+            "max_gradient_norm",
+            "num_workers",
+        )  # fit's and the loader's
+    }
+    try:
+        return hosted(
+            load_feature_map(data, experiment.embedding_dim),
+            model_id=experiment.id,
+            gpu=gpu,
+            model_root=model_root,
+            verbose=0,
+            **training,
+            **experiment.params["model"],
+        )
+    except (ValueError, AssertionError) as error:
+        settings = json.dumps(experiment.params["model"])
+        raise UserError(f"experiment {experiment.id!r}: {error} (settings: {settings})") from error

@@ -1,0 +1,55 @@
+"""Where and when a run happened: commit, versions, machine."""
+
+import importlib.metadata
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from fuxi_plugins.records import Machine
+
+_LIBRARIES = ("torch", "fuxictr", "numpy", "polars", "scikit-learn")
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def machine(device: str, threads: int) -> Machine:
+    versions = {"python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return Machine(device=device, processor=_processor(), threads=threads, versions=versions)
+
+
+@cache
+def commit() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that this package runs from, and whether its code or configs are changed.
+
+    ``(None, None)`` outside a git checkout.
+    """
+    root = Path(__file__).resolve().parents[2]
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None:
+        return None, None
+    changed = _git(root, "status", "--porcelain", "--", "fuxi_plugins", "benchmark_configs")
+    return head, bool(changed)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):  # no git: the record says that it does not know
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,98 @@
+"""One job -> one record: build, train, choose by validation, report test once."""
+
+import time
+import traceback
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fuxi_plugins.files import replacing
+from fuxi_plugins.records import PREDICTIONS_FILE, Record, Seconds, write_record
+from fuxi_plugins.runs import provenance
+from fuxi_plugins.runs.job import Job
+
+
+def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
+    """Trains and evaluates; writes the predictions and then the record, which is what makes the run finished.
+
+    Args:
+        job: what to run.
+        report: called with small dicts of progress.
+        started: UTC time of the run's start.
+        clock_start: ``time.perf_counter()`` at the same moment.
+    """
+    # Imported here so that a record of failure can be written even when torch itself fails to load.
+    from fuxi_plugins.runs import host
+
+    host.use_seed(job.seed, job.threads)
+    model = host.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
+    history = host.train_model(model, job.experiment, job.data, job.seed, report)
+    report({"phase": "test"})
+    valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
+    test = model.score(host.load_split(model, job.data, "test", job.experiment, job.seed))
+    epochs = max(entry.epoch for entry in history)
+    train_seconds = sum(entry.seconds for entry in history)
+    record = Record(
+        **identity(job),
+        status="finished",
+        data=job.data.card,
+        metrics={"valid": valid.metrics, "test": test.metrics},
+        best_epoch=model.best_epoch,
+        history=history,
+        parameters=host.count_parameters(model),
+        seconds=Seconds(
+            train=train_seconds,
+            evaluation=sum(entry.evaluation_seconds for entry in history),
+            total=time.perf_counter() - clock_start,
+            per_epoch=train_seconds / epochs,
+        ),
+        machine=provenance.machine(str(model.device), job.threads),
+        started=started,
+        departures=host.DEPARTURES,
+    )
+    write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
+    write_record(job.run_folder, record)
+    return record
+
+
+def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
+    """The record of a run that did not finish."""
+    return Record(
+        **identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started
+    )
+
+
+def describe_failure(error: BaseException) -> tuple[str, str]:
+    """Reason in one line, and the traceback."""
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    return reason, "".join(traceback.format_exception(error))
+
+
+def identity(job: Job) -> dict:
+    """The fields of a record that are known before the run."""
+    head, changed = provenance.commit()
+    return {
+        "dataset": job.data.spec.dataset_id,
+        "experiment": job.experiment.id,
+        "model": job.experiment.model,
+        "preset": job.experiment.preset,
+        "published_as": job.experiment.published_as,
+        "seed": job.seed,
+        "params": job.experiment.params,
+        "config_digest": job.experiment.digest,
+        "commit": head,
+        "uncommitted_changes": changed,
+    }
+
+
+def write_predictions(path: Path, predictions: np.ndarray) -> None:
+    """Test predictions as HDF5: ``row_id`` (N,), the row's place in the test file from 0, and ``y_pred`` (N,).
+
+    Neither features nor labels of the data are stored: most licences forbid passing them on.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        row_ids = np.arange(len(predictions), dtype=np.int32)
+        for name, values in (("row_id", row_ids), ("y_pred", predictions)):
+            file.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)

@@ -1,0 +1,67 @@
+"""The process of one run.
+
+It reads a job as one line of JSON from standard input and sends progress as lines of JSON to standard output.
+Whatever else is printed or logged goes to standard error, which the parent has pointed at the run's log file.
+Standard input stays open as long as the parent lives: when the parent dies, however it dies, the worker ends
+too and leaves no half-run behind.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+
+from fuxi_plugins.records import write_record
+from fuxi_plugins.runs import provenance
+from fuxi_plugins.runs.job import Job
+from fuxi_plugins.runs.runner import carry_out, describe_failure, failed_record
+
+REPORT_INTERVAL = 0.2  # seconds between two progress lines
+# Exit codes beside 0. Python's own for an uncaught exception is 1, so a failure that has its record is another.
+ORPHANED = 3
+FAILED = 4
+
+
+def main() -> int:
+    started, clock_start = provenance.utc_now(), time.perf_counter()
+    job = Job.from_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        carry_out(job, _reporter(progress), started=started, clock_start=clock_start)
+    except Exception as error:
+        reason, trace = describe_failure(error)
+        logging.exception("the run failed")
+        write_record(job.run_folder, failed_record(job, reason, started=started, trace=trace))
+        return FAILED
+    return 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(ORPHANED)
+
+
+def _reporter(stream):
+    """Merges reports into one state and sends it a few times a second."""
+    state: dict = {}
+    last_sent = 0.0
+
+    def report(news: dict) -> None:
+        nonlocal last_sent
+        state.update(news)
+        now = time.perf_counter()
+        if "valid" in news or "phase" in news or now - last_sent > REPORT_INTERVAL:
+            last_sent = now
+            stream.write(json.dumps(state) + "\n")
+            stream.flush()
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""The column store against FuxiCTR's own build, and what a changed input does to it."""
+
+import json
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fuxi_plugins.datasets.acquire import import_files
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.store import ColumnWriter, read_columns, smallest_integer
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.workspace import Workspace
+from tests.conftest import ROOT, write
+
+
+def prepare_tiny(workspace):
+    return prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
+
+
+# build_dataset starts Ray, so it runs in a process of its own.
+FUXICTR_BUILD = """
+import sys, json
+from fuxictr.preprocess import FeatureProcessor, build_dataset
+settings = json.load(open(sys.argv[1]))
+processor = FeatureProcessor(**settings["processor"])
+build_dataset(processor, **settings["build"])
+"""
+
+
+def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
+    """The parquet files that FuxiCTR itself makes of the dataset."""
+    settings = {
+        "processor": {
+            "feature_cols": [column.as_fuxictr() for column in spec.active_columns],
+            "label_col": spec.label_col.model_dump(),
+            "dataset_id": spec.dataset_id,
+            "data_root": str(folder),
+            "group_id": spec.group_id,
+        },
+        "build": {
+            **{f"{split}_data": str(raw / spec.split_file(split)) for split in ("train", "valid", "test")},
+            "min_categr_count": spec.min_categr_count,
+        },
+    }
+    path = folder / "settings.json"
+    path.write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", FUXICTR_BUILD, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {
+        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet")
+        for split in ("train", "valid", "test")
+    }
+
+
+def assert_same_ids(prepared, reference):
+    for split, table in reference.items():
+        ours = read_columns(prepared.split_folder(split))
+        assert set(ours) == set(table.columns)
+        for name, column in ours.items():
+            theirs = np.array(table[name].to_list())
+            assert len(column) == len(theirs)
+            if column.dtype.kind == "f":
+                np.testing.assert_allclose(column, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{split} {name}")
+            else:
+                np.testing.assert_array_equal(column, theirs, err_msg=f"{split} {name}")
+
+
+def test_ids_and_numbers_are_those_of_fuxictrs_build_dataset(workspace, tmp_path):
+    spec = load_dataset_spec(workspace.configs, "tiny")
+    assert_same_ids(prepare_tiny(workspace), fuxictr_build(spec, tmp_path / "csv", tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "files"), [("frappe_x1r", "frappe_x1r"), ("ml100k", "ml-100k")])
+def test_real_data_have_fuxictrs_ids(name, files, real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache"))
+    workspace = Workspace.locate(configs=ROOT / "benchmark_configs", results=tmp_path / "results")
+    spec = load_dataset_spec(workspace.configs, name)
+    import_files(spec, real_data / files, workspace)
+    prepared = prepare_dataset(spec, workspace)
+    raw = next(
+        (tmp_path / "cache" / "datasets" / name).glob("raw-*"),
+        tmp_path / "cache" / "datasets" / name / "source",
+    )
+    assert_same_ids(prepared, fuxictr_build(spec, raw.parent / raw.name.removesuffix(".lock"), tmp_path))
+
+
+def test_a_second_call_reuses_the_store(workspace):
+    first = prepare_tiny(workspace)
+    written = (first.folder / "card.json").stat().st_mtime_ns
+    second = prepare_tiny(workspace)
+    assert second == first
+    assert (second.folder / "card.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("change", ["a file", "a setting"])
+def test_a_change_gives_another_fingerprint_and_another_store(workspace, tmp_path, change):
+    before = prepare_tiny(workspace)
+    if change == "a file":
+        test = tmp_path / "csv" / "test.csv"
+        test.write_text(test.read_text() + "1,3,s2,0.5,s1\n")
+    else:
+        config = workspace.configs / "dataset_config" / "tiny.yaml"
+        config.write_text(config.read_text().replace("min_categr_count: 1", "min_categr_count: 2"))
+    after = prepare_tiny(workspace)
+    assert after.card.fingerprint != before.card.fingerprint
+    assert after.folder != before.folder
+    assert before.folder.exists()
+
+
+def test_the_title_is_not_part_of_the_fingerprint(workspace):
+    before = prepare_tiny(workspace)
+    config = workspace.configs / "dataset_config" / "tiny.yaml"
+    config.write_text(config.read_text().replace("A tiny dataset", "Another title"))
+    assert prepare_tiny(workspace).card.fingerprint == before.card.fingerprint
+
+
+def test_chunks_do_not_change_what_is_stored(workspace, tmp_path, monkeypatch):
+    whole = prepare_tiny(workspace)
+    monkeypatch.setattr("fuxi_plugins.datasets.prepare.CHUNK_ROWS", 7)
+    monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache2"))
+    chunked = prepare_tiny(Workspace.locate(workspace.configs, workspace.results))
+    for split in ("train", "valid", "test"):
+        for name, column in read_columns(whole.split_folder(split)).items():
+            np.testing.assert_array_equal(column, read_columns(chunked.split_folder(split))[name])
+
+
+def test_no_pickle_stays_and_logging_is_left_alone(workspace):
+    handlers = list(logging.root.handlers)
+    prepared = prepare_tiny(workspace)
+    assert not list(prepared.folder.rglob("*.pkl"))
+    assert logging.root.handlers == handlers
+
+
+def spoil(path, old, new, count=1):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, count))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "label,user,shop,price,shops",
+            "label,user,shop,prize,shops",
+            "lacks price; its header is label, user",
+        ),
+        (
+            None,
+            "1,3,s2,cheap,s1",
+            r"train.csv, line 602: column 'price' must hold a number, but holds 'cheap'",
+        ),
+        (None, "1,3,s2,NaN,s1", r"train.csv, line 602: column 'price' must hold a number, but holds 'NaN'"),
+        (None, "1,three,s2,1.5,s1", r"train.csv, line 602: column 'user' must hold a whole number"),
+        (None, "2,3,s2,1.5,s1", r"train.csv, line 602: the label 'label' must be 0 or 1, but is '2'"),
+        (None, "nan,3,s2,1.5,s1", r"line 602: the label 'label' must be 0 or 1, but is 'nan'"),
+        (None, ",3,s2,1.5,s1", r"line 602: the label 'label' must be 0 or 1, but is None"),
+    ],
+)
+def test_bad_data_name_file_line_and_remedy_and_leave_nothing(workspace, tmp_path, old, new, message):
+    train = tmp_path / "csv" / "train.csv"
+    if old:
+        spoil(train, old, new)
+    else:
+        train.write_text(train.read_text() + new + "\n")
+    with pytest.raises(UserError, match=message):
+        prepare_tiny(workspace)
+    assert not [path for path in (tmp_path / "cache" / "datasets" / "tiny").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["label,user,shop,price,shops"], "valid.csv must hold rows"),
+        ([], "valid.csv must hold a header and rows, but is empty"),
+        (
+            ["label,user,shop,price,shops", "1,3,s2,1.5,s1", "1,4,s2,1.5,s1"],
+            "valid.csv: every split needs both classes",
+        ),
+        (
+            ["label,user,shop,price,shops", "1,3,s2,1.5,s1,7,8", "0,4,s2,1.5,s1"],
+            "valid.csv must be a csv file with as many values",
+        ),
+    ],
+)
+def test_an_empty_or_one_sided_split_is_refused(workspace, tmp_path, lines, message):
+    write(tmp_path / "csv" / "valid.csv", "\n".join(lines))
+    with pytest.raises(UserError, match=message):
+        prepare_tiny(workspace)
+
+
+def test_a_column_without_frequent_values_is_named_as_the_reason(workspace):
+    config = workspace.configs / "dataset_config" / "tiny.yaml"
+    config.write_text(config.read_text().replace("min_categr_count: 1", "min_categr_count: 1000"))
+    with pytest.raises(UserError, match="min_categr_count=1000"):
+        prepare_tiny(workspace)
+
+
+def test_a_missing_number_is_filled_as_fuxictr_does(workspace, tmp_path):
+    spoil(tmp_path / "csv" / "train.csv", "shops\n", "shops\n1,3,s2,,s1\n")
+    prices = read_columns(prepare_tiny(workspace).split_folder("train"))["price"]
+    assert np.isfinite(prices).all()
+
+
+def test_a_writer_that_is_short_of_rows_says_so(tmp_path):
+    writer = ColumnWriter(tmp_path, 3, {"x": (np.dtype(np.int16), 0)})
+    writer.append({"x": np.array([1, 2])})
+    with pytest.raises(ValueError, match="3 rows were announced, but 2 written"):
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("largest", "dtype"), [(255, np.uint8), (256, np.int16), (32768, np.int32), (2**31, np.int64)]
+)
+def test_the_smallest_integer_that_fits(largest, dtype):
+    assert smallest_integer(largest) == dtype
