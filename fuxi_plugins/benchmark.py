@@ -37,9 +37,7 @@ class Resources:
         slots = asked or [-1]
         cores = os.cpu_count() or 1
         jobs = jobs or (len(slots) if asked else min(cores, MOST_JOBS))
-        return cls(
-            slots=[slots[i % len(slots)] for i in range(jobs)], threads=threads or max(1, cores // jobs)
-        )
+        return cls(slots=[slots[i % len(slots)] for i in range(jobs)], threads=threads or max(1, cores // jobs))
 
 
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
@@ -57,9 +55,7 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
             raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
         config = experiments[name]
         own_seed = [config.seed] if config.seed is not None else [1]
-        suite = Suite(
-            name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60
-        )
+        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
     return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
 
 
@@ -112,9 +108,7 @@ def run_plan(plan, suite: Suite, resources: Resources) -> list[Record]:
     if not plan.todo:
         return []
     with display(len(plan.todo)) as watcher:
-        return run_jobs(
-            plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher
-        )
+        return run_jobs(plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher)
 
 
 def suite_datasets(suite: Suite) -> list[str]:
@@ -124,9 +118,7 @@ def suite_datasets(suite: Suite) -> list[str]:
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.preset, seed)
-        for config in suite.experiments
-        for seed in suite.seeds
+        Cell(config.dataset_id, config.id, config.preset, seed) for config in suite.experiments for seed in suite.seeds
     ]
 
 
@@ -134,9 +126,7 @@ def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> li
     """The suite's leaderboards, one a dataset, from the records that are there."""
     cells = suite_cells(suite)
     return [
-        build_leaderboard(
-            dataset, find_records(workspace.results, dataset), cells, workspace.results, rank_by
-        )
+        build_leaderboard(dataset, find_records(workspace.results, dataset), cells, workspace.results, rank_by)
         for dataset in suite_datasets(suite)
     ]
 

@@ -24,9 +24,7 @@ class Commands(click.Group):
             click.echo(f"error: {error}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted; finished runs are kept, and the same command goes on from here", err=True
-            )
+            click.echo("interrupted; finished runs are kept, and the same command goes on from here", err=True)
             sys.exit(INTERRUPTED)
 
 
@@ -58,9 +56,7 @@ def list_(workspace: Workspace, kind: str | None) -> None:
     from fuxi_plugins import listing
 
     for shown in [kind] if kind else listing.KINDS:
-        click.echo(
-            listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n"
-        )
+        click.echo(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
 
 
 @main.command()
@@ -75,28 +71,20 @@ def check(workspace: Workspace) -> None:
     experiments = load_experiment_configs(workspace.configs)
     for config in experiments.values():
         if config.dataset_id not in specs:
-            raise UserError(
-                f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config."
-            )
+            raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
         resolve(config)
     suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    click.echo(
-        f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order."
-    )
+    click.echo(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
 
 
 @main.command()
 @click.argument("name")
-@click.option(
-    "--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable."
-)
+@click.option("--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable.")
 @click.option("--gpu", "gpus", multiple=True, type=click.IntRange(min=-1), help="GPU of a run slot; -1: CPU.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs."
-)
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
@@ -118,23 +106,15 @@ def run(workspace: Workspace, name: str, seeds, gpus, jobs, threads, dry_run: bo
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace, "AUC")
     if failed:
-        click.echo(
-            f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True
-        )
+        click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
 
 @main.command()
 @click.argument("name")
-@click.option(
-    "--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True
-)
-@click.option(
-    "--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format."
-)
-@click.option(
-    "--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable."
-)
+@click.option("--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
+@click.option("--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable.")
 @click.pass_obj
 def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
     """Rebuilds a suite's board from its records alone."""
@@ -156,9 +136,7 @@ def data() -> None:
 
 @data.command("import")
 @click.argument("name")
-@click.option(
-    "--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder with the files."
-)
+@click.option("--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder with the files.")
 @click.pass_obj
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
     """Copies a dataset's files (plain or .gz) into the cache, checked by md5."""

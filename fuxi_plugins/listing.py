@@ -9,9 +9,7 @@ KINDS = ("models", "datasets", "experiments", "suites")
 
 def table(kind: str, workspace: Workspace) -> str:
     """One of :data:`KINDS` as text."""
-    rows = {"models": _models, "datasets": _datasets, "experiments": _experiments, "suites": _suites}[kind](
-        workspace
-    )
+    rows = {"models": _models, "datasets": _datasets, "experiments": _experiments, "suites": _suites}[kind](workspace)
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 

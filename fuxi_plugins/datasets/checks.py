@@ -38,9 +38,7 @@ def check_raw_file(path: Path, spec: DatasetSpec) -> RawFile:
         "labels::seen": pl.col(spec.label_col.name).filter(wrong_label).first(),
     }
     numeric = {
-        name: dtype
-        for name, dtype in spec.raw_columns.items()
-        if dtype in _NUMBERS and name != spec.label_col.name
+        name: dtype for name, dtype in spec.raw_columns.items() if dtype in _NUMBERS and name != spec.label_col.name
     }
     for name, dtype in numeric.items():
         text = pl.col(name)
@@ -53,9 +51,7 @@ def check_raw_file(path: Path, spec: DatasetSpec) -> RawFile:
         found = table.select([query.alias(key) for key, query in queries.items()]).collect(engine="streaming")
     facts = found.row(0, named=True)
     if facts["rows"] == 0:
-        raise UserError(
-            f"{path.name} must hold rows, but has only its header; every split needs both classes."
-        )
+        raise UserError(f"{path.name} must hold rows, but has only its header; every split needs both classes.")
     for name, dtype in numeric.items():
         if facts[f"{name}::wrong"]:
             kind = "a whole number" if dtype == "int" else "a number"

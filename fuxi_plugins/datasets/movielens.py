@@ -3,8 +3,8 @@
 The source is GroupLens's own distribution (Harper and Konstan 2015, doi 10.1145/2827872): 100,000 ratings by 943
 users of 1,682 films, from September 1997 to April 1998, each with its second.
 
-The split is by time, as a recommender lives it: a model learns from the past and is asked about the future. Nothing in
-a row was known only in that row's second or later, the label excepted.
+The split is by time, as a recommender lives it: a model learns from the past and is asked about the future. A
+row holds nothing that became known in its own second or later, except its label.
 """
 
 import re
@@ -38,25 +38,26 @@ def build_ml100k(source: Path, folder: Path) -> None:
     Columns, in this order:
         label: 1 when the rating is four or five, else 0.
         user_id, age (years), gender, occupation: as in u.user.
-        zip_prefix: first digit of the zip code (a region of the USA), or ``other`` for codes that begin with a letter.
-        item_id: the film. release_year: of its release date, else the one in its title, else ``unknown``.
+        zip_prefix: first digit of the zip code, a region of the USA, or ``other`` where it begins with a letter.
+        item_id: the film.
+        release_year: of the film's release date, else the one in its title, else ``unknown``.
         genres: joined by ``^``, in the order of u.genre.
         hour (0 to 23), weekday (1 Monday to 7 Sunday): of the rating, in UTC.
-        history: the films that the user liked in seconds before this row's, oldest first (within a second by film
-            number), the latest 50, joined by ``^``; empty for none. It runs on through valid and test.
+        history: the films that the user liked in seconds before this row's, oldest first (within a second by
+            film number), the latest 50, joined by ``^``; empty for none. It runs on through valid and test.
         timestamp: Unix second, for checking; no feature, since it tells the future from the past.
 
-    Rows are in order of time, then user number, then film number. The border between two splits lies before the second
-    of the row at 80% (90%) of the table, so a second with several ratings belongs whole to the later split: who rates a
-    page of films at one stroke never has half of it in train.
+    Rows are in order of time, then user number, then film number. The border between two splits lies before the
+    second of the row at 80% (90%) of the table, so a second with several ratings belongs whole to the later
+    split: of a page of films rated at one stroke, never a part is in train and the rest in test.
 
     Args:
         source: folder with u.data, u.item, u.user and u.genre (Latin-1).
         folder: an existing folder to write to.
 
     Raises:
-        UserError: a raw line is not of its file's layout, a rating is of an unknown user or film, or the ratings
-            lie in too few seconds to make three splits.
+        UserError: a raw line is not of its file's layout, a rating is of an unknown user or film, or the
+            ratings lie in too few seconds to make three splits.
     """
     users = _read_users(source / "u.user")
     films = _read_films(source / "u.item", _read_genres(source / "u.genre"))
@@ -94,8 +95,8 @@ def _split_by_time(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
     valid_from, test_from = (rows["timestamp"][rows.height * tenths // 10] for tenths in (8, 9))
     if not rows["timestamp"][0] < valid_from < test_from:
         raise UserError(
-            "the ratings must reach over enough seconds to be split by time, but train, valid and test would begin "
-            f"at the seconds {rows['timestamp'][0]}, {valid_from} and {test_from}."
+            "the ratings must reach over enough seconds to be split by time, but train, valid and test would "
+            f"begin at the seconds {rows['timestamp'][0]}, {valid_from} and {test_from}."
         )
     second = pl.col("timestamp")
     return {
@@ -138,9 +139,7 @@ def _read_users(path: Path) -> pl.DataFrame:
         (int(user), int(age), gender, occupation, zip_code[0] if zip_code[0] in "0123456789" else "other")
         for _, (user, age, gender, occupation, zip_code) in _matches(path, _USER, _USER_WORDS)
     ]
-    return _table(
-        path, users, {"user_id": int, "age": int, "gender": str, "occupation": str, "zip_prefix": str}
-    )
+    return _table(path, users, {"user_id": int, "age": int, "gender": str, "occupation": str, "zip_prefix": str})
 
 
 def _read_films(path: Path, genres: list[str]) -> pl.DataFrame:
@@ -148,9 +147,7 @@ def _read_films(path: Path, genres: list[str]) -> pl.DataFrame:
     for where, (film, title, year, flags) in _matches(path, _FILM, _FILM_WORDS):
         flags = flags.split("|")
         if len(flags) != len(genres):
-            raise UserError(
-                f"{where}: expected {len(genres)} genre flags, as u.genre has, but found {len(flags)}."
-            )
+            raise UserError(f"{where}: expected {len(genres)} genre flags, as u.genre has, but found {len(flags)}.")
         years_in_title = _YEAR_IN_TITLE.findall(title)
         year = year or (years_in_title[-1] if years_in_title else "unknown")
         own = "^".join(genre for genre, flag in zip(genres, flags, strict=True) if flag == "1")

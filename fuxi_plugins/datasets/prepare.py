@@ -104,15 +104,10 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, counts: dict[str, RawFile], fol
         data_root=str(folder / "fuxictr"),
         group_id=spec.group_id,
     )
-    frames = {
-        split: processor.preprocess(processor.read_data(str(raw / spec.split_file(split))))
-        for split in SPLITS
-    }
+    frames = {split: processor.preprocess(processor.read_data(str(raw / spec.split_file(split)))) for split in SPLITS}
     try:
         with reading(raw / spec.train_data):
-            processor.fit(
-                frames["train"], meta_ddf=_meta_columns(spec, frames), min_categr_count=spec.min_categr_count
-            )
+            processor.fit(frames["train"], meta_ddf=_meta_columns(spec, frames), min_categr_count=spec.min_categr_count)
     except IndexError as error:  # FuxiCTR's tokenizer looks at the first word of an empty vocabulary
         raise UserError(
             f"{spec.dataset_id}: a categorical column has no value that occurs at least min_categr_count="

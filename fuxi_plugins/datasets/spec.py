@@ -80,9 +80,7 @@ class DatasetSpec(Strict):
     dataset_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     title: str
     source: Source | None = None
-    data_root: str | None = (
-        None  # a folder of the user's own that holds the csv files; else they are imported
-    )
+    data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
     build: Literal["synthetic", "ml100k"] | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = {}
     files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
@@ -115,9 +113,7 @@ class DatasetSpec(Strict):
             raise ValueError(f"the columns {twice} stand twice in feature_cols")
         for column in self.feature_cols:
             if column.share_embedding and column.share_embedding not in names:
-                raise ValueError(
-                    f"{column.name} shares the embedding of {column.share_embedding!r}, no such column"
-                )
+                raise ValueError(f"{column.name} shares the embedding of {column.share_embedding!r}, no such column")
         if self.group_id and self.group_id not in names:
             raise ValueError(f"group_id names {self.group_id!r}, which is not in feature_cols")
         return self

@@ -52,10 +52,7 @@ def writing(folder: Path, rows: int, columns: Mapping[str, tuple[np.dtype, int]]
 
 def read_columns(folder: Path) -> dict[str, np.ndarray]:
     """The columns of a split, memory-mapped and read-only; pages are shared between processes."""
-    return {
-        path.name.removesuffix(SUFFIX): np.load(path, mmap_mode="r")
-        for path in sorted(folder.glob("*" + SUFFIX))
-    }
+    return {path.name.removesuffix(SUFFIX): np.load(path, mmap_mode="r") for path in sorted(folder.glob("*" + SUFFIX))}
 
 
 def smallest_integer(largest: int) -> np.dtype:

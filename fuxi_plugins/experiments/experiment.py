@@ -114,20 +114,12 @@ def resolve(config: ExperimentConfig) -> Experiment:
 
 def grid(config: ExperimentConfig, axes: Mapping[str, list[Any]]) -> list[ExperimentConfig]:
     """One variant of the experiment for every combination of the axes' values."""
-    return [
-        config.varied(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())
-    ]
+    return [config.varied(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
 def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> ExperimentConfig:
-    if (
-        not isinstance(experiment_id, str)
-        or set(experiment_id) - _NAME_CHARACTERS
-        or experiment_id.startswith(".")
-    ):
-        raise UserError(
-            f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be."
-        )
+    if not isinstance(experiment_id, str) or set(experiment_id) - _NAME_CHARACTERS or experiment_id.startswith("."):
+        raise UserError(f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
@@ -136,9 +128,7 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
             raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")
     seed = merged.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise UserError(
-            f"{path}: the seed of {experiment_id!r} must be a whole number of 0 or more, but is {seed!r}."
-        )
+        raise UserError(f"{path}: the seed of {experiment_id!r} must be a whole number of 0 or more, but is {seed!r}.")
     return ExperimentConfig(
         id=experiment_id,
         file=path,

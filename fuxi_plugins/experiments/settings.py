@@ -5,6 +5,7 @@ signature becomes a pydantic model, and a key that fits nowhere is an error inst
 """
 
 import inspect
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
@@ -37,6 +38,9 @@ DEAD_NAMES = {
     "dnn_hidden_units": "hidden_units",
     "na_value": "fill_na",
 }
+
+_WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
+_REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
 
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"self", "feature_map", "model_id", "gpu", "kwargs"}
@@ -102,16 +106,12 @@ def model_settings(model_class: type) -> type[BaseModel]:
         fields[name] = (_parameter_type(model_class, parameter), default)
     return create_model(
         f"{model_class.__name__}Settings",
-        __config__=ConfigDict(
-            extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True
-        ),
+        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
         **fields,
     )
 
 
-def resolve_settings(
-    model_class: type, given: Mapping[str, Any], where: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sorts settings into those of the model and those of the training, checked and with defaults filled in.
 
     Args:
@@ -130,9 +130,7 @@ def resolve_settings(
     for name in given:
         if name not in legal:
             raise UserError(f"{where}: {_unknown_setting(name, model_class.__name__, legal)}")
-    regularizers = {
-        name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")
-    }
+    regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
     settings = {**given, **regularizers}
     resolved = []
     for part in (schema, Training):
@@ -153,7 +151,7 @@ def _unknown_setting(name: str, model: str, legal: set[str]) -> str:
 
 def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     """FuxiCTR takes an integer weight for no regularisation at all, so a whole number becomes a float here."""
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and _REGULARIZER.fullmatch(value)):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise UserError(

@@ -57,9 +57,7 @@ def load_suite(configs: Path, name: str) -> Suite:
     experiments = []
     for experiment_id in file.experiments:
         if experiment_id not in known:
-            raise unknown_name(
-                f"experiment of the suite {name!r}", experiment_id, known, "fuxibench list experiments"
-            )
+            raise unknown_name(f"experiment of the suite {name!r}", experiment_id, known, "fuxibench list experiments")
         axes = file.grid_for.get(experiment_id, file.grid)
         experiments += grid(known[experiment_id], axes) if axes else [known[experiment_id]]
     return Suite(name, file.title, file.description.strip(), experiments, file.seeds, file.timeout_minutes)

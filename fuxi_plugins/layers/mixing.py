@@ -80,9 +80,7 @@ class ResidualMixing(nn.Module):
     norm=None:      X + map(X)
     """
 
-    def __init__(
-        self, mixing_map: nn.Module, num_tokens: int, token_dim: int, norm: MixingNorm | None = None
-    ):
+    def __init__(self, mixing_map: nn.Module, num_tokens: int, token_dim: int, norm: MixingNorm | None = None):
         super().__init__()
         self.map = mixing_map
         self.norm_before = RMSNorm(num_tokens * token_dim) if norm == "before" else None
@@ -125,9 +123,7 @@ def check_mixing(kind: MixingKind, num_tokens: int, token_dim: int, groups: int 
             raise ValueError("mixing='grouped' needs the number of groups, but mixing_groups is not set")
         check_groups(num_tokens, token_dim, groups)
     elif groups is not None:
-        raise ValueError(
-            f"mixing_groups has no meaning with mixing={kind!r}, but mixing_groups={groups}; leave it out"
-        )
+        raise ValueError(f"mixing_groups has no meaning with mixing={kind!r}, but mixing_groups={groups}; leave it out")
 
 
 def check_block_transpose(num_tokens: int, token_dim: int) -> None:

@@ -226,9 +226,7 @@ def mlp_ffn(
     return PerTokenSequential(*layers, PerTokenLinear(num_tokens, width, token_dim))
 
 
-def check_ffn(
-    token_dim: int, hidden_units: Sequence[int], expansion: float = 1.0, dropout: float = 0.0
-) -> None:
+def check_ffn(token_dim: int, hidden_units: Sequence[int], expansion: float = 1.0, dropout: float = 0.0) -> None:
     """The conditions on the settings of a per-token FFN, for use before anything is allocated."""
     require_widths("ffn_hidden_units", hidden_units)
     require_rate("ffn_dropout", dropout)

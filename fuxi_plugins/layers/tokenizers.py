@@ -16,9 +16,7 @@ from .per_token import PerTokenLinear
 TokenizerKind = Literal["shared", "joint", "per_token", "reshape"]
 
 
-def mlp(
-    in_features: int, hidden_units: Sequence[int], out_features: int, norm: bool, dropout: float
-) -> nn.Sequential:
+def mlp(in_features: int, hidden_units: Sequence[int], out_features: int, norm: bool, dropout: float) -> nn.Sequential:
     """Linear -> [RMSNorm] -> ReLU -> [Dropout] for each hidden width, then Linear."""
     check_mlp(hidden_units, dropout)
     layers: list[nn.Module] = []

@@ -96,9 +96,7 @@ class AutoInt(BaseModel):
         widths = [embedding_dim] + [attention_dim] * (attention_layers - 1)
         self.self_attention = nn.Sequential(
             *(
-                SelfAttention(
-                    width, attention_dim, num_heads, net_dropout, use_residual, use_scale, layer_norm
-                )
+                SelfAttention(width, attention_dim, num_heads, net_dropout, use_residual, use_scale, layer_norm)
                 for width in widths
             )
         )

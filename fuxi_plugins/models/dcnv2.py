@@ -42,8 +42,7 @@ class DCNv2(BaseModel):
     """
 
     paper = Paper(
-        title="DCN V2: Improved Deep & Cross Network and Practical Lessons "
-        "for Web-scale Learning to Rank Systems",
+        title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
         venue="WWW",
         year=2021,
         url="https://arxiv.org/abs/2008.13535",
@@ -73,9 +72,7 @@ class DCNv2(BaseModel):
         stacked = model_structure in ("stacked", "stacked_parallel")
         parallel = model_structure in ("parallel", "stacked_parallel")
         if (stacked and not stacked_dnn_hidden_units) or (parallel and not parallel_dnn_hidden_units):
-            which = (
-                "stacked_dnn_hidden_units" if not stacked_dnn_hidden_units else "parallel_dnn_hidden_units"
-            )
+            which = "stacked_dnn_hidden_units" if not stacked_dnn_hidden_units else "parallel_dnn_hidden_units"
             raise ValueError(f"model_structure={model_structure!r} needs an MLP, but {which} is empty")
         super().__init__(
             feature_map,

@@ -160,9 +160,7 @@ class RankElastor(TokenModel):
                 ffn_dropout=dropout,
             )
         else:
-            make_block = partial(
-                paper_block, mixing=mixing, mixing_groups=mixing_groups, ffn=ffn, expansion=expansion
-            )
+            make_block = partial(paper_block, mixing=mixing, mixing_groups=mixing_groups, ffn=ffn, expansion=expansion)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))

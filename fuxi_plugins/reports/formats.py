@@ -40,9 +40,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column(f"valid {board.rank_by}", lambda row: _digits(row.valid, board.rank_by, "mean")),
         Column("seeds", lambda row: _seeds(row)),
         Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
-        Column(
-            "embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"
-        ),
+        Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
         *(published if any(row.published for row in board.rows) else []),
     )
@@ -70,9 +68,7 @@ def notes(board: Leaderboard) -> list[str]:
         f"Ranked by mean test {board.rank_by} over seeds; epochs and configurations were chosen on validation.",
     ]
     if data.synthetic:
-        lines.append(
-            "The data are synthetic; the Bayes row is what their true probabilities score on the test rows."
-        )
+        lines.append("The data are synthetic; the Bayes row is what their true probabilities score on the test rows.")
     if data.valid_is_test:
         lines.append("Validation is the test set in this split, so early stopping has seen the test labels.")
     if data.note:
@@ -82,9 +78,7 @@ def notes(board: Leaderboard) -> list[str]:
             lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
-        lines.append(
-            f"Published: {data.published_as} of BARS (github.com/reczoo/BARS); {', '.join(sorted(kinds))}."
-        )
+        lines.append(f"Published: {data.published_as} of BARS (github.com/reczoo/BARS); {', '.join(sorted(kinds))}.")
     return lines
 
 
@@ -92,9 +86,7 @@ def render(board: Leaderboard, title: str, form: str) -> str:
     """The board in one of :data:`FORMATS`."""
     header, rows = cells(board)
     if form == "md":
-        table = tabulate(
-            rows, headers=header, tablefmt="pipe", disable_numparse=True, colalign=_alignment(header)
-        )
+        table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True, colalign=_alignment(header))
         listed = "\n".join(f"- {line}" for line in notes(board))
         return f"# {title}\n\n{board.data.title} (`{board.dataset}`)\n\n{table}\n\n{listed}\n"
     if form == "tex":
@@ -145,8 +137,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
 
 def _plain(board: Leaderboard) -> dict:
     rows = [
-        {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
-        for row in board.rows
+        {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None} for row in board.rows
     ]
     return {
         "dataset": board.dataset,
@@ -168,11 +159,7 @@ def _digits(summaries: dict[str, Summary], metric: str, statistic: str) -> str:
 
 
 def _seeds(row: Row) -> str:
-    return (
-        str(len(row.seeds))
-        if len(row.seeds) == row.expected_seeds
-        else f"{len(row.seeds)} of {row.expected_seeds}"
-    )
+    return str(len(row.seeds)) if len(row.seeds) == row.expected_seeds else f"{len(row.seeds)} of {row.expected_seeds}"
 
 
 def _published(row: Row, metric: str) -> str:

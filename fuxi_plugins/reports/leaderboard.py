@@ -86,10 +86,7 @@ def build_leaderboard(
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
-    rows = [
-        _row(preset, cells, found, results, rank_by)
-        for preset in dict.fromkeys(cell.preset for cell in cells)
-    ]
+    rows = [_row(preset, cells, found, results, rank_by) for preset in dict.fromkeys(cell.preset for cell in cells)]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
     return Leaderboard(
@@ -105,9 +102,7 @@ def higher_is_better(metric: str) -> bool:
     return metric != "logloss"
 
 
-def _row(
-    preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record], results: Path, rank_by: str
-) -> Row:
+def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record], results: Path, rank_by: str) -> Row:
     variants: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.preset == preset:
@@ -121,9 +116,7 @@ def _row(
     if not candidates:
         chosen = next(iter(variants))
     else:
-        chosen = min(
-            candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by)
-        )
+        chosen = min(candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by))
     records = runs(chosen)
     problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
     if not records:
@@ -160,9 +153,7 @@ def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
 
 def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
     if rank_by not in summaries:
-        raise UserError(
-            f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}."
-        )
+        raise UserError(f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}.")
     mean = summaries[rank_by].mean
     return -mean if higher_is_better(rank_by) else mean
 
@@ -181,9 +172,7 @@ def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:
 def _require_one_fingerprint(dataset: str, records: Sequence[Record]) -> None:
     by_fingerprint: dict[str, list[str]] = {}
     for record in records:
-        by_fingerprint.setdefault(record.data.fingerprint, []).append(
-            f"{record.experiment} seed {record.seed}"
-        )
+        by_fingerprint.setdefault(record.data.fingerprint, []).append(f"{record.experiment} seed {record.seed}")
     if len(by_fingerprint) > 1:
         groups = "; ".join(
             f"{fingerprint[:12]}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"

@@ -28,11 +28,7 @@ class PublishedResult:
     def rank_of_source(self) -> int:
         """Means of several seeds and full digits first: BARS's run logs, then its leaderboard, then papers."""
         return next(
-            (
-                i
-                for i, prefix in enumerate(("BARS run", "BARS leader", "arXiv"))
-                if self.source.startswith(prefix)
-            ),
+            (i for i, prefix in enumerate(("BARS run", "BARS leader", "arXiv")) if self.source.startswith(prefix)),
             3,
         )
 

@@ -17,9 +17,7 @@ def print_board(board: Leaderboard, title: str) -> None:
     header, rows = cells(board)
     table = Table(title=escape(f"{title} – {board.data.title}"), title_justify="left")
     for name in header:
-        table.add_column(
-            escape(name), justify="left" if name == "model" else "right", no_wrap=name != "model"
-        )
+        table.add_column(escape(name), justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)

@@ -62,12 +62,17 @@ class HostedModel:
         self._training_since = time.perf_counter()
 
     def train_step(self, batch_data: dict[str, torch.Tensor]) -> torch.Tensor:
-        loss = super().train_step(batch_data)
+        try:
+            loss = super().train_step(batch_data)
+        except RuntimeError as error:  # torch's loss refuses predictions that are not numbers, but not by that name
+            if all(torch.isfinite(parameter).all() for parameter in self.parameters()):
+                raise
+            raise TrainingFailed(
+                f"the weights left the finite numbers in epoch {self._epoch_index + 1}; a lower learning rate may help"
+            ) from error
         self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
         self._loss_steps += 1
-        self.report(
-            {"epoch": self._epoch_index + 1, "step": self._batch_index + 1, "steps": self._steps_per_epoch}
-        )
+        self.report({"epoch": self._epoch_index + 1, "step": self._batch_index + 1, "steps": self._steps_per_epoch})
         return loss
 
     def eval_step(self) -> None:
@@ -98,9 +103,7 @@ class HostedModel:
     def evaluate(self, data_generator: ColumnLoader, metrics: list[str] | None = None) -> Metrics:
         """Every metric of the experiment, whichever of them is monitored."""
         self._latest_metrics = self.score(data_generator).metrics
-        logging.info(
-            "[Metrics] " + " - ".join(f"{name}: {value:.6f}" for name, value in self._latest_metrics.items())
-        )
+        logging.info("[Metrics] " + " - ".join(f"{name}: {value:.6f}" for name, value in self._latest_metrics.items()))
         return self._latest_metrics
 
     @torch.no_grad()
@@ -120,9 +123,7 @@ class HostedModel:
             raise TrainingFailed(
                 f"{np.count_nonzero(~np.isfinite(y_pred))} of {len(y_pred)} predictions are not finite"
             )
-        return Scores(
-            y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids)
-        )
+        return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
 
 
 class WeightlessModel:
@@ -152,16 +153,12 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
     if "gAUC" in experiment.params["training"]["metrics"] and data.spec.group_id is None:
-        raise UserError(
-            f"experiment {experiment.id!r}: gAUC needs a group_id, which {data.spec.dataset_id} has not."
-        )
+        raise UserError(f"experiment {experiment.id!r}: gAUC needs a group_id, which {data.spec.dataset_id} has not.")
     with torch.device("meta"):
         return count_parameters(_construct(WeightlessModel, experiment, data, gpu=-1, model_root="unused"))
 
 
-def train_model(
-    model: Any, experiment: Experiment, data: PreparedData, seed: int, report: Report
-) -> list[Epoch]:
+def train_model(model: Any, experiment: Experiment, data: PreparedData, seed: int, report: Report) -> list[Epoch]:
     """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
 
     Raises:
@@ -207,9 +204,7 @@ def count_parameters(model: torch.nn.Module) -> Parameters:
     }
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     embedding = sum(parameter.numel() for parameter in trainable if id(parameter) in tables)
-    return Parameters(
-        dense=sum(parameter.numel() for parameter in trainable) - embedding, embedding=embedding
-    )
+    return Parameters(dense=sum(parameter.numel() for parameter in trainable) - embedding, embedding=embedding)
 
 
 def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:
@@ -218,9 +213,7 @@ def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMa
     params = {"group_id": data.spec.group_id, "embedding_dim": embedding_dim}
     feature_map.load(str(data.folder / FEATURE_MAP_FILE), params)
     for spec in feature_map.features.values():
-        spec.setdefault(
-            "source", ""
-        )  # some models look it up on every feature; FuxiCTR leaves it out on meta ones
+        spec.setdefault("source", "")  # some models look it up on every feature; FuxiCTR leaves it out on meta ones
     return feature_map
 
 

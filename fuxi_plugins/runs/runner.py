@@ -58,9 +58,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
 
 def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
     """The record of a run that did not finish."""
-    return Record(
-        **identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started
-    )
+    return Record(**identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started)
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:

@@ -97,9 +97,7 @@ class Bars:
     def ended(self, job: Job, record: Record) -> None:
         self._progress.remove_task(self._bars.pop(job.name))
         self._progress.advance(self._all)
-        self._progress.console.print(
-            f"{time.strftime('%H:%M:%S')} {outcome(record)}", markup=False, highlight=False
-        )
+        self._progress.console.print(f"{time.strftime('%H:%M:%S')} {outcome(record)}", markup=False, highlight=False)
 
 
 def display(total: int) -> Lines | Bars:

@@ -49,9 +49,7 @@ class _Running:
     unread: bytes = b""
 
 
-def run_jobs(
-    jobs: Sequence[Job], *, slots: Sequence[int], timeout_seconds: float, watcher: Watcher
-) -> list[Record]:
+def run_jobs(jobs: Sequence[Job], *, slots: Sequence[int], timeout_seconds: float, watcher: Watcher) -> list[Record]:
     """Runs every job and returns their records, finished or failed, in the order of their end.
 
     A crash, a signal or a timeout becomes a failed record; the other jobs go on. On KeyboardInterrupt the
@@ -121,9 +119,7 @@ def _read_progress(entry: _Running, selector: selectors.BaseSelector, watcher: W
         return
     *lines, entry.unread = (entry.unread + news).split(b"\n")
     if lines:
-        watcher.progressed(
-            entry.job, json.loads(lines[-1])
-        )  # states are cumulative; the last one says it all
+        watcher.progressed(entry.job, json.loads(lines[-1]))  # states are cumulative; the last one says it all
 
 
 def _finish(entry: _Running, reason: str, watcher: Watcher) -> Record:
@@ -134,9 +130,7 @@ def _finish(entry: _Running, reason: str, watcher: Watcher) -> Record:
     if code in (0, FAILED) and not reason:  # the worker has written its record, finished or failed
         record = existing_record(job.run_folder)
     else:
-        record = failed_record(
-            job, reason or _exit_reason(code), started=provenance.utc_now(), trace=_log_tail(job)
-        )
+        record = failed_record(job, reason or _exit_reason(code), started=provenance.utc_now(), trace=_log_tail(job))
         write_record(job.run_folder, record)
     watcher.ended(job, record)
     return record

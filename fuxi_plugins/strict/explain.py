@@ -33,9 +33,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     kind, seen = first["type"], first["input"]
     if kind == "extra_forbidden":
         known = model.model_fields if len(first["loc"]) == 1 else ()
-        return (
-            f"there is no setting {_place(first['loc'])!r}{did_you_mean(str(first['loc'][-1]), known) or '.'}"
-        )
+        return f"there is no setting {_place(first['loc'])!r}{did_you_mean(str(first['loc'][-1]), known) or '.'}"
     if kind == "missing":
         return f"the setting {_place(first['loc'])!r} is missing."
     expected = list(dict.fromkeys(_EXPECTED[d["type"]] for d in same if d["type"] in _EXPECTED))

@@ -53,9 +53,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(
-            f"{path} must hold a mapping of names to settings, but holds a {type(content).__name__}."
-        )
+        raise UserError(f"{path} must hold a mapping of names to settings, but holds a {type(content).__name__}.")
     return content
 
 

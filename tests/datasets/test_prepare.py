@@ -58,8 +58,7 @@ def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {
-        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet")
-        for split in ("train", "valid", "test")
+        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet") for split in ("train", "valid", "test")
     }
 
 
@@ -221,8 +220,6 @@ def test_a_writer_that_is_short_of_rows_says_so(tmp_path):
         writer.close()
 
 
-@pytest.mark.parametrize(
-    ("largest", "dtype"), [(255, np.uint8), (256, np.int16), (32768, np.int32), (2**31, np.int64)]
-)
+@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.int16), (32768, np.int32), (2**31, np.int64)])
 def test_the_smallest_integer_that_fits(largest, dtype):
     assert smallest_integer(largest) == dtype

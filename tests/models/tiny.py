@@ -49,9 +49,7 @@ def feature_map(embedding_dim: int = 10, root: Path | str = "") -> FeatureMap:
 def wide_feature_map(num_fields: int, embedding_dim: int, vocabulary: int = 2) -> FeatureMap:
     """A map of that many categorical fields alone, to count the parameters of a published configuration."""
     spec = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": vocabulary}
-    return _finished(
-        FeatureMap("wide", ""), embedding_dim, {f"field_{i}": dict(spec) for i in range(num_fields)}
-    )
+    return _finished(FeatureMap("wide", ""), embedding_dim, {f"field_{i}": dict(spec) for i in range(num_fields)})
 
 
 def _finished(

@@ -1,0 +1,169 @@
+"""A whole run in this process, and the same run twice."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.store import read_columns
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
+from fuxi_plugins.records import read_record
+from fuxi_plugins.runs import host
+from fuxi_plugins.runs.job import Job
+from fuxi_plugins.runs.provenance import utc_now
+from fuxi_plugins.runs.runner import carry_out
+
+
+def make_job(workspace, folder, seed=1, changes=None, experiment="DNN_tiny"):
+    config = load_experiment_config(workspace.configs, experiment)
+    data = prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
+    return Job(
+        experiment=resolve(config.varied(changes) if changes else config),
+        data=data,
+        seed=seed,
+        gpu=-1,
+        threads=1,
+        run_folder=folder / "run",
+        checkpoint_folder=folder / "checkpoint",
+    )
+
+
+def run(job, report=lambda news: None):
+    return carry_out(job, report, started=utc_now(), clock_start=0.0)
+
+
+def outcome(record):
+    """What must repeat to the last digit."""
+    return record.metrics, record.best_epoch, [(entry.train_loss, entry.valid) for entry in record.history]
+
+
+def test_the_same_run_in_two_folders_is_the_same_to_the_last_digit(workspace, tmp_path):
+    one = run(make_job(workspace, tmp_path / "one"))
+    two = run(make_job(workspace, tmp_path / "two"))
+    assert outcome(one) == outcome(two)
+    first, second = (h5py.File(tmp_path / name / "run" / "predictions.h5")["y_pred"][:] for name in ("one", "two"))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_another_seed_gives_other_numbers(workspace, tmp_path):
+    assert outcome(run(make_job(workspace, tmp_path / "1", seed=1))) != outcome(
+        run(make_job(workspace, tmp_path / "2", seed=2))
+    )
+
+
+def test_workers_that_load_ahead_do_not_change_the_numbers(workspace, tmp_path):
+    none = run(make_job(workspace, tmp_path / "0", changes={"num_workers": 0}))
+    two = run(make_job(workspace, tmp_path / "2", changes={"num_workers": 2}))
+    assert outcome(none) == outcome(two)
+
+
+def test_the_record_says_what_happened(workspace, tmp_path):
+    job = make_job(workspace, tmp_path)
+    record = run(job)
+    assert record == read_record(job.run_folder / "record.json")
+    assert record.finished
+    assert record.data.rows == {"train": 600, "valid": 300, "test": 300}
+    assert set(record.metrics["test"]) == {"AUC", "logloss", "gAUC"}
+    assert [entry.epoch for entry in record.history] == [1, 2]
+    # user 12 + pad + OOV, shop 8 + pad + OOV (shared by shops), price's slope: all of width 4
+    assert record.parameters.embedding == (14 + 10 + 1) * 4
+    assert record.parameters.dense == (4 * 4 * 16 + 16) + (16 + 1)
+    assert record.config_digest == job.experiment.digest
+    assert record.machine.threads == 1
+
+
+def test_the_metrics_are_those_of_the_saved_predictions(workspace, tmp_path):
+    job = make_job(workspace, tmp_path)
+    record = run(job)
+    with h5py.File(job.run_folder / "predictions.h5") as file:
+        predictions, rows = file["y_pred"][:], file["row_id"][:]
+        assert set(file) == {"row_id", "y_pred"}  # nothing of the data itself
+    labels = read_columns(job.data.split_folder("test"))["label"][rows]
+    assert roc_auc_score(labels, predictions) == pytest.approx(record.metrics["test"]["AUC"], abs=1e-12)
+
+
+def test_the_best_epoch_by_validation_is_the_one_reported(workspace, tmp_path):
+    """A learning rate that ruins the weights after some epochs: the last epoch is not the best."""
+    job = make_job(workspace, tmp_path, changes={"epochs": 12, "learning_rate": 0.3, "early_stop_patience": 12})
+    record = run(job)
+    best = max(record.history, key=lambda entry: entry.valid["AUC"])
+    assert record.best_epoch == best.epoch
+    assert record.metrics["valid"] == best.valid
+    assert record.best_epoch < 12
+
+
+def test_test_is_read_once_and_after_training(workspace, tmp_path, monkeypatch):
+    passes = []
+    whole = host.ColumnLoader.__iter__
+
+    def counted(self):
+        passes.append(self.num_samples if self.num_samples == 600 else self.split_name)
+        return whole(self)
+
+    original = host.ColumnLoader.__init__
+
+    def named(self, feature_map, path, split="train", **settings):
+        self.split_name = split
+        original(self, feature_map, path, split=split, **settings)
+
+    monkeypatch.setattr(host.ColumnLoader, "__init__", named)
+    monkeypatch.setattr(host.ColumnLoader, "__iter__", counted)
+    run(make_job(workspace, tmp_path))
+    assert passes == [600, "valid", 600, "valid", "valid", "test"]
+
+
+def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path):
+    """The harness watches; it does not change what is learned."""
+    job = make_job(workspace, tmp_path)
+    host.use_seed(job.seed, 1)
+    hosted = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path / "hosted")
+    host.train_model(hosted, job.experiment, job.data, job.seed, lambda news: None)
+
+    host.use_seed(job.seed, 1)
+    model_class = host.load_model_class("DNN")
+    training = job.experiment.params["training"]
+    (tmp_path / "plain" / "tiny").mkdir(parents=True)
+    plain = model_class(
+        host.load_feature_map(job.data, 4),
+        model_id="plain",
+        model_root=str(tmp_path / "plain"),
+        verbose=0,
+        **{name: training[name] for name in ("optimizer", "loss", "metrics", "monitor", "monitor_mode", "task")},
+        **job.experiment.params["model"],
+    )
+    plain.evaluate_metrics = lambda y, p, metrics, groups: host.evaluate_metrics(y, p, metrics, groups)
+    loaders = {split: host.load_split(plain, job.data, split, job.experiment, job.seed) for split in ("train", "valid")}
+    plain.fit(loaders["train"], validation_data=loaders["valid"], epochs=training["epochs"])
+    for (name, ours), theirs in zip(hosted.state_dict().items(), plain.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, msg=name)
+
+
+def test_a_loss_that_is_not_a_number_is_a_failure_and_leaves_no_record(workspace, tmp_path):
+    job = make_job(workspace, tmp_path, changes={"learning_rate": 1e30})
+    with pytest.raises(host.TrainingFailed, match=r"the training loss became|not finite|left the finite numbers"):
+        run(job)
+    assert not (job.run_folder / "record.json").exists()
+
+
+def test_preflight_counts_parameters_without_weights(workspace, tmp_path):
+    job = make_job(workspace, tmp_path)
+    model = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    assert host.preflight(job.experiment, job.data) == host.count_parameters(model)
+
+
+def test_preflight_refuses_what_the_constructor_refuses(workspace, tmp_path):
+    text = "\nMixer_tiny:\n    model: RankMixer\n    embedding_dim: 4\n    num_tokens: 4\n    token_dim: 6\n"
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text() + text)
+    job = make_job(workspace, tmp_path, experiment="Mixer_tiny")
+    with pytest.raises(UserError, match=r"Mixer_tiny.*num_tokens=4"):
+        host.preflight(job.experiment, job.data)
+
+
+def test_a_job_survives_its_journey_as_json(workspace, tmp_path):
+    job = make_job(workspace, tmp_path)
+    assert Job.from_json(job.to_json()) == job
