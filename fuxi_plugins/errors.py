@@ -18,9 +18,9 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(wrong.casefold(), by_folded, n=2, cutoff=0.6)
-    if not near:
-        return ""
-    return "; did you mean " + " or ".join(repr(by_folded[name]) for name in near) + "?"
+    closeness = [difflib.SequenceMatcher(None, name, wrong.casefold()).ratio() for name in near]
+    named = [repr(by_folded[name]) for name, ratio in zip(near, closeness, strict=True) if ratio > closeness[0] - 0.1]
+    return f"; did you mean {' or '.join(named)}?" if named else ""
 
 
 def unknown_name(kind: str, wrong: str, known: Iterable[str], listing: str) -> UserError:

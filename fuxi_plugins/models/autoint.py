@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FeatureEmbedding, LogisticRegression, ScaledDotProductAttention
+from fuxictr.pytorch.layers import FeatureEmbedding, ScaledDotProductAttention
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import nearest_multiple, require_positive
 
 from .citation import Paper
-from .fuxictr_layers import mlp_block
+from .fuxictr_layers import LinearPart, mlp_block
 
 
 class AutoInt(BaseModel):
@@ -87,7 +87,7 @@ class AutoInt(BaseModel):
             **kwargs,
         )
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.lr_layer = LogisticRegression(feature_map, use_bias=False) if use_wide else None
+        self.lr_layer = LinearPart(feature_map, use_bias=False) if use_wide else None
         self.dnn = None
         if dnn_hidden_units:
             self.dnn = mlp_block(

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding
+from fuxictr.pytorch.layers import FeatureEmbedding
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
 from .citation import Paper
-from .fuxictr_layers import mlp_block
+from .fuxictr_layers import PairwisePart, mlp_block
 
 
 class DeepFM(BaseModel):
@@ -22,7 +22,7 @@ class DeepFM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none.
+    Departures: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
 
     Args:
         hidden_units: widths of the MLP's hidden layers.
@@ -62,7 +62,7 @@ class DeepFM(BaseModel):
             **kwargs,
         )
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = FactorizationMachine(feature_map)
+        self.fm = PairwisePart(feature_map)
         self.mlp = mlp_block(
             feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
         )

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding
+from fuxictr.pytorch.layers import FeatureEmbedding
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
 from .citation import Paper
+from .fuxictr_layers import PairwisePart
 
 
 class FM(BaseModel):
@@ -20,7 +21,7 @@ class FM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none.
+    Departures: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
 
     Args:
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
@@ -52,7 +53,7 @@ class FM(BaseModel):
             **kwargs,
         )
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = FactorizationMachine(feature_map)
+        self.fm = PairwisePart(feature_map)
         self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
         self.reset_parameters()
         self.model_to_device()

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import LogisticRegression
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
 from .citation import Paper
+from .fuxictr_layers import LinearPart
 
 
 class LR(BaseModel):
@@ -21,7 +21,7 @@ class LR(BaseModel):
 
     Data: any features; the weights of a sequence are summed.
 
-    Departures: none.
+    Departures: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
 
     Args:
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
@@ -51,7 +51,7 @@ class LR(BaseModel):
             net_regularizer=regularizer,
             **kwargs,
         )
-        self.lr_layer = LogisticRegression(feature_map, use_bias=True)
+        self.lr_layer = LinearPart(feature_map, use_bias=True)
         self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
         self.reset_parameters()
         self.model_to_device()

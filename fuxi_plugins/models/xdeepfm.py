@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CompressedInteractionNet, FeatureEmbedding, LogisticRegression
+from fuxictr.pytorch.layers import CompressedInteractionNet, FeatureEmbedding
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
 from .citation import Paper
-from .fuxictr_layers import mlp_block
+from .fuxictr_layers import LinearPart, mlp_block
 
 
 class xDeepFM(BaseModel):
@@ -68,7 +68,7 @@ class xDeepFM(BaseModel):
             **kwargs,
         )
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.lr_layer = LogisticRegression(feature_map, use_bias=False)
+        self.lr_layer = LinearPart(feature_map, use_bias=False)
         self.cin = CompressedInteractionNet(feature_map.num_fields, cin_hidden_units, output_dim=1)
         self.dnn = None
         if dnn_hidden_units:

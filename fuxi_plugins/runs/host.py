@@ -65,10 +65,13 @@ class HostedModel:
         try:
             loss = super().train_step(batch_data)
         except RuntimeError as error:  # torch's loss refuses predictions that are not numbers, but not by that name
-            if all(torch.isfinite(parameter).all() for parameter in self.parameters()):
+            with torch.no_grad():
+                finite = torch.isfinite(self.forward(batch_data)["y_pred"]).all()
+            if finite:
                 raise
             raise TrainingFailed(
-                f"the weights left the finite numbers in epoch {self._epoch_index + 1}; a lower learning rate may help"
+                f"the predictions left the finite numbers in epoch {self._epoch_index + 1}; "
+                "a lower learning rate may help"
             ) from error
         self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
         self._loss_steps += 1

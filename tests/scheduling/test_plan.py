@@ -1,0 +1,75 @@
+import pytest
+
+from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.records import Record, read_record, write_record
+from fuxi_plugins.runs.runner import failed_record, identity
+from tests.reports.make import record
+
+RESOURCES = Resources(slots=[-1], threads=1)
+
+
+@pytest.fixture
+def jobs(workspace):
+    return plan_suite(find_suite("tiny_suite", workspace), workspace, RESOURCES).todo
+
+
+def finish(job, **changes):
+    made = record().model_dump() | identity(job) | {"data": job.data.card.model_dump()} | changes
+    write_record(job.run_folder, Record(**made))
+
+
+def plan(workspace, **settings):
+    return plan_suite(find_suite("tiny_suite", workspace), workspace, RESOURCES, **settings)
+
+
+def test_everything_is_to_be_run_at_first(jobs):
+    assert [job.name for job in jobs] == [
+        "LR_tiny seed 1", "LR_tiny seed 2", "DNN_tiny seed 1", "DNN_tiny seed 2",
+    ]  # fmt: skip
+
+
+def test_a_finished_run_is_not_run_again_unless_forced(workspace, jobs):
+    finish(jobs[1])
+    assert [job.name for job in plan(workspace).todo] == [jobs[0].name, jobs[2].name, jobs[3].name]
+    assert len(plan(workspace, force=True).todo) == 4
+
+
+def test_a_failed_run_is_run_again(workspace, jobs):
+    write_record(jobs[1].run_folder, failed_record(jobs[1], "x", started="2026-01-01T00:00:00+00:00"))
+    assert len(plan(workspace).todo) == 4
+
+
+def test_another_configuration_under_the_same_name_is_an_error_that_shows_the_difference(workspace, jobs):
+    finish(jobs[2])
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text().replace("[16]", "[32]"))
+    with pytest.raises(UserError, match=r"hidden_units \[16\] in the record, \[32\] now"):
+        plan(workspace)
+    assert read_record(jobs[2].run_folder / "record.json").finished
+
+
+def test_other_data_under_the_same_name_are_an_error(workspace, jobs, tmp_path):
+    finish(jobs[0])
+    test = tmp_path / "csv" / "test.csv"
+    test.write_text(test.read_text() + "1,3,s2,0.5,s1\n")
+    with pytest.raises(UserError, match=r"data fingerprint .* in the record"):
+        plan(workspace)
+
+
+def test_seeds_of_the_command_line_come_first(workspace):
+    assert find_suite("tiny_suite", workspace, seeds=[7]).seeds == [7]
+    assert find_suite("LR_tiny", workspace).seeds == [1]
+
+
+def test_slots_and_threads_share_the_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert Resources.choose([], None, None) == Resources(slots=[-1] * 6, threads=1)
+    assert Resources.choose([], 2, None) == Resources(slots=[-1, -1], threads=3)
+    assert Resources.choose([-1], 2, 1) == Resources(slots=[-1, -1], threads=1)
+
+
+def test_gpus_make_slots(monkeypatch):
+    monkeypatch.setattr("fuxi_plugins.benchmark._require_gpus", lambda asked: None)
+    assert Resources.choose([0, 1, 0], None, 2).slots == [0, 1, 0]
+    assert Resources.choose([1], 3, 2).slots == [1, 1, 1]
