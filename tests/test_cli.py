@@ -48,11 +48,11 @@ MISTAKES = {
     "one class": (lambda folder: (folder / "csv" / "valid.csv").write_text("label,user,shop,price,shops\n1,2,s1,1.0,s1\n"), ["run", "LR_tiny"], "every split needs both classes"),
     "tokens that do not fit": (edit(MODELS, "model: DNN\n    embedding_dim: 4\n    hidden_units: [16]", "model: RankMixer\n    num_tokens: 4\n    token_dim: 6"), ["run", "tiny_suite"], "num_tokens=4"),
     "a GPU that is not there": (None, ["run", "LR_tiny", "--gpu", "93"], "GPU 93 was asked for, but torch sees"),
-    "gAUC without groups": (edit(DATA, "group_id: group\n", ""), ["run", "LR_tiny"], "gAUC needs a group_id"),
-    "wrong md5": (edit(DATA, "    data_root", "    files: {train.csv: 0123}\n    data_root"), ["data", "import", "tiny", "--from", "FOLDER/csv"], "needs train.csv with md5 0123, but the one in"),
+    "gAUC without groups": (edit(DATA, "    group_id: group\n", ""), ["run", "LR_tiny"], "gAUC needs a group_id"),
+    "wrong md5": (edit(DATA, "    data_root", "    files: {train.csv: '0123'}\n    data_root"), ["data", "import", "tiny", "--from", "FOLDER/csv"], "needs train.csv with md5 0123, but the one in"),
     "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "is not a folder"),
     "no board yet": (None, ["leaderboard", "tiny_suite"], "the board of tiny has no finished run yet."),
-    "a seed twice": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 1]"), ["run", "tiny_suite"], "seeds"),
+    "a seed twice": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 1]"), ["run", "tiny_suite"], "nothing stands twice in a suite"),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid, load_experiment_configs
@@ -24,6 +24,13 @@ class SuiteFile(BaseModel):
     grid: dict[str, list[Any]] = {}  # setting -> values; every experiment is run with every combination
     grid_for: dict[str, dict[str, list[Any]]] = {}  # experiment -> a grid of its own, where names differ
     timeout_minutes: float = Field(default=360, gt=0)  # of one run
+
+    @field_validator("experiments", "seeds")
+    @classmethod
+    def _each_once(cls, listed: list) -> list:
+        if len(set(listed)) < len(listed):
+            raise ValueError("nothing stands twice in a suite")
+        return listed
 
 
 @dataclass(frozen=True)
