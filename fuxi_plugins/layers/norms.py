@@ -1,8 +1,9 @@
-"""RMSNorm: division by the root mean square, with a gain and without mean removal or bias."""
+"""RMSNorm: division by the root mean square, with a gain, without mean removal or bias."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 # Field embeddings start at a standard deviation of 1e-4, so their mean square is about 1e-8: the usual eps of
 # 1e-5 or 1e-6 would outweigh it and leave the tokens near zero.
@@ -17,7 +18,34 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2))
     tensor([ 1., -1.])
     """
+    if x.device.type == "cpu":
+        return _RMSNormOnCPU.apply(x, gain)
     return F.rms_norm(x, (x.shape[-1],), eps=EPS) * gain
+
+
+class _RMSNormOnCPU(torch.autograd.Function):
+    """The same with its gradient written out.
+
+    On a CPU the norm is bound by memory, and torch has no fused kernel there: left to autograd, its backward
+    passes over x twice as often and keeps x beside the normed x.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, gain: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_()
+        normed = x * inverse_rms
+        ctx.save_for_backward(normed, inverse_rms, gain)
+        return normed * gain
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        normed, inverse_rms, gain = ctx.saved_tensors
+        product = grad * normed
+        along_x = (product * gain).mean(dim=-1, keepdim=True)  # the part of grad that would only lengthen x
+        grad_x = (grad * gain).addcmul_(normed, along_x, value=-1).mul_(inverse_rms)
+        return grad_x, product.sum_to_size(gain.shape)
 
 
 class RMSNorm(nn.Module):

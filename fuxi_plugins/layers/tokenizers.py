@@ -6,12 +6,15 @@ All of them start from RMSNorm of the flat vector, (B, nk) -> (B, T, D).
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checks import nearest_divisor, require_positive, require_rate, require_widths
 from .norms import RMSNorm
 from .per_token import PerTokenLinear
+
+PIECE = 512  # rows; of a hidden layer of 500, 1 MB
 
 TokenizerKind = Literal["shared", "joint", "per_token", "reshape"]
 
@@ -30,6 +33,17 @@ def mlp(in_features: int, hidden_units: Sequence[int], out_features: int, norm: 
             layers.append(nn.Dropout(dropout))
         width = hidden
     return nn.Sequential(*layers, nn.Linear(width, out_features))
+
+
+def in_pieces(network: nn.Module, x: Tensor) -> Tensor:
+    """The network applied to x (N, in), on a CPU a few rows at a time.
+
+    For BT rows a hidden layer does not fit the cache of a CPU; for a piece it does, and forward and backward
+    of the piece find it there.
+    """
+    if x.device.type != "cpu":
+        return network(x)
+    return torch.cat([network(piece) for piece in x.split(PIECE)])
 
 
 class SharedTokenizer(nn.Module):
@@ -51,8 +65,8 @@ class SharedTokenizer(nn.Module):
         self.mlp = mlp(input_dim // num_tokens, hidden_units, token_dim, norm, dropout)
 
     def forward(self, flat: Tensor) -> Tensor:
-        slices = self.norm(flat).view(flat.shape[0], self.num_tokens, -1)  # (B, T, nk/T)
-        return self.mlp(slices)  # (B, T, D)
+        slices = self.norm(flat).view(flat.shape[0] * self.num_tokens, -1)  # (BT, nk/T)
+        return in_pieces(self.mlp, slices).view(flat.shape[0], self.num_tokens, -1)  # (B, T, D)
 
 
 class JointTokenizer(nn.Module):

@@ -1,0 +1,64 @@
+"""The arrows of the design: who may import whom."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "fuxi_plugins"
+
+
+def imported(path) -> set[str]:
+    """Modules that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def files(*names):
+    for name in names:
+        path = PACKAGE / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def touches(path, *modules) -> set[str]:
+    return {name for name in imported(path) if any(name == m or name.startswith(m + ".") for m in modules)}
+
+
+@pytest.mark.parametrize(
+    ("readers", "forbidden"),
+    [
+        (["reports", "records.py"], ["torch", "fuxictr", "fuxi_plugins.runs", "fuxi_plugins.models",
+                                     "fuxi_plugins.scheduling", "fuxi_plugins.experiments"]),
+        (["layers"], ["fuxictr", "fuxi_plugins.models", "fuxi_plugins.datasets", "fuxi_plugins.runs"]),
+        (["models"], ["fuxi_plugins.datasets", "fuxi_plugins.runs", "fuxi_plugins.experiments",
+                      "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
+        (["datasets"], ["fuxi_plugins.models", "fuxi_plugins.runs", "fuxi_plugins.experiments",
+                        "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
+        (["experiments"], ["fuxi_plugins.runs", "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
+        (["runs"], ["fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
+        (["scheduling"], ["fuxi_plugins.reports"]),
+    ],
+)  # fmt: skip
+def test_nothing_reaches_back(readers, forbidden):
+    breaches = {str(path.relative_to(ROOT)): found for path in files(*readers) if (found := touches(path, *forbidden))}
+    assert not breaches
+
+
+def test_fuxictrs_training_is_known_to_one_module_and_its_preprocessing_to_another():
+    users = {path.relative_to(PACKAGE).parts[0] + "/" + path.name for path in files(".") if touches(path, "fuxictr")}
+    beyond_models = {name for name in users if not name.startswith("models/")}
+    assert beyond_models == {"runs/host.py", "datasets/prepare.py", "registry.py/registry.py"}
+
+
+def test_nothing_unsafe_is_called():
+    for path in files("."):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec"), path
+        assert not touches(path, "pickle"), path
