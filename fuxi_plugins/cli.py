@@ -141,12 +141,13 @@ def data() -> None:
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
     """Copies a dataset's files (plain or .gz) into the cache, checked by md5."""
     from fuxi_plugins.datasets.acquire import import_files
-    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
     from fuxi_plugins.files import require_writable
 
     spec = load_dataset_spec(workspace.configs, name)
     require_writable(workspace.cache, "the cache folder")
-    click.echo(f"{name}: files in {import_files(spec, origin, workspace)}")
+    known = load_dataset_specs(workspace.configs).values()
+    click.echo(f"{name}: files in {import_files(spec, origin, workspace, known)}")
 
 
 @data.command()

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -23,10 +23,11 @@ BUILDERS = {
 }
 
 
-def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace) -> Path:
+def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: Iterable[DatasetSpec] = ()) -> Path:
     """Copies the dataset's files from ``origin`` (plain or ``.gz``) into the cache, checked by md5.
 
-    Either all files are installed or none is; an earlier import stays until the new one is complete.
+    Either all files are installed or none is; an earlier import stays until the new one is complete. ``known`` are
+    the datasets among which an error looks for the one that a wrong file belongs to.
 
     Raises:
         UserError: a file is missing or its md5 is not the published one.
@@ -45,7 +46,7 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace) -> Path:
             if md5 and seen != md5:
                 raise UserError(
                     f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
-                    "Nothing was imported; get the published file, or give your own file a dataset id of its own."
+                    f"Nothing was imported; {_remedy(name, seen, known)}"
                 )
     return source_folder(spec, workspace)
 
@@ -134,7 +135,7 @@ def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     return folder
 
 
-def _require_files(spec: DatasetSpec, folder: Path, names) -> None:
+def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if not missing:
         return
@@ -145,6 +146,13 @@ def _require_files(spec: DatasetSpec, folder: Path, names) -> None:
         f"the dataset {spec.dataset_id!r} has not been imported.{homepage} With its files "
         f"({', '.join(names)}) in a folder: fuxibench data import {spec.dataset_id} --from FOLDER"
     )
+
+
+def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
+    owners = [spec.dataset_id for spec in known if spec.files.get(name) == md5]
+    if owners:
+        return f"this file belongs to the dataset {owners[0]!r}, which may be imported instead."
+    return "get the published file, or give your own file a dataset id of its own."
 
 
 def _unpack(origin: Path, name: str, copy: Path) -> None:

@@ -57,6 +57,15 @@ def test_one_changed_byte_is_found_and_nothing_is_installed(checked, workspace, 
     assert not workspace.dataset_folder("tiny").exists()
 
 
+def test_a_file_of_another_dataset_is_recognised(checked, workspace, tmp_path):
+    train = tmp_path / "download" / "train.csv"
+    train.write_text(train.read_text() + "1,3,s2,0.5,s1\n")
+    files = {**checked.files, "train.csv": hashlib.md5(train.read_bytes()).hexdigest()}
+    other = checked.model_copy(update={"dataset_id": "tiny_r", "files": files})
+    with pytest.raises(UserError, match=r"belongs to the dataset 'tiny_r', which may be imported instead"):
+        import_files(checked, tmp_path / "download", workspace, [checked, other])
+
+
 def test_a_bad_second_import_keeps_the_first(checked, workspace, tmp_path):
     folder = import_files(checked, tmp_path / "download", workspace)
     kept = (folder / "test.csv").read_bytes()
