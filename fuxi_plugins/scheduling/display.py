@@ -63,16 +63,17 @@ class Bars:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[valid]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
+            speed_estimate_period=24 * 3600,  # runs end minutes apart
         )
-        self._all = self._progress.add_task("all runs", total=total, valid="")
+        self._total, self._ends = total, 0
+        self._all = self._progress.add_task("all runs", total=total, count=f"0/{total}", valid="")
         self._bars: dict[str, Any] = {}
-        self._epochs: dict[str, int] = {}
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -82,21 +83,24 @@ class Bars:
         self._progress.stop()
 
     def started(self, job: Job) -> None:
-        self._bars[job.name] = self._progress.add_task(job.name, total=None, valid="loading")
+        self._bars[job.name] = self._progress.add_task(job.name, total=None, count="", valid="loading")
 
     def progressed(self, job: Job, state: dict[str, Any]) -> None:
-        bar, epoch = self._bars[job.name], state.get("epoch", 0)
-        if epoch != self._epochs.get(job.name):
-            self._epochs[job.name] = epoch
-            self._progress.reset(bar, total=state.get("steps"))
+        step, steps = state.get("step", 0), state.get("steps")
         metrics = "  ".join(f"{name} {value:.5f}" for name, value in state.get("valid", {}).items())
         self._progress.update(
-            bar, completed=state.get("step", 0), description=f"{job.name}  epoch {epoch}", valid=metrics
+            self._bars[job.name],
+            total=steps,
+            completed=step,
+            description=f"{job.name}  epoch {state.get('epoch', 0)}",
+            count=f"{step}/{steps}",
+            valid=metrics or "first epoch",
         )
 
     def ended(self, job: Job, record: Record) -> None:
         self._progress.remove_task(self._bars.pop(job.name))
-        self._progress.advance(self._all)
+        self._ends += 1
+        self._progress.update(self._all, completed=self._ends, count=f"{self._ends}/{self._total}")
         self._progress.console.print(f"{time.strftime('%H:%M:%S')} {outcome(record)}", markup=False, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""The synthetic dataset: the same everywhere, drawn as its description says, and its truth really the truth."""
+"""The synthetic dataset: the same everywhere, drawn as it says, and its truth really the truth."""
 
 import hashlib
 import itertools
@@ -123,7 +123,7 @@ def test_fields_are_independent(train):
 
 
 def every_combination(factors):
-    """All ids and numbers of an effect's fields with their probabilities, as a table of one row a combination.
+    """All ids and numbers of an effect's fields with their probabilities, one row a combination.
 
     A number stands as three points with the moments of the real one up to the fifth: 0, 1, 0, 2.9, 0.
     """

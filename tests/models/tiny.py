@@ -1,11 +1,10 @@
-"""A feature map, batches and model settings small enough for tests, with every kind of feature there is.
+"""A feature map, batches and models small enough for tests, with every kind of feature there is.
 
-Fields: three categorical, one numeric, one sequence that is pooled and shares its embedding with a categorical
-field; and a meta column, the group, which is no field.
+Fields: three categorical, one numeric, and one sequence, pooled, that shares its embedding with a categorical field.
+Beside them a meta column, the group, which is no field.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,130 +15,116 @@ from torch import Tensor, nn
 
 VOCABULARY = 12
 SEQUENCE_LENGTH = 4
-NUM_FIELDS = 5
+CATEGORICAL = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": VOCABULARY}
+NUMERIC = {"source": "", "type": "numeric"}
+POOLED_SEQUENCE = {
+    "source": "",
+    "type": "sequence",
+    "padding_idx": 0,
+    "vocab_size": VOCABULARY,
+    "max_len": SEQUENCE_LENGTH,
+    "feature_encoder": "layers.MaskedAveragePooling()",
+}
 
 
 def feature_map(embedding_dim: int = 10, root: Path | str = "") -> FeatureMap:
-    """The map of the tiny dataset."""
-    categorical = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": VOCABULARY}
-    sequence = {
-        "source": "",
-        "type": "sequence",
-        "padding_idx": 0,
-        "vocab_size": VOCABULARY,
-        "max_len": SEQUENCE_LENGTH,
-        "share_embedding": "item",
-        "feature_encoder": "layers.MaskedAveragePooling()",
+    """The map of the tiny dataset, five fields."""
+    features = {
+        "user": CATEGORICAL,
+        "item": CATEGORICAL,
+        "device": CATEGORICAL,
+        "price": NUMERIC,
+        "history": {**POOLED_SEQUENCE, "share_embedding": "item"},
+        "group": {"source": "", "type": "meta"},
     }
-    return _finished(
-        FeatureMap("tiny", str(root)),
-        embedding_dim,
-        {
-            "user": dict(categorical),
-            "item": dict(categorical),
-            "device": dict(categorical),
-            "price": {"source": "", "type": "numeric"},
-            "history": sequence,
-            "group": {"source": "", "type": "meta"},
-        },
-        group_id="group",
-    )
+    return make_feature_map("tiny", features, embedding_dim, group_id="group", root=root)
 
 
-def wide_feature_map(num_fields: int, embedding_dim: int, vocabulary: int = 2) -> FeatureMap:
-    """A map of that many categorical fields alone, to count the parameters of a published configuration."""
-    spec = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": vocabulary}
-    return _finished(FeatureMap("wide", ""), embedding_dim, {f"field_{i}": dict(spec) for i in range(num_fields)})
+def plain_feature_map(categorical: int, embedding_dim: int, numeric: int = 0) -> FeatureMap:
+    """That many fields in the shape of a published dataset, with tiny vocabularies."""
+    features = {f"numeric_{i}": NUMERIC for i in range(numeric)}
+    features |= {f"categorical_{i}": CATEGORICAL for i in range(categorical)}
+    return make_feature_map("plain", features, embedding_dim)
 
 
-def _finished(
-    feature_map: FeatureMap, embedding_dim: int, features: dict[str, dict], group_id: str | None = None
+def make_feature_map(
+    dataset_id: str,
+    features: dict[str, dict],
+    embedding_dim: int,
+    group_id: str | None = None,
+    root: Path | str = "",
 ) -> FeatureMap:
-    feature_map.features = OrderedDict(features)
-    feature_map.labels = ["click"]
-    feature_map.group_id = group_id
-    feature_map.default_emb_dim = embedding_dim
-    feature_map.num_fields = feature_map.get_num_fields()
-    feature_map.total_features = sum(spec.get("vocab_size", 0) for spec in features.values())
-    feature_map.set_column_index()
-    return feature_map
+    """What FuxiCTR's own ``FeatureMap.load`` leaves behind, without the file."""
+    made = FeatureMap(dataset_id, str(root))
+    made.features = OrderedDict((name, dict(spec)) for name, spec in features.items())
+    made.labels = ["click"]
+    made.group_id = group_id
+    made.default_emb_dim = embedding_dim
+    made.num_fields = made.get_num_fields()
+    made.total_features = sum(spec.get("vocab_size", 0) for spec in features.values())
+    made.set_column_index()
+    return made
 
 
-def batch(rows: int, seed: int = 0) -> dict[str, Tensor]:
-    """Random rows whose label depends on the user, on the pair of user and item, and on the price."""
+def columns(rows: int, seed: int = 0) -> dict[str, Tensor]:
+    """Random rows of the tiny dataset; the label depends on the user, on user and item together, and on the price."""
     generator = torch.Generator().manual_seed(seed)
 
     def ids(*shape: int) -> Tensor:
         return torch.randint(1, VOCABULARY, shape, generator=generator)
 
+    user, item, price = ids(rows), ids(rows), torch.randn(rows, 1, generator=generator)
     history = ids(rows, SEQUENCE_LENGTH)
-    history[torch.rand(rows, SEQUENCE_LENGTH, generator=generator) < 0.3] = 0  # padding
-    history[:, 0].clamp_(min=1)  # no history is empty
-    columns = {
-        "user": ids(rows),
-        "item": ids(rows),
+    history[:, 1:][torch.rand(rows, SEQUENCE_LENGTH - 1, generator=generator) < 0.4] = 0  # padding
+    user_side, item_side = user % 2 * 2 - 1, item % 2 * 2 - 1
+    logit = 2.0 * user_side + 1.5 * user_side * item_side + 1.5 * price.view(-1)
+    return {
+        "user": user,
+        "item": item,
         "device": ids(rows),
-        "price": torch.randn(rows, 1, generator=generator),
+        "price": price,
         "history": history,
         "group": ids(rows),
+        "click": (torch.rand(rows, generator=generator) < logit.sigmoid()).float(),
     }
-    user, item = columns["user"] % 2 * 2 - 1, columns["item"] % 2 * 2 - 1
-    logit = 2.0 * user + 1.5 * user * item + 1.5 * columns["price"].view(-1)
-    columns["click"] = (torch.rand(rows, generator=generator) < logit.sigmoid()).float()
-    return columns
 
 
-class Loader:
-    """A sized iterable of batches, as ``BaseModel.fit`` takes it."""
-
-    def __init__(self, columns: dict[str, Tensor], batch_size: int):
-        self.columns = columns
-        self.batch_size = batch_size
-        self.rows = len(columns["click"])
-
-    def __len__(self) -> int:
-        return -(-self.rows // self.batch_size)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for start in range(0, self.rows, self.batch_size):
-            yield take(self.columns, slice(start, start + self.batch_size))
-
-
-def take(columns: dict[str, Tensor], rows: Any) -> dict[str, Tensor]:
+def take(batch: dict[str, Tensor], rows: Any) -> dict[str, Tensor]:
     """Those rows of every column."""
-    return {name: column[rows] for name, column in columns.items()}
+    return {name: column[rows] for name, column in batch.items()}
 
 
-def build(model_class: type, settings: dict[str, Any] | None = None, root: Path | str = "", **more: Any) -> Any:
-    """A model on the tiny map (or on ``feature_map=``), on the CPU, from a fixed seed."""
-    settings = {"embedding_dim": 10, **(settings or {}), **more}
-    embedding_dim = settings["embedding_dim"]
-    the_map = settings.pop("feature_map", None) or feature_map(embedding_dim, root)
-    if "embedding_dim" not in model_class.__init__.__annotations__:
-        del settings["embedding_dim"]
+def batches(rows: int, batch_size: int, seed: int = 0) -> list[dict[str, Tensor]]:
+    """A loader in the least form that ``BaseModel.fit`` takes: a list of batches."""
+    whole = columns(rows, seed)
+    return [take(whole, slice(start, start + batch_size)) for start in range(0, rows, batch_size)]
+
+
+def build(model_class: type, the_map: FeatureMap | None = None, root: Path | str = "", **settings: Any) -> Any:
+    """A model on the CPU from a fixed seed, on the tiny map unless another is given."""
+    run_settings = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
     torch.manual_seed(0)
-    return model_class(the_map, **FUXICTR_SETTINGS, model_root=str(root), **settings)
+    the_map = the_map or feature_map(settings.get("embedding_dim", 10), root)
+    return model_class(the_map, model_root=str(root), **run_settings, **settings)
 
 
-FUXICTR_SETTINGS = {
-    "optimizer": "adam",
-    "loss": "binary_crossentropy",
-    "metrics": ["AUC", "logloss"],
-    "verbose": 0,
-}
+def randomize(model: nn.Module, scale: float = 0.3) -> None:
+    """Moves every parameter off its initial value, so that no gain is 1 and no bias 0; padding stays zero."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+        for module in model.modules():
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
 
 
-def embedding_parameters(model: nn.Module) -> set[str]:
-    """The names of all parameters inside FuxiCTR's embedding layers, numeric ones among them."""
-    return {
-        f"{prefix}.{name}"
-        for prefix, module in model.named_modules()
-        if isinstance(module, FeatureEmbedding)
-        for name, _ in module.named_parameters()
-    }
+def embedding_count(model: nn.Module) -> int:
+    """The number of parameters in FuxiCTR's embedding layers, those of numeric fields among them."""
+    layers = (module for module in model.modules() if isinstance(module, FeatureEmbedding))
+    return sum(parameter.numel() for layer in layers for parameter in layer.parameters())
 
 
 def dense_count(model: nn.Module) -> int:
-    """The number of parameters outside the embedding layers."""
-    embeddings = embedding_parameters(model)
-    return sum(p.numel() for name, p in model.named_parameters() if name not in embeddings)
+    """The number of all other parameters."""
+    return sum(parameter.numel() for parameter in model.parameters()) - embedding_count(model)

@@ -6,10 +6,12 @@ import json
 import math
 
 import pytest
+from rich.console import Console
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.reports.formats import render
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.reports.terminal import print_board
 from tests.conftest import write
 from tests.reports.make import card, record
 
@@ -153,3 +155,15 @@ def test_latex_escapes_what_latex_would_read(tmp_path):
 def test_an_unknown_format_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="md, csv, tex, json"):
         render(board([record()], tmp_path), "Title", "html")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
+def test_a_narrow_terminal_loses_columns_but_no_digits(tmp_path, width):
+    made = board([record("A", 1, 0.70), record("A", 2, 0.74), record("RankElastor", 1, 0.75)], tmp_path)
+    console = Console(width=width, force_terminal=True, file=io.StringIO(), color_system=None)
+    print_board(made, "Title", console)
+    text = console.file.getvalue()
+    assert "0.72000 ± 0.02828" in text
+    assert "RankElastor" in text
+    assert "…" not in text
+    assert ("embedding" in text.split("•")[0]) == (width > 110)

@@ -1,0 +1,120 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fuxi_plugins.layers import BlockTranspose, FullLinear, GroupedLinear, ResidualMixing, block_transpose, make_mixing
+
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4))  # B, T, D/T
+
+
+def tokens(batch: int, num_tokens: int, token_dim: int) -> torch.Tensor:
+    return torch.randn(batch, num_tokens, token_dim, dtype=torch.float64)
+
+
+def matrix_of(linear_map, num_tokens: int, token_dim: int) -> torch.Tensor:
+    """The (TD, TD) matrix M of a linear map of the tokens, vec(map(X)) = M vec(X), read off the unit vectors."""
+    units = torch.eye(num_tokens * token_dim, dtype=torch.float64).view(-1, num_tokens, token_dim)
+    return linear_map(units).flatten(1).T
+
+
+@settings(deadline=None)
+@given(shapes)
+def test_p_is_its_own_inverse_and_only_moves_values(shape):
+    batch, num_tokens, part = shape
+    x = tokens(batch, num_tokens, num_tokens * part)
+    assert torch.equal(block_transpose(block_transpose(x)), x)
+    assert torch.equal(block_transpose(x).flatten(1).sort().values, x.flatten(1).sort().values)
+
+
+@settings(deadline=None)
+@given(shapes)
+def test_p_gives_head_h_of_token_t_to_place_t_of_new_token_h(shape):
+    batch, num_tokens, part = shape
+    x = tokens(batch, num_tokens, num_tokens * part)
+    mixed = block_transpose(x)
+    for t in range(num_tokens):
+        for h in range(num_tokens):
+            head = x[:, t, h * part : (h + 1) * part]
+            assert torch.equal(mixed[:, h, t * part : (t + 1) * part], head)
+
+
+def test_p_is_the_matrix_transpose_where_t_equals_d():
+    x = tokens(2, 5, 5)
+    assert torch.equal(block_transpose(x), x.transpose(1, 2))
+
+
+@pytest.mark.parametrize(("num_tokens", "token_dim"), [(2, 4), (3, 6), (4, 4), (5, 10)])
+def test_i_plus_p_is_singular_of_rank_half_d_times_t_plus_one(num_tokens, token_dim):
+    p = matrix_of(block_transpose, num_tokens, token_dim)
+    rank = torch.linalg.matrix_rank(torch.eye(len(p), dtype=p.dtype) + p)
+    assert rank == token_dim * (num_tokens + 1) // 2
+
+
+def test_full_mixing_with_w_equal_to_p_is_the_block_transpose_mixing():
+    x = tokens(3, 3, 6)
+    full = ResidualMixing(FullLinear(3, 6), 3, 6).double()
+    nn.init.zeros_(full.map.linear.bias)
+    full.map.linear.weight.data.copy_(matrix_of(block_transpose, 3, 6))
+    torch.testing.assert_close(full(x), x + block_transpose(x))
+    torch.testing.assert_close(full(x), ResidualMixing(BlockTranspose(3, 6), 3, 6)(x))
+
+
+def test_full_mixing_with_w_zero_is_the_identity():
+    x = tokens(3, 3, 5)
+    full = make_mixing("full", 3, 5, norm="before").double()
+    nn.init.zeros_(full.map.linear.weight)
+    nn.init.zeros_(full.map.linear.bias)
+    assert torch.equal(full(x), x)
+
+
+def jacobian_blocks(mixing: nn.Module, num_tokens: int, token_dim: int) -> torch.Tensor:
+    """(T, T) of booleans: whether new token i depends on token j."""
+    x = tokens(1, num_tokens, token_dim)
+    jacobian = torch.autograd.functional.jacobian(mixing, x)  # (1, T, D, 1, T, D)
+    return jacobian.squeeze(3).squeeze(0).abs().amax(dim=(1, 3)) > 0
+
+
+def test_grouped_by_26_at_26_by_30_mixes_no_tokens():
+    grouped = ResidualMixing(GroupedLinear(26, 30, groups=26), 26, 30).double()
+    assert torch.equal(jacobian_blocks(grouped, 26, 30), torch.eye(26, dtype=torch.bool))
+
+
+def test_grouped_by_2_at_24_by_48_mixes_within_the_halves():
+    grouped = make_mixing("grouped", 24, 48, norm="after", groups=2).double()
+    half = torch.ones(12, 12, dtype=torch.bool)
+    assert torch.equal(jacobian_blocks(grouped, 24, 48), torch.block_diag(half, half).bool())
+
+
+def test_full_mixing_lets_every_token_see_every_token():
+    assert jacobian_blocks(make_mixing("full", 4, 3, norm="before").double(), 4, 3).all()
+
+
+def test_norm_before_is_over_all_values_and_norm_after_over_each_token():
+    x = tokens(2, 3, 4)
+    before = ResidualMixing(nn.Identity(), 3, 4, norm="before").double()
+    after = ResidualMixing(nn.Identity(), 3, 4, norm="after").double()
+    scale = x.flatten(1).square().mean(1).sqrt().view(2, 1, 1)
+    torch.testing.assert_close(before(x), x + x / scale)
+    torch.testing.assert_close(after(x), nn.functional.layer_norm(2 * x, (4,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_tokens", "token_dim", "groups", "message"),
+    [
+        ("block_transpose", 15, 26, None,
+         "token width must be a multiple of the number of tokens, but token_dim=26 and num_tokens=15; "
+         "the nearest that fits is 30"),
+        ("grouped", 4, 6, 5,
+         "the number of groups must divide num_tokens * token_dim, but mixing_groups=5 and 4 * 6 = 24; "
+         "the nearest that fits is 6"),
+        ("grouped", 4, 6, None, "mixing='grouped' needs the number of groups, but mixing_groups is not set"),
+        ("full", 4, 6, 2, "mixing_groups has no meaning with mixing='full', but mixing_groups=2; leave it out"),
+        ("full", 0, 6, None, "num_tokens must be at least 1, but num_tokens=0"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said_with_what_would(kind, num_tokens, token_dim, groups, message):
+    with pytest.raises(ValueError) as error:
+        make_mixing(kind, num_tokens, token_dim, norm=None, groups=groups)
+    assert str(error.value) == message

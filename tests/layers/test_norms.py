@@ -1,0 +1,53 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fuxi_plugins.layers import RMSNorm, rms_norm
+
+
+def test_a_hand_worked_row():
+    x = torch.tensor([[3.0, -4.0, 0.0, 0.0]])  # mean square 25 / 4, root 2.5
+    expected = torch.tensor([[1.2, -1.6, 0.0, 0.0]])
+    torch.testing.assert_close(rms_norm(x, torch.ones(4)), expected)
+    torch.testing.assert_close(rms_norm(x, torch.tensor([1.0, 2.0, 3.0, 4.0])), expected * torch.tensor([1, 2, 3, 4]))
+
+
+def test_values_as_small_as_fresh_embeddings_come_out_at_scale_one():
+    normed = RMSNorm(64)(1e-4 * torch.randn(5, 64))
+    torch.testing.assert_close(normed.square().mean(-1).sqrt(), torch.ones(5), rtol=1e-3, atol=0)
+
+
+def test_a_row_of_zeros_stays_zero():
+    x = torch.zeros(2, 3, requires_grad=True)
+    normed = RMSNorm(3)(x)
+    normed.sum().backward()
+    assert normed.eq(0).all()
+    assert x.grad.isfinite().all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(width=st.integers(1, 9), rows=st.integers(1, 5), scale=st.floats(0.1, 10.0))
+def test_the_scale_of_a_row_does_not_matter(width, rows, scale):
+    x = torch.randn(rows, width, dtype=torch.float64)
+    gain = torch.randn(width, dtype=torch.float64)
+    torch.testing.assert_close(rms_norm(scale * x, gain), rms_norm(x, gain))
+
+
+def test_equal_to_torchs_own_in_value_and_gradient():
+    ours, torchs = RMSNorm(7).double(), nn.RMSNorm(7, eps=1e-12).double()
+    nn.init.normal_(ours.gain)
+    torchs.weight.data.copy_(ours.gain.data)
+    x = torch.randn(4, 5, 7, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(4, 5, 7, dtype=torch.float64)
+    ours_grads = torch.autograd.grad((ours(x) * weights).sum(), [x, ours.gain])
+    torchs_grads = torch.autograd.grad((torchs(x) * weights).sum(), [x, torchs.weight])
+    torch.testing.assert_close(ours(x), torchs(x))
+    torch.testing.assert_close(ours_grads, torchs_grads)
+
+
+def test_gradient_against_finite_differences_for_every_way_the_gain_broadcasts():
+    for gain_shape in [(5,), (1, 5), (3, 1, 5)]:
+        x = torch.randn(3, 2, 5, dtype=torch.float64, requires_grad=True)
+        gain = torch.randn(gain_shape, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(rms_norm, (x, gain))
