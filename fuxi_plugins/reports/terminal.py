@@ -20,6 +20,7 @@ DISPENSABLE = (
     "difference",
     "published",
     "gAUC",
+    "logloss",
 )
 
 
