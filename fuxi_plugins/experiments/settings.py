@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import to_jsonable_python
 
 from fuxi_plugins.errors import UserError, did_you_mean
 from fuxi_plugins.strict.explain import describe, explain
@@ -140,6 +141,12 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         except ValidationError as error:
             raise UserError(f"{where}: {explain(error, part)}") from error
     return resolved[0], resolved[1]
+
+
+def default_settings(model_class: type) -> dict[str, Any]:
+    """What every optional setting of the model and of the training is when nothing is said."""
+    fields = {**model_settings(model_class).model_fields, **Training.model_fields}
+    return {name: to_jsonable_python(field.default) for name, field in fields.items() if not field.is_required()}
 
 
 def _unknown_setting(name: str, model: str, legal: set[str]) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.records import RECORD_FILE, Record, read_record
+from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.runs.job import Job
 
 
@@ -52,16 +54,18 @@ def _differences(job: Job, record: Record) -> list[str]:
     if record.config_digest != job.experiment.digest:
         if record.model != job.experiment.model:
             found.append(f"model {record.model} in the record, {job.experiment.model} now")
+        usual = default_settings(load_model_class(job.experiment.model))
         for part, now in job.experiment.params.items():
-            found += _changed_settings(record.params.get(part, {}), now)
+            found += _changed_settings(record.params.get(part, {}), now, usual)
     return found
 
 
-def _changed_settings(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    names = sorted({*then, *now})
+def _changed_settings(then: dict[str, Any], now: dict[str, Any], usual: dict[str, Any]) -> list[str]:
+    """What differs; a setting that is younger than the record and stands at its default does not."""
     absent = "absent"
+    before = {name: usual.get(name, absent) for name in now} | then
     return [
-        f"{name} {then.get(name, absent)} in the record, {now.get(name, absent)} now"
-        for name in names
-        if then.get(name, absent) != now.get(name, absent)
+        f"{name} {before.get(name)} in the record, {now.get(name, absent)} now"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name, absent)
     ]

@@ -30,8 +30,8 @@ FILMS = (
 )
 NOON = 875188800  # Thursday, 25 September 1997, 12:00:00 UTC
 
-# User, film, stars and seconds after NOON; out of order, as u.data is. Of these twenty rows 80% end before row 16
-# (from 0), in the midst of rows 14 to 16 of second 60; and 90% before row 18, in the midst of 17 and 18 of second 70.
+# User, film, stars and seconds after NOON; out of order, as u.data is. In order of time, 80% of these twenty end
+# before row 16 (from 0), in the midst of rows 14 to 16 of second 60; 90% before row 18, between the two of 70.
 RATINGS = [
     (1, 6, 5, 70),
     (2, 5, 4, 90),

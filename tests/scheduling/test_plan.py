@@ -49,6 +49,21 @@ def test_another_configuration_under_the_same_name_is_an_error_that_shows_the_di
     assert read_record(jobs[2].run_folder / "record.json").finished
 
 
+def test_a_setting_younger_than_the_record_at_its_default_is_no_difference(workspace, jobs):
+    def older(part, name):
+        return {**params, part: {key: value for key, value in params[part].items() if key != name}}
+
+    params = jobs[2].experiment.params
+    finish(jobs[2], params=older("model", "net_dropout"), config_digest="older")
+    assert len(plan(workspace).todo) == 3
+    finish(jobs[2], params=older("model", "hidden_units"), config_digest="older")
+    with pytest.raises(UserError, match=r"hidden_units .* in the record, \[16\] now"):
+        plan(workspace)
+    finish(jobs[2], params={**params, "model": {**params["model"], "gone": 1}}, config_digest="older")
+    with pytest.raises(UserError, match="gone 1 in the record, absent now"):
+        plan(workspace)
+
+
 def test_other_data_under_the_same_name_are_an_error(workspace, jobs, tmp_path):
     finish(jobs[0])
     test = tmp_path / "csv" / "test.csv"

@@ -1,0 +1,71 @@
+"""The committed results: what the tables say is what the records and the configs say."""
+
+import json
+
+import pytest
+
+from fuxi_plugins.benchmark import find_suite, suite_boards
+from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
+from fuxi_plugins.experiments.suite import suite_names
+from fuxi_plugins.records import find_records
+from fuxi_plugins.reports.formats import FORMATS, render
+from fuxi_plugins.workspace import Workspace
+from tests.conftest import ROOT
+
+WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
+BOARDS = sorted(path.stem for path in (ROOT / "results" / "leaderboards").glob("*.md"))
+RECORDS = list(find_records(WORKSPACE.results))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_is_what_its_records_say(name):
+    (board,) = suite_boards(find_suite(name, WORKSPACE), WORKSPACE)
+    for form in FORMATS:
+        path = WORKSPACE.results / "leaderboards" / f"{name}.{form}"
+        assert path.read_text() == render(board, find_suite(name, WORKSPACE).title, form), path
+
+
+@pytest.mark.parametrize("name", [name for name in BOARDS if name.endswith("_board")])
+def test_the_readme_shows_the_board(name):
+    table = [
+        line for line in (ROOT / "results" / "leaderboards" / f"{name}.md").read_text().splitlines() if "|" in line
+    ]
+    readme = (ROOT / "README.md").read_text().splitlines()
+    assert all(line in readme for line in table)
+
+
+def test_records_were_made_by_committed_code_of_the_configs_that_are_shipped():
+    for record in RECORDS:
+        assert record.finished, record.experiment
+        assert record.uncommitted_changes is False, record.experiment
+        experiment_id, _, _ = record.experiment.partition("@")
+        assert record.model == load_experiment_config(WORKSPACE.configs, experiment_id).model
+
+
+@pytest.mark.parametrize(
+    "experiment", sorted({record.experiment for record in RECORDS if "@" not in record.experiment})
+)
+def test_the_shipped_config_is_the_one_that_was_run(experiment):
+    now = resolve(load_experiment_config(WORKSPACE.configs, experiment)).params
+    for record in RECORDS:
+        if record.experiment == experiment:
+            changed = {
+                name: (value, now[part].get(name))
+                for part, settings in record.params.items()
+                for name, value in settings.items()
+                if now[part].get(name) != value
+            }
+            assert not changed, (experiment, record.seed)
+
+
+@pytest.mark.parametrize("name", [name for name in suite_names(WORKSPACE.configs) if name.endswith("_tuning")])
+def test_the_shipped_config_is_the_one_that_validation_chose(name):
+    path = WORKSPACE.results / "leaderboards" / f"{name}.json"
+    if not path.exists():
+        pytest.skip(f"{path.name} has not been made yet")
+    board = json.loads(path.read_text())
+    for row in board["rows"]:
+        experiment_id, _, _ = row["experiment"].partition("@")
+        shipped = resolve(load_experiment_config(WORKSPACE.configs, experiment_id)).params
+        (chosen,) = (record.params for record in RECORDS if record.experiment == row["experiment"])
+        assert shipped == chosen, experiment_id
