@@ -3,7 +3,9 @@
 import h5py
 import numpy as np
 import pytest
+import ray
 import torch
+from fuxictr.pytorch.dataloaders import RankDataLoader
 from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.datasets.prepare import prepare_dataset
@@ -84,6 +86,28 @@ def test_the_metrics_are_those_of_the_saved_predictions(workspace, tmp_path):
         assert set(file) == {"row_id", "y_pred"}  # nothing of the data itself
     labels = read_columns(job.data.split_folder("test"))["label"][rows]
     assert roc_auc_score(labels, predictions) == pytest.approx(record.metrics["test"]["AUC"], abs=1e-12)
+
+
+def test_ray_is_never_started(workspace, tmp_path):
+    run(make_job(workspace, tmp_path))
+    assert not ray.is_initialized()
+
+
+def test_fuxictrs_own_hook_takes_the_loader(workspace, tmp_path):
+    data = make_job(workspace, tmp_path).data
+    train, valid, test = RankDataLoader(
+        host.load_feature_map(data, 4),
+        data_loader=host.ColumnLoader,
+        data_format="parquet",
+        **{f"{split}_data": str(data.split_folder(split)) for split in ("train", "valid", "test")},
+        batch_size=100,
+        shuffle=True,
+        seed=3,
+    )
+    assert (train.num_samples, valid.num_samples, test.num_samples) == (600, 300, 300)
+    assert (train.shuffle, valid.shuffle, test.shuffle) == (True, False, False)
+    assert train.seed == 3
+    assert len(list(train)) == len(train) == 6
 
 
 def test_the_best_epoch_by_validation_is_the_one_reported(workspace, tmp_path):
