@@ -14,6 +14,28 @@ USER_ERROR = 2
 INTERRUPTED = 130
 
 
+class Integers(click.ParamType):
+    """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``."""
+
+    name = "n,n,..."
+
+    def __init__(self, least: int, repeated: bool = False):
+        self.least, self.repeated = least, repeated
+
+    def convert(self, value, param, context) -> list[int]:
+        if isinstance(value, list):
+            return value
+        try:
+            numbers = [int(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"whole numbers separated by commas are needed, as 0,1,2, but this is {value!r}", param, context)
+        if min(numbers) < self.least:
+            self.fail(f"each must be {self.least} or more, but one of {value} is not", param, context)
+        if len(set(numbers)) < len(numbers) and not self.repeated:
+            self.fail(f"each may stand once, but one of {value} stands twice", param, context)
+        return numbers
+
+
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
@@ -43,8 +65,6 @@ def main(context: click.Context, configs: Path | None, results: Path | None) -> 
     fuxibench list models
     fuxibench data import ml100k --from ~/ml-100k
     """
-    if context.resilient_parsing:
-        return
     context.obj = Workspace.locate(configs, results)
 
 
@@ -82,8 +102,8 @@ def check(workspace: Workspace) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable.")
-@click.option("--gpu", "gpus", multiple=True, type=click.IntRange(min=-1), help="GPU of a run slot; -1: CPU.")
+@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
@@ -114,7 +134,7 @@ def run(workspace: Workspace, name: str, seeds, gpus, jobs, threads, dry_run: bo
 @click.argument("name")
 @click.option("--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
-@click.option("--seeds", multiple=True, type=click.IntRange(min=0), help="Instead of the suite's own; repeatable.")
+@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
 @click.pass_obj
 def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
     """Rebuilds a suite's board from its records alone."""

@@ -94,6 +94,21 @@ def test_a_run_from_start_to_board(workspace):
     assert "gAUC" in call(workspace, "leaderboard", "tiny_suite", "--by", "gAUC").output
 
 
+@pytest.mark.parametrize(
+    ("given", "message"), [("1,x", "whole numbers separated by commas"), ("-1", "0 or more"), ("1,1", "twice")]
+)
+def test_seeds_that_are_no_seeds(workspace, given, message):
+    result = call(workspace, "run", "tiny_suite", "--seeds", given, "--dry-run")
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_seeds_of_the_command_line(workspace):
+    output = call(workspace, "run", "tiny_suite", "--seeds", "7,8,9", "--dry-run").output
+    assert output.count("would run") == 6
+    assert "DNN_tiny seed 9" in output
+
+
 def test_a_dry_run_trains_nothing(workspace):
     result = call(workspace, "run", "tiny_suite", "--dry-run")
     assert result.output.count("would run") == 4
