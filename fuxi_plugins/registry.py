@@ -17,14 +17,30 @@ from fuxi_plugins.errors import UserError, unknown_name
 ENTRY_POINT_GROUP = "fuxi_plugins.models"
 
 NATIVE_MODELS = {
+    "AFM": "fuxi_plugins.models.afm:AFM",
     "AutoInt": "fuxi_plugins.models.autoint:AutoInt",
+    "CCPM": "fuxi_plugins.models.ccpm:CCPM",
     "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DLRM": "fuxi_plugins.models.dlrm:DLRM",
     "DNN": "fuxi_plugins.models.dnn:DNN",
+    "DeepCrossing": "fuxi_plugins.models.deepcrossing:DeepCrossing",
     "DeepFM": "fuxi_plugins.models.deepfm:DeepFM",
+    "DeepIM": "fuxi_plugins.models.deepim:DeepIM",
+    "DualMLP": "fuxi_plugins.models.dualmlp:DualMLP",
+    "FFM": "fuxi_plugins.models.ffm:FFM",
     "FM": "fuxi_plugins.models.fm:FM",
+    "FmFM": "fuxi_plugins.models.fmfm:FmFM",
+    "FwFM": "fuxi_plugins.models.fwfm:FwFM",
+    "HFM": "fuxi_plugins.models.hfm:HFM",
+    "HOFM": "fuxi_plugins.models.hofm:HOFM",
     "LR": "fuxi_plugins.models.lr:LR",
+    "LorentzFM": "fuxi_plugins.models.lorentzfm:LorentzFM",
+    "NFM": "fuxi_plugins.models.nfm:NFM",
+    "ONN": "fuxi_plugins.models.onn:ONN",
+    "PNN": "fuxi_plugins.models.pnn:PNN",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
     "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
 }
 
