@@ -90,8 +90,8 @@ def test_a_misspelt_experiment_is_not_base_under_another_name(workspace, experim
 
 
 def test_an_unknown_model_suggests_the_right_one(workspace):
-    with pytest.raises(UserError, match="did you mean 'DNN'"):
-        resolve_with(workspace, "model: DNM")
+    with pytest.raises(UserError, match="did you mean 'RankElastor'"):
+        resolve_with(workspace, "model: RankElaster")
 
 
 def test_base_belongs_to_its_own_file(workspace):
