@@ -17,14 +17,32 @@ from fuxi_plugins.errors import UserError, unknown_name
 ENTRY_POINT_GROUP = "fuxi_plugins.models"
 
 NATIVE_MODELS = {
+    "AFN": "fuxi_plugins.models.afn:AFN",
+    "AOANet": "fuxi_plugins.models.aoanet:AOANet",
     "AutoInt": "fuxi_plugins.models.autoint:AutoInt",
+    "DCN": "fuxi_plugins.models.dcn:DCN",
     "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DESTINE": "fuxi_plugins.models.destine:DESTINE",
     "DNN": "fuxi_plugins.models.dnn:DNN",
     "DeepFM": "fuxi_plugins.models.deepfm:DeepFM",
+    "EDCN": "fuxi_plugins.models.edcn:EDCN",
+    "EulerNet": "fuxi_plugins.models.eulernet:EulerNet",
+    "FGCNN": "fuxi_plugins.models.fgcnn:FGCNN",
     "FM": "fuxi_plugins.models.fm:FM",
+    "FiBiNET": "fuxi_plugins.models.fibinet:FiBiNET",
+    "FiGNN": "fuxi_plugins.models.fignn:FiGNN",
+    "FinalMLP": "fuxi_plugins.models.finalmlp:FinalMLP",
+    "FinalNet": "fuxi_plugins.models.finalnet:FinalNet",
+    "GDCN": "fuxi_plugins.models.gdcn:GDCN",
+    "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
+    "InterHAt": "fuxi_plugins.models.interhat:InterHAt",
     "LR": "fuxi_plugins.models.lr:LR",
+    "MLPMixer": "fuxi_plugins.models.mlpmixer:MLPMixer",
+    "MaskNet": "fuxi_plugins.models.masknet:MaskNet",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "SAM": "fuxi_plugins.models.sam:SAM",
+    "Wukong": "fuxi_plugins.models.wukong:Wukong",
     "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
 }
 
