@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import load_experiment_configs
@@ -13,6 +14,9 @@ from fuxi_plugins.records import Record, find_records
 from fuxi_plugins.reports.formats import FORMATS, render
 from fuxi_plugins.reports.leaderboard import Cell, Leaderboard, build_leaderboard
 from fuxi_plugins.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.scheduling.plan import Plan
 
 MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
 
@@ -59,7 +63,7 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
     return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
 
 
-def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, force: bool = False):
+def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, force: bool = False) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Every setting is checked, every dataset prepared, every model built without its weights.
@@ -97,18 +101,23 @@ def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, forc
                     checkpoint_folder=workspace.checkpoint_folder(*names),
                 )
             )
-    return plan_runs(jobs, force=force)
+    records = [record for name in specs for record in find_records(workspace.results, name)]
+    return plan_runs(jobs, records, force=force)
 
 
-def run_plan(plan, suite: Suite, resources: Resources) -> list[Record]:
+def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources) -> list[Record]:
     """Runs what the plan still needs and returns the records of this call."""
     from fuxi_plugins.scheduling.display import display
     from fuxi_plugins.scheduling.local import run_jobs
+    from fuxi_plugins.scheduling.plan import take_over
 
-    if not plan.todo:
-        return []
-    with display(len(plan.todo)) as watcher:
-        return run_jobs(plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher)
+    records = [take_over(job, twin, workspace) for job, twin in plan.equal]
+    if plan.todo:
+        with display(len(plan.todo)) as watcher:
+            records += run_jobs(
+                plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher
+            )
+    return records
 
 
 def suite_datasets(suite: Suite) -> list[str]:

@@ -117,11 +117,13 @@ def run(workspace: Workspace, name: str, seeds, gpus, jobs, threads, dry_run: bo
     resources = benchmark.Resources.choose(gpus, jobs, threads)
     plan = benchmark.plan_suite(suite, workspace, resources, force=force)
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    for job, twin in plan.equal:
+        click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:
         for job in plan.todo:
             click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
-    records = benchmark.run_plan(plan, suite, resources)
+    records = benchmark.run_plan(plan, suite, workspace, resources)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace, "AUC")

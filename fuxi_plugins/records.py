@@ -95,6 +95,7 @@ class Record(Frozen):
     commit: str | None = None
     uncommitted_changes: bool | None = None
     started: str  # UTC, ISO 8601
+    same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
     @property

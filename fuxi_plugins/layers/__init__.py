@@ -5,7 +5,7 @@ expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD
 """
 
 from .blocks import TokenBlock, rms_norm_block
-from .checks import nearest_divisor, nearest_multiple, require_positive
+from .checks import nearest_divisor, nearest_multiple, require_one_of, require_positive
 from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
 from .mixing import (
     BlockTranspose,
@@ -82,6 +82,7 @@ __all__ = [
     "mlp_ffn",
     "nearest_divisor",
     "nearest_multiple",
+    "require_one_of",
     "require_positive",
     "rms_norm",
     "rms_norm_block",

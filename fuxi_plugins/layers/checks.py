@@ -4,6 +4,7 @@ Every message says what must hold, what was seen, and the nearest value that fit
 """
 
 from collections.abc import Sequence
+from typing import Any, get_args
 
 
 def require_positive(**sizes: int) -> None:
@@ -16,6 +17,13 @@ def require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, but {name}={size}")
+
+
+def require_one_of(name: str, value: Any, choices: Any) -> None:
+    """The value must be one of the choices, a ``Literal`` type."""
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, but {name}={value!r}")
 
 
 def require_widths(name: str, widths: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .checks import require_positive
+from .checks import require_one_of, require_positive
 
 HeadKind = Literal["mlp", "linear", "mean_pool", "mean"]
 
@@ -44,6 +44,7 @@ class MeanHead(nn.Module):
 
 def make_head(kind: HeadKind, num_tokens: int, token_dim: int) -> nn.Module:
     """The head of that kind."""
+    require_one_of("head", kind, HeadKind)
     require_positive(num_tokens=num_tokens, token_dim=token_dim)
     if kind == "mlp":
         return MLPHead(num_tokens, token_dim)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .checks import nearest_divisor, nearest_multiple, require_positive
+from .checks import nearest_divisor, nearest_multiple, require_one_of, require_positive
 from .norms import RMSNorm
 
 MixingKind = Literal["full", "none", "block_transpose", "grouped"]
@@ -81,6 +81,8 @@ class ResidualMixing(nn.Module):
     """
 
     def __init__(self, mixing_map: nn.Module, num_tokens: int, token_dim: int, norm: MixingNorm | None = None):
+        if norm is not None:
+            require_one_of("mixing_norm", norm, MixingNorm)
         super().__init__()
         self.map = mixing_map
         self.norm_before = RMSNorm(num_tokens * token_dim) if norm == "before" else None
@@ -101,7 +103,7 @@ def make_mixing(
     bias: bool = True,
 ) -> nn.Module:
     """The mixing of that kind with its residual; ``none`` is the identity, and ``bias`` concerns ``full``."""
-    check_mixing(kind, num_tokens, token_dim, groups)
+    check_mixing(kind, num_tokens, token_dim, norm, groups)
     if kind == "none":
         return nn.Identity()
     if kind == "full":
@@ -113,8 +115,17 @@ def make_mixing(
     return ResidualMixing(mixing_map, num_tokens, token_dim, norm)
 
 
-def check_mixing(kind: MixingKind, num_tokens: int, token_dim: int, groups: int | None = None) -> None:
+def check_mixing(
+    kind: MixingKind,
+    num_tokens: int,
+    token_dim: int,
+    norm: MixingNorm | None = None,
+    groups: int | None = None,
+) -> None:
     """The conditions of ``make_mixing``, for use before anything is allocated."""
+    require_one_of("mixing", kind, MixingKind)
+    if norm is not None:
+        require_one_of("mixing_norm", norm, MixingNorm)
     require_positive(num_tokens=num_tokens, token_dim=token_dim)
     if kind == "block_transpose":
         check_block_transpose(num_tokens, token_dim)

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import require_positive, require_rate, require_widths
+from .checks import require_one_of, require_positive, require_rate, require_widths
 from .norms import rms_norm
 
+Activation = Literal["gelu", "relu"]
 FFNKind = Literal["glu", "gelu", "relu"]
 Weights = tuple  # of tensors (T, ...), or of such tuples
 
@@ -23,8 +24,8 @@ Weights = tuple  # of tensors (T, ...), or of such tuples
 class PerToken(nn.Module):
     """A network of which every token has its own copy, (B, T, in) -> (B, T, out).
 
-    A subclass has ``weights()`` and ``formula(x, weights)``. The formula reads the same for one token, x (B,
-    in) with the weights of that token, and for all of them, x (T, B, in) with weights that carry T in front.
+    A subclass has ``weights()`` and ``formula(x, weights)``. The formula reads the same for one token, x (B, in) with
+    the weights of that token, and for all of them, x (T, B, in) with weights that carry T in front.
     """
 
     walk: Literal["auto", "together", "one_by_one"] = "auto"
@@ -178,8 +179,7 @@ def glu_ffn(
     norm: bool = True,
     dropout: float = 0.0,
 ) -> PerTokenSequential:
-    """The per-token FFN of RankElastor's published code, without the residual around it; (B, T, D) -> (B, T,
-    D).
+    """The per-token FFN of RankElastor's published code, without the residual around it; (B, T, D) -> (B, T, D).
 
     For each width h of ``hidden_units``: [RMSNorm] -> SkipGLU -> [Linear to h, where the width changes] ->
     [Dropout]; then Linear to D.
@@ -203,15 +203,16 @@ def mlp_ffn(
     num_tokens: int,
     token_dim: int,
     hidden_units: Sequence[int],
-    activation: Literal["gelu", "relu"] = "gelu",
+    activation: Activation = "gelu",
     norm: bool = False,
     dropout: float = 0.0,
 ) -> PerTokenSequential:
     """A plain per-token FFN, without the residual around it; (B, T, D) -> (B, T, D).
 
-    For each width h of ``hidden_units``: Linear to h -> [RMSNorm] -> activation -> [Dropout]; then Linear to
-    D. One hidden width rD makes it RankMixer's PFFN, GELU(x W1 + b1) W2 + b2.
+    For each width h of ``hidden_units``: Linear to h -> [RMSNorm] -> activation -> [Dropout]; then Linear to D.
+    One hidden width rD makes it RankMixer's PFFN, GELU(x W1 + b1) W2 + b2.
     """
+    require_one_of("activation", activation, Activation)
     check_ffn(token_dim, hidden_units, dropout=dropout)
     layers: list[nn.Module] = []
     width = token_dim

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import nearest_divisor, require_positive, require_rate, require_widths
+from .checks import nearest_divisor, require_one_of, require_positive, require_rate, require_widths
 from .norms import RMSNorm
 from .per_token import PerTokenLinear
 
@@ -92,8 +92,7 @@ class JointTokenizer(nn.Module):
 
 
 class PerTokenTokenizer(nn.Module):
-    """RankMixer's tokenizer: T equal slices of the flat vector, zero-padded at its end, each with a
-    projection.
+    """RankMixer's tokenizer: T equal slices of the flat vector, zero-padded at its end, each with a projection.
 
     x_t = slice_t W_t + b_t, W (T, ceil(nk/T), D). No slice may be padding alone.
     """
@@ -146,6 +145,7 @@ def make_tokenizer(
 
 def check_tokenizer(kind: TokenizerKind, input_dim: int, num_tokens: int, token_dim: int) -> None:
     """The conditions on the shapes of a tokenizer, for use before anything is allocated."""
+    require_one_of("tokenizer", kind, TokenizerKind)
     require_positive(input_dim=input_dim, num_tokens=num_tokens, token_dim=token_dim)
     seen = f"the embeddings of a row have {input_dim} values"
     if kind == "shared" and input_dim % num_tokens:

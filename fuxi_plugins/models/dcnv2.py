@@ -9,8 +9,12 @@ from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbedding
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
+from fuxi_plugins.layers import require_one_of
+
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+
+Structure = Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"]
 
 
 class DCNv2(BaseModel):
@@ -53,7 +57,7 @@ class DCNv2(BaseModel):
         feature_map: FeatureMap,
         model_id: str = "DCNv2",
         gpu: int = -1,
-        model_structure: Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"] = "parallel",
+        model_structure: Structure = "parallel",
         use_low_rank_mixture: bool = False,
         low_rank: int = 32,
         num_experts: int = 4,
@@ -69,6 +73,7 @@ class DCNv2(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
+        require_one_of("model_structure", model_structure, Structure)
         stacked = model_structure in ("stacked", "stacked_parallel")
         parallel = model_structure in ("parallel", "stacked_parallel")
         if (stacked and not stacked_dnn_hidden_units) or (parallel and not parallel_dnn_hidden_units):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -10,10 +10,13 @@ from torch import nn
 
 from fuxi_plugins.layers import (
     FFNKind,
+    HeadKind,
     MixingKind,
+    MixingNorm,
     PerTokenGLU,
     PerTokenLinear,
     TokenBlock,
+    TokenizerKind,
     check_ffn,
     check_mixing,
     check_tokenizer,
@@ -22,12 +25,13 @@ from fuxi_plugins.layers import (
     make_mixing,
     make_tokenizer,
     mlp_ffn,
+    require_one_of,
     require_positive,
     rms_norm_block,
 )
 
 from .citation import Paper
-from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
+from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
 
 
 class RankElastor(TokenModel):
@@ -52,10 +56,9 @@ class RankElastor(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the equations leave open what the norm averages over (here each token), the tokenizer and the
-    head (here the repository's). For the paper's ablations, ``mixing`` and ``ffn`` replace the two
-    components in either reading; a ``gelu`` or ``relu`` FFN is, in the paper's reading, RankMixer's act(M W1
-    + b1) W2 + b2 + M.
+    Departures: the equations leave open what the norm averages over (here each token), the tokenizer and the head
+    (here the repository's). For the paper's ablations, ``mixing`` and ``ffn`` replace the two components in either
+    reading; a ``gelu`` or ``relu`` FFN is, in the paper's reading, RankMixer's: act(M W1 + b1) W2 + b2 + M.
 
     Args:
         reading: which of the two formulas.
@@ -93,27 +96,30 @@ class RankElastor(TokenModel):
         gpu: int = -1,
         learning_rate: float = 1e-3,
         embedding_dim: int = 10,
-        reading: Literal["repository", "paper"] = "repository",
+        reading: Reading = "repository",
         num_tokens: int = 8,
         token_dim: int = 32,
         num_blocks: int = 2,
-        tokenizer: Literal["shared", "joint", "per_token", "reshape"] = "joint",
+        tokenizer: TokenizerKind = "joint",
         tokenizer_hidden_units: Sequence[int] | None = None,
         tokenizer_norm: bool | None = None,
         tokenizer_dropout: float | None = None,
-        mixing: Literal["full", "none", "block_transpose", "grouped"] = "full",
+        mixing: MixingKind = "full",
         mixing_groups: int | None = None,
-        mixing_norm: Literal["before", "after"] | None = None,
-        ffn: Literal["glu", "gelu", "relu"] = "glu",
+        mixing_norm: MixingNorm | None = None,
+        ffn: FFNKind = "glu",
         ffn_hidden_units: Sequence[int] | None = None,
         ffn_expansion: float | None = None,
         ffn_norm: bool | None = None,
         ffn_dropout: float | None = None,
-        head: Literal["mlp", "linear", "mean_pool", "mean"] = "mlp",
+        head: HeadKind = "mlp",
         embedding_regularizer: float | str | None = None,
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
+        require_one_of("reading", reading, Reading)
+        require_one_of("ffn", ffn, FFNKind)
+        require_one_of("head", head, HeadKind)
         if mixing == "none":
             refuse_unused("with mixing='none'", mixing_norm=mixing_norm)
         if reading == "paper":
@@ -135,7 +141,7 @@ class RankElastor(TokenModel):
         dropout = given(ffn_dropout, 0.0)
         require_positive(num_blocks=num_blocks)
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
-        check_mixing(mixing, num_tokens, token_dim, mixing_groups)
+        check_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_groups)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
         super().__init__(

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
 from torch import nn
 
 from fuxi_plugins.layers import (
+    HeadKind,
     TokenBlock,
+    TokenizerKind,
     check_ffn,
     check_mixing,
     check_tokenizer,
@@ -18,17 +20,17 @@ from fuxi_plugins.layers import (
     make_mixing,
     make_tokenizer,
     mlp_ffn,
+    require_one_of,
     require_positive,
     rms_norm_block,
 )
 
 from .citation import Paper
-from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
+from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
 
 
 class RankMixer(TokenModel):
-    """RankMixer mixes tokens by exchanging their parts, without parameters, and gives every token its own
-    FFN.
+    """RankMixer mixes tokens by exchanging their parts, without parameters, and gives every token its own FFN.
 
     Paper: RankMixer: Scaling Up Ranking Models in Industrial Recommenders, CIKM 2025,
     https://arxiv.org/abs/2507.15551.
@@ -38,8 +40,8 @@ class RankMixer(TokenModel):
         S  = LayerNorm_D( P X + X )
         X' = LayerNorm_D( PFFN(S) + S ),  PFFN_t(s) = GELU(s W1_t + b1_t) W2_t + b2_t
 
-    P cuts every token in T heads and gives head h of every token to new token h, so T must divide D. W1 is D
-    -> rD, W2 rD -> D, both of every token's own.
+    P cuts every token in T heads and gives head h of every token to new token h, so T must divide D. W1 is D -> rD,
+    W2 rD -> D, both of every token's own.
 
     ``reading="repository"`` is how the RankElastor authors ran it as their baseline, from which the
     RankMixer rows of their paper come:
@@ -83,11 +85,11 @@ class RankMixer(TokenModel):
         gpu: int = -1,
         learning_rate: float = 1e-3,
         embedding_dim: int = 10,
-        reading: Literal["paper", "repository"] = "paper",
+        reading: Reading = "paper",
         num_tokens: int = 8,
         token_dim: int = 32,
         num_blocks: int = 2,
-        tokenizer: Literal["shared", "joint", "per_token", "reshape"] | None = None,
+        tokenizer: TokenizerKind | None = None,
         tokenizer_hidden_units: Sequence[int] | None = None,
         tokenizer_norm: bool | None = None,
         tokenizer_dropout: float | None = None,
@@ -95,11 +97,12 @@ class RankMixer(TokenModel):
         ffn_hidden_units: Sequence[int] | None = None,
         ffn_norm: bool | None = None,
         ffn_dropout: float | None = None,
-        head: Literal["mlp", "linear", "mean_pool", "mean"] | None = None,
+        head: HeadKind | None = None,
         embedding_regularizer: float | str | None = None,
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
+        require_one_of("reading", reading, Reading)
         if reading == "paper":
             refuse_unused(
                 "with reading='paper'",
@@ -111,6 +114,8 @@ class RankMixer(TokenModel):
             refuse_unused("with reading='repository'", ffn_expansion=ffn_expansion)
         input_dim = feature_map.sum_emb_out_dim()
         tokenizer = given(tokenizer, "per_token" if reading == "paper" else "shared")
+        head = given(head, "mean_pool" if reading == "paper" else "mlp")
+        require_one_of("head", head, HeadKind)
         projection = tokenizer_settings(
             tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout, norm_unless_given=False
         )
@@ -142,7 +147,6 @@ class RankMixer(TokenModel):
                 ffn_norm=given(ffn_norm, False),
                 ffn_dropout=dropout,
             )
-        head = given(head, "mean_pool" if reading == "paper" else "mlp")
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))

@@ -1,12 +1,14 @@
 """What RankMixer and RankElastor share: a row becomes tokens, blocks transform them, a head reads them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import TokenizerKind, check_mlp
+
+Reading = Literal["repository", "paper"]  # of two formulas under one name, the published code's or the paper's
 
 
 class TokenModel(BaseModel):

@@ -1,35 +1,52 @@
 """Which runs a suite still needs, judged by the records that are there."""
 
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.settings import default_settings
-from fuxi_plugins.records import RECORD_FILE, Record, read_record
+from fuxi_plugins.files import replacing
+from fuxi_plugins.records import PREDICTIONS_FILE, RECORD_FILE, DataCard, Record, read_record, write_record
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.runs.job import Job
+from fuxi_plugins.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Plan:
     todo: list[Job]
     finished: list[Record]  # with the same configuration and data: not run again
+    equal: list[tuple[Job, Record]]  # finished under another experiment's name, as a tuning's winner is
 
 
-def plan_runs(jobs: list[Job], *, force: bool = False) -> Plan:
-    """Sorts jobs into those to run and those whose finished record stands.
+def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:
+    """Sorts jobs into those to run and those whose finished record stands, under their own name or another.
 
     A failed record is run again. ``force`` runs everything again.
+
+    Args:
+        jobs: what is wanted.
+        records: all records of the jobs' datasets.
 
     Raises:
         UserError: a finished record of the same name says that it was another configuration or other data.
     """
-    todo, finished = [], []
+    done = {_run_key(record.config_digest, record.seed, record.data): record for record in records if record.finished}
+    todo, finished, equal = [], [], []
     for job in jobs:
         record = existing_record(job.run_folder)
-        if force or record is None or not record.finished:
+        if force:
             todo.append(job)
+            continue
+        if record is None or not record.finished:
+            twin = done.get(_run_key(job.experiment.digest, job.seed, job.data.card))
+            if twin:
+                equal.append((job, twin))
+            else:
+                todo.append(job)
             continue
         differences = _differences(job, record)
         if differences:
@@ -38,7 +55,28 @@ def plan_runs(jobs: list[Job], *, force: bool = False) -> Plan:
                 "Give the new configuration an id of its own, or repeat the run with --force."
             )
         finished.append(record)
-    return Plan(todo, finished)
+    return Plan(todo, finished, equal)
+
+
+def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
+    """Writes the record and the predictions of an equal run under the job's own name."""
+    source = workspace.run_folder(twin.dataset, twin.experiment, twin.seed)
+    with replacing(job.run_folder / PREDICTIONS_FILE) as temporary:
+        shutil.copyfile(source / PREDICTIONS_FILE, temporary)
+    own_name = {
+        "experiment": job.experiment.id,
+        "preset": job.experiment.preset,
+        "published_as": job.experiment.published_as,
+        "same_run_as": twin.same_run_as or twin.experiment,
+    }
+    record = twin.model_copy(update=own_name)
+    write_record(job.run_folder, record)
+    return record
+
+
+def _run_key(config_digest: str, seed: int, data: DataCard) -> tuple[str, int, str]:
+    """Runs that agree in this are the same run: training is a function of configuration, seed and data."""
+    return config_digest, seed, data.fingerprint
 
 
 def existing_record(run_folder: Path) -> Record | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuxi_plugins.datasets.movielens import build_ml100k
@@ -23,15 +23,15 @@ USERS = "1|24|M|technician|85711\n2|53|F|other|T8H1N\n3|7|M|student|01234\n"
 FILMS = (
     "1|Caf\xe9 (1994)|01-Jan-1995||http://example.org/1|0|1|1|0\n"
     "2|Early (1971)|4-Feb-1971||http://example.org/2|0|0|1|0\n"
-    "3|Undated (1980) (V)||||0|0|0|1\n"
+    "3|A Year (1979) (1980) (V)||||0|0|0|1\n"
     "4|unknown||||1|0|0|0\n"
     "5|Plain (1996)|31-Dec-1997|01-Jan-1998||0|1|1|1\n"
     "6|Last (1997)|01-Jan-1997||http://example.org/6|0|0|1|0\n"
 )
 NOON = 875188800  # Thursday, 25 September 1997, 12:00:00 UTC
 
-# User, film, stars and seconds after NOON; out of order, as u.data is. In order of time, 80% of these twenty end
-# before row 16 (from 0), in the midst of rows 14 to 16 of second 60; 90% before row 18, between the two of 70.
+# User, film, stars and seconds after NOON; out of order, as u.data is. In order of time, 80% of the twenty end
+# before row 16 (from 0), amid rows 14 to 16, all of second 60; and 90% before row 18, amid rows 17 and 18 of 70.
 RATINGS = [
     (1, 6, 5, 70),
     (2, 5, 4, 90),
@@ -166,6 +166,8 @@ def test_the_order_of_the_raw_lines_does_not_matter(tmp_path):
 
 # Any ratings at all
 
+few = settings(max_examples=50, deadline=None)  # each writes and reads seven files
+
 some_ratings = st.lists(
     st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 12)),
     min_size=10,
@@ -174,6 +176,7 @@ some_ratings = st.lists(
 )
 
 
+@few
 @given(ratings=some_ratings)
 def test_laws_of_time(tmp_path_factory, ratings):
     source = write_raw(tmp_path_factory.mktemp("raw"), ratings)
@@ -190,6 +193,7 @@ def test_laws_of_time(tmp_path_factory, ratings):
     assert max(seconds_of["valid"]) < min(seconds_of["test"]) == test_from
 
 
+@few
 @given(ratings=some_ratings, later=st.integers(0, 12))
 def test_what_comes_later_changes_no_earlier_row(tmp_path_factory, ratings, later):
     """The ratings from some second on are turned round: likes become dislikes and the other way."""

@@ -108,7 +108,7 @@ def build(model_class: type, the_map: FeatureMap | None = None, root: Path | str
     return model_class(the_map, model_root=str(root), **run_settings, **settings)
 
 
-def randomize(model: nn.Module, scale: float = 0.3) -> None:
+def randomize(model: nn.Module, scale: float = 0.1) -> None:
     """Moves every parameter off its initial value, so that no gain is 1 and no bias 0; padding stays zero."""
     torch.manual_seed(1)
     with torch.no_grad():

@@ -72,7 +72,7 @@ def run_suite(workspace, experiments, *, timeout_minutes=5.0, seeds="[1]", slots
     suite = find_suite("made", workspace)
     resources = Resources(slots=[-1] * slots, threads=1)
     plan = plan_suite(suite, workspace, resources)
-    return plan, run_plan(plan, suite, resources)
+    return plan, run_plan(plan, suite, workspace, resources)
 
 
 def test_what_fails_is_a_failed_record_and_stops_nothing(workspace, misbehaving, tmp_path):

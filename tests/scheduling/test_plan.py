@@ -4,6 +4,7 @@ from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import Record, read_record, write_record
 from fuxi_plugins.runs.runner import failed_record, identity
+from fuxi_plugins.scheduling.plan import take_over
 from tests.reports.make import record
 
 RESOURCES = Resources(slots=[-1], threads=1)
@@ -62,6 +63,26 @@ def test_a_setting_younger_than_the_record_at_its_default_is_no_difference(works
     finish(jobs[2], params={**params, "model": {**params["model"], "gone": 1}}, config_digest="older")
     with pytest.raises(UserError, match="gone 1 in the record, absent now"):
         plan(workspace)
+
+
+def test_a_run_finished_under_another_name_is_taken_over(workspace, jobs):
+    """As the winner of a grid is, when it becomes the experiment."""
+    finish(jobs[2], experiment="DNN_tiny@hidden_units=_16_")
+    record = jobs[2].run_folder / "record.json"
+    elsewhere = workspace.run_folder("tiny", "DNN_tiny@hidden_units=_16_", 1)
+    elsewhere.mkdir(parents=True)
+    record.rename(elsewhere / "record.json")
+    (elsewhere / "predictions.h5").write_bytes(b"predictions")
+    found = plan(workspace)
+    assert [job.name for job in found.todo] == ["LR_tiny seed 1", "LR_tiny seed 2", "DNN_tiny seed 2"]
+    ((job, twin),) = found.equal
+    taken = take_over(job, twin, workspace)
+    assert taken == read_record(record)
+    assert (taken.experiment, taken.same_run_as) == ("DNN_tiny", "DNN_tiny@hidden_units=_16_")
+    assert taken.metrics == twin.metrics
+    assert (job.run_folder / "predictions.h5").read_bytes() == b"predictions"
+    assert [done.experiment for done in plan(workspace).finished] == ["DNN_tiny"]
+    assert len(plan(workspace, force=True).todo) == 4
 
 
 def test_other_data_under_the_same_name_are_an_error(workspace, jobs, tmp_path):

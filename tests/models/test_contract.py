@@ -1,0 +1,154 @@
+"""What every registered model owes: a new model earns these tests by its entry in the registry."""
+
+import inspect
+import math
+
+import pydantic
+import pytest
+import torch
+from torch import nn
+
+from fuxi_plugins.models.citation import Paper
+from fuxi_plugins.registry import load_model_class, model_names, model_summary
+from tests.models import tiny
+
+# Settings for models whose defaults do not fit five fields of width 10, or are slow to train; else the defaults.
+SMALL = {
+    "RankElastor": {"num_tokens": 4, "token_dim": 8, "tokenizer_hidden_units": [16], "ffn_hidden_units": [8]},
+    "RankMixer": {"num_tokens": 4, "token_dim": 8},
+}
+
+
+@pytest.fixture(params=model_names())
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def build(name):
+    def build_model(**more):
+        return tiny.build(load_model_class(name), **SMALL.get(name, {}), **more)
+
+    return build_model
+
+
+def predictions(model, batch) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        return model(batch)["y_pred"]
+
+
+def test_the_defaults_fit_any_fields(name):
+    model = tiny.build(load_model_class(name))
+    assert predictions(model, tiny.columns(4)).shape == (4, 1)
+
+
+def test_one_probability_a_row(build):
+    model = build()
+    tiny.randomize(model)
+    predicted = predictions(model, tiny.columns(16))
+    assert predicted.shape == (16, 1)
+    assert predicted.dtype == torch.float32
+    assert ((predicted > 0) & (predicted < 1)).all()
+    assert predicted.unique().numel() == 16
+
+
+def test_rows_do_not_affect_each_other(build):
+    model, batch = build(), tiny.columns(16)
+    tiny.randomize(model)
+    together = predictions(model, batch)
+    some = [11, 3, 7]
+    torch.testing.assert_close(predictions(model, tiny.take(batch, some)), together[some], rtol=0, atol=1e-6)
+
+
+def test_a_single_row_works(build):
+    model, batch = build(), tiny.columns(16)
+    tiny.randomize(model)
+    alone = predictions(model, tiny.take(batch, slice(5, 6)))
+    torch.testing.assert_close(alone, predictions(model, batch)[5:6], rtol=0, atol=1e-6)
+
+
+def test_every_field_matters(build):
+    model, batch = build(), tiny.columns(64)
+    tiny.randomize(model)
+    before = predictions(model, batch)
+    for field in ("user", "item", "device", "price", "history"):
+        changed = {**batch, field: batch[field].roll(1, dims=0)}
+        assert not torch.allclose(predictions(model, changed), before), field
+    assert torch.equal(predictions(model, {**batch, "group": batch["group"] + 1}), before)
+
+
+def test_every_parameter_learns_but_padding(build):
+    model, batch = build(), tiny.columns(64)
+    tiny.randomize(model)
+    model.compute_loss(model(batch), model.get_labels(batch)).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.abs().max() > 0, parameter_name
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            assert module.weight.grad[module.padding_idx].eq(0).all()
+
+
+def test_one_batch_can_be_memorised(build):
+    model, batch = build(learning_rate=1e-2), tiny.columns(16)
+    labels = model.get_labels(batch)
+    rate = labels.mean().item()
+    constant_loss = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    model.train()
+    for _ in range(150):
+        model.optimizer.zero_grad()
+        loss = model.compute_loss(model(batch), labels)
+        loss.backward()
+        model.optimizer.step()
+    assert loss.item() < 0.4 * constant_loss
+
+
+def test_it_learns_through_fuxictrs_fit(build, tmp_path):
+    (tmp_path / "tiny").mkdir()  # FuxiCTR does not make the folder of its checkpoint
+    model = build(root=tmp_path, learning_rate=1e-2)
+    valid = tiny.batches(1000, 500, seed=1)
+    before = model.evaluate(valid)["AUC"]
+    model.fit(tiny.batches(2000, 200), epochs=3, validation_data=valid)
+    after = model.evaluate(valid)["AUC"]
+    assert after > max(before, 0.7)
+
+
+def test_it_comes_back_from_its_checkpoint(build, tmp_path):
+    saved, loaded, batch = build(), build(), tiny.columns(8)
+    tiny.randomize(saved)
+    assert not torch.equal(predictions(loaded, batch), predictions(saved, batch))
+    saved.save_weights(tmp_path / "weights")
+    loaded.load_weights(tmp_path / "weights")
+    assert torch.equal(predictions(loaded, batch), predictions(saved, batch))
+
+
+def test_it_says_what_it_is(name):
+    model_class = load_model_class(name)
+    assert isinstance(model_class.paper, Paper)
+    assert str(model_class.paper.year) in str(model_class.paper)
+    docstring = inspect.getdoc(model_class)
+    assert docstring.splitlines()[0].endswith(".")
+    assert docstring.splitlines()[0] == model_summary(name)
+    assert " ".join(docstring.split()).count(model_class.paper.title) == 1
+    for part in (model_class.paper.url, "Data:", "Departures:", "Args:"):
+        assert part in docstring
+
+
+def test_every_setting_has_a_type_that_pydantic_can_check(name):
+    parameters = list(inspect.signature(load_model_class(name)).parameters.values())
+    settings = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
+    assert list(settings)[:3] == ["feature_map", "model_id", "gpu"]
+    assert parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    del settings["feature_map"]
+    fields = {}
+    for setting, parameter in settings.items():
+        assert parameter.annotation is not parameter.empty, setting
+        assert parameter.default is not parameter.empty, setting
+        fields[setting] = (parameter.annotation, parameter.default)
+    strict = pydantic.ConfigDict(extra="forbid", validate_default=True)
+    schema = pydantic.create_model("Settings", __config__=strict, **fields)
+    assert schema().learning_rate == 1e-3
+    with pytest.raises(pydantic.ValidationError):
+        schema(no_such_setting=1)
