@@ -23,7 +23,7 @@ class Column:
 
 
 def columns(board: Leaderboard) -> tuple[Column, ...]:
-    """The columns of a board: those about published values only where there are any."""
+    """The columns of a board: those about published values or chosen configurations only where there are any."""
     measured = [
         Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row.test.get(metric)))
         for metric in board.metrics
@@ -43,6 +43,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
         *(published if any(row.published for row in board.rows) else []),
+        *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
     )
 
 
@@ -131,6 +132,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     flat[f"published_{board.rank_by}"] = row.published.metrics.get(board.rank_by) if row.published else None
     flat["published_source"] = row.published.source if row.published else None
     flat["difference"] = row.difference(board.rank_by)
+    flat["variants"] = row.variants
     flat["problems"] = "; ".join(row.problems)
     return flat
 
@@ -162,6 +164,12 @@ def _seeds(row: Row) -> str:
     return str(len(row.seeds)) if len(row.seeds) == row.expected_seeds else f"{len(row.seeds)} of {row.expected_seeds}"
 
 
+def _chosen(row: Row) -> str:
+    """What a grid varied, as its experiments' names say it, and among how many."""
+    varied = row.experiment.partition("@")[2].replace(",", ", ")
+    return f"{varied} (of {row.variants})" if row.variants > 1 else "–"
+
+
 def _published(row: Row, metric: str) -> str:
     if row.published is None or metric not in row.published.metrics:
         return "–"
@@ -173,4 +181,4 @@ def _signed(difference: float | None) -> str:
 
 
 def _alignment(header: list[str]) -> list[str]:
-    return ["left" if title == "model" else "right" for title in header]
+    return ["left" if title in ("model", "chosen configuration") else "right" for title in header]

@@ -12,6 +12,7 @@ PIPE_WIDTH = 200  # columns, where no terminal says how wide it is
 
 # What a narrow terminal does without, first to last; no number is ever cut short.
 DISPENSABLE = (
+    "chosen configuration",
     "embedding parameters",
     "valid",
     "best",

@@ -47,6 +47,7 @@ def test_validation_chooses_the_configuration_even_when_test_would_choose_anothe
     better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2")
     (row,) = board([better_by_test, better_by_validation], tmp_path).rows
     assert (row.experiment, row.test["AUC"].mean, row.variants) == ("A@x=2", 0.7, 2)
+    assert "x=2 (of 2)" in render(board([better_by_test, better_by_validation], tmp_path), "Title", "md")
 
 
 def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):
