@@ -28,7 +28,8 @@ class DESTINE(BaseModel):
 
     Departures: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
     others; here they are cut rightly, and ``head_split: fuxictr`` is its way. The two are one with a single
-    head. Biases without any effect, those of u and, where no ReLU follows, of q and k, are left out.
+    head. Biases without any effect, those of u and, with heads cut rightly and no ReLU after, of q and k, are
+    left out.
 
     Args:
         attention_layers: layers of self-attention.
@@ -157,9 +158,10 @@ class DisentangledSelfAttention(nn.Module):
         self.head_split = head_split
         self.scale = (attention_dim // num_heads) ** 0.5 if use_scale else 1.0
         self.relu_before_att = relu_before_att
-        # A constant added to all queries or keys goes with the mean, one added to all scores in the softmax.
-        self.W_q = nn.Linear(input_dim, attention_dim, bias=relu_before_att)
-        self.W_k = nn.Linear(input_dim, attention_dim, bias=relu_before_att)
+        # A constant added to all queries or keys of a head goes with the mean, one added to its scores in the softmax.
+        matters = relu_before_att or head_split == "fuxictr"
+        self.W_q = nn.Linear(input_dim, attention_dim, bias=matters)
+        self.W_k = nn.Linear(input_dim, attention_dim, bias=matters)
         self.W_v = nn.Linear(input_dim, attention_dim)
         self.W_unary = nn.Linear(input_dim, num_heads, bias=False)
         self.W_res = nn.Linear(input_dim, attention_dim) if use_residual else None

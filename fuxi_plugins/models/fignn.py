@@ -28,14 +28,13 @@ class FiGNN(BaseModel):
     Data: any features, all of ``embedding_dim``, at least two; a sequence must be pooled to one embedding.
 
     Departures: as in FuxiCTR, the self-attention with which the paper makes the first h from the embeddings is
-    not here, W and b are each layer's own unless ``reuse_graph_layer``, and the linear maps of the readout have
-    no bias.
+    not here, and the linear maps of the readout have no bias.
 
     Args:
         gnn_layers: steps of message passing.
         use_residual: the term ``+ e_i``.
         use_gru: the GRU; without it h_i <- a_i + h_i.
-        reuse_graph_layer: one W_in, W_out and b for all steps, as in the paper.
+        reuse_graph_layer: one W_in, W_out and b for all steps; else each step has its own.
     """
 
     paper = Paper(

@@ -30,7 +30,7 @@ class FinalNet(BaseModel):
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
     Departures: as in FuxiCTR, the activation comes after the whole layer, where the paper's is on the factor
-    c_l; and ``concat`` is a form that the paper does not have.
+    c_l, and ``concat`` is the default, where the paper sums.
 
     Args:
         block_type: ``1B`` one block, ``2B`` two.

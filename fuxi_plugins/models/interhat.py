@@ -29,7 +29,7 @@ class InterHAt(BaseModel):
 
     Departures: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
     others; here they are cut rightly, and ``head_split: fuxictr`` is its way. The two are one with a single
-    head. As in FuxiCTR, a ReLU follows the output of the attention.
+    head. The transformer layer is FuxiCTR's, with a ReLU after the attention.
 
     Args:
         order: the highest order of interaction; one order leaves the last attention without a choice.

@@ -304,7 +304,7 @@ def test_destine_whitens_the_pairs_and_adds_the_unary_term():
 
 
 def test_destine_heads_must_fit():
-    with pytest.raises(ValueError, match="the nearest that fits is 18"):
+    with pytest.raises(ValueError, match="the nearest that fits is 15"):
         tiny.build(DESTINE, attention_dim=16, num_heads=3)
 
 
