@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FactorizationMachine, LogisticRegression, MLP_Block
+from fuxictr.pytorch.torch_utils import get_activation
 from torch import nn
 
 
@@ -50,3 +51,14 @@ def mlp_block(
         dropout_rates=dropout,
         batch_norm=batch_norm,
     )
+
+
+def activation_layers(activations: str | Sequence[str] | None, widths: Sequence[int]) -> list[nn.Module]:
+    """An activation for every width, from one name for all of them or one for each; None does nothing."""
+    one_for_all = activations is None or isinstance(activations, str)
+    names = [activations] * len(widths) if one_for_all else list(activations)
+    if len(names) != len(widths):
+        raise ValueError(
+            f"a list of activations must name one for each of the {len(widths)} hidden layers, but it is {names}"
+        )
+    return [get_activation(name, width) or nn.Identity() for name, width in zip(names, widths, strict=True)]

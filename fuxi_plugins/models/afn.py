@@ -1,0 +1,109 @@
+"""AFN: products of learned powers of the embeddings, by way of logarithms, with an MLP beside them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from fuxictr.features import FeatureMap
+from fuxictr.pytorch.layers import FeatureEmbedding
+from fuxictr.pytorch.models import BaseModel
+from torch import Tensor, nn
+
+from fuxi_plugins.layers import require_positive
+
+from .citation import Paper
+from .fuxictr_layers import mlp_block
+
+
+class AFN(BaseModel):
+    """AFN learns the power of every field in every cross; with an MLP of its own embeddings beside it, it is AFN+.
+
+    Paper: Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions, AAAI 2020,
+    https://arxiv.org/abs/1909.03276.
+
+        v_j = prod_i |e_i|^{w_ij} = exp( sum_i w_ij ln|e_i| ),  AFN(x) = MLP([v_1; ...; v_m])
+        AFN:  y = sigmoid( AFN(x) ),  AFN+: y = sigmoid( w_1 AFN(x) + w_2 MLP'([e'_1; ...; e'_n]) + b )
+
+    Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
+
+    Departures: as in FuxiCTR, |e| is held above 1e-5 (the paper's 1e-7), AFN+ is the default, its weights are
+    learned with all others, and BatchNorm after the logarithm and the exponential is there whatever
+    ``batch_norm`` says.
+
+    Args:
+        logarithmic_neurons: m, the number of crosses.
+        afn_hidden_units, afn_activations, afn_dropout: of the MLP over the crosses.
+        ensemble_dnn: AFN+; the settings of an MLP that is not there have no effect, as in FuxiCTR.
+        dnn_hidden_units, dnn_activations, dnn_dropout: of the MLP beside it.
+        batch_norm: BatchNorm before each activation of the MLPs.
+    """
+
+    paper = Paper(
+        title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
+        venue="AAAI",
+        year=2020,
+        url="https://arxiv.org/abs/1909.03276",
+    )
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        model_id: str = "AFN",
+        gpu: int = -1,
+        learning_rate: float = 1e-3,
+        embedding_dim: int = 10,
+        ensemble_dnn: bool = True,
+        dnn_hidden_units: Sequence[int] = (64, 64, 64),
+        dnn_activations: str | Sequence[str] = "ReLU",
+        dnn_dropout: float = 0.0,
+        afn_hidden_units: Sequence[int] = (64, 64, 64),
+        afn_activations: str | Sequence[str] = "ReLU",
+        afn_dropout: float = 0.0,
+        logarithmic_neurons: int = 5,
+        batch_norm: bool = True,
+        embedding_regularizer: float | str | None = None,
+        net_regularizer: float | str | None = None,
+        **kwargs: Any,
+    ):
+        require_positive(logarithmic_neurons=logarithmic_neurons)
+        super().__init__(
+            feature_map,
+            model_id=model_id,
+            gpu=gpu,
+            embedding_regularizer=embedding_regularizer,
+            net_regularizer=net_regularizer,
+            **kwargs,
+        )
+        num_fields = feature_map.num_fields
+        self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+        self.coefficient_W = nn.Linear(num_fields, logarithmic_neurons, bias=False)
+        self.log_batch_norm = nn.BatchNorm1d(num_fields)
+        self.exp_batch_norm = nn.BatchNorm1d(logarithmic_neurons)
+        self.dense_layer = mlp_block(
+            logarithmic_neurons * embedding_dim, afn_hidden_units, 1, afn_activations, afn_dropout, batch_norm
+        )
+        self.embedding_layer2 = self.dnn = self.fc = None
+        if ensemble_dnn:
+            self.embedding_layer2 = FeatureEmbedding(feature_map, embedding_dim)
+            self.dnn = mlp_block(
+                num_fields * embedding_dim, dnn_hidden_units, 1, dnn_activations, dnn_dropout, batch_norm
+            )
+            self.fc = nn.Linear(2, 1)
+        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
+        self.reset_parameters()
+        self.model_to_device()
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        features = self.get_inputs(inputs)
+        crosses = self.crosses(self.embedding_layer(features))  # (B, m, k)
+        logit = self.dense_layer(crosses.flatten(1))
+        if self.fc is not None:
+            beside = self.dnn(self.embedding_layer2(features).flatten(1))
+            logit = self.fc(torch.cat([logit, beside], dim=-1))
+        return {"y_pred": self.output_activation(logit)}
+
+    def crosses(self, embeddings: Tensor) -> Tensor:
+        """The logarithmic neurons, exp( W^T ln|E| ) with BatchNorm by field and by neuron; (B, n, k) -> (B, m, k)."""
+        logs = self.log_batch_norm(embeddings.abs().clamp(min=1e-5).log())
+        exponents = self.coefficient_W(logs.transpose(1, 2)).transpose(1, 2)
+        return self.exp_batch_norm(exponents.exp())
