@@ -94,6 +94,30 @@ def test_values_and_gradients_are_those_of_the_formulas(name):
     torch.testing.assert_close(gradients, expected_gradients, rtol=0, atol=1e-9)
 
 
+def shapes_of_a_block(model_class) -> dict[str, tuple[int, ...]]:
+    model = tiny.build(model_class, reading="paper", ffn_expansion=2.0, **SHAPE)
+    return {name: tuple(parameter.shape) for name, parameter in model.blocks[0].named_parameters()}
+
+
+def test_the_papers_equations_have_these_parameters_and_no_others():
+    norm = {"mixing_norm.weight": (D,), "mixing_norm.bias": (D,)}
+    assert shapes_of_a_block(RankElastor) == norm | {
+        "mixing.map.linear.weight": (T * D, T * D),
+        "ffn.gate.weight": (T, D, 2 * D),
+        "ffn.value.weight": (T, D, 2 * D),
+        "ffn.down.weight": (T, 2 * D, D),
+        "ffn_skip.weight": (T, D, D),
+    }
+    assert shapes_of_a_block(RankMixer) == norm | {
+        "ffn.0.weight": (T, D, 2 * D),
+        "ffn.0.bias": (T, 1, 2 * D),
+        "ffn.2.weight": (T, 2 * D, D),
+        "ffn.2.bias": (T, 1, D),
+        "ffn_norm.weight": (D,),
+        "ffn_norm.bias": (D,),
+    }
+
+
 def test_the_two_models_are_one_where_their_readings_meet():
     settings = {**SHAPE, **SHARED, "ffn_hidden_units": [5, 7], "embedding_dim": EVEN}
     off = {"tokenizer_norm": False, "ffn_norm": False}
