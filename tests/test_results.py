@@ -1,20 +1,36 @@
 """The committed results: what the tables say is what the records and the configs say."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from fuxi_plugins.benchmark import find_suite, suite_boards
 from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
 from fuxi_plugins.experiments.suite import suite_names
-from fuxi_plugins.records import find_records
+from fuxi_plugins.records import read_record
 from fuxi_plugins.reports.formats import FORMATS, render
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT
 
 WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
-BOARDS = sorted(path.stem for path in (ROOT / "results" / "leaderboards").glob("*.md"))
-RECORDS = list(find_records(WORKSPACE.results))
+
+
+def committed(*patterns: str) -> list[Path]:
+    """The files under ``results`` that the project ships; what a user has run since is the user's."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *(f"results/{pattern}" for pattern in patterns)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in sorted(listed.stdout.split("\0")) if name]
+
+
+BOARDS = [path.stem for path in committed("leaderboards/*.md")]
+RECORDS = [read_record(path) for path in committed("runs/*/record.json")]
 
 
 @pytest.mark.parametrize("name", BOARDS)
