@@ -19,6 +19,8 @@ WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
 
 def committed(*patterns: str) -> list[Path]:
     """The files under ``results`` that the project ships; what a user has run since is the user's."""
+    if not (ROOT / ".git").exists():  # an unpacked archive does not say what was shipped
+        return []
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--", *(f"results/{pattern}" for pattern in patterns)],
         cwd=ROOT,

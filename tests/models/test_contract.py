@@ -45,6 +45,13 @@ def test_the_defaults_fit_any_fields(name):
     assert predictions(model, tiny.columns(4)).shape == (4, 1)
 
 
+def test_it_starts_as_fuxictr_starts_its_layers(build):
+    """FuxiCTR's ``reset_parameters`` leaves no bias; torch's own start does."""
+    for module in build().modules():
+        if type(module) is nn.Linear and module.bias is not None:
+            assert module.bias.eq(0).all()
+
+
 def test_one_probability_a_row(build):
     model = build()
     tiny.randomize(model)
