@@ -1,4 +1,4 @@
-"""Puts the committed leaderboards into the README, between the markers that name them."""
+"""Puts the leaderboards into the README, between the markers that name them; all of them must have been made."""
 
 import re
 from pathlib import Path
