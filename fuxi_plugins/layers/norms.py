@@ -15,7 +15,7 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
 
     x (..., m); gain (m,), or anything that broadcasts against x, as (T, 1, m) against (T, B, m).
 
-    >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2))
+    >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2)).round(decimals=3)
     tensor([ 1., -1.])
     """
     if x.device.type == "cpu":
