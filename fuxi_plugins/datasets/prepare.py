@@ -90,15 +90,13 @@ def _facts(raw: Path, counts: dict[str, RawFile]) -> dict[str, Any]:
     return {
         "rows": {split: count.rows for split, count in counts.items()},
         "positive_rate": {split: count.positives / count.rows for split, count in counts.items()},
-        "bayes": {name: bayes[name] for name in ("AUC", "logloss")} if bayes else None,
+        "bayes": {name: bayes[name] for name in ("AUC", "logloss", "gAUC") if name in bayes} if bayes else None,
     }
 
 
 def _fit_and_write(spec: DatasetSpec, raw: Path, counts: dict[str, RawFile], folder: Path) -> None:
-    from fuxictr.preprocess import FeatureProcessor  # imports Ray (without starting it), so only when needed
-
-    processor = FeatureProcessor(
-        feature_cols=[column.as_fuxictr() for column in spec.active_columns],
+    processor = _processor_class()(
+        feature_cols=fuxictr_columns(spec, raw),
         label_col=spec.label_col.model_dump(),
         dataset_id=spec.dataset_id,
         data_root=str(folder / "fuxictr"),
@@ -122,9 +120,29 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, counts: dict[str, RawFile], fol
             for frame in frames[split].collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
                 encoded = processor.transform({name: frame[name].to_numpy() for name in frame.columns})
                 writer.append({name: np.asarray(encoded[name]) for name in columns})
-    (folder / "fuxictr" / spec.dataset_id / "feature_map.json").rename(folder / FEATURE_MAP_FILE)
-    (folder / "fuxictr" / spec.dataset_id / "feature_vocab.json").rename(folder / "feature_vocab.json")
-    (folder / "fuxictr" / spec.dataset_id / "feature_processor.pkl").unlink()  # a pickle is not for keeping
+    made = folder / "fuxictr" / spec.dataset_id
+    for path in made.iterdir():  # the feature map, the vocabulary and pretrained vectors, where FuxiCTR looks for them
+        path.rename(folder / path.name)
+
+
+def fuxictr_columns(spec: DatasetSpec, raw: Path) -> list[dict[str, Any]]:
+    """``feature_cols`` as FuxiCTR takes them, files of vectors by their paths."""
+    columns = [column.as_fuxictr() for column in spec.active_columns]
+    for column in columns:
+        if "pretrained_emb" in column:
+            column["pretrained_emb"] = str(raw / column["pretrained_emb"])
+    return columns
+
+
+def _processor_class() -> type:
+    """FuxiCTR's FeatureProcessor with the preprocessors of all the datasets that FuxiCTR knows.
+
+    Importing it imports Ray (without starting it), so only when needed.
+    """
+    from fuxictr.datasets import avazu, criteo, kkbox
+
+    bases = tuple(module.CustomizedFeatureProcessor for module in (avazu, criteo, kkbox))
+    return type("Processor", bases, {"save_pickle": lambda self, path: None})  # a pickle is not for keeping
 
 
 def _meta_columns(spec: DatasetSpec, frames: dict[str, pl.LazyFrame]) -> pl.LazyFrame | None:

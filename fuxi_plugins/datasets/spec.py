@@ -3,8 +3,9 @@
 FuxiCTR passes some of these strings to ``eval``, so only values known here are let through.
 """
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,8 +23,24 @@ from fuxi_plugins.strict.yaml_files import load_yaml
 
 SPLITS = ("train", "valid", "test")
 
-# What FuxiCTR would evaluate as code; nothing else is accepted.
-FeatureEncoder = Literal["layers.MaskedAveragePooling()", "layers.MaskedSumPooling()"]
+# What FuxiCTR would evaluate as code or look up by name; nothing else is accepted.
+FeatureEncoder = Annotated[
+    str,
+    Field(pattern=r"^(layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\))$"),
+]
+_COPY = re.compile(r"copy_from\(([A-Za-z_][A-Za-z_0-9]*)\)")
+# FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
+PREPROCESSORS = {
+    "convert_hour": "hour",
+    "convert_weekday": "hour",
+    "convert_weekend": "hour",
+    "convert_to_bucket": None,
+    "extract_country_code": None,
+    "bucketize_age": None,
+}
+Builder = Literal[
+    "synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
+]
 
 
 class Strict(BaseModel):
@@ -38,7 +55,7 @@ class FeatureColumn(Strict):
     dtype: Literal["int", "float", "str"]
     active: bool = True
     fill_na: int | float | str | None = None
-    preprocess: str | None = Field(default=None, pattern=r"^copy_from\([A-Za-z_][A-Za-z_0-9]*\)$")
+    preprocess: str | None = None
     normalizer: Literal["StandardScaler", "MinMaxScaler"] | None = None
     min_categr_count: StrictInt | None = None
     remap: bool | None = None
@@ -47,17 +64,35 @@ class FeatureColumn(Strict):
     padding: Literal["pre", "post"] | None = None
     share_embedding: str | None = None
     embedding_dim: StrictInt | None = None
-    feature_encoder: FeatureEncoder | None = None
+    feature_encoder: FeatureEncoder | list[FeatureEncoder] | None = None
     source: str | None = None
+    pretrained_emb: str | None = None  # a file of the dataset with ``key`` and ``value``: vectors of the column's ids
+    pretrain_dim: StrictInt | None = None
+    pretrain_usage: Literal["init", "sum", "concat"] | None = None
+    freeze_emb: bool | None = None
+    emb_output_dim: StrictInt | None = None
+
+    @field_validator("preprocess")
+    @classmethod
+    def _is_known(cls, preprocess: str | None) -> str | None:
+        if preprocess and preprocess not in PREPROCESSORS and not _COPY.fullmatch(preprocess):
+            raise ValueError(f"preprocess is copy_from(COLUMN) or one of {', '.join(PREPROCESSORS)}")
+        return preprocess
+
+    @field_validator("pretrained_emb")
+    @classmethod
+    def _inside_the_folder(cls, name: str | None) -> str | None:
+        return _relative(name) if name else name
 
     @property
     def names(self) -> list[str]:
         return [self.name] if isinstance(self.name, str) else list(self.name)
 
     @property
-    def copied_from(self) -> str | None:
-        """The raw column that this one repeats, for a column that is not in the file itself."""
-        return self.preprocess[len("copy_from(") : -1] if self.preprocess else None
+    def made_from(self) -> str | None:
+        """The raw column of another name that this one is computed from, or None for its own."""
+        copied = _COPY.fullmatch(self.preprocess or "")
+        return copied.group(1) if copied else PREPROCESSORS.get(self.preprocess or "")
 
     def as_fuxictr(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
@@ -81,7 +116,7 @@ class DatasetSpec(Strict):
     title: str
     source: Source | None = None
     data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
-    build: Literal["synthetic", "ml100k"] | None = None  # how the csv files are made, if they are not given
+    build: Builder | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = {}
     files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
     published_as: str | None = None
@@ -98,9 +133,7 @@ class DatasetSpec(Strict):
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
     def _inside_the_folder(cls, name: str) -> str:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
-        return name
+        return _relative(name)
 
     @model_validator(mode="after")
     def _columns_fit_together(self) -> "DatasetSpec":
@@ -127,8 +160,8 @@ class DatasetSpec(Strict):
         """dtype by name of every column that must be in the raw files."""
         columns = {self.label_col.name: self.label_col.dtype}
         for column in self.active_columns:
-            if column.copied_from:
-                columns.setdefault(column.copied_from, "str")
+            if column.made_from:
+                columns.setdefault(column.made_from, "str")
             else:
                 columns.update(dict.fromkeys(column.names, column.dtype))
         return columns
@@ -137,8 +170,24 @@ class DatasetSpec(Strict):
     def valid_is_test(self) -> bool:
         return self.valid_data == self.test_data
 
+    @property
+    def pretrained_files(self) -> list[str]:
+        """Files with pretrained vectors, each once."""
+        return list(dict.fromkeys(column.pretrained_emb for column in self.active_columns if column.pretrained_emb))
+
+    @property
+    def data_files(self) -> list[str]:
+        """What preparation reads: a csv file a split, and pretrained vectors."""
+        return list(dict.fromkeys([*(self.split_file(split) for split in SPLITS), *self.pretrained_files]))
+
     def split_file(self, split: str) -> str:
         return getattr(self, f"{split}_data")
+
+
+def _relative(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
+    return name
 
 
 def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
