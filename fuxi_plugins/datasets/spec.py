@@ -5,7 +5,7 @@ FuxiCTR passes some of these strings to ``eval``, so only values known here are 
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,10 +24,9 @@ from fuxi_plugins.strict.yaml_files import load_yaml
 SPLITS = ("train", "valid", "test")
 
 # What FuxiCTR would evaluate as code or look up by name; nothing else is accepted.
-FeatureEncoder = Annotated[
-    str,
-    Field(pattern=r"^(layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\))$"),
-]
+_ENCODER = re.compile(
+    r"layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\)"
+)
 _COPY = re.compile(r"copy_from\(([A-Za-z_][A-Za-z_0-9]*)\)")
 # FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
 PREPROCESSORS = {
@@ -38,9 +37,7 @@ PREPROCESSORS = {
     "extract_country_code": None,
     "bucketize_age": None,
 }
-Builder = Literal[
-    "synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
-]
+Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
 
 
 class Strict(BaseModel):
@@ -64,7 +61,7 @@ class FeatureColumn(Strict):
     padding: Literal["pre", "post"] | None = None
     share_embedding: str | None = None
     embedding_dim: StrictInt | None = None
-    feature_encoder: FeatureEncoder | list[FeatureEncoder] | None = None
+    feature_encoder: str | list[str] | None = None
     source: str | None = None
     pretrained_emb: str | None = None  # a file of the dataset with ``key`` and ``value``: vectors of the column's ids
     pretrain_dim: StrictInt | None = None
@@ -78,6 +75,16 @@ class FeatureColumn(Strict):
         if preprocess and preprocess not in PREPROCESSORS and not _COPY.fullmatch(preprocess):
             raise ValueError(f"preprocess is copy_from(COLUMN) or one of {', '.join(PREPROCESSORS)}")
         return preprocess
+
+    @field_validator("feature_encoder")
+    @classmethod
+    def _is_harmless(cls, encoder: str | list[str] | None) -> str | list[str] | None:
+        if any(not _ENCODER.fullmatch(part) for part in ([encoder] if isinstance(encoder, str) else encoder or [])):
+            raise ValueError(
+                "feature_encoder must be one of layers.MaskedAveragePooling(), layers.MaskedSumPooling() and "
+                "nn.Linear(IN, OUT, bias=False), or a list of them"
+            )
+        return encoder
 
     @field_validator("pretrained_emb")
     @classmethod

@@ -8,6 +8,7 @@ is -1 in half of them.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -49,7 +50,7 @@ class AvazuTwin(Twin):
     label = "click"
     click_rate = 0.1698
     logit_std = 1.4
-    effects = {
+    effects: ClassVar = {
         ("site_id",): 0.14,
         ("app_id",): 0.10,
         ("site_category",): 0.03,

@@ -6,6 +6,7 @@ its own, about two million in all.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -39,7 +40,7 @@ class CriteoTwin(Twin):
     label = "label"
     click_rate = 0.2562
     logit_std = 1.6
-    effects = {
+    effects: ClassVar = {
         **{(name,): 0.012 for name in NUMBERS},
         **{(name,): 0.012 for name in CATEGORIES},
         ("C5", "C6"): 0.08,
@@ -71,9 +72,7 @@ class CriteoTwin(Twin):
 
     def raw(self, ids: Ids, label: np.ndarray, first_row: int) -> pl.DataFrame:
         numbers = {name: np.round(ids[name] / (20 + 7 * i), 6) for i, name in enumerate(NUMBERS)}
-        return pl.DataFrame(
-            {"label": label, **numbers, **{name: FIRST_ID[name] + ids[name] for name in CATEGORIES}}
-        )
+        return pl.DataFrame({"label": label, **numbers, **{name: FIRST_ID[name] + ids[name] for name in CATEGORIES}})
 
 
 def build_criteo_x1(folder: Path, *, seed: int = 2026, rows: list[int]) -> None:

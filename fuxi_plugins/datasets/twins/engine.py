@@ -109,9 +109,7 @@ def build_twin(twin: Twin, folder: Path, seed: int, rows: Mapping[str, int]) -> 
                 ids = twin.draw(rng, (first + start + np.arange(size)) / total)
                 probability = truth.probabilities(ids)
                 label = (rng.random(size) < probability).astype(np.int64)
-                twin.raw(ids, label, first + start).write_csv(
-                    file, include_header=start == 0, quote_style="never"
-                )
+                twin.raw(ids, label, first + start).write_csv(file, include_header=start == 0, quote_style="never")
                 if split == "test":
                     scores.append((probability, label, ids[twin.group] if twin.group else label))
         first += count

@@ -6,6 +6,7 @@ joined by ``^``, at most 100 items, empty at first; and ``item_visual_emb_dim64.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -33,7 +34,7 @@ class KuaiVideoTwin(Twin):
     click_rate = 0.20
     logit_std = 1.2
     group = "user"
-    effects = {
+    effects: ClassVar = {
         ("user_score",): 0.20,
         ("item_score",): 0.22,
         ("topic",): 0.08,

@@ -8,6 +8,7 @@ itself is always 1. ``price`` is standardised, as the published configs, which s
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -36,7 +37,7 @@ class TaobaoAdTwin(Twin):
     click_rate = 0.05
     logit_std = 0.9
     group = "userid"
-    effects = {
+    effects: ClassVar = {
         ("userid",): 0.08,
         ("adgroup_id",): 0.12,
         ("cate_id",): 0.08,
@@ -112,8 +113,6 @@ class TaobaoAdTwin(Twin):
         )
 
 
-def build_taobaoad_x1(
-    folder: Path, *, seed: int = 2026, rows: list[int], users: int = 4_000, ads: int = 8_000
-) -> None:
+def build_taobaoad_x1(folder: Path, *, seed: int = 2026, rows: list[int], users: int = 4_000, ads: int = 8_000) -> None:
     """Writes train.csv, test.csv and truth.json; ``rows`` are those of the two splits."""
     build_twin(TaobaoAdTwin(seed, users, ads), folder, seed, checked_rows(seed, rows, ("train", "test")))
