@@ -18,6 +18,7 @@ from fuxi_plugins.files import digest, file_digest, write_text
 from fuxi_plugins.workspace import Workspace
 
 BUILDERS = {
+    "carved": "fuxi_plugins.datasets.carve:build_carved",
     "synthetic": "fuxi_plugins.datasets.synthetic:build_synthetic",
     "ml100k": "fuxi_plugins.datasets.movielens:build_ml100k",
     "criteo_x1_twin": "fuxi_plugins.datasets.twins.criteo_x1:build_criteo_x1",
@@ -88,7 +89,7 @@ def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[s
 
 def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     """Where imported files lie."""
-    return workspace.dataset_folder(spec.dataset_id) / "source"
+    return workspace.dataset_folder(spec.files_of or spec.dataset_id) / "source"
 
 
 def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:

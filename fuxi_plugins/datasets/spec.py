@@ -37,7 +37,9 @@ PREPROCESSORS = {
     "extract_country_code": None,
     "bucketize_age": None,
 }
-Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
+Builder = Literal[
+    "carved", "synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
+]
 
 
 class Strict(BaseModel):
@@ -112,6 +114,7 @@ class LabelColumn(Strict):
 
 class Source(Strict):
     homepage: str
+    hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
 
@@ -126,7 +129,10 @@ class DatasetSpec(Strict):
     build: Builder | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = {}
     files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
+    files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
     published_as: str | None = None
+    published_rows: dict[str, int] = {}  # by split, as the publishers count them
+    published_positive_rate: dict[str, float] = {}
     note: str = ""
     data_format: Literal["csv"] = "csv"
     train_data: str
@@ -174,6 +180,16 @@ class DatasetSpec(Strict):
         return columns
 
     @property
+    def numbers_read(self) -> dict[str, str]:
+        """dtype by name of every raw column that must hold numbers, whether for itself or for a copy of it."""
+        return {
+            column.made_from or name: column.dtype
+            for column in self.active_columns
+            for name in column.names
+            if column.dtype != "str" and (column.made_from is None or _COPY.fullmatch(column.preprocess or ""))
+        }
+
+    @property
     def valid_is_test(self) -> bool:
         return self.valid_data == self.test_data
 
@@ -214,6 +230,13 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
                 specs[dataset_id] = DatasetSpec(dataset_id=dataset_id, **settings)
             except ValidationError as error:
                 raise UserError(f"{path}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    for dataset_id, spec in specs.items():
+        owner = specs.get(spec.files_of or dataset_id)
+        if owner is None or owner.files_of or owner.files != spec.files:
+            raise UserError(
+                f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
+                f"but is {spec.files_of!r}."
+            )
     return specs
 
 
