@@ -18,6 +18,9 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 LOG_FILE = "run.log"
 
+# Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
+DECLARED_SETTINGS = ("amp", "compile")
+
 Metrics = dict[str, float]
 
 

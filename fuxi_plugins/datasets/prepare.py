@@ -1,4 +1,4 @@
-"""Raw csv files -> a column store, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
+"""Raw csv files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
 The ids are those of FuxiCTR's ``build_dataset``: the same ``preprocess``, ``fit`` and ``transform`` make them;
 only the way of the rows through memory is ours.
@@ -23,7 +23,7 @@ from fuxi_plugins.files import digest
 from fuxi_plugins.records import DataCard
 from fuxi_plugins.workspace import Workspace
 
-STORE_VERSION = 1  # of the layout below; part of the store's name, not of the data's fingerprint
+STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 CHUNK_ROWS = 100_000
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
@@ -31,7 +31,7 @@ CARD_FILE = "card.json"
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A dataset ready to train on: ``folder`` holds a folder of columns a split and FuxiCTR's feature map."""
+    """A dataset ready to train on: ``folder`` holds a folder of matrices a split and FuxiCTR's feature map."""
 
     spec: DatasetSpec
     folder: Path

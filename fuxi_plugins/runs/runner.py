@@ -49,7 +49,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         ),
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
-        departures=host.DEPARTURES,
+        departures=host.departures(job.experiment),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
