@@ -51,7 +51,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
-        departures=host.DEPARTURES,
+        departures=host.departures(job.experiment),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
