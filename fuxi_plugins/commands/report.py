@@ -1,5 +1,7 @@
 """``fuxibench report``: what is published about the results."""
 
+from pathlib import Path
+
 import click
 
 from fuxi_plugins.workspace import Workspace
@@ -30,3 +32,22 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
     click.echo(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
     click.echo(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
+
+
+@report.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("site"), show_default=True, help="Folder to write."
+)
+@click.pass_obj
+def site(workspace: Workspace, out: Path) -> None:
+    """Writes every board, model, run and the ledger as static pages that open from disk."""
+    from fuxi_plugins.errors import UserError
+    from fuxi_plugins.publishing import gather
+    from fuxi_plugins.reports.site.build import write_site
+
+    contents = gather(workspace)
+    try:
+        pages = write_site(out, contents)
+    except FileExistsError as error:
+        raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
+    click.echo(f"{pages} pages: {out / 'index.html'}")

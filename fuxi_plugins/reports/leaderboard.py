@@ -54,6 +54,7 @@ class Row:
     intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
     rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
     calibration: dict[str, float] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
     verdict: Verdict | None = None  # on the published value of the board's metric
 
     def difference(self, metric: str) -> float | None:
