@@ -30,7 +30,8 @@ def gather(workspace: Workspace) -> Contents:
 
 def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
-    names = sorted(suite_names(workspace.configs), key=lambda name: name.endswith("_tuning"))
+    instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
+    names = sorted([*suite_names(workspace.configs), *instances], key=lambda name: name.endswith("_tuning"))
     finished = {(record.experiment, record.seed) for record in records if record.finished}
     for name in names:
         suite = load_suite(workspace.configs, name)

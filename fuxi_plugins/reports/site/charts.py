@@ -49,13 +49,16 @@ class Scale:
             value, low, high = math.log(value), math.log(low), math.log(high)
         return round(self.start + (value - low) / (high - low) * (self.stop - self.start), 1)
 
+    def inside(self, value: float) -> float:
+        """The pixel of a value, or of the end of the scale that it lies beyond."""
+        return self(min(max(value, self.low), self.high))
+
     def ticks(self, count: int = 5) -> list[float]:
         if self.logarithmic:
-            powers = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            found = [10.0**power for power in powers]
-            return (
-                found if len(found) > 1 else [self.low * (self.high / self.low) ** share for share in (0.1, 0.5, 0.9)]
-            )
+            powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+            factors = (1,) if len(powers) > 3 else (1, 2, 5) if self.high > 4 * self.low else range(1, 10)
+            found = [factor * 10.0**power for power in powers for factor in factors]
+            return [value for value in found if self.low <= value <= self.high]
         raw = (self.high - self.low) / count
         step = 10 ** math.floor(math.log10(raw))
         step *= next(factor for factor in (1, 2, 5, 10) if factor * step >= raw)
@@ -66,11 +69,18 @@ class Scale:
 def interval(
     mean: float, low: float | None, high: float | None, published: float | None, scale: Scale, text: str
 ) -> Markup:
-    """A row's mean as a dot on its interval, its published value as a diamond, on the board's common scale."""
+    """A row's mean as a dot on its interval, its published value as a diamond, on the board's common scale.
+
+    What lies beyond the scale is an arrow at its end.
+    """
     parts = [_tag("line", x1=scale.start, x2=scale.stop, y1=11, y2=11, class_="rail")]
+    if not scale.low <= mean <= scale.high:
+        x, tip = (scale.start + 8, scale.start) if mean < scale.low else (scale.stop - 8, scale.stop)
+        parts.append(_tag("path", d=f"M{x},6 L{tip},11 L{x},16 Z", class_="mean"))
+        return _svg(parts, 180, 22, "interval", text)
     if low is not None and high is not None:
-        parts.append(_tag("line", x1=scale(low), x2=scale(high), y1=11, y2=11, class_="reach"))
-    if published is not None:
+        parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="reach"))
+    if published is not None and scale.low <= published <= scale.high:
         x = scale(published)
         parts.append(_tag("path", d=f"M{x - 4},11 L{x},7 L{x + 4},11 L{x},15 Z", class_="published"))
     parts.append(_tag("circle", cx=scale(mean), cy=11, r=4, class_="mean"))

@@ -13,6 +13,7 @@ from fuxi_plugins.reports.site.charts import Line, Point, Scale, interval, lines
 if TYPE_CHECKING:
     from fuxi_plugins.reports.site.build import NamedBoard
 
+REACHES = 4
 INTERVAL_ENDS = (8, 172)  # pixels of the drawn scale
 
 
@@ -38,8 +39,8 @@ def board(named: "NamedBoard") -> dict[str, Any]:
     board = named.board
     metric = board.rank_by
     ranked = [row for row in board.rows if row.rank]
-    ends = [value for row in ranked for value in _extent(row, metric)]
-    scale = Scale.over(ends, *INTERVAL_ENDS)
+    near = near_the_first(ranked, metric)
+    scale = Scale.over([value for row in near for value in _extent(row, metric)], *INTERVAL_ENDS)
     letters = tie_letters(board)
     drawn = [
         {
@@ -59,8 +60,19 @@ def board(named: "NamedBoard") -> dict[str, Any]:
         "others": [name for name in board.metrics if name != metric],
         "has_published": any(row.published for row in board.rows),
         "origins": sorted({row.settings_from for row in board.rows}),
-        "plots": _plots(ranked, metric),
+        "plots": _plots(near, metric),
+        "beyond": [row.preset for row in ranked if row not in near],
     }
+
+
+def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows that a scale must show: those within REACHES intervals of the first. Were LR to stretch the scale of a
+    board of deep models, their differences would vanish."""
+    first = rows[0].test[metric].mean
+    reach = rows[0].intervals.get(metric)
+    if reach is None:
+        return list(rows)
+    return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
 
 
 def tie_letters(board: Leaderboard) -> dict[int, str]:
