@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from fuxi_plugins import __version__
+from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.report import report
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -196,6 +198,10 @@ def prepare(workspace: Workspace, name: str) -> None:
     prepared = prepare_dataset(spec, workspace)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
     click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+
+
+main.add_command(compare)
+main.add_command(report)
 
 
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
