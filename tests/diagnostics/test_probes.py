@@ -24,7 +24,7 @@ from tests.runs.test_runner import make_job, outcome, run
 
 TOKENS = {"num_tokens": 5, "token_dim": 10, "num_blocks": 2}
 RAW = {"raw": (5, 10)}
-BLOCKS = {name: (5, 10) for name in ("tokens", "mixing_1", "ffn_1", "mixing_2", "ffn_2")}
+BLOCKS = dict.fromkeys(("tokens", "mixing_1", "ffn_1", "mixing_2", "ffn_2"), (5, 10))
 STAGES = {
     RankElastor: (TOKENS, RAW | BLOCKS),
     RankMixer: (TOKENS, RAW | BLOCKS),
