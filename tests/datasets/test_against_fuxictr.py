@@ -7,7 +7,8 @@ import shutil
 import polars as pl
 import pytest
 
-from fuxi_plugins.datasets.acquire import import_files, raw_folder
+from fuxi_plugins.datasets.acquire import raw_folder
+from fuxi_plugins.datasets.install import import_files
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
 from fuxi_plugins.workspace import Workspace
