@@ -56,23 +56,28 @@ def main() -> None:
             spec, raw = twin(rows, folder)
             if rows in arguments.rows:
                 with tempfile.TemporaryDirectory(dir=folder) as cache:
-                    measured.append(measure("fuxibench", rows, spec, [OURS, spec.model_dump_json(), cache]))
-                    vocabulary = next(Path(cache).glob("datasets/*/*/feature_map.json"))
-                    measured[-1]["ids"] = json.loads(vocabulary.read_text())["total_features"]
-                print(json.dumps(measured[-1]), flush=True)
+                    measured.append(measure("fuxibench", rows, [OURS, spec.model_dump_json(), cache]))
+                    for feature_map in Path(cache).glob("datasets/*/*/feature_map.json"):
+                        measured[-1]["ids"] = json.loads(feature_map.read_text())["total_features"]
+                report(measured, arguments.output)
             if rows in arguments.fuxictr_rows:
                 with tempfile.TemporaryDirectory(dir=folder) as cache:
                     settings = json.dumps(fuxictr_settings(spec, raw, cache))
-                    measured.append(measure("FuxiCTR build_dataset", rows, spec, [FUXICTR, settings]))
-                print(json.dumps(measured[-1]), flush=True)
-    report = {
+                    measured.append(measure("FuxiCTR build_dataset", rows, [FUXICTR, settings]))
+                report(measured, arguments.output)
+
+
+def report(measured: list[dict], output: Path) -> None:
+    """Prints the latest measurement and writes all of them."""
+    print(json.dumps(measured[-1]), flush=True)
+    content = {
         "command": f"python scripts/measure_preparation.py {' '.join(sys.argv[1:])}".strip(),
         "dataset": "criteo_x1_twin",
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "load_at_end": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 1),  # processes that wanted the cores at the end
         "measured": measured,
     }
-    write_text(arguments.output, json.dumps(report, indent=1) + "\n")
+    write_text(output, json.dumps(content, indent=1) + "\n")
 
 
 def twin(rows: int, folder: Path) -> tuple[DatasetSpec, Path]:
@@ -96,7 +101,7 @@ def fuxictr_settings(spec: DatasetSpec, raw: Path, folder: str) -> dict:
     }
 
 
-def measure(what: str, rows: int, spec: DatasetSpec, arguments: list[str]) -> dict:
+def measure(what: str, rows: int, arguments: list[str]) -> dict:
     """Runs ``python -c`` with these arguments and watches its memory."""
     total = rows + 200_000
     started = time.perf_counter()
