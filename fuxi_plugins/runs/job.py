@@ -21,6 +21,9 @@ class Job:
     threads: int
     run_folder: Path  # for the record, the predictions and the log
     checkpoint_folder: Path
+    probe: bool = False  # whether effective ranks are measured along the way
+    micro_batches: int = 1  # parts in which each batch is computed, to need less memory
+    checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
 
     @property
     def name(self) -> str:
@@ -39,6 +42,9 @@ class Job:
                 "threads": self.threads,
                 "run_folder": str(self.run_folder),
                 "checkpoint_folder": str(self.checkpoint_folder),
+                "probe": self.probe,
+                "micro_batches": self.micro_batches,
+                "checkpoint_steps": self.checkpoint_steps,
             }
         )
 
@@ -57,4 +63,7 @@ class Job:
             threads=fields["threads"],
             run_folder=Path(fields["run_folder"]),
             checkpoint_folder=Path(fields["checkpoint_folder"]),
+            probe=fields["probe"],
+            micro_batches=fields["micro_batches"],
+            checkpoint_steps=fields["checkpoint_steps"],
         )
