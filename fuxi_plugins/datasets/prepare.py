@@ -1,4 +1,4 @@
-"""Raw csv files -> a column store, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
+"""Raw csv files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
 Two passes over each file, block by block: one checks every value and counts what vocabularies are made of, one writes
 the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
@@ -30,7 +30,7 @@ from fuxi_plugins.files import digest
 from fuxi_plugins.records import DataCard
 from fuxi_plugins.workspace import Workspace
 
-STORE_VERSION = 1  # of the layout below; part of the store's name, not of the data's fingerprint
+STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
 
@@ -51,7 +51,7 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A dataset ready to train on: ``folder`` holds a folder of columns a split and FuxiCTR's feature map."""
+    """A dataset ready to train on: ``folder`` holds a folder of matrices a split and FuxiCTR's feature map."""
 
     spec: DatasetSpec
     folder: Path
@@ -72,8 +72,7 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     """
     raw = raw_folder(spec, workspace)
     fingerprint = data_fingerprint(spec, raw_digests(spec, raw, workspace))
-    libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
-    folder = workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
+    folder = prepared_folder(spec, fingerprint, workspace)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             with replacing_folder(folder) as temporary, _disk(folder.parent):
@@ -90,6 +89,12 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
         **facts,
     )
     return PreparedData(spec, folder, card)
+
+
+def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
+    """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
+    libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
+    return workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
 
 
 def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
