@@ -16,6 +16,7 @@ from fuxi_plugins.files import canonical_json, digest, write_text
 SCHEMA = 1
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
+RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
@@ -73,6 +74,35 @@ class Machine(Frozen):
     versions: dict[str, str]
 
 
+class RankFamily(Frozen):
+    """Mean effective ranks, by measure, of the matrices of one kind at one stage, with their two null lines."""
+
+    rows: int  # shape of the matrices; no rank can be above the smaller side
+    columns: int
+    untrained: dict[str, float]  # the same model and seed before its first step
+    trained: dict[str, float]  # the weights that were reported
+    gaussian: dict[str, float]  # independent normal numbers in that shape
+
+    @property
+    def cap(self) -> int:
+        return min(self.rows, self.columns)
+
+
+class StageRank(Frozen):
+    """One stage of a model: of a row the matrix of its tokens, of a token the matrix of its values over rows."""
+
+    row: RankFamily | None = None  # a stage whose rows are vectors has none
+    token: RankFamily
+
+
+class RankSummary(Frozen):
+    """Effective ranks along a model; the measures are defined in ``diagnostics/rank.py``, all values in rank.h5."""
+
+    sample: int  # validation rows, evenly spaced
+    seconds: float  # that all measurements of the run took
+    stages: dict[str, StageRank]  # in order of depth
+
+
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
@@ -99,6 +129,7 @@ class Record(Frozen):
     uncommitted_changes: bool | None = None
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
+    rank: RankSummary | None = None  # of a probed run
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
     @property

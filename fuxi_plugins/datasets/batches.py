@@ -88,6 +88,10 @@ class ColumnLoader:
             while ahead:
                 yield ahead.popleft().result()
 
+    def take(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Those rows of the split as one batch."""
+        return self._gather(rows)
+
     def _order(self) -> np.ndarray:
         if not self.shuffle:
             return np.arange(self.num_samples)

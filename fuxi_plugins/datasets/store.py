@@ -6,7 +6,7 @@ lines, or in one page of the disk.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,9 @@ class Place:
 class MatrixWriter:
     """Writes a split chunk by chunk, in bounded memory.
 
+    It appends to plain files: on a full disk that is an error to catch, where writing to mapped memory would end the
+    process without a word.
+
     Args:
         folder: where the matrices' files go; made if need be.
         rows: rows of the split.
@@ -50,36 +53,47 @@ class MatrixWriter:
         self.rows = rows
         self.written = 0
         self._places: dict[str, Place] = {}
-        widths: dict[str, int] = {}
+        self._widths: dict[str, int] = {}  # of the matrices
         for name, (dtype, width) in columns.items():
-            place = Place(np.dtype(dtype).name, widths.get(np.dtype(dtype).name, 0), width)
-            self._places[name] = place
-            widths[place.matrix] = place.stop
-        self._matrices = {
-            matrix: np.lib.format.open_memmap(folder / f"{matrix}.npy", mode="w+", dtype=matrix, shape=(rows, width))
-            for matrix, width in widths.items()
-        }
+            matrix = np.dtype(dtype).name
+            self._places[name] = Place(matrix, self._widths.get(matrix, 0), width)
+            self._widths[matrix] = self._places[name].stop
         (folder / LAYOUT_FILE).write_text(json.dumps({name: vars(place) for name, place in self._places.items()}))
+        with ExitStack() as opened:
+            self._files = {}
+            for matrix, width in self._widths.items():
+                self._files[matrix] = opened.enter_context((folder / f"{matrix}.npy").open("wb"))
+                header = {"descr": np.dtype(matrix).str, "fortran_order": False, "shape": (rows, width)}
+                np.lib.format.write_array_header_1_0(self._files[matrix], header)
+            self._opened = opened.pop_all()
 
     def append(self, chunk: Mapping[str, np.ndarray]) -> None:
         """Adds the next rows; ``chunk`` holds every column."""
-        stop = self.written + len(next(iter(chunk.values())))
+        rows = len(next(iter(chunk.values())))
+        pieces = {matrix: np.empty((rows, width), matrix) for matrix, width in self._widths.items()}
         for name, place in self._places.items():
-            self._matrices[place.matrix][self.written : stop, place.index] = chunk[name]
-        self.written = stop
+            pieces[place.matrix][:, place.index] = chunk[name]
+        for matrix, file in self._files.items():
+            file.write(pieces[matrix].data)
+        self.written += rows
 
     def close(self) -> None:
+        self._opened.close()
         if self.written != self.rows:
             raise ValueError(f"{self.rows} rows were announced, but {self.written} written")
-        for matrix in self._matrices.values():
-            matrix.flush()
 
 
 @contextmanager
 def writing(folder: Path, rows: int, columns: Mapping[str, tuple[np.dtype, int]]) -> Iterator[MatrixWriter]:
     writer = MatrixWriter(folder, rows, columns)
-    yield writer
+    with writer._opened:
+        yield writer
     writer.close()
+
+
+def bytes_needed(rows: int, columns: Mapping[str, tuple[np.dtype, int]]) -> int:
+    """How large a split's matrices will be on disk."""
+    return rows * sum(dtype.itemsize * max(width, 1) for dtype, width in columns.values())
 
 
 def read_matrices(folder: Path) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from fuxi_plugins.layers import nearest_multiple, require_positive
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
+from .stages import Point, deep_layers
 
 
 class AutoInt(BaseModel):
@@ -114,6 +115,11 @@ class AutoInt(BaseModel):
         if self.lr_layer is not None:
             logit = logit + self.lr_layer(features)
         return {"y_pred": self.output_activation(logit)}
+
+    def stages(self) -> dict[str, Point]:
+        """The outputs of the interacting layers, (B, n, attention_dim), then the hidden layers of the MLP."""
+        layers = enumerate(self.self_attention, start=1)
+        return {f"attention_{depth}": layer for depth, layer in layers} | (deep_layers(self.dnn) if self.dnn else {})
 
 
 class SelfAttention(nn.Module):

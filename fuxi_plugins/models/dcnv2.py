@@ -13,6 +13,7 @@ from fuxi_plugins.layers import require_one_of
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .stages import InputOf, Point, deep_layers
 
 Structure = Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"]
 
@@ -119,3 +120,13 @@ class DCNv2(BaseModel):
         if self.parallel_dnn is not None:
             out = torch.cat([out, self.parallel_dnn(x_0)], dim=-1)
         return {"y_pred": self.output_activation(self.fc(out))}
+
+    def stages(self) -> dict[str, Point]:
+        """x_1, x_2, ... of the cross network, (B, nk), then the hidden layers of the MLPs."""
+        layers = list(getattr(self.crossnet, "cross_layers", ()))  # the mixture of experts has none
+        points: list[Point] = [*(InputOf(layer) for layer in layers[1:]), self.crossnet]
+        stages = {f"cross_{depth}": point for depth, point in enumerate(points, start=1)}
+        for name, block in (("stacked", self.stacked_dnn), ("deep", self.parallel_dnn)):
+            if block is not None:
+                stages |= deep_layers(block, name)
+        return stages

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .stages import Point, deep_layers
 
 
 class DNN(BaseModel):
@@ -72,3 +73,7 @@ class DNN(BaseModel):
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)
         return {"y_pred": self.output_activation(self.mlp(embeddings))}
+
+    def stages(self) -> dict[str, Point]:
+        """The hidden layers, (B, width)."""
+        return deep_layers(self.mlp)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
+from .stages import Point, deep_layers
 
 
 class xDeepFM(BaseModel):
@@ -86,3 +87,8 @@ class xDeepFM(BaseModel):
         if self.dnn is not None:
             logit = logit + self.dnn(embeddings.flatten(1))
         return {"y_pred": self.output_activation(logit)}
+
+    def stages(self) -> dict[str, Point]:
+        """The feature maps X^l of the CIN, (B, H_l, k), then the hidden layers of the MLP."""
+        maps = enumerate(self.cin.cin_layer.values(), start=1)
+        return {f"cin_{depth}": layer for depth, layer in maps} | (deep_layers(self.dnn) if self.dnn else {})

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ DEPARTURES = [
 ]
 
 Report = Callable[[dict[str, Any]], None]
+Watcher = Callable[[Any, int], None]  # told of the model and the epoch after each evaluation; changes neither
 
 
 class TrainingFailed(Exception):
@@ -71,8 +72,8 @@ class HostedModel:
     history: list[Epoch]
     best_epoch: int  # the one whose weights are in the checkpoint
 
-    def watch(self, report: Report) -> None:
-        self.report, self.history = report, []
+    def watch(self, report: Report, watchers: Sequence[Watcher] = ()) -> None:
+        self.report, self.watchers, self.history = report, watchers, []
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
 
@@ -115,6 +116,8 @@ class HostedModel:
             )
         )
         self.report({"valid": self._latest_metrics})
+        for watcher in self.watchers:
+            watcher(self, self._epoch_index + 1)
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
 
@@ -200,7 +203,14 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
         return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
 
-def train_model(model: Any, experiment: Experiment, data: PreparedData, seed: int, report: Report) -> list[Epoch]:
+def train_model(
+    model: Any,
+    experiment: Experiment,
+    data: PreparedData,
+    seed: int,
+    report: Report,
+    watchers: Sequence[Watcher] = (),
+) -> list[Epoch]:
     """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
 
     Raises:
@@ -208,7 +218,7 @@ def train_model(model: Any, experiment: Experiment, data: PreparedData, seed: in
     """
     training = experiment.params["training"]
     Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
-    model.watch(report)
+    model.watch(report, watchers)
     try:
         model.fit(
             load_split(model, data, "train", experiment, seed),

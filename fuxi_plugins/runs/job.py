@@ -21,6 +21,7 @@ class Job:
     threads: int
     run_folder: Path  # for the record, the predictions and the log
     checkpoint_folder: Path
+    probe: bool = False  # whether effective ranks are measured along the way
 
     @property
     def name(self) -> str:
@@ -39,6 +40,7 @@ class Job:
                 "threads": self.threads,
                 "run_folder": str(self.run_folder),
                 "checkpoint_folder": str(self.checkpoint_folder),
+                "probe": self.probe,
             }
         )
 
@@ -57,4 +59,5 @@ class Job:
             threads=fields["threads"],
             run_folder=Path(fields["run_folder"]),
             checkpoint_folder=Path(fields["checkpoint_folder"]),
+            probe=fields["probe"],
         )

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from fuxi_plugins.files import replacing
-from fuxi_plugins.records import PREDICTIONS_FILE, Record, Seconds, write_record
+from fuxi_plugins.records import PREDICTIONS_FILE, RANK_FILE, RankSummary, Record, Seconds, write_record
 from fuxi_plugins.runs import provenance
 from fuxi_plugins.runs.job import Job
 
@@ -27,7 +27,8 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
 
     host.use_seed(job.seed, job.threads)
     model = host.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
-    history = host.train_model(model, job.experiment, job.data, job.seed, report)
+    probe = start_probe(model, job) if job.probe else None
+    history = host.train_model(model, job.experiment, job.data, job.seed, report, [probe] if probe else [])
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
     test = model.score(host.load_split(model, job.data, "test", job.experiment, job.seed))
@@ -49,11 +50,31 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         ),
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
+        rank=finish_probe(probe, model, job) if probe else None,
         departures=host.departures(job.experiment),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
     return record
+
+
+def start_probe(model, job: Job):
+    """A rank probe that has measured the untrained model."""
+    from fuxi_plugins.diagnostics.probes import RankProbe, sample_of
+    from fuxi_plugins.runs import host
+
+    split = host.load_split(model, job.data, "valid", job.experiment, job.seed)
+    rows = sample_of(split.num_samples)
+    probe = RankProbe(rows=rows, batch=split.take(rows), embedding_dim=job.experiment.embedding_dim)
+    probe.measure(model, epoch=0)
+    return probe
+
+
+def finish_probe(probe, model, job: Job) -> RankSummary:
+    """Measures the weights that are reported, and writes everything that was measured."""
+    probe.measure(model, epoch=-1)
+    probe.write(job.run_folder / RANK_FILE)
+    return probe.summary()
 
 
 def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:

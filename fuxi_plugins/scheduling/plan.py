@@ -9,7 +9,7 @@ from typing import Any
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.files import replacing
-from fuxi_plugins.records import PREDICTIONS_FILE, RECORD_FILE, DataCard, Record, read_record, write_record
+from fuxi_plugins.records import PREDICTIONS_FILE, RANK_FILE, RECORD_FILE, DataCard, Record, read_record, write_record
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.workspace import Workspace
@@ -25,7 +25,8 @@ class Plan:
 def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:
     """Sorts jobs into those to run and those whose finished record stands, under their own name or another.
 
-    A failed record is run again. ``force`` runs everything again.
+    A failed record is run again, and so is one that was not probed where probes are wanted. ``force`` runs
+    everything again.
 
     Args:
         jobs: what is wanted.
@@ -34,7 +35,8 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
     Raises:
         UserError: a finished record of the same name says that it was another configuration or other data.
     """
-    done = {_run_key(record.config_digest, record.seed, record.data): record for record in records if record.finished}
+    ended = sorted((record for record in records if record.finished), key=lambda record: record.rank is not None)
+    done = {_run_key(record.config_digest, record.seed, record.data): record for record in ended}
     todo, finished, equal = [], [], []
     for job in jobs:
         record = existing_record(job.run_folder)
@@ -43,7 +45,7 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
             continue
         if record is None or not record.finished:
             twin = done.get(_run_key(job.experiment.digest, job.seed, job.data.card))
-            if twin:
+            if twin and has_what_is_wanted(twin, job):
                 equal.append((job, twin))
             else:
                 todo.append(job)
@@ -54,15 +56,24 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
                 f"{job.run_folder} holds a finished run of another configuration: {'; '.join(differences)}. "
                 "Give the new configuration an id of its own, or repeat the run with --force."
             )
-        finished.append(record)
+        if has_what_is_wanted(record, job):
+            finished.append(record)
+        else:
+            todo.append(job)
     return Plan(todo, finished, equal)
+
+
+def has_what_is_wanted(record: Record, job: Job) -> bool:
+    """Probing changes nothing that is learned, so it is no part of the configuration; but it must have been done."""
+    return record.rank is not None or not job.probe
 
 
 def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
     """Writes the record and the predictions of an equal run under the job's own name."""
     source = workspace.run_folder(twin.dataset, twin.experiment, twin.seed)
-    with replacing(job.run_folder / PREDICTIONS_FILE) as temporary:
-        shutil.copyfile(source / PREDICTIONS_FILE, temporary)
+    for name in (PREDICTIONS_FILE, *([RANK_FILE] if twin.rank else [])):
+        with replacing(job.run_folder / name) as temporary:
+            shutil.copyfile(source / name, temporary)
     own_name = {
         "experiment": job.experiment.id,
         "preset": job.experiment.preset,
