@@ -24,10 +24,12 @@ from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Training
+from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.runs import declared, step
 from fuxi_plugins.runs.metrics import evaluate_metrics
+from fuxi_plugins.runs.resume import NEVER, Keeper
 
 DEPARTURES = [
     "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
@@ -72,10 +74,20 @@ class HostedModel:
     history: list[Epoch]
     best_epoch: int  # the one whose weights are in the checkpoint
 
-    def watch(self, report: Report, watchers: Sequence[Watcher] = ()) -> None:
-        self.report, self.watchers, self.history = report, watchers, []
+    def watch(self, report: Report, watchers: Sequence[Watcher], keeper: Keeper) -> None:
+        self.report, self.watchers, self.keeper, self.history = report, watchers, keeper, []
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
+
+    def train_epoch(self, data_generator: ColumnLoader) -> None:
+        self.keeper.train_epoch(self, data_generator, super().train_epoch)
+
+    def save_weights(self, checkpoint: str) -> None:
+        with replacing(Path(checkpoint)) as temporary:
+            super().save_weights(temporary)
+
+    def load_weights(self, checkpoint: str) -> None:
+        self.load_state_dict(torch.load(checkpoint, map_location=self.device, weights_only=True))
 
     def train_step(self, batch_data: dict[str, torch.Tensor]) -> "LossOnDevice":
         try:
@@ -91,7 +103,8 @@ class HostedModel:
             ) from error
         self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
         self._loss_steps += 1
-        self.report({"epoch": self._epoch_index + 1, "step": self._batch_index + 1, "steps": self._steps_per_epoch})
+        step = self._total_steps - self._epoch_index * self._steps_per_epoch
+        self.report({"epoch": self._epoch_index + 1, "step": step, "steps": self._steps_per_epoch})
         return LossOnDevice(loss.detach())
 
     def eval_step(self) -> None:
@@ -210,15 +223,19 @@ def train_model(
     seed: int,
     report: Report,
     watchers: Sequence[Watcher] = (),
+    keeper: Keeper = NEVER,
 ) -> list[Epoch]:
     """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
+
+    ``keeper`` writes checkpoints and continues from the one that an earlier process has left.
 
     Raises:
         TrainingFailed: the loss is not finite, or no evaluation improved on the start.
     """
     training = experiment.params["training"]
     Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
-    model.watch(report, watchers)
+    model.watch(report, watchers, keeper)
+    report({"epochs": training["epochs"]})
     try:
         model.fit(
             load_split(model, data, "train", experiment, seed),
