@@ -9,6 +9,7 @@ import click
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.report import report
+from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -202,6 +203,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 
 main.add_command(compare)
 main.add_command(report)
+main.add_command(submit)
 
 
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
