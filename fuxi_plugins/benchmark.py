@@ -68,7 +68,14 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
     return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
 
 
-def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, force: bool = False) -> "Plan":
+def plan_suite(
+    suite: Suite,
+    workspace: Workspace,
+    resources: Resources,
+    *,
+    force: bool = False,
+    checkpoint_steps: int | None = None,
+) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Every setting is checked, every dataset prepared, every model built without its weights.
@@ -105,6 +112,7 @@ def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, forc
                     run_folder=workspace.run_folder(*names),
                     checkpoint_folder=workspace.checkpoint_folder(*names),
                     probe=suite.probe,
+                    checkpoint_steps=checkpoint_steps,
                 )
             )
     records = [record for name in specs for record in find_records(workspace.results, name)]
@@ -114,6 +122,7 @@ def plan_suite(suite: Suite, workspace: Workspace, resources: Resources, *, forc
 def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources) -> list[Record]:
     """Runs what the plan still needs and returns the records of this call."""
     from fuxi_plugins.scheduling.display import display
+    from fuxi_plugins.scheduling.limits import Limits
     from fuxi_plugins.scheduling.local import run_jobs
     from fuxi_plugins.scheduling.plan import take_over
 
@@ -121,7 +130,11 @@ def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resour
     if plan.todo:
         with display(len(plan.todo)) as watcher:
             records += run_jobs(
-                plan.todo, slots=resources.slots, timeout_seconds=suite.timeout_minutes * 60, watcher=watcher
+                plan.todo,
+                before=plan.before,
+                slots=resources.slots,
+                limits=Limits(timeout_seconds=suite.timeout_minutes * 60),
+                watcher=watcher,
             )
     return records
 

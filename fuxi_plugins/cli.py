@@ -9,6 +9,7 @@ import click
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.report import report
+from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
@@ -110,6 +111,7 @@ def check(workspace: Workspace) -> None:
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
 @click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
@@ -117,7 +119,18 @@ def check(workspace: Workspace) -> None:
 @click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
 @click.pass_obj
 def run(
-    workspace: Workspace, name: str, seeds, gpus, jobs, threads, dry_run: bool, force: bool, dataset, profile, probe
+    workspace: Workspace,
+    name: str,
+    seeds,
+    gpus,
+    jobs,
+    threads,
+    checkpoint_steps,
+    dry_run: bool,
+    force: bool,
+    dataset,
+    profile,
+    probe,
 ) -> None:
     """Runs a suite or an experiment and prints its board. What is finished is not run again."""
     from fuxi_plugins import benchmark
@@ -128,7 +141,7 @@ def run(
     if suite.shape:
         click.echo(suite.shape)
     resources = benchmark.Resources.choose(gpus, jobs, threads)
-    plan = benchmark.plan_suite(suite, workspace, resources, force=force)
+    plan = benchmark.plan_suite(suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps)
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for job, twin in plan.equal:
         click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
@@ -219,6 +232,8 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         written = benchmark.write_boards(suite, boards, workspace)
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
+
+main.add_command(status)
 
 if __name__ == "__main__":
     main()

@@ -19,6 +19,9 @@ PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
 
+# Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
+DECLARED_SETTINGS = ("amp", "compile")
+
 Metrics = dict[str, float]
 
 

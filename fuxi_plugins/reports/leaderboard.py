@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.records import DataCard, Parameters, Record
+from fuxi_plugins.records import DECLARED_SETTINGS, DataCard, Parameters, Record
 from fuxi_plugins.reports.evidence import Evidence
 from fuxi_plugins.reports.published import PublishedResult, published_result, published_runs
 from fuxi_plugins.reports.statistics.inference import Interval
@@ -143,7 +143,7 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
     name = first.published_as or preset
     published = published_result(results, first.data.published_as, name)
     return Row(
-        preset=preset,
+        preset=preset + _declared(first),
         experiment=chosen,
         model=first.model,
         rank=None,
@@ -159,6 +159,13 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         settings_from=settings_from,
         verdict=_verdict(first, test.get(rank_by), len(records), published, results, name, rank_by),
     )
+
+
+def _declared(record: Record) -> str:
+    """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
+    training = record.params.get("training", {})
+    said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
+    return f" [{', '.join(said)}]" if said else ""
 
 
 def _verdict(

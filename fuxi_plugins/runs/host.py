@@ -1,4 +1,4 @@
-"""The only module that knows FuxiCTR's internals: it builds any FuxiCTR model, lets FuxiCTR train it, and watches.
+"""Builds any FuxiCTR model, lets FuxiCTR train it, and watches. Only this module and ``step`` know how FuxiCTR trains.
 
 Training is FuxiCTR's ``BaseModel.fit`` with its semantics: learning rate x 0.1 on every evaluation that does not
 improve (floor 1e-6), gradients clipped at norm 10, best checkpoint by the monitored metric, early stopping.
@@ -23,9 +23,13 @@ from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Training
+from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.runs import declared, step
 from fuxi_plugins.runs.metrics import evaluate_metrics
+from fuxi_plugins.runs.resume import NEVER, Keeper
 
 DEPARTURES = [
     "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
@@ -50,6 +54,19 @@ class Scores:
     metrics: Metrics
 
 
+@dataclass(frozen=True)
+class LossOnDevice:
+    """A step's loss for FuxiCTR's ``fit``, which adds up what ``item()`` gives.
+
+    It gives the tensor, so that the sum stays on the device too and no step waits for the one before it.
+    """
+
+    loss: torch.Tensor
+
+    def item(self) -> torch.Tensor:
+        return self.loss
+
+
 class HostedModel:
     """Mixed in front of a FuxiCTR model class at run time: records what happens, changes nothing that is learned."""
 
@@ -57,12 +74,22 @@ class HostedModel:
     history: list[Epoch]
     best_epoch: int  # the one whose weights are in the checkpoint
 
-    def watch(self, report: Report, watchers: Sequence[Watcher] = ()) -> None:
-        self.report, self.watchers, self.history = report, watchers, []
+    def watch(self, report: Report, watchers: Sequence[Watcher], keeper: Keeper) -> None:
+        self.report, self.watchers, self.keeper, self.history = report, watchers, keeper, []
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
 
-    def train_step(self, batch_data: dict[str, torch.Tensor]) -> torch.Tensor:
+    def train_epoch(self, data_generator: ColumnLoader) -> None:
+        self.keeper.train_epoch(self, data_generator, super().train_epoch)
+
+    def save_weights(self, checkpoint: str) -> None:
+        with replacing(Path(checkpoint)) as temporary:
+            super().save_weights(temporary)
+
+    def load_weights(self, checkpoint: str) -> None:
+        self.load_state_dict(torch.load(checkpoint, map_location=self.device, weights_only=True))
+
+    def train_step(self, batch_data: dict[str, torch.Tensor]) -> "LossOnDevice":
         try:
             loss = super().train_step(batch_data)
         except RuntimeError as error:  # torch's loss refuses predictions that are not numbers, but not by that name
@@ -76,8 +103,9 @@ class HostedModel:
             ) from error
         self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
         self._loss_steps += 1
-        self.report({"epoch": self._epoch_index + 1, "step": self._batch_index + 1, "steps": self._steps_per_epoch})
-        return loss
+        step = self._total_steps - self._epoch_index * self._steps_per_epoch
+        self.report({"epoch": self._epoch_index + 1, "step": step, "steps": self._steps_per_epoch})
+        return LossOnDevice(loss.detach())
 
     def eval_step(self) -> None:
         trained = time.perf_counter() - self._training_since
@@ -132,6 +160,27 @@ class HostedModel:
         return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
 
 
+def mixins(experiment: Experiment) -> tuple[type, ...]:
+    """What stands in front of the experiment's model class to train it."""
+    training = Training(**experiment.params["training"])
+    return (HostedModel, *declared.mixins(training), *((step.FastStep,) if uses_fast_step(experiment) else ()))
+
+
+def departures(experiment: Experiment) -> list[str]:
+    """In what a run of this experiment is not plain FuxiCTR, for its record."""
+    training = Training(**experiment.params["training"])
+    return [
+        *DEPARTURES,
+        *([step.DEPARTURE] if uses_fast_step(experiment) else []),
+        *declared.departures(training),
+    ]
+
+
+def uses_fast_step(experiment: Experiment) -> bool:
+    wanted = Training(**experiment.params["training"]).train_step == "fast"
+    return wanted and step.can_replace_the_step_of(load_model_class(experiment.model))
+
+
 class WeightlessModel:
     """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
 
@@ -147,7 +196,7 @@ def build_model(experiment: Experiment, data: PreparedData, *, gpu: int, checkpo
     """
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = _construct(HostedModel, experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model = _construct(mixins(experiment), experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
 
@@ -158,10 +207,13 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
-    if "gAUC" in experiment.params["training"]["metrics"] and data.spec.group_id is None:
-        raise UserError(f"experiment {experiment.id!r}: gAUC needs a group_id, which {data.spec.dataset_id} has not.")
+    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
+    if grouped and data.spec.group_id is None:
+        raise UserError(
+            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
+        )
     with torch.device("meta"):
-        return count_parameters(_construct(WeightlessModel, experiment, data, gpu=-1, model_root="unused"))
+        return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
 
 def train_model(
@@ -171,15 +223,19 @@ def train_model(
     seed: int,
     report: Report,
     watchers: Sequence[Watcher] = (),
+    keeper: Keeper = NEVER,
 ) -> list[Epoch]:
     """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
+
+    ``keeper`` writes checkpoints and continues from the one that an earlier process has left.
 
     Raises:
         TrainingFailed: the loss is not finite, or no evaluation improved on the start.
     """
     training = experiment.params["training"]
     Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
-    model.watch(report, watchers)
+    model.watch(report, watchers, keeper)
+    report({"epochs": training["epochs"]})
     try:
         model.fit(
             load_split(model, data, "train", experiment, seed),
@@ -204,6 +260,7 @@ def load_split(model: Any, data: PreparedData, split: str, experiment: Experimen
         shuffle=training["shuffle"] and split == "train",
         seed=seed,
         num_workers=training["num_workers"],
+        device=model.device,
     )
 
 
@@ -236,21 +293,13 @@ def use_seed(seed: int, threads: int) -> None:
     seed_everything(seed)
 
 
-def _construct(mixin: type, experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str) -> Any:
+def _construct(
+    mixins: tuple[type, ...], experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str
+) -> Any:
     model_class = load_model_class(experiment.model)
-    hosted = type(f"{mixin.__name__}_{model_class.__name__}", (mixin, model_class), {})
-    training = {
-        name: value
-        for name, value in experiment.params["training"].items()
-        if name
-        not in (
-            "epochs",
-            "batch_size",
-            "shuffle",
-            "max_gradient_norm",
-            "num_workers",
-        )  # fit's and the loader's
-    }
+    hosted = type(f"{mixins[0].__name__}_{model_class.__name__}", (*mixins, model_class), {})
+    others = {"epochs", "max_gradient_norm", "batch_size", "shuffle", "num_workers", *OWN_SETTINGS}  # fit's, ours
+    training = {name: value for name, value in experiment.params["training"].items() if name not in others}
     try:
         return hosted(
             load_feature_map(data, experiment.embedding_dim),

@@ -22,6 +22,8 @@ class Job:
     run_folder: Path  # for the record, the predictions and the log
     checkpoint_folder: Path
     probe: bool = False  # whether effective ranks are measured along the way
+    micro_batches: int = 1  # parts in which each batch is computed, to need less memory
+    checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
 
     @property
     def name(self) -> str:
@@ -41,6 +43,8 @@ class Job:
                 "run_folder": str(self.run_folder),
                 "checkpoint_folder": str(self.checkpoint_folder),
                 "probe": self.probe,
+                "micro_batches": self.micro_batches,
+                "checkpoint_steps": self.checkpoint_steps,
             }
         )
 
@@ -60,4 +64,6 @@ class Job:
             run_folder=Path(fields["run_folder"]),
             checkpoint_folder=Path(fields["checkpoint_folder"]),
             probe=fields["probe"],
+            micro_batches=fields["micro_batches"],
+            checkpoint_steps=fields["checkpoint_steps"],
         )

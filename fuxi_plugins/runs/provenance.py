@@ -17,9 +17,12 @@ def utc_now() -> str:
 
 
 def machine(device: str, threads: int) -> Machine:
-    versions = {"python": platform.python_version()}
-    versions |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return Machine(device=device, processor=_processor(), threads=threads, versions=versions)
+    return Machine(device=device, processor=_processor(), threads=threads, versions=versions())
+
+
+def versions() -> dict[str, str]:
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **libraries}
 
 
 @cache

@@ -24,11 +24,14 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     """
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.runs import host
+    from fuxi_plugins.runs.resume import Keeper
 
     host.use_seed(job.seed, job.threads)
     model = host.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
     probe = start_probe(model, job) if job.probe else None
-    history = host.train_model(model, job.experiment, job.data, job.seed, report, [probe] if probe else [])
+    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint.
+    keeper = Keeper(None if job.probe else job.checkpoint_folder, continued_by(job), job.checkpoint_steps)
+    history = host.train_model(model, job.experiment, job.data, job.seed, report, [probe] if probe else [], keeper)
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
     test = model.score(host.load_split(model, job.data, "test", job.experiment, job.seed))
@@ -45,17 +48,32 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),
-            total=time.perf_counter() - clock_start,
+            total=keeper.seconds_before + time.perf_counter() - clock_start,
             per_epoch=train_seconds / epochs,
         ),
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
-        departures=host.DEPARTURES,
+        departures=host.departures(job.experiment),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
+    keeper.forget()
     return record
+
+
+def continued_by(job: Job) -> dict:
+    """What a checkpoint must agree in to be continued by this job."""
+    return {
+        "configuration": job.experiment.digest,
+        "data": job.data.card.fingerprint,
+        "seed": job.seed,
+        "gpu": job.gpu >= 0,
+        "threads": job.threads,
+        "micro_batches": job.micro_batches,
+        "commit": provenance.commit()[0],
+        "versions": provenance.versions(),
+    }
 
 
 def start_probe(model, job: Job):

@@ -9,12 +9,14 @@ too and leaves no half-run behind.
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 
 from fuxi_plugins.records import write_record
 from fuxi_plugins.runs import provenance
+from fuxi_plugins.runs.faults import is_disk_full, is_out_of_memory
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.runs.runner import carry_out, describe_failure, failed_record
 
@@ -22,6 +24,8 @@ REPORT_INTERVAL = 0.2  # seconds between two progress lines
 # Exit codes beside 0. Python's own for an uncaught exception is 1, so a failure that has its record is another.
 ORPHANED = 3
 FAILED = 4
+OUT_OF_MEMORY = 5  # these two leave no record: what is to be done is the parent's to say
+DISK_FULL = 6
 
 
 def main() -> int:
@@ -34,8 +38,12 @@ def main() -> int:
     try:
         carry_out(job, _reporter(progress), started=started, clock_start=clock_start)
     except Exception as error:
-        reason, trace = describe_failure(error)
         logging.exception("the run failed")
+        if is_disk_full(error):
+            return DISK_FULL
+        if is_out_of_memory(error):
+            return OUT_OF_MEMORY
+        reason, trace = describe_failure(error)
         write_record(job.run_folder, failed_record(job, reason, started=started, trace=trace))
         return FAILED
     return 0
@@ -43,6 +51,8 @@ def main() -> int:
 
 def _end_with_parent() -> None:
     sys.stdin.read()
+    if os.getpgrp() == os.getpid():  # a group of our own, as when a runner started us: its other members go too
+        os.killpg(0, signal.SIGKILL)
     os._exit(ORPHANED)
 
 

@@ -98,7 +98,8 @@ class Bars:
         )
 
     def ended(self, job: Job, record: Record) -> None:
-        self._progress.remove_task(self._bars.pop(job.name))
+        if job.name in self._bars:  # else another runner carried it out
+            self._progress.remove_task(self._bars.pop(job.name))
         self._ends += 1
         self._progress.update(self._all, completed=self._ends, count=f"{self._ends}/{self._total}")
         self._progress.console.print(f"{time.strftime('%H:%M:%S')} {outcome(record)}", markup=False, highlight=False)

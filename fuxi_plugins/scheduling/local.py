@@ -1,4 +1,4 @@
-"""Runs jobs on this machine, each in a process of its own, a few at a time."""
+"""Runs jobs on this machine, each in a process of its own, a few at a time, beside any number of other runners."""
 
 import json
 import os
@@ -6,18 +6,25 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import LOG_FILE, Record, write_record
 from fuxi_plugins.runs import provenance
+from fuxi_plugins.runs.faults import is_disk_full
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.runs.runner import failed_record
-from fuxi_plugins.runs.worker import FAILED
-from fuxi_plugins.scheduling.plan import existing_record
+from fuxi_plugins.runs.worker import DISK_FULL, FAILED, OUT_OF_MEMORY
+from fuxi_plugins.scheduling.claims import Claim
+from fuxi_plugins.scheduling.limits import Limits, killed_for_memory, shorten_log, used_memory
+from fuxi_plugins.scheduling.plan import RecordState, existing_record
+from fuxi_plugins.scheduling.queue import SharedQueue
 
 # glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which costs about half of
 # a training step on a CPU. Other allocators ignore these variables.
@@ -26,7 +33,10 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
+WORKER = (sys.executable, "-m", "fuxi_plugins.runs.worker")
 GRACE_SECONDS = 10  # between asking a process to stop and stopping it
+MICRO_BATCHES = 4  # of a run that is tried again because memory ran out
+OUT_OF_MEMORY_REASON = "out of memory"
 
 
 class Watcher(Protocol):
@@ -39,76 +49,122 @@ class Watcher(Protocol):
     def ended(self, job: Job, record: Record) -> None: ...
 
 
+class DiskFull(Exception):
+    """A run could not write; ``folder`` is the place."""
+
+    def __init__(self, folder: Path):
+        super().__init__(str(folder))
+        self.folder = folder
+
+
 @dataclass
 class _Running:
     job: Job
+    claim: Claim
     process: subprocess.Popen
-    log: IO[bytes]
     slot: int
     since: float = field(default_factory=time.monotonic)
     unread: bytes = b""
+    killed_before: int = field(default_factory=killed_for_memory)
+
+    @property
+    def log(self) -> Path:
+        return self.job.run_folder / LOG_FILE
 
 
-def run_jobs(jobs: Sequence[Job], *, slots: Sequence[int], timeout_seconds: float, watcher: Watcher) -> list[Record]:
-    """Runs every job and returns their records, finished or failed, in the order of their end.
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    before: Mapping[Path, RecordState],
+    slots: Sequence[int],
+    limits: Limits,
+    watcher: Watcher,
+    worker: Sequence[str] = WORKER,
+) -> list[Record]:
+    """Sees every job done and returns their records, finished or failed, in the order of their end.
 
-    A crash, a signal or a timeout becomes a failed record; the other jobs go on. On KeyboardInterrupt the
-    running processes are stopped, leaving no record, and the exception goes on.
+    Each job is claimed first, so that several runners share a results folder; the records of jobs that another
+    runner carries out are waited for and returned as well. A crash, a signal or a broken limit becomes a failed
+    record; the other jobs go on. Memory that ran out is tried once more in smaller batches. On an interrupt or
+    SIGTERM the running processes are stopped, leaving no record, and the exception goes on.
 
     Args:
-        jobs: what to run.
+        jobs: what is wanted.
+        before: how their records stood when they were planned.
         slots: one entry for every run that may be under way at once: the GPU it gets, or -1.
-        timeout_seconds: of one run.
+        limits: of one run.
         watcher: is told of starts, progress and ends.
+        worker: the command of a run's process.
+
+    Raises:
+        UserError: the disk is full.
     """
-    waiting, free = list(jobs), list(slots)
+    queue, free = SharedQueue(jobs, before), list(slots)
     running: list[_Running] = []
     records: list[Record] = []
     selector = selectors.DefaultSelector()
     try:
-        while waiting or running:
-            while waiting and free:
-                running.append(_start(waiting.pop(0), free.pop(0), selector, watcher))
-            for key, _ in selector.select(timeout=0.5):
-                _read_progress(key.data, selector, watcher)
-            for entry in list(running):
-                timed_out = time.monotonic() - entry.since > timeout_seconds
-                if timed_out:
-                    _stop(entry.process)
-                if entry.process.poll() is None:
-                    continue
-                reason = f"timed out after {timeout_seconds:.0f} s" if timed_out else ""
-                with suppress(KeyError):  # already gone if its end has been read
-                    selector.unregister(entry.process.stdout)
-                records.append(_finish(entry, reason, watcher))
-                running.remove(entry)
-                free.append(entry.slot)
+        with _terminated_as_interrupted():
+            while queue or running:
+                while free and (taken := queue.take()):
+                    running.append(_start(*taken, free.pop(0), worker, selector))
+                    watcher.started(taken[0])
+                for job, record in queue.settled_by_others():
+                    records.append(record)
+                    watcher.ended(job, record)
+                for key, _ in selector.select(timeout=0.5):
+                    _read_progress(key.data, selector, watcher)
+                for entry in list(running):
+                    holds = entry.claim.beat()
+                    breach = _breach(entry, limits) if holds else "lost to another runner"
+                    if not breach and not _has_ended(entry.process):
+                        continue
+                    _end(entry, selector)
+                    running.remove(entry)
+                    if not holds:
+                        queue.give_back(entry.job)
+                    elif _deserves_another_try(entry, breach):
+                        job = replace(entry.job, micro_batches=MICRO_BATCHES)
+                        running.append(_start(job, entry.claim, entry.slot, worker, selector))
+                        continue
+                    else:
+                        record = _record_of(entry, breach)
+                        entry.claim.release()
+                        records.append(record)
+                        watcher.ended(entry.job, record)
+                    free.append(entry.slot)
+    except DiskFull as error:
+        raise UserError(_what_to_free(error.folder)) from error
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise UserError(_what_to_free(jobs[0].run_folder)) from error
     finally:
         for entry in running:
-            _stop(entry.process)
-            entry.log.close()
+            _end(entry, selector)
+            entry.claim.release()
         selector.close()
     return records
 
 
-def _start(job: Job, slot: int, selector: selectors.BaseSelector, watcher: Watcher) -> _Running:
+def _start(job: Job, claim: Claim, slot: int, worker: Sequence[str], selector: selectors.BaseSelector) -> _Running:
     job = replace(job, gpu=slot)
     job.run_folder.mkdir(parents=True, exist_ok=True)
-    log = (job.run_folder / LOG_FILE).open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fuxi_plugins.runs.worker"],
-        stdin=subprocess.PIPE,  # stays open: its end tells the worker that we are gone
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env={**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(job.threads)},
-        start_new_session=True,  # Ctrl-C is ours to handle
-    )
+    (job.run_folder / LOG_FILE).unlink(missing_ok=True)
+    with (job.run_folder / LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(
+            worker,
+            stdin=subprocess.PIPE,  # stays open: its end tells the worker that we are gone
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(job.threads)},
+            start_new_session=True,  # Ctrl-C is ours to handle, and its children end with it
+        )
     with suppress(BrokenPipeError):  # if it died at once, its exit is read like any other
         process.stdin.write(job.to_json().encode() + b"\n")
         process.stdin.flush()
-    entry = _Running(job, process, log, slot)
+    entry = _Running(job, claim, process, slot)
     selector.register(process.stdout, selectors.EVENT_READ, entry)
-    watcher.started(job)
     return entry
 
 
@@ -116,45 +172,114 @@ def _read_progress(entry: _Running, selector: selectors.BaseSelector, watcher: W
     news = os.read(entry.process.stdout.fileno(), 1 << 16)
     if not news:
         selector.unregister(entry.process.stdout)
+        _wait(entry.process, 0.2)  # it is about to end
         return
     *lines, entry.unread = (entry.unread + news).split(b"\n")
     if lines:
-        watcher.progressed(entry.job, json.loads(lines[-1]))  # states are cumulative; the last one says it all
+        state = json.loads(lines[-1])  # states are cumulative; the last one says it all
+        entry.claim.note({**state, "seconds": round(time.monotonic() - entry.since)})
+        watcher.progressed(entry.job, state)
 
 
-def _finish(entry: _Running, reason: str, watcher: Watcher) -> Record:
-    entry.log.close()
-    for pipe in (entry.process.stdin, entry.process.stdout):
-        pipe.close()
+def _breach(entry: _Running, limits: Limits) -> str:
+    """Which limit the run has broken; empty if none."""
+    shorten_log(entry.log, limits.log_bytes)
+    if time.monotonic() - entry.since > limits.timeout_seconds:
+        return f"timed out after {limits.timeout_seconds:.0f} s"
+    used = used_memory(entry.process.pid)
+    if used > limits.memory_bytes:
+        return f"{OUT_OF_MEMORY_REASON}: the process held {used >> 20:,} MB of {limits.memory_bytes >> 20:,} MB"
+    return ""
+
+
+def _deserves_another_try(entry: _Running, breach: str) -> bool:
+    """Memory ran out and the batches have not been divided yet."""
+    if entry.job.micro_batches > 1:
+        return False
+    if breach:
+        return breach.startswith(OUT_OF_MEMORY_REASON)
+    return entry.process.returncode == OUT_OF_MEMORY or _killed_for_memory(entry)
+
+
+def _killed_for_memory(entry: _Running) -> bool:
+    return entry.process.returncode == -signal.SIGKILL and killed_for_memory() > entry.killed_before
+
+
+def _record_of(entry: _Running, breach: str) -> Record:
     job, code = entry.job, entry.process.returncode
-    if code in (0, FAILED) and not reason:  # the worker has written its record, finished or failed
-        record = existing_record(job.run_folder)
-    else:
-        record = failed_record(job, reason or _exit_reason(code), started=provenance.utc_now(), trace=_log_tail(job))
-        write_record(job.run_folder, record)
-    watcher.ended(job, record)
+    if code == DISK_FULL:
+        raise DiskFull(job.run_folder)
+    if code in (0, FAILED) and not breach:  # the worker has written its record, finished or failed
+        return existing_record(job.run_folder)
+    reason = breach or _exit_reason(entry)
+    record = failed_record(job, reason, started=provenance.utc_now(), trace=_log_tail(entry.log))
+    write_record(job.run_folder, record)
     return record
 
 
-def _exit_reason(code: int) -> str:
+def _exit_reason(entry: _Running) -> str:
+    code = entry.process.returncode
+    if code == OUT_OF_MEMORY or _killed_for_memory(entry):
+        return f"{OUT_OF_MEMORY_REASON}, also in batches divided by {entry.job.micro_batches}"
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = "; the machine may have run out of memory" if name == "SIGKILL" else ""
-        return f"the process was ended by {name}{hint}"
+        return f"the process was ended by {signal.Signals(-code).name}"
     return f"the process ended with exit code {code} before it could write a record"
 
 
-def _log_tail(job: Job) -> str:
-    lines = (job.run_folder / LOG_FILE).read_text(errors="replace").splitlines()
-    return "\n".join(lines[-30:])
+def _log_tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (1 << 16)))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-30:])
 
 
-def _stop(process: subprocess.Popen) -> None:
-    if process.poll() is not None:
+def _what_to_free(folder: Path) -> str:
+    return (
+        f"the disk is full: {folder} could not be written. Free space there; the folders 'checkpoints' and 'datasets' "
+        "of the cache may be deleted when nothing runs. Finished runs are kept, and the same command goes on from here."
+    )
+
+
+def _has_ended(process: subprocess.Popen) -> bool:
+    """Whether it has ended, without reaping it: until then no other process group can have its number."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(entry: _Running, selector: selectors.BaseSelector) -> None:
+    """Ends the process, if it has not ended, and whatever it has started."""
+    process = entry.process
+    if not _has_ended(process):
+        process.terminate()
+        end = time.monotonic() + GRACE_SECONDS
+        while not _has_ended(process) and time.monotonic() < end:
+            time.sleep(0.05)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    with suppress(KeyError):  # already gone if its end has been read
+        selector.unregister(process.stdout)
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            pipe.close()
+
+
+def _wait(process: subprocess.Popen, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not _has_ended(process) and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, with which schedulers take a machine back, stops runs as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    process.terminate()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
     try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

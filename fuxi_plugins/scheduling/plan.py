@@ -14,12 +14,15 @@ from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.workspace import Workspace
 
+RecordState = tuple[int, int] | None  # what tells one writing of a record from the next; None without a record
+
 
 @dataclass(frozen=True)
 class Plan:
     todo: list[Job]
     finished: list[Record]  # with the same configuration and data: not run again
     equal: list[tuple[Job, Record]]  # finished under another experiment's name, as a tuning's winner is
+    before: dict[Path, RecordState]  # by run folder, how the record of each job stood when this was planned
 
 
 def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:
@@ -38,6 +41,7 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
     ended = sorted((record for record in records if record.finished), key=lambda record: record.rank is not None)
     done = {_run_key(record.config_digest, record.seed, record.data): record for record in ended}
     todo, finished, equal = [], [], []
+    before = {job.run_folder: record_state(job.run_folder) for job in jobs}
     for job in jobs:
         record = existing_record(job.run_folder)
         if force:
@@ -60,7 +64,7 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
             finished.append(record)
         else:
             todo.append(job)
-    return Plan(todo, finished, equal)
+    return Plan(todo, finished, equal, before)
 
 
 def has_what_is_wanted(record: Record, job: Job) -> bool:
@@ -93,6 +97,15 @@ def _run_key(config_digest: str, seed: int, data: DataCard) -> tuple[str, int, s
 def existing_record(run_folder: Path) -> Record | None:
     path = run_folder / RECORD_FILE
     return read_record(path) if path.exists() else None
+
+
+def record_state(run_folder: Path) -> RecordState:
+    """Inode and time of the record's file: each writing makes a new one."""
+    try:
+        found = (run_folder / RECORD_FILE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _differences(job: Job, record: Record) -> list[str]:

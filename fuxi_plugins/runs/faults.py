@@ -1,0 +1,39 @@
+"""Which failures are the machine's, not the model's: memory that ran out and disks that are full."""
+
+import errno
+from collections.abc import Iterator
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_TEXTS = ("No space left on device", "PytorchStreamWriter failed", "Disk quota exceeded")
+_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory, of the machine or of a GPU, was not enough.
+
+    torch says so by a class of its own on a GPU and by the text of a RuntimeError on a CPU.
+    """
+    return any(
+        isinstance(cause, MemoryError)
+        or type(cause).__name__ == "OutOfMemoryError"
+        or (isinstance(cause, RuntimeError) and any(text in str(cause) for text in _MEMORY_TEXTS))
+        for cause in _chain(error)
+    )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a file could not be written for want of space, or of quota, or by the limit of a file's size.
+
+    torch and HDF5 wrap the system's error, and may keep no more of it than its text.
+    """
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _FULL)
+        or (isinstance(cause, OSError | RuntimeError) and any(text in str(cause) for text in _FULL_TEXTS))
+        for cause in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

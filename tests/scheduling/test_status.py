@@ -1,0 +1,67 @@
+"""``fuxibench status``: what each run of a suite is doing, by its record and its claim."""
+
+import doctest
+import subprocess
+import sys
+from dataclasses import replace
+
+from click.testing import CliRunner
+
+from fuxi_plugins.benchmark import find_suite
+from fuxi_plugins.cli import main
+from fuxi_plugins.records import write_record
+from fuxi_plugins.scheduling import claims
+from fuxi_plugins.scheduling import status as status_module
+from fuxi_plugins.scheduling.claims import Claimant
+from fuxi_plugins.scheduling.status import RunStatus, suite_status
+from tests.conftest import ROOT
+from tests.reports.make import record
+
+PROGRESS = {"epoch": 1, "epochs": 2, "step": 3, "steps": 6, "seconds": 60}
+
+
+def test_done_running_failed_and_waiting(workspace, monkeypatch):
+    monkeypatch.setattr(claims, "HEARTBEAT", 0.0)
+
+    def folder(experiment, seed):
+        return workspace.run_folder("tiny", experiment, seed)
+
+    write_record(folder("LR_tiny", 1), record())
+    write_record(folder("LR_tiny", 2), record(failed="RuntimeError: it broke"))
+    claim = Claimant().claim(folder("DNN_tiny", 1))
+    claim.note(PROGRESS)
+    claim.beat()
+    dead = Claimant()
+    dead.holder = replace(dead.holder, born="1")
+    dead.claim(folder("DNN_tiny", 2))
+    found = suite_status(find_suite("tiny_suite", workspace), workspace)
+    progress = f"epoch 1 of at most 2, 25 %, at most 3 min left on {claim.holder.host}"
+    assert found == [
+        RunStatus("LR_tiny", 1, "done"),
+        RunStatus("LR_tiny", 2, "failed", "RuntimeError: it broke"),
+        RunStatus("DNN_tiny", 1, "running", progress),
+        RunStatus("DNN_tiny", 2, "waiting"),
+    ]
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    output = CliRunner().invoke(main, [*folders, "status", "tiny_suite"]).output
+    assert output.splitlines()[0] == "tiny_suite: 1 done, 1 running, 1 failed, 1 waiting"
+    assert "RuntimeError: it broke" in output
+    assert len(output.splitlines()) == 4
+    assert len(CliRunner().invoke(main, [*folders, "status", "tiny_suite", "--all"]).output.splitlines()) == 6
+
+
+def test_the_status_needs_no_torch():
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'fuxictr', 'ray', 'polars', 'pandas'): sys.modules[name] = None\n"
+        "sys.argv = ['fuxibench', 'status', 'frappe_board']\n"
+        "from fuxi_plugins.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("frappe_board: ")
+
+
+def test_the_examples_of_progress_are_right():
+    assert doctest.testmod(status_module) == (0, 2)
