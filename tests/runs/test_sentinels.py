@@ -80,7 +80,7 @@ def test_a_regulariser_that_adds_nothing(trained, monkeypatch):
 
 
 def test_an_order_that_the_seed_does_not_fix(trained):
-    model, load = trained()
+    _, load = trained()
     unseeded = iter([load(5), load(6), load(7)])
     assert "same seed gives another order" in sentinels.seed_fixes_the_order(lambda seed: next(unseeded), 1)
     assert "another seed gives the same order" in sentinels.seed_fixes_the_order(lambda seed: load(1), 1)
