@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 
 from fuxi_plugins import __version__
+from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.data import data
+from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
+from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -175,9 +178,6 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None,
         click.echo(render(board, suite.title, form), nl=False)
 
 
-main.add_command(data)
-
-
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins import benchmark
@@ -192,7 +192,9 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-main.add_command(status)
+for command in (compare, data, report, status, submit):
+    main.add_command(command)
+
 
 if __name__ == "__main__":
     main()
