@@ -14,13 +14,18 @@ def data() -> None:
 
 
 @data.command("list")
+@click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
 @click.pass_obj
-def list_(workspace: Workspace) -> None:
+def list_(workspace: Workspace, as_catalogue: bool) -> None:
     """Shows each dataset: what is here, how large it is, which fingerprint it has."""
     from tabulate import tabulate
 
-    from fuxi_plugins.datasets.inventory import inventory
+    from fuxi_plugins.datasets.inventory import catalogue, inventory
+    from fuxi_plugins.datasets.spec import load_dataset_specs
 
+    if as_catalogue:
+        click.echo(catalogue(load_dataset_specs(workspace.configs).values()))
+        return
     rows = [
         (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
         for item in inventory(workspace)

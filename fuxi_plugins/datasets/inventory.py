@@ -1,11 +1,14 @@
 """What of each dataset is on this machine."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from tabulate import tabulate
 
 from fuxi_plugins.datasets.acquire import is_available
 from fuxi_plugins.datasets.prepare import CARD_FILE
-from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
 from fuxi_plugins.workspace import Workspace
 
 
@@ -35,3 +38,39 @@ def inventory(workspace: Workspace) -> list[Item]:
         rows = " / ".join(f"{count:,}" for count in card.get("rows", {}).values())
         items.append(Item(dataset_id, state, size, card.get("fingerprint", ""), rows))
     return items
+
+
+def catalogue(specs: Iterable[DatasetSpec]) -> str:
+    """The datasets as a Markdown table, from their configs alone."""
+    return tabulate(
+        [
+            (
+                f"`{spec.dataset_id}`",
+                " / ".join(f"{rows:,}" for rows in _rows(spec)),
+                " / ".join(f"{rate:.1%}" for rate in spec.published_positive_rate.values()),
+                sum(column.type != "meta" for column in spec.active_columns for _ in column.names),
+                spec.min_categr_count,
+                "yes" if spec.group_id else "",
+                _validation(spec),
+                f"[{spec.source.hub}]({spec.source.homepage})" if spec.source and spec.source.hub else _origin(spec),
+            )
+            for spec in specs
+        ],
+        headers=("dataset", "rows", "clicks", "fields", "least count", "gAUC", "validation", "source"),
+        tablefmt="pipe",
+        disable_numparse=True,
+    )
+
+
+def _rows(spec: DatasetSpec) -> list[int]:
+    return list(spec.published_rows.values()) or list(spec.build_args.get("rows", []))
+
+
+def _validation(spec: DatasetSpec) -> str:
+    if spec.build == "carved":
+        return f"carved out of train by {spec.build_args['by']}"
+    return "**is the test set**" if spec.valid_is_test else "its own"
+
+
+def _origin(spec: DatasetSpec) -> str:
+    return f"[import]({spec.source.homepage})" if spec.source and spec.source.homepage else "generated"
