@@ -144,6 +144,8 @@ def run(
     resources = benchmark.Resources.choose(gpus, jobs, threads)
     plan = benchmark.plan_suite(suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps)
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    for reason in dict.fromkeys(reason for _, reason in plan.skipped):
+        click.echo(f"skipped: {reason}.")
     for job, twin in plan.equal:
         click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:

@@ -115,8 +115,8 @@ class Record(Frozen):
     seed: int
     params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
     config_digest: str
-    status: Literal["finished", "failed"]
-    reason: str = ""  # of a failure, in one line
+    status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
+    reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end

@@ -213,7 +213,7 @@ def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:
     record = found.get((cell.experiment, cell.seed))
     if record is None:
         return f"seed {cell.seed}: not run"
-    return "" if record.finished else f"seed {cell.seed}: failed: {record.reason}"
+    return "" if record.finished else f"seed {cell.seed}: {record.status}: {record.reason}"
 
 
 def _require_one_fingerprint(dataset: str, records: Sequence[Record]) -> None:
