@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from fuxi_plugins import benchmark
+from fuxi_plugins.cli import main
 from fuxi_plugins.records import RANK_FILE, Parameters
 from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
 from fuxi_plugins.reports.paper.document import build_sections, write_report
@@ -72,11 +74,31 @@ def test_the_separation_is_that_of_the_records(rehearsed):
     assert last["stage"] == "FFN 2"
 
 
-def test_a_dataset_that_does_not_exist(rehearsed):
-    from fuxi_plugins.errors import UserError
+def call(workspace, *arguments):
+    return CliRunner().invoke(
+        main, ["--configs", str(workspace.configs), "--results", str(workspace.results), *arguments]
+    )
 
-    with pytest.raises(UserError, match="tiny"):
-        list(studies(rehearsed, "tinny"))
+
+def test_the_command_writes_the_report(rehearsed, tmp_path):
+    result = call(rehearsed, "report", "paper", "--dataset", "tiny", "--profile", "matched", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "tinny"], "did you mean 'tiny'?"),
+        (["--dataset", "tiny", "--profile", "mached"], "the profiles of 'paper' are matched, repository, paper"),
+        (["--dataset", "tiny", "--profile", "paper"], "no run of the paper's suites is finished"),
+    ],
+)
+def test_a_report_that_cannot_be(rehearsed, tmp_path, arguments, message):
+    result = call(rehearsed, "report", "paper", *arguments, "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "none").exists()
 
 
 def made_up(suite, aucs, tmp_path, **settings) -> Study:

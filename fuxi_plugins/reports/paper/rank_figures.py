@@ -32,9 +32,9 @@ def trajectories(study: Study) -> Drawing:
                 for preset, records in panel.items():
                     _trajectory(axes, preset, records, measure)
                 axes.set_title(" and ".join(panel) if row == 0 else "")
-                axes.set_ylim(0, 1.02)
+                axes.set_ylim(0, 1.04)
                 if row == 0:
-                    axes.legend(loc="lower left")
+                    axes.legend(loc="lower right" if panel is token_models else "upper right")
             grid[row][0].set_ylabel(f"{NAMES[measure]} / its cap")
     caption = (
         f"Effective rank along the model on {study.dataset} ({study.profile}, {study.seeds} seeds). Filled markers: "

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from fuxi_plugins.records import Record
 from fuxi_plugins.reports.paper.numbers import fit_power_law, paired_effect
@@ -85,7 +86,7 @@ def costs(study: Study) -> Drawing:
         seconds = [np.median([r.seconds.per_epoch for r in study.records[arm]]) for arm in arms]
         dense = [study.records[arm][0].parameters.dense for arm in arms]
         for axes, values, label, form in (
-            (grid[0], seconds, "seconds of training an epoch", "{:.1f}"),
+            (grid[0], seconds, "seconds of training an epoch", "{:.3g}"),
             (grid[1], dense, "dense parameters", "{:,.0f}"),
         ):
             bars = axes.barh(range(len(arms)), values, color=["#0b3c5d" if a == REFERENCE else "#b8c4cc" for a in arms])
@@ -93,6 +94,8 @@ def costs(study: Study) -> Drawing:
             axes.set_yticks(range(len(arms)), arms)
             axes.set_xlabel(label)
             axes.margins(x=0.2)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
             axes.grid(axis="y", visible=False)
         grid[0].invert_yaxis()
     machine = study.records[arms[0]][0].machine
@@ -120,6 +123,8 @@ def spectra_through_parts(path: Path) -> Drawing:
                 known = {"X + P X": "RankMixer", "full mixing": REFERENCE}
                 axes.plot(before, after, **look(known.get(part, part), place), label=part)
             axes.plot([1, int(shape[0])], [1, int(shape[0])], color="#333333", linewidth=0.7)
+            if measure == "stable":
+                axes.set(xscale="log", yscale="log")
             axes.set_xlabel(f"{measure} rank of the input")
             axes.set_ylabel("of the output")
         grid[0].legend()
