@@ -8,6 +8,7 @@ import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.cost import cost
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.errors import UserError
@@ -214,6 +215,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 
 
 main.add_command(compare)
+main.add_command(cost)
 main.add_command(report)
 
 
