@@ -9,9 +9,7 @@ from fuxi_plugins.workspace import Workspace
 @click.argument("name")
 @click.option("--gpu", default=-1, help="Which GPU to measure on; -1 is the CPU.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the CPU.")
-@click.option(
-    "--record", "into_records", is_flag=True, help="Write the figures into its finished records."
-)
+@click.option("--record", "into_records", is_flag=True, help="Write the figures into its finished records.")
 @click.pass_obj
 def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
     """Measures what the models of a suite or experiment cost: operations, throughput, latency, memory.
