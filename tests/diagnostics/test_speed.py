@@ -75,6 +75,12 @@ def test_sections_that_were_not_measured_again_stay(tmp_path):
     path = tmp_path / "speed.json"
     merge(path, ["a"], {"a": {"results": [1]}})
     known = merge(path, ["b"], {"b": {"results": [2]}})
+    comparison = compare(
+        "toy", "waiting", "a nap", {"ours": lambda: None, "A peer": lambda: time.sleep(0.01)}, rounds=1
+    )
+    stored = merge(tmp_path / "own.json", ["toy"], {"toy": {"results": [comparison.plain()]}})
+    reread = merge(tmp_path / "own.json", [], {})
+    assert as_markdown(reread["sections"]["toy"]["results"]) == as_markdown(stored["sections"]["toy"]["results"])
     assert (
         known["sections"] == {"a": {"results": [1]}, "b": {"results": [2]}} == json.loads(path.read_text())["sections"]
     )
