@@ -11,6 +11,7 @@ from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.cost import cost
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
+from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -214,11 +215,6 @@ def prepare(workspace: Workspace, name: str) -> None:
     click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
 
 
-main.add_command(compare)
-main.add_command(cost)
-main.add_command(report)
-
-
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins import benchmark
@@ -233,7 +229,9 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-main.add_command(status)
+for command in (compare, cost, report, status, submit):
+    main.add_command(command)
+
 
 if __name__ == "__main__":
     main()

@@ -40,7 +40,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     origins = {row.settings_from for row in board.rows}
     return (
         Column("rank", _rank),
-        Column("model", lambda row: row.preset),
+        Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
         *measured,
         Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
         Column(f"valid {board.rank_by}", lambda row: _digits(row.valid, board.rank_by, "mean")),
@@ -147,6 +147,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     flat["verdict_reason"] = row.verdict.reason if row.verdict else None
     flat["settings_from"] = row.settings_from
     flat["variants"] = row.variants
+    flat["alarms"] = "; ".join(row.alarms)
     flat["problems"] = "; ".join(row.problems)
     return flat
 
