@@ -8,6 +8,7 @@ import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.cost import cost
 from fuxi_plugins.commands.data import data
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
@@ -194,7 +195,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, data, report, status, submit):
+for command in (compare, cost, data, report, status, submit):
     main.add_command(command)
 
 

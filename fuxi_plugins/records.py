@@ -103,6 +103,34 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class Latency(Frozen):
+    """Of one prediction of some rows, after warming up."""
+
+    calls: int
+    p50_ms: float
+    p99_ms: float
+
+
+class Cost(Frozen):
+    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+
+    device: str
+    processor: str
+    threads: int
+    batch_size: int  # rows of a training step
+    flops_per_row: float  # of the forward pass
+    flops_coverage: float  # the share of them that torch has formulas for
+    training_rows_per_second: float
+    inference_rows_per_second: float  # in the largest batch of ``latency``
+    latency: dict[str, Latency]  # by rows predicted at once
+    peak_bytes: int  # while training
+
+    @property
+    def hardware(self) -> tuple[str, str, int]:
+        """Figures of different hardware must not be compared."""
+        return self.device, self.processor, self.threads
+
+
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
@@ -130,6 +158,7 @@ class Record(Frozen):
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
+    cost: Cost | None = None  # of the same model, measured by itself at another time
     sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
