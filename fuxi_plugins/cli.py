@@ -11,6 +11,7 @@ from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
+from fuxi_plugins.commands.tune import tune
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -228,7 +229,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, report, status, submit):
+for command in (compare, report, status, submit, tune):
     main.add_command(command)
 
 
