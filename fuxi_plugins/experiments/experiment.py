@@ -12,6 +12,7 @@ from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.records import config_digest
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.variants import apply_variant
 
 _OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
 SETTINGS_FROM = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
@@ -130,6 +131,7 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
+    merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
             raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")
