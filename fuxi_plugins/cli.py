@@ -8,6 +8,7 @@ import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.doctor import doctor
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
@@ -229,7 +230,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, report, status, submit, tune):
+for command in (compare, doctor, report, status, submit, tune):
     main.add_command(command)
 
 
