@@ -10,9 +10,11 @@ from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.cost import cost
 from fuxi_plugins.commands.data import data
+from fuxi_plugins.commands.doctor import doctor
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
+from fuxi_plugins.commands.tune import tune
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -195,7 +197,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, cost, data, report, status, submit):
+for command in (compare, cost, data, doctor, report, status, submit, tune):
     main.add_command(command)
 
 
