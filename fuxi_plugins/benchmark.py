@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import load_experiment_configs
 from fuxi_plugins.experiments.suite import Suite, load_suite, suite_names
+from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.files import require_writable, write_text
 from fuxi_plugins.records import Record, find_records
 from fuxi_plugins.reports.formats import FORMATS, render
@@ -51,13 +52,13 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
         UserError: neither has this name.
     """
     suites = suite_names(workspace.configs)
-    if name in suites:
+    if name.partition("@")[0] in suites:
         suite = load_suite(workspace.configs, name)
     else:
         experiments = load_experiment_configs(workspace.configs)
-        if name not in experiments:
+        config = experiments.get(name) or load_templated_experiment(workspace.configs, name)
+        if config is None:
             raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
-        config = experiments[name]
         own_seed = [config.seed] if config.seed is not None else [1]
         suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
     return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
@@ -107,6 +108,7 @@ def plan_suite(
                     run_folder=workspace.run_folder(*names),
                     checkpoint_folder=workspace.checkpoint_folder(*names),
                     checkpoint_steps=checkpoint_steps,
+                    probe=suite.probe,
                 )
             )
     records = [record for name in specs for record in find_records(workspace.results, name)]

@@ -1,5 +1,6 @@
 """The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -110,14 +111,32 @@ def check(workspace: Workspace) -> None:
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
+@click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
+@click.option("--profile", help="Of such a suite: matched, repository or paper.")
+@click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
 @click.pass_obj
 def run(
-    workspace: Workspace, name: str, seeds, gpus, jobs, threads, checkpoint_steps, dry_run: bool, force: bool
+    workspace: Workspace,
+    name: str,
+    seeds,
+    gpus,
+    jobs,
+    threads,
+    checkpoint_steps,
+    dry_run: bool,
+    force: bool,
+    dataset,
+    profile,
+    probe,
 ) -> None:
     """Runs a suite or an experiment and prints its board. What is finished is not run again."""
     from fuxi_plugins import benchmark
+    from fuxi_plugins.experiments.suite import instance_name
 
-    suite = benchmark.find_suite(name, workspace, seeds)
+    suite = benchmark.find_suite(instance_name(name, dataset, profile), workspace, seeds)
+    suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
+    if suite.shape:
+        click.echo(suite.shape)
     resources = benchmark.Resources.choose(gpus, jobs, threads)
     plan = benchmark.plan_suite(suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps)
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
@@ -201,7 +220,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
     boards = benchmark.suite_boards(suite, workspace, rank_by)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by == "AUC" and suite.name in suite_names(workspace.configs):
+    if rank_by == "AUC" and suite.name.partition("@")[0] in suite_names(workspace.configs):
         written = benchmark.write_boards(suite, boards, workspace)
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 

@@ -18,8 +18,13 @@ from fuxi_plugins.files import digest, file_digest, write_text
 from fuxi_plugins.workspace import Workspace
 
 BUILDERS = {
+    "carved": "fuxi_plugins.datasets.carve:build_carved",
     "synthetic": "fuxi_plugins.datasets.synthetic:build_synthetic",
     "ml100k": "fuxi_plugins.datasets.movielens:build_ml100k",
+    "criteo_x1_twin": "fuxi_plugins.datasets.twins.criteo_x1:build_criteo_x1",
+    "avazu_x4_twin": "fuxi_plugins.datasets.twins.avazu_x4:build_avazu_x4",
+    "kuaivideo_x1_twin": "fuxi_plugins.datasets.twins.kuaivideo_x1:build_kuaivideo_x1",
+    "taobaoad_x1_twin": "fuxi_plugins.datasets.twins.taobaoad_x1:build_taobaoad_x1",
 }
 
 
@@ -32,7 +37,7 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
     Raises:
         UserError: a file is missing or its md5 is not the published one.
     """
-    wanted = spec.files or {spec.split_file(split): "" for split in SPLITS}
+    wanted = _wanted_files(spec)
     if spec.build and not spec.files:
         raise UserError(f"the dataset {spec.dataset_id!r} is generated; there is nothing to import.")
     if not origin.is_dir():
@@ -62,28 +67,29 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
     if spec.data_root and not folder.is_absolute():
         folder = workspace.configs.parent / folder
-    _require_files(spec, folder, [spec.split_file(split) for split in SPLITS])
+    _require_files(spec, folder, spec.data_files)
     return folder
 
 
 def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
-    """sha256 of each split's csv file, remembered by size and time of change."""
+    """sha256 of each split's csv file and of each file of vectors, remembered by size and time of change."""
     memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
+    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
     digests = {}
-    for split in SPLITS:
-        path = folder / spec.split_file(split)
+    for key, name in named.items():
+        path = folder / name
         state = [str(path), path.stat().st_size, path.stat().st_mtime_ns]
-        if known.get(split, {}).get("state") != state:
-            known[split] = {"state": state, "sha256": file_digest(path, "sha256")}
-        digests[split] = known[split]["sha256"]
+        if known.get(key, {}).get("state") != state:
+            known[key] = {"state": state, "sha256": file_digest(path, "sha256")}
+        digests[key] = known[key]["sha256"]
     write_text(memory, json.dumps(known, indent=1))
     return digests
 
 
 def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     """Where imported files lie."""
-    return workspace.dataset_folder(spec.dataset_id) / "source"
+    return workspace.dataset_folder(spec.files_of or spec.dataset_id) / "source"
 
 
 def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
@@ -91,8 +97,12 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     if spec.build and not spec.files:
         return True
     folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
-    wanted = spec.files or {spec.split_file(split): "" for split in SPLITS}
-    return all((folder / name).is_file() for name in wanted)
+    return all((folder / name).is_file() for name in _wanted_files(spec))
+
+
+def _wanted_files(spec: DatasetSpec) -> dict[str, str]:
+    """Files that the user or the hub provides, by name, with their md5 or, where none is published, nothing."""
+    return spec.files or dict.fromkeys(spec.data_files, "")
 
 
 @contextmanager
@@ -120,8 +130,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     module_name, function = BUILDERS[spec.build].split(":")
     module = import_module(module_name)
-    # The builder's own text is part of the key: other code may mean other files.
-    key = digest([spec.build, spec.build_args, spec.files, file_digest(Path(module.__file__), "sha256")])
+    key = digest([spec.build, spec.build_args, spec.files, _text_digest(Path(module.__file__))])
     folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
     sources = []
     if spec.files:
@@ -133,6 +142,13 @@ def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
             with replacing_folder(folder) as temporary:
                 getattr(module, function)(*sources, temporary, **spec.build_args)
     return folder
+
+
+def _text_digest(builder: Path) -> str:
+    """The builder's own text is part of its folder's name: other code may mean other files. Twins share an engine."""
+    texts = sorted(builder.parent.glob("*.py")) if builder.parent.name == "twins" else [builder]
+    digests = [file_digest(text, "sha256") for text in texts]
+    return digests[0] if len(digests) == 1 else digest(digests)
 
 
 def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> None:

@@ -1,98 +1,93 @@
-"""What must hold of a csv file before FuxiCTR sees it; each breach names the file, the line and the remedy."""
+"""What must hold of a csv file's values before FuxiCTR sees them; a breach names file, line and remedy."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from fuxi_plugins.datasets.csv_blocks import Block, read_header
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.errors import UserError
 
-_NUMBERS = {"float": pl.Float64, "int": pl.Int64}
+_TYPES = {"float": pl.Float64, "int": pl.Int64, "str": pl.String}
+_KINDS = {"float": "a number", "int": "a whole number of at most 64 bits"}
 
 
-@dataclass(frozen=True)
-class RawFile:
-    rows: int
-    positives: int
+@dataclass
+class RowCount:
+    """Rows and positives of a split, added up block by block."""
+
+    rows: int = 0
+    positives: int = 0
 
 
-def check_raw_file(path: Path, spec: DatasetSpec) -> RawFile:
-    """Reads a csv file once, streaming, and counts its rows and positives.
-
-    Raises:
-        UserError: a missing column, text where a number belongs, a label that is not 0 or 1, no rows, or
-            rows of one class only.
+def check_header(path: Path, spec: DatasetSpec) -> None:
     """
-    table = pl.scan_csv(path, infer_schema=False)  # every column as text
-    _check_header(path, table, spec)
-    label = pl.col(spec.label_col.name).cast(pl.Float64, strict=False)
-    wrong_label = (~label.is_in([0.0, 1.0])).fill_null(True)
-    queries = {
-        "rows": pl.len(),
-        "positives": (label == 1).sum(),
-        "labels": wrong_label.sum(),
-        "labels::line": wrong_label.arg_max(),
-        "labels::seen": pl.col(spec.label_col.name).filter(wrong_label).first(),
-    }
-    numeric = {
-        name: dtype for name, dtype in spec.raw_columns.items() if dtype in _NUMBERS and name != spec.label_col.name
-    }
-    for name, dtype in numeric.items():
-        text = pl.col(name)
-        number = text.cast(_NUMBERS[dtype], strict=False)
-        # A missing number is FuxiCTR's to fill; text and NaN are nobody's.
-        wrong = text.is_not_null() & (number.is_null() | number.is_nan().fill_null(False))
-        queries |= {f"{name}::wrong": wrong.sum(), f"{name}::line": wrong.arg_max(),
-                    f"{name}::seen": text.filter(wrong).first()}  # fmt: skip
-    with reading(path):
-        found = table.select([query.alias(key) for key, query in queries.items()]).collect(engine="streaming")
-    facts = found.row(0, named=True)
-    if facts["rows"] == 0:
-        raise UserError(f"{path.name} must hold rows, but has only its header; every split needs both classes.")
-    for name, dtype in numeric.items():
-        if facts[f"{name}::wrong"]:
-            kind = "a whole number" if dtype == "int" else "a number"
-            raise UserError(
-                f"{path.name}, line {facts[f'{name}::line'] + 2}: column {name!r} must hold {kind}, but holds "
-                f"{facts[f'{name}::seen']!r} ({facts[f'{name}::wrong']} such rows). "
-                "Mend the file, or give the column dtype: str in the dataset config."
-            )
-    if facts["labels"]:
-        raise UserError(
-            f"{path.name}, line {facts['labels::line'] + 2}: the label {spec.label_col.name!r} must be 0 or 1, but is "
-            f"{facts['labels::seen']!r} ({facts['labels']} such rows)."
-        )
-    if facts["positives"] in (0, facts["rows"]):
-        raise UserError(
-            f"{path.name}: every split needs both classes, but all {facts['rows']} labels are "
-            f"{int(facts['positives'] > 0)}; AUC is not defined there."
-        )
-    return RawFile(rows=facts["rows"], positives=facts["positives"])
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns what polars says of a file it cannot read into the user's error."""
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        said = str(error).splitlines()[0]
-        raise UserError(
-            f"{path.name} must be a csv file with as many values in each row as its header: {said}."
-        ) from error
-
-
-def _check_header(path: Path, table: pl.LazyFrame, spec: DatasetSpec) -> None:
-    try:
-        header = table.collect_schema().names()
-    except pl.exceptions.NoDataError as error:
-        raise UserError(f"{path.name} must hold a header and rows, but is empty.") from error
+    Raises:
+        UserError: a column that the dataset names is missing.
+    """
+    header = read_header(path)
     missing = [name for name in spec.raw_columns if name not in header]
     if missing:
         raise UserError(
             f"{path.name} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
             f"{', '.join(missing)}; its header is {', '.join(header)}."
         )
+
+
+def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFrame:
+    """A block's raw columns in their types, a missing value as null; adds its rows and positives to ``count``.
+
+    Raises:
+        UserError: text where a number belongs, or a label that is not 0 or 1.
+    """
+    raw = spec.raw_columns
+    frame = block.frame.select(
+        pl.col(name).cast(_TYPES[dtype], strict=False).alias(name) for name, dtype in raw.items()
+    )
+    label = frame[spec.label_col.name].cast(pl.Float64)
+    wrong_label = ~label.is_in([0.0, 1.0]).fill_null(False)
+    if wrong_label.any():
+        raise _wrong_label(block, spec.label_col.name, wrong_label)
+    for name, dtype in spec.numbers_read.items():
+        number = frame[name] if raw[name] != "str" else frame[name].cast(_TYPES[dtype], strict=False)
+        # A missing number is FuxiCTR's to fill; text, NaN and infinities are nobody's.
+        if number.null_count() > block.frame[name].null_count() or not number.is_finite().all():
+            raise _wrong_number(block, name, dtype, number)
+    count.rows += frame.height
+    count.positives += int(label.sum())
+    return frame
+
+
+def check_split(path: Path, count: RowCount) -> None:
+    """
+    Raises:
+        UserError: a split without rows or with rows of one class only.
+    """
+    if count.rows == 0:
+        raise UserError(f"{path.name} must hold rows, but has only its header; every split needs both classes.")
+    if count.positives in (0, count.rows):
+        raise UserError(
+            f"{path.name}: every split needs both classes, but all {count.rows} labels are "
+            f"{int(count.positives > 0)}; AUC is not defined there."
+        )
+
+
+def _wrong_label(block: Block, name: str, wrong: pl.Series) -> UserError:
+    row = wrong.arg_max()
+    seen = block.frame[name][row]
+    line = f"{block.path.name}, line {block.line(row)}"
+    if seen == name:
+        return UserError(f"{line}: the header stands here a second time, as after joining files. Remove the line.")
+    return UserError(f"{line}: the label {name!r} must be 0 or 1, but is {seen!r} ({wrong.sum()} such rows near).")
+
+
+def _wrong_number(block: Block, name: str, dtype: str, number: pl.Series) -> UserError:
+    text = block.frame[name]
+    wrong = text.is_not_null() & (number.is_null() | ~number.is_finite().fill_null(True))
+    row = wrong.arg_max()
+    return UserError(
+        f"{block.path.name}, line {block.line(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds "
+        f"{text[row]!r} ({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset "
+        "config."
+    )

@@ -1,11 +1,16 @@
 """Raw csv files -> a column store, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
-The ids are those of FuxiCTR's ``build_dataset``: the same ``preprocess``, ``fit`` and ``transform`` make them;
-only the way of the rows through memory is ours.
+Two passes over each file, block by block: one checks every value and counts what vocabularies are made of, one writes
+the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
 """
 
+import errno
 import importlib.metadata
 import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +20,33 @@ import polars as pl
 from filelock import FileLock
 
 from fuxi_plugins.datasets.acquire import raw_digests, raw_folder, replacing_folder
-from fuxi_plugins.datasets.checks import RawFile, check_raw_file, reading
+from fuxi_plugins.datasets.checks import RowCount, check_header, check_split, typed_block
+from fuxi_plugins.datasets.csv_blocks import Block, read_blocks
+from fuxi_plugins.datasets.fuxictr_processor import Encoder, Processor, Statistics
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
-from fuxi_plugins.datasets.store import smallest_integer, writing
+from fuxi_plugins.datasets.store import bytes_needed, writing
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import digest
 from fuxi_plugins.records import DataCard
 from fuxi_plugins.workspace import Workspace
 
 STORE_VERSION = 1  # of the layout below; part of the store's name, not of the data's fingerprint
-CHUNK_ROWS = 100_000
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pass over a split has come."""
+
+    doing: str  # "check" or "encode"
+    split: str
+    rows: int
+    share: float  # of the file's bytes, or nan where a packed file does not say
+    rows_per_second: float
+
+
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -41,13 +61,14 @@ class PreparedData:
         return self.folder / split
 
 
-def prepare_dataset(spec: DatasetSpec, workspace: Workspace) -> PreparedData:
+def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = lambda _: None) -> PreparedData:
     """Prepares a dataset, or opens what an earlier call has prepared from the same files and settings.
 
-    A changed file, setting or library version has another key and another folder: nothing stale is reused.
+    A changed file, setting or library version has another key and another folder: nothing stale is reused. A call
+    that is interrupted leaves nothing that a later one would take for prepared.
 
     Raises:
-        UserError: files are missing or not what the config says; nothing is left half-prepared.
+        UserError: files are missing or not what the config says, or the disk is full.
     """
     raw = raw_folder(spec, workspace)
     fingerprint = data_fingerprint(spec, raw_digests(spec, raw, workspace))
@@ -55,9 +76,8 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace) -> PreparedData:
     folder = workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
-            with replacing_folder(folder) as temporary:
-                counts = {split: check_raw_file(raw / spec.split_file(split), spec) for split in SPLITS}
-                _fit_and_write(spec, raw, counts, temporary)
+            with replacing_folder(folder) as temporary, _disk(folder.parent):
+                counts = _fit_and_write(spec, raw, temporary, report)
                 (temporary / CARD_FILE).write_text(json.dumps(_facts(raw, counts)))
     facts = json.loads((folder / CARD_FILE).read_text())
     card = DataCard(
@@ -84,63 +104,93 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
     return digest({"files": digests, "preprocessing": preprocessing})
 
 
-def _facts(raw: Path, counts: dict[str, RawFile]) -> dict[str, Any]:
+def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:
     truth = raw / "truth.json"
     bayes = json.loads(truth.read_text()) if truth.exists() else None
     return {
         "rows": {split: count.rows for split, count in counts.items()},
         "positive_rate": {split: count.positives / count.rows for split, count in counts.items()},
-        "bayes": {name: bayes[name] for name in ("AUC", "logloss")} if bayes else None,
+        "bayes": {name: bayes[name] for name in ("AUC", "logloss", "gAUC") if name in bayes} if bayes else None,
     }
 
 
-def _fit_and_write(spec: DatasetSpec, raw: Path, counts: dict[str, RawFile], folder: Path) -> None:
-    from fuxictr.preprocess import FeatureProcessor  # imports Ray (without starting it), so only when needed
-
-    processor = FeatureProcessor(
-        feature_cols=[column.as_fuxictr() for column in spec.active_columns],
-        label_col=spec.label_col.model_dump(),
-        dataset_id=spec.dataset_id,
-        data_root=str(folder / "fuxictr"),
-        group_id=spec.group_id,
-    )
-    frames = {split: processor.preprocess(processor.read_data(str(raw / spec.split_file(split)))) for split in SPLITS}
-    try:
-        with reading(raw / spec.train_data):
-            processor.fit(frames["train"], meta_ddf=_meta_columns(spec, frames), min_categr_count=spec.min_categr_count)
-    except IndexError as error:  # FuxiCTR's tokenizer looks at the first word of an empty vocabulary
-        raise UserError(
-            f"{spec.dataset_id}: a categorical column has no value that occurs at least min_categr_count="
-            f"{spec.min_categr_count} times in {spec.train_data}; lower it or leave the column out."
-        ) from error
-    columns = _column_types(spec, processor)
+def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -> dict[str, RowCount]:
+    processor = Processor(spec, raw, folder)
+    statistics = Statistics(spec)
+    counts = {}
     for split in SPLITS:
-        with (
-            reading(raw / spec.split_file(split)),
-            writing(folder / split, counts[split].rows, columns) as writer,
-        ):
-            for frame in frames[split].collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
-                encoded = processor.transform({name: frame[name].to_numpy() for name in frame.columns})
-                writer.append({name: np.asarray(encoded[name]) for name in columns})
-    (folder / "fuxictr" / spec.dataset_id / "feature_map.json").rename(folder / FEATURE_MAP_FILE)
-    (folder / "fuxictr" / spec.dataset_id / "feature_vocab.json").rename(folder / "feature_vocab.json")
-    (folder / "fuxictr" / spec.dataset_id / "feature_processor.pkl").unlink()  # a pickle is not for keeping
+        path, counts[split] = raw / spec.split_file(split), RowCount()
+        check_header(path, spec)
+        for block in _watched(path, spec, "check", split, report):
+            frame = _preprocessed(processor, block, typed_block(block, spec, counts[split]))
+            statistics.add(frame, meta_only=split != "train")
+        check_split(path, counts[split])
+    _compare_with_published(spec, counts)
+    encoders = processor.fit(statistics)
+    columns = {name: (encoder.dtype, encoder.width) for name, encoder in encoders.items()}
+    _require_space(folder, sum(bytes_needed(count.rows, columns) for count in counts.values()))
+    for split in SPLITS:
+        path = raw / spec.split_file(split)
+        with writing(folder / split, counts[split].rows, columns) as writer:
+            for block in _watched(path, spec, "encode", split, report):
+                frame = _preprocessed(processor, block, typed_block(block, spec, RowCount()))
+                writer.append(_encoded(frame, encoders))
+    return counts
 
 
-def _meta_columns(spec: DatasetSpec, frames: dict[str, pl.LazyFrame]) -> pl.LazyFrame | None:
-    """The meta columns of all splits: group ids must not collide, so their vocabulary covers every split."""
-    names = [name for column in spec.active_columns if column.type == "meta" for name in column.names]
-    return pl.concat([frame.select(names) for frame in frames.values()]) if names else None
+def _encoded(frame: pl.DataFrame, encoders: dict[str, Encoder]) -> dict[str, np.ndarray]:
+    values = frame.select(encoder.expressions(pl.col(name)).alias(name) for name, encoder in encoders.items())
+    return {name: encoder.array(values[name]) for name, encoder in encoders.items()}
 
 
-def _column_types(spec: DatasetSpec, processor: Any) -> dict[str, tuple[np.dtype, int]]:
-    """Storage type and width of each column: ids as small integers, numbers and the label as float32."""
-    columns = {spec.label_col.name: (np.dtype(np.float32), 0)}
-    for name, feature in processor.feature_map.features.items():
-        if feature["type"] == "numeric":
-            columns[name] = (np.dtype(np.float32), 0)
-        elif feature["type"] == "meta":
-            columns[name] = (np.dtype(np.int64), 0)
-        else:
-            columns[name] = (smallest_integer(feature["vocab_size"] - 1), feature.get("max_len", 0))
-    return columns
+def _preprocessed(processor: Processor, block: Block, frame: pl.DataFrame) -> pl.DataFrame:
+    try:
+        return processor.preprocess(frame)
+    except pl.exceptions.PolarsError as error:
+        said = str(error).splitlines()[0]
+        raise UserError(
+            f"{block.path.name}, lines {block.first_line} to {block.first_line + frame.height - 1}: a value is not of "
+            f"the form that the column's preprocess needs: {said}."
+        ) from error
+
+
+def _watched(path: Path, spec: DatasetSpec, doing: str, split: str, report: Report) -> Iterator[Block]:
+    """The blocks of a file, reported after each."""
+    started, rows = time.perf_counter(), 0
+    size = path.stat().st_size if path.suffix == ".csv" else float("nan")
+    for block in read_blocks(path, list(spec.raw_columns)):
+        yield block
+        rows += block.frame.height
+        report(Progress(doing, split, rows, block.bytes_done / size, rows / (time.perf_counter() - started)))
+
+
+def _compare_with_published(spec: DatasetSpec, counts: dict[str, RowCount]) -> None:
+    for split, rows in spec.published_rows.items():
+        if not spec.build and counts[split].rows != rows:
+            raise UserError(
+                f"{spec.dataset_id}: {spec.split_file(split)} must have the published {rows:,} rows, but has "
+                f"{counts[split].rows:,}. Import the published file, or give your own a dataset id of its own."
+            )
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"the prepared columns need {needed / 1e9:.2f} GB, but the disk of {folder.parent} has "
+            f"{free / 1e9:.2f} GB left. Make room, or let FUXIBENCH_CACHE name a folder on another disk."
+        )
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Turns a full disk into the user's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(
+            f"the disk of {folder} is full; nothing half-prepared is kept. Make room, or let FUXIBENCH_CACHE name a "
+            "folder on another disk."
+        ) from error

@@ -3,6 +3,7 @@
 FuxiCTR passes some of these strings to ``eval``, so only values known here are let through.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,23 @@ from fuxi_plugins.strict.yaml_files import load_yaml
 
 SPLITS = ("train", "valid", "test")
 
-# What FuxiCTR would evaluate as code; nothing else is accepted.
-FeatureEncoder = Literal["layers.MaskedAveragePooling()", "layers.MaskedSumPooling()"]
+# What FuxiCTR would evaluate as code or look up by name; nothing else is accepted.
+_ENCODER = re.compile(
+    r"layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\)"
+)
+_COPY = re.compile(r"copy_from\(([A-Za-z_][A-Za-z_0-9]*)\)")
+# FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
+PREPROCESSORS = {
+    "convert_hour": "hour",
+    "convert_weekday": "hour",
+    "convert_weekend": "hour",
+    "convert_to_bucket": None,
+    "extract_country_code": None,
+    "bucketize_age": None,
+}
+Builder = Literal[
+    "carved", "synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
+]
 
 
 class Strict(BaseModel):
@@ -38,7 +54,7 @@ class FeatureColumn(Strict):
     dtype: Literal["int", "float", "str"]
     active: bool = True
     fill_na: int | float | str | None = None
-    preprocess: str | None = Field(default=None, pattern=r"^copy_from\([A-Za-z_][A-Za-z_0-9]*\)$")
+    preprocess: str | None = None
     normalizer: Literal["StandardScaler", "MinMaxScaler"] | None = None
     min_categr_count: StrictInt | None = None
     remap: bool | None = None
@@ -47,17 +63,45 @@ class FeatureColumn(Strict):
     padding: Literal["pre", "post"] | None = None
     share_embedding: str | None = None
     embedding_dim: StrictInt | None = None
-    feature_encoder: FeatureEncoder | None = None
+    feature_encoder: str | list[str] | None = None
     source: str | None = None
+    pretrained_emb: str | None = None  # a file of the dataset with ``key`` and ``value``: vectors of the column's ids
+    pretrain_dim: StrictInt | None = None
+    pretrain_usage: Literal["init", "sum", "concat"] | None = None
+    freeze_emb: bool | None = None
+    emb_output_dim: StrictInt | None = None
+
+    @field_validator("preprocess")
+    @classmethod
+    def _is_known(cls, preprocess: str | None) -> str | None:
+        if preprocess and preprocess not in PREPROCESSORS and not _COPY.fullmatch(preprocess):
+            raise ValueError(f"preprocess is copy_from(COLUMN) or one of {', '.join(PREPROCESSORS)}")
+        return preprocess
+
+    @field_validator("feature_encoder")
+    @classmethod
+    def _is_harmless(cls, encoder: str | list[str] | None) -> str | list[str] | None:
+        if any(not _ENCODER.fullmatch(part) for part in ([encoder] if isinstance(encoder, str) else encoder or [])):
+            raise ValueError(
+                "feature_encoder must be one of layers.MaskedAveragePooling(), layers.MaskedSumPooling() and "
+                "nn.Linear(IN, OUT, bias=False), or a list of them"
+            )
+        return encoder
+
+    @field_validator("pretrained_emb")
+    @classmethod
+    def _inside_the_folder(cls, name: str | None) -> str | None:
+        return _relative(name) if name else name
 
     @property
     def names(self) -> list[str]:
         return [self.name] if isinstance(self.name, str) else list(self.name)
 
     @property
-    def copied_from(self) -> str | None:
-        """The raw column that this one repeats, for a column that is not in the file itself."""
-        return self.preprocess[len("copy_from(") : -1] if self.preprocess else None
+    def made_from(self) -> str | None:
+        """The raw column of another name that this one is computed from, or None for its own."""
+        copied = _COPY.fullmatch(self.preprocess or "")
+        return copied.group(1) if copied else PREPROCESSORS.get(self.preprocess or "")
 
     def as_fuxictr(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
@@ -70,6 +114,7 @@ class LabelColumn(Strict):
 
 class Source(Strict):
     homepage: str
+    hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
 
@@ -81,10 +126,13 @@ class DatasetSpec(Strict):
     title: str
     source: Source | None = None
     data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
-    build: Literal["synthetic", "ml100k"] | None = None  # how the csv files are made, if they are not given
+    build: Builder | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = {}
     files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
+    files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
     published_as: str | None = None
+    published_rows: dict[str, int] = {}  # by split, as the publishers count them
+    published_positive_rate: dict[str, float] = {}
     note: str = ""
     data_format: Literal["csv"] = "csv"
     train_data: str
@@ -98,9 +146,7 @@ class DatasetSpec(Strict):
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
     def _inside_the_folder(cls, name: str) -> str:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
-        return name
+        return _relative(name)
 
     @model_validator(mode="after")
     def _columns_fit_together(self) -> "DatasetSpec":
@@ -127,18 +173,44 @@ class DatasetSpec(Strict):
         """dtype by name of every column that must be in the raw files."""
         columns = {self.label_col.name: self.label_col.dtype}
         for column in self.active_columns:
-            if column.copied_from:
-                columns.setdefault(column.copied_from, "str")
+            if column.made_from:
+                columns.setdefault(column.made_from, "str")
             else:
                 columns.update(dict.fromkeys(column.names, column.dtype))
         return columns
 
     @property
+    def numbers_read(self) -> dict[str, str]:
+        """dtype by name of every raw column that must hold numbers, whether for itself or for a copy of it."""
+        return {
+            column.made_from or name: column.dtype
+            for column in self.active_columns
+            for name in column.names
+            if column.dtype != "str" and (column.made_from is None or _COPY.fullmatch(column.preprocess or ""))
+        }
+
+    @property
     def valid_is_test(self) -> bool:
         return self.valid_data == self.test_data
 
+    @property
+    def pretrained_files(self) -> list[str]:
+        """Files with pretrained vectors, each once."""
+        return list(dict.fromkeys(column.pretrained_emb for column in self.active_columns if column.pretrained_emb))
+
+    @property
+    def data_files(self) -> list[str]:
+        """What preparation reads: a csv file a split, and pretrained vectors."""
+        return list(dict.fromkeys([*(self.split_file(split) for split in SPLITS), *self.pretrained_files]))
+
     def split_file(self, split: str) -> str:
         return getattr(self, f"{split}_data")
+
+
+def _relative(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
+    return name
 
 
 def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
@@ -158,6 +230,13 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
                 specs[dataset_id] = DatasetSpec(dataset_id=dataset_id, **settings)
             except ValidationError as error:
                 raise UserError(f"{path}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    for dataset_id, spec in specs.items():
+        owner = specs.get(spec.files_of or dataset_id)
+        if owner is None or owner.files_of or owner.files != spec.files:
+            raise UserError(
+                f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
+                f"but is {spec.files_of!r}."
+            )
     return specs
 
 

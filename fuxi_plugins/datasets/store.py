@@ -1,7 +1,7 @@
 """Prepared data on disk: one memory-mapped array a column and split, in the smallest type that fits."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,9 @@ SUFFIX = ".npy"
 
 class ColumnWriter:
     """Writes a split column by column, chunk by chunk, in bounded memory.
+
+    It appends to plain files: on a full disk that is an error to catch, where writing to mapped memory would end the
+    process without a word.
 
     Args:
         folder: where the columns' files go; made if need be.
@@ -22,32 +25,43 @@ class ColumnWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self.rows = rows
         self.written = 0
-        self._arrays = {
-            name: np.lib.format.open_memmap(
-                folder / (name + SUFFIX), mode="w+", dtype=dtype, shape=(rows, width) if width else (rows,)
-            )
-            for name, (dtype, width) in columns.items()
-        }
+        self._dtypes = {name: dtype for name, (dtype, _) in columns.items()}
+        with ExitStack() as opened:
+            self._files = {}
+            for name, (dtype, width) in columns.items():
+                file = opened.enter_context((folder / (name + SUFFIX)).open("wb"))
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(dtype),
+                    "fortran_order": False,
+                    "shape": (rows, width) if width else (rows,),
+                }
+                np.lib.format.write_array_header_1_0(file, header)
+                self._files[name] = file
+            self._opened = opened.pop_all()
 
     def append(self, chunk: Mapping[str, np.ndarray]) -> None:
         """Adds the next rows; ``chunk`` holds every column."""
-        stop = self.written + len(next(iter(chunk.values())))
-        for name, array in self._arrays.items():
-            array[self.written : stop] = chunk[name]
-        self.written = stop
+        for name, file in self._files.items():
+            file.write(np.ascontiguousarray(chunk[name], dtype=self._dtypes[name]).data)
+        self.written += len(next(iter(chunk.values())))
 
     def close(self) -> None:
+        self._opened.close()
         if self.written != self.rows:
             raise ValueError(f"{self.rows} rows were announced, but {self.written} written")
-        for array in self._arrays.values():
-            array.flush()
 
 
 @contextmanager
 def writing(folder: Path, rows: int, columns: Mapping[str, tuple[np.dtype, int]]) -> Iterator[ColumnWriter]:
     writer = ColumnWriter(folder, rows, columns)
-    yield writer
+    with writer._opened:
+        yield writer
     writer.close()
+
+
+def bytes_needed(rows: int, columns: Mapping[str, tuple[np.dtype, int]]) -> int:
+    """How large a split's columns will be on disk."""
+    return rows * sum(dtype.itemsize * max(width, 1) for dtype, width in columns.values())
 
 
 def read_columns(folder: Path) -> dict[str, np.ndarray]:

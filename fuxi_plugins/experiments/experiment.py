@@ -87,8 +87,13 @@ def load_experiment_config(configs: Path, experiment_id: str) -> ExperimentConfi
     Raises:
         UserError: there is none of that id. (FuxiCTR would run ``Base`` under the misspelt name.)
     """
+    from fuxi_plugins.experiments.template import load_templated_experiment
+
     experiments = load_experiment_configs(configs)
     if experiment_id not in experiments:
+        templated = load_templated_experiment(configs, experiment_id)
+        if templated is not None:
+            return templated
         raise unknown_name("experiment", experiment_id, experiments, "fuxibench list experiments")
     return experiments[experiment_id]
 

@@ -1,13 +1,19 @@
-"""Suites: a named list of experiments times seeds."""
+"""Suites: a named list of experiments times seeds.
+
+A suite names experiments, or arms of a template; the latter is a suite for any dataset, and one of its instances is
+named as ``paper_rank@ml100k,matched``.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid, load_experiment_configs
+from fuxi_plugins.experiments.template import expand
 from fuxi_plugins.strict.explain import explain
 from fuxi_plugins.strict.yaml_files import load_yaml
 
@@ -19,13 +25,27 @@ class SuiteFile(BaseModel):
 
     title: str
     description: str = ""
-    experiments: list[str] = Field(min_length=1)
+    experiments: list[str] = []
+    template: str | None = None
+    dataset: str | None = None  # of a template, unless another is asked for, and so the profile
+    profile: str | None = None
+    arms: list[str] = []
+    sizes: dict[str, dict[str, Any]] = {}  # name -> changes to the template's reference; every arm at every size
+    needs: Literal["sequence"] | None = None  # a type of column that the dataset must have
+    probe: Literal["rank"] | None = None  # measured along the way; no part of any configuration
     seeds: list[int] = Field(min_length=1)
     grid: dict[str, list[Any]] = {}  # setting -> values; every experiment is run with every combination
     grid_for: dict[str, dict[str, list[Any]]] = {}  # experiment -> a grid of its own, where names differ
     timeout_minutes: float = Field(default=360, gt=0)  # of one run
 
-    @field_validator("experiments", "seeds")
+    @model_validator(mode="after")
+    def _names_experiments_or_arms(self) -> "SuiteFile":
+        parts = [self.template, self.dataset, self.profile, self.arms]
+        if bool(self.experiments) == all(parts) or any(parts) != all(parts):
+            raise ValueError("a suite lists experiments, or a template with dataset, profile and arms")
+        return self
+
+    @field_validator("experiments", "arms", "seeds")
     @classmethod
     def _each_once(cls, listed: list) -> list:
         if len(set(listed)) < len(listed):
@@ -41,25 +61,72 @@ class Suite:
     experiments: list[ExperimentConfig]
     seeds: list[int]
     timeout_minutes: float
+    probe: bool = False
+    shape: str = ""  # of a template's token models on this dataset, in words
 
 
 def suite_names(configs: Path) -> list[str]:
     return sorted(path.stem for path in (configs / "suites").glob("*.yaml"))
 
 
+def instance_name(name: str, dataset: str | None, profile: str | None) -> str:
+    """How a suite of a template is named on a dataset, under a profile.
+
+    >>> instance_name("paper_rank", "ml100k", None), instance_name("quickstart", None, None)
+    ('paper_rank@ml100k,', 'quickstart')
+    """
+    return f"{name}@{dataset or ''},{profile or ''}" if dataset or profile else name
+
+
 def load_suite(configs: Path, name: str) -> Suite:
-    """Reads a suite and finds its experiments.
+    """Reads a suite and finds or makes its experiments.
+
+    Args:
+        name: of its file; for a template's suite, also with ``@dataset,profile``, either of which may be empty.
 
     Raises:
         UserError: no such suite, a file that is not valid, or an experiment that does not exist.
     """
-    if name not in suite_names(configs):
-        raise unknown_name("suite", name, suite_names(configs), "fuxibench list suites")
-    path = configs / "suites" / f"{name}.yaml"
+    stem, instance, rest = name.partition("@")
+    if stem not in suite_names(configs):
+        raise unknown_name("suite", stem, suite_names(configs), "fuxibench list suites")
+    path = configs / "suites" / f"{stem}.yaml"
     try:
         file = SuiteFile(**load_yaml(path))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
+    title, shape = file.title, ""
+    if file.template:
+        asked_dataset, _, asked_profile = rest.partition(",")
+        dataset, profile = asked_dataset or file.dataset, asked_profile or file.profile
+        expanded = expand(configs, file.template, file.arms, dataset, profile, file.sizes)
+        experiments, shape = expanded.experiments, str(expanded.shape)
+        require_columns(configs, dataset, file.needs, stem)
+        name, title = instance_name(stem, dataset, profile), f"{file.title} ({dataset}, {profile})"
+    elif instance:
+        raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or profile.")
+    else:
+        experiments = _listed(configs, stem, file)
+    return Suite(
+        name=name,
+        title=title,
+        description=file.description.strip(),
+        experiments=experiments,
+        seeds=file.seeds,
+        timeout_minutes=file.timeout_minutes,
+        probe=file.probe is not None,
+        shape=shape,
+    )
+
+
+def require_columns(configs: Path, dataset: str, kind: str | None, suite: str) -> None:
+    """The dataset must have a column of that type, where a type is named."""
+    columns = load_dataset_spec(configs, dataset).active_columns
+    if kind and not any(column.type == kind for column in columns):
+        raise UserError(f"the suite {suite!r} needs a dataset with a column of type {kind}, which {dataset!r} has not.")
+
+
+def _listed(configs: Path, name: str, file: SuiteFile) -> list[ExperimentConfig]:
     known = load_experiment_configs(configs)
     experiments = []
     for experiment_id in file.experiments:
@@ -67,4 +134,4 @@ def load_suite(configs: Path, name: str) -> Suite:
             raise unknown_name(f"experiment of the suite {name!r}", experiment_id, known, "fuxibench list experiments")
         axes = file.grid_for.get(experiment_id, file.grid)
         experiments += grid(known[experiment_id], axes) if axes else [known[experiment_id]]
-    return Suite(name, file.title, file.description.strip(), experiments, file.seeds, file.timeout_minutes)
+    return experiments

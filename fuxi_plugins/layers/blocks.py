@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .mixing import MixingKind, MixingNorm, make_mixing
+from .mixing import PLAIN, MixingKind, MixingNorm, MixingOptions, make_mixing
 from .norms import RMSNorm
 from .per_token import FFNKind, glu_ffn, mlp_ffn
 
@@ -45,7 +45,7 @@ def rms_norm_block(
     *,
     mixing: MixingKind,
     mixing_norm: MixingNorm | None,
-    mixing_groups: int | None = None,
+    mixing_options: MixingOptions = PLAIN,
     ffn: FFNKind,
     ffn_hidden_units: Sequence[int],
     ffn_expansion: float = 3.0,
@@ -57,14 +57,14 @@ def rms_norm_block(
         M  = RMSNorm_D( mixing(X) )
         X' = M + F(M)               the residual starts from the normed M, and no norm follows
 
-    ``ffn_expansion`` belongs to the ``glu`` FFN, ``mixing_groups`` to the ``grouped`` mixing.
+    ``ffn_expansion`` belongs to the ``glu`` FFN.
     """
     if ffn == "glu":
         network = glu_ffn(num_tokens, token_dim, ffn_hidden_units, ffn_expansion, ffn_norm, ffn_dropout)
     else:
         network = mlp_ffn(num_tokens, token_dim, ffn_hidden_units, ffn, ffn_norm, ffn_dropout)
     return TokenBlock(
-        mixing=make_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_groups),
+        mixing=make_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_options),
         mixing_norm=RMSNorm(token_dim),
         ffn=network,
     )

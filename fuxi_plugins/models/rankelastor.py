@@ -13,6 +13,7 @@ from fuxi_plugins.layers import (
     HeadKind,
     MixingKind,
     MixingNorm,
+    MixingOptions,
     PerTokenGLU,
     PerTokenLinear,
     TokenBlock,
@@ -68,8 +69,12 @@ class RankElastor(TokenModel):
         tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: of the MLP in ``shared`` and ``joint``;
             (500,), RMSNorm on, and 0 unless given.
         mixing: ``full`` the learnable matrix, ``none``, ``block_transpose`` RankMixer's, ``grouped`` one
-            small matrix for each of equal pieces of vec X.
+            small matrix for each of equal pieces of vec X; as controls ``low_rank``, the full matrix held to a
+            rank, and ``orthogonal``, a random rotation that is not learned.
         mixing_groups: the number of pieces in ``grouped``, needed there.
+        mixing_rank: the rank in ``low_rank``, needed there.
+        mixing_scale: a in X + a W vec X, of any mixing; 1 unless given.
+        mixing_residual: false leaves W vec X without the X.
         mixing_norm: the norm that belongs to the mixing in the repository's reading: RMSNorm_TD ``before``
             the map, or LayerNorm_D ``after`` its residual. Unless given, ``before``, and ``after`` for
             ``block_transpose``.
@@ -106,6 +111,9 @@ class RankElastor(TokenModel):
         tokenizer_dropout: float | None = None,
         mixing: MixingKind = "full",
         mixing_groups: int | None = None,
+        mixing_rank: int | None = None,
+        mixing_scale: float | None = None,
+        mixing_residual: bool = True,
         mixing_norm: MixingNorm | None = None,
         ffn: FFNKind = "glu",
         ffn_hidden_units: Sequence[int] | None = None,
@@ -141,7 +149,8 @@ class RankElastor(TokenModel):
         dropout = given(ffn_dropout, 0.0)
         require_positive(num_blocks=num_blocks)
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
-        check_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_groups)
+        mixing_options = MixingOptions(mixing_groups, mixing_rank, mixing_scale, mixing_residual)
+        check_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_options)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
         super().__init__(
@@ -158,7 +167,7 @@ class RankElastor(TokenModel):
                 rms_norm_block,
                 mixing=mixing,
                 mixing_norm=norm_place,
-                mixing_groups=mixing_groups,
+                mixing_options=mixing_options,
                 ffn=ffn,
                 ffn_hidden_units=hidden_units,
                 ffn_expansion=expansion,
@@ -166,7 +175,9 @@ class RankElastor(TokenModel):
                 ffn_dropout=dropout,
             )
         else:
-            make_block = partial(paper_block, mixing=mixing, mixing_groups=mixing_groups, ffn=ffn, expansion=expansion)
+            make_block = partial(
+                paper_block, mixing=mixing, mixing_options=mixing_options, ffn=ffn, expansion=expansion
+            )
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))
@@ -180,7 +191,7 @@ def paper_block(
     num_tokens: int,
     token_dim: int,
     mixing: MixingKind,
-    mixing_groups: int | None,
+    mixing_options: MixingOptions,
     ffn: FFNKind,
     expansion: float,
 ) -> TokenBlock:
@@ -192,7 +203,7 @@ def paper_block(
         network = mlp_ffn(num_tokens, token_dim, [expanded(token_dim, expansion)], ffn)
         skip = nn.Identity()
     return TokenBlock(
-        mixing=make_mixing(mixing, num_tokens, token_dim, norm=None, groups=mixing_groups, bias=False),
+        mixing=make_mixing(mixing, num_tokens, token_dim, norm=None, options=mixing_options, bias=False),
         mixing_norm=nn.LayerNorm(token_dim),
         ffn=network,
         ffn_skip=skip,

@@ -10,6 +10,7 @@ from torch import nn
 
 from fuxi_plugins.layers import (
     HeadKind,
+    MixingOptions,
     TokenBlock,
     TokenizerKind,
     check_ffn,
@@ -64,6 +65,7 @@ class RankMixer(TokenModel):
             ``reshape`` none. That of the reading unless given.
         tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: of the MLP in ``shared`` and ``joint``;
             (500,), no norm, and 0 unless given.
+        mixing_scale, mixing_residual: controls; X + a P X with another a than 1, and P X without the X.
         ffn_expansion: r, in the paper's reading; 3 unless given.
         ffn_hidden_units, ffn_norm, ffn_dropout: in the repository's reading; (200, 200), no norm (else
             RMSNorm before each GELU), and 0 unless given.
@@ -93,6 +95,8 @@ class RankMixer(TokenModel):
         tokenizer_hidden_units: Sequence[int] | None = None,
         tokenizer_norm: bool | None = None,
         tokenizer_dropout: float | None = None,
+        mixing_scale: float | None = None,
+        mixing_residual: bool = True,
         ffn_expansion: float | None = None,
         ffn_hidden_units: Sequence[int] | None = None,
         ffn_norm: bool | None = None,
@@ -124,7 +128,8 @@ class RankMixer(TokenModel):
         dropout = given(ffn_dropout, 0.0)
         require_positive(num_blocks=num_blocks)
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
-        check_mixing("block_transpose", num_tokens, token_dim)
+        mixing_options = MixingOptions(scale=mixing_scale, residual=mixing_residual)
+        check_mixing("block_transpose", num_tokens, token_dim, options=mixing_options)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
         super().__init__(
@@ -136,12 +141,13 @@ class RankMixer(TokenModel):
             **kwargs,
         )
         if reading == "paper":
-            make_block = partial(paper_block, expansion=expansion)
+            make_block = partial(paper_block, mixing_options=mixing_options, expansion=expansion)
         else:
             make_block = partial(
                 rms_norm_block,
                 mixing="block_transpose",
                 mixing_norm="after",
+                mixing_options=mixing_options,
                 ffn="gelu",
                 ffn_hidden_units=hidden_units,
                 ffn_norm=given(ffn_norm, False),
@@ -156,10 +162,10 @@ class RankMixer(TokenModel):
         self.model_to_device()
 
 
-def paper_block(num_tokens: int, token_dim: int, expansion: float) -> TokenBlock:
+def paper_block(num_tokens: int, token_dim: int, mixing_options: MixingOptions, expansion: float) -> TokenBlock:
     """The block of the paper, (B, T, D) -> (B, T, D)."""
     return TokenBlock(
-        mixing=make_mixing("block_transpose", num_tokens, token_dim, norm=None),
+        mixing=make_mixing("block_transpose", num_tokens, token_dim, norm=None, options=mixing_options),
         mixing_norm=nn.LayerNorm(token_dim),
         ffn=mlp_ffn(num_tokens, token_dim, [expanded(token_dim, expansion)], "gelu"),
         ffn_norm=nn.LayerNorm(token_dim),

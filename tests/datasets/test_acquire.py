@@ -99,7 +99,7 @@ def test_data_that_were_never_imported_say_how(checked, workspace):
         (
             "layers.MaskedAveragePooling()",
             "__import__('os').system('ls')",
-            "must be one of 'layers.MaskedAveragePooling",
+            "must be one of layers.MaskedAveragePooling",
         ),
         ("copy_from(user)", "eval(user)", "preprocess"),
         ("group_id: group", "group_id: groups", "group_id names 'groups'"),

@@ -1,98 +1,26 @@
 """The column store against FuxiCTR's own build, and what a changed input does to it."""
 
-import json
 import logging
-import subprocess
-import sys
 
 import numpy as np
-import polars as pl
 import pytest
 
-from fuxi_plugins.datasets.acquire import import_files
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import ColumnWriter, read_columns, smallest_integer
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
-from tests.conftest import ROOT, write
+from tests.conftest import write
+from tests.datasets.reference import assert_same_ids, fuxictr_build
 
 
 def prepare_tiny(workspace):
     return prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
 
 
-# build_dataset starts Ray, so it runs in a process of its own.
-FUXICTR_BUILD = """
-import sys, json
-from fuxictr.preprocess import FeatureProcessor, build_dataset
-settings = json.load(open(sys.argv[1]))
-processor = FeatureProcessor(**settings["processor"])
-build_dataset(processor, **settings["build"])
-"""
-
-
-def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
-    """The parquet files that FuxiCTR itself makes of the dataset."""
-    settings = {
-        "processor": {
-            "feature_cols": [column.as_fuxictr() for column in spec.active_columns],
-            "label_col": spec.label_col.model_dump(),
-            "dataset_id": spec.dataset_id,
-            "data_root": str(folder),
-            "group_id": spec.group_id,
-        },
-        "build": {
-            **{f"{split}_data": str(raw / spec.split_file(split)) for split in ("train", "valid", "test")},
-            "min_categr_count": spec.min_categr_count,
-        },
-    }
-    path = folder / "settings.json"
-    path.write_text(json.dumps(settings))
-    done = subprocess.run(
-        [sys.executable, "-c", FUXICTR_BUILD, str(path)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {
-        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet") for split in ("train", "valid", "test")
-    }
-
-
-def assert_same_ids(prepared, reference):
-    for split, table in reference.items():
-        ours = read_columns(prepared.split_folder(split))
-        assert set(ours) == set(table.columns)
-        for name, column in ours.items():
-            theirs = np.array(table[name].to_list())
-            assert len(column) == len(theirs)
-            if column.dtype.kind == "f":
-                np.testing.assert_allclose(column, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{split} {name}")
-            else:
-                np.testing.assert_array_equal(column, theirs, err_msg=f"{split} {name}")
-
-
 def test_ids_and_numbers_are_those_of_fuxictrs_build_dataset(workspace, tmp_path):
     spec = load_dataset_spec(workspace.configs, "tiny")
     assert_same_ids(prepare_tiny(workspace), fuxictr_build(spec, tmp_path / "csv", tmp_path))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "files"), [("frappe_x1r", "frappe_x1r"), ("ml100k", "ml-100k")])
-def test_real_data_have_fuxictrs_ids(name, files, real_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache"))
-    workspace = Workspace.locate(configs=ROOT / "benchmark_configs", results=tmp_path / "results")
-    spec = load_dataset_spec(workspace.configs, name)
-    import_files(spec, real_data / files, workspace)
-    prepared = prepare_dataset(spec, workspace)
-    raw = next(
-        (tmp_path / "cache" / "datasets" / name).glob("raw-*"),
-        tmp_path / "cache" / "datasets" / name / "source",
-    )
-    assert_same_ids(prepared, fuxictr_build(spec, raw.parent / raw.name.removesuffix(".lock"), tmp_path))
 
 
 def test_a_second_call_reuses_the_store(workspace):
@@ -127,7 +55,7 @@ def test_the_title_is_not_part_of_the_fingerprint(workspace):
 
 def test_chunks_do_not_change_what_is_stored(workspace, tmp_path, monkeypatch):
     whole = prepare_tiny(workspace)
-    monkeypatch.setattr("fuxi_plugins.datasets.prepare.CHUNK_ROWS", 7)
+    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 100)
     monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache2"))
     chunked = prepare_tiny(Workspace.locate(workspace.configs, workspace.results))
     for split in ("train", "valid", "test"):
@@ -190,7 +118,7 @@ def test_bad_data_name_file_line_and_remedy_and_leave_nothing(workspace, tmp_pat
         ),
         (
             ["label,user,shop,price,shops", "1,3,s2,1.5,s1,7,8", "0,4,s2,1.5,s1"],
-            "valid.csv must be a csv file with as many values",
+            "valid.csv, line 2: a row must have as many values as the header, 5, but has 7",
         ),
     ],
 )

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fuxi_plugins.layers import BlockTranspose, FullLinear, GroupedLinear, ResidualMixing, block_transpose, make_mixing
+from fuxi_plugins.layers import (
+    BlockTranspose,
+    FixedOrthogonal,
+    FullLinear,
+    GroupedLinear,
+    LowRankLinear,
+    MixingOptions,
+    ResidualMixing,
+    block_transpose,
+    make_mixing,
+)
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4))  # B, T, D/T
 
@@ -84,7 +94,7 @@ def test_grouped_by_26_at_26_by_30_mixes_no_tokens():
 
 
 def test_grouped_by_2_at_24_by_48_mixes_within_the_halves():
-    grouped = make_mixing("grouped", 24, 48, norm="after", groups=2).double()
+    grouped = make_mixing("grouped", 24, 48, norm="after", options=MixingOptions(groups=2)).double()
     half = torch.ones(12, 12, dtype=torch.bool)
     assert torch.equal(jacobian_blocks(grouped, 24, 48), torch.block_diag(half, half).bool())
 
@@ -102,20 +112,73 @@ def test_norm_before_is_over_all_values_and_norm_after_over_each_token():
     torch.testing.assert_close(after(x), nn.functional.layer_norm(2 * x, (4,)))
 
 
+def test_a_rotation_keeps_lengths_and_angles_mixes_every_token_and_is_not_learned():
+    rotation = FixedOrthogonal(3, 4).double()
+    x = tokens(5, 3, 4).flatten(1)
+    rotated = rotation(x.view(5, 3, 4)).flatten(1)
+    torch.testing.assert_close(rotated @ rotated.T, x @ x.T, rtol=1e-5, atol=1e-5)  # Q was drawn in float32
+    assert jacobian_blocks(rotation, 3, 4).all()
+    assert not list(rotation.parameters())
+    assert "rotation" in rotation.state_dict()
+    torch.manual_seed(7)
+    first = FixedOrthogonal(3, 4).rotation
+    torch.manual_seed(7)
+    assert torch.equal(FixedOrthogonal(3, 4).rotation, first)
+    assert not torch.equal(FixedOrthogonal(3, 4).rotation, first)
+
+
+def test_a_low_rank_map_has_that_rank_and_can_be_the_full_map_cut_to_it():
+    low = LowRankLinear(3, 4, rank=5, bias=False).double()
+    matrix = matrix_of(low, 3, 4)
+    assert torch.linalg.matrix_rank(matrix) == 5
+    full = FullLinear(3, 4, bias=False).double()
+    full.linear.weight.data.copy_(matrix)
+    x = tokens(2, 3, 4)
+    torch.testing.assert_close(full(x), low(x))
+
+
+def test_the_weight_beside_the_residual_makes_i_plus_p_regular():
+    """I + P loses half of all block-antisymmetric directions; I + aP, |a| != 1, loses none."""
+    x = tokens(2, 3, 6)
+    scaled = make_mixing("block_transpose", 3, 6, None, MixingOptions(scale=0.5))
+    torch.testing.assert_close(scaled(x), x + 0.5 * block_transpose(x))
+    assert torch.linalg.matrix_rank(matrix_of(scaled, 3, 6)) == 18
+    assert torch.linalg.matrix_rank(matrix_of(make_mixing("block_transpose", 3, 6, None), 3, 6)) == 12
+
+
+def test_without_the_residual_the_map_stands_alone():
+    x = tokens(2, 3, 6)
+    assert torch.equal(make_mixing("block_transpose", 3, 6, None, MixingOptions(residual=False))(x), block_transpose(x))
+    normed = make_mixing("block_transpose", 3, 6, "after", MixingOptions(residual=False)).double()
+    torch.testing.assert_close(normed(x), nn.functional.layer_norm(block_transpose(x), (6,)))
+
+
 @pytest.mark.parametrize(
-    ("kind", "num_tokens", "token_dim", "groups", "message"),
+    ("kind", "num_tokens", "token_dim", "options", "message"),
     [
-        ("block_transpose", 15, 26, None,
+        ("block_transpose", 15, 26, {},
          "token width must be a multiple of the number of tokens, but token_dim=26 and num_tokens=15; "
          "the nearest that fits is 30"),
-        ("grouped", 4, 6, 5,
+        ("grouped", 4, 6, {"groups": 5},
          "the number of groups must divide num_tokens * token_dim, but mixing_groups=5 and 4 * 6 = 24; "
          "the nearest that fits is 6"),
-        ("grouped", 4, 6, None, "mixing='grouped' needs the number of groups, but mixing_groups is not set"),
-        ("full", 4, 6, 2, "mixing_groups has no meaning with mixing='full', but mixing_groups=2; leave it out"),
-        ("full", 0, 6, None, "num_tokens must be at least 1, but num_tokens=0"),
+        ("grouped", 4, 6, {}, "mixing='grouped' needs mixing_groups, which is not set"),
+        ("low_rank", 4, 6, {}, "mixing='low_rank' needs mixing_rank, which is not set"),
+        ("low_rank", 4, 6, {"rank": 25},
+         "a rank is at most num_tokens * token_dim, but mixing_rank=25 and 4 * 6 = 24"),
+        ("full", 4, 6, {"groups": 2},
+         "mixing_groups has no meaning with mixing='full', but mixing_groups=2; leave it out"),
+        ("orthogonal", 4, 6, {"rank": 2},
+         "mixing_rank has no meaning with mixing='orthogonal', but mixing_rank=2; leave it out"),
+        ("none", 4, 6, {"scale": 2.0},
+         "mixing_scale has no meaning with mixing='none', but mixing_scale=2.0; leave it out"),
+        ("full", 4, 6, {"scale": 2.0, "residual": False},
+         "mixing_scale has no meaning without the residual, but mixing_scale=2.0; leave it out"),
+        ("none", 4, 6, {"residual": False},
+         "mixing_residual has no meaning with mixing='none', but mixing_residual=False; leave it out"),
+        ("full", 0, 6, {}, "num_tokens must be at least 1, but num_tokens=0"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_said_with_what_would(kind, num_tokens, token_dim, groups, message):
+def test_what_does_not_fit_is_said_with_what_would(kind, num_tokens, token_dim, options, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        make_mixing(kind, num_tokens, token_dim, norm=None, groups=groups)
+        make_mixing(kind, num_tokens, token_dim, norm=None, options=MixingOptions(**options))

@@ -131,6 +131,16 @@ class SpelledOut:
         new = self.cut(flat + mixed)
         return [self.layer_norm(f"{block}.mixing.norm_after", token) for token in new] if norm == "after" else new
 
+    def low_rank(self, block: str, tokens: Tokens) -> Tokens:
+        flat = self.rms(f"{block}.mixing.norm_before", torch.cat(tokens))
+        mixed = self.cut(self.linear(f"{block}.mixing.map.up", self.linear(f"{block}.mixing.map.down", flat)))
+        return [token + new for token, new in zip(tokens, mixed, strict=True)]
+
+    def rotated(self, block: str, tokens: Tokens, scale: float) -> Tokens:
+        flat = self.rms(f"{block}.mixing.norm_before", torch.cat(tokens))
+        mixed = self.cut(self.parameters[f"{block}.mixing.map.rotation"] @ flat)
+        return [token + scale * new for token, new in zip(tokens, mixed, strict=True)]
+
     def exchanged(self, block: str, tokens: Tokens) -> Tokens:
         return [token + new for token, new in zip(tokens, exchanged_heads(tokens), strict=True)]
 
@@ -146,9 +156,9 @@ class SpelledOut:
             new.append(m + ffn(f"{block}.ffn", t, m))
         return new
 
-    def rankmixer_paper_block(self, block: str, tokens: Tokens) -> Tokens:
+    def rankmixer_paper_block(self, block: str, tokens: Tokens, residual: bool = True) -> Tokens:
         new = []
-        for t, token in enumerate(self.exchanged(block, tokens)):
+        for t, token in enumerate(self.exchanged(block, tokens) if residual else exchanged_heads(tokens)):
             s = self.layer_norm(f"{block}.mixing_norm", token)
             pffn = self.token_linear(f"{block}.ffn.2", t, gelu(self.token_linear(f"{block}.ffn.0", t, s)))
             new.append(self.layer_norm(f"{block}.ffn_norm", pffn + s))

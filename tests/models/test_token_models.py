@@ -50,12 +50,23 @@ FORMULATIONS = {
         RankElastor, EVEN, {**SHARED, "ffn_hidden_units": [5], "mixing": "block_transpose"},
         lambda s: (repository(s, s.exchanged_repository, partial(s.glu_ffn, hidden_units=[5])),
                    partial(s.shared, norm=True), s.mlp_head)),
+    "RankElastor, repository, low rank": (
+        RankElastor, EVEN, {**SHARED, "ffn_hidden_units": [5], "mixing": "low_rank", "mixing_rank": 3},
+        lambda s: (repository(s, s.low_rank, partial(s.glu_ffn, hidden_units=[5])),
+                   partial(s.shared, norm=True), s.mlp_head)),
+    "RankElastor, repository, a fixed rotation": (
+        RankElastor, EVEN, {**SHARED, "ffn_hidden_units": [5], "mixing": "orthogonal", "mixing_scale": 0.5},
+        lambda s: (repository(s, partial(s.rotated, scale=0.5), partial(s.glu_ffn, hidden_units=[5])),
+                   partial(s.shared, norm=True), s.mlp_head)),
     "RankElastor, paper": (
         RankElastor, UNEVEN, {"reading": "paper", **JOINT, "ffn_expansion": 2.0},
         lambda s: (s.rankelastor_paper_block, partial(s.joint, norm=True), s.mlp_head)),
     "RankMixer, paper": (
         RankMixer, UNEVEN, {"ffn_expansion": 2.0},
         lambda s: (s.rankmixer_paper_block, s.per_token, s.mean_pool_head)),
+    "RankMixer, paper, no residual": (
+        RankMixer, UNEVEN, {"ffn_expansion": 2.0, "mixing_residual": False},
+        lambda s: (partial(s.rankmixer_paper_block, residual=False), s.per_token, s.mean_pool_head)),
     "RankMixer, repository": (
         RankMixer, EVEN, {"reading": "repository", "tokenizer_hidden_units": [6], "ffn_hidden_units": [5, 7]},
         lambda s: (repository(s, s.exchanged_repository, partial(s.plain_ffn, depth=2, activation=gelu, norm=False)),
@@ -83,7 +94,7 @@ def test_values_and_gradients_are_those_of_the_formulas(name):
     tiny.randomize(model)
     parameters = dict(model.named_parameters())
 
-    slow = SpelledOut(parameters, T, D, L)
+    slow = SpelledOut({**parameters, **dict(model.named_buffers())}, T, D, L)
     block, tokenizer, head = spell_out(slow)
     expected, predicted = slow(rows, block, tokenizer, head), model({})["y_pred"]
 
@@ -173,7 +184,7 @@ MISFITS = [
     (RankElastor, {"ffn": "relu", "ffn_expansion": 2.0}, "ffn_expansion has no meaning with ffn='relu'"),
     (RankElastor, {"mixing": "none", "mixing_norm": "before"}, "mixing_norm has no meaning with mixing='none'"),
     (RankElastor, {"mixing_groups": 2}, "mixing_groups has no meaning with mixing='full'"),
-    (RankElastor, {"mixing": "grouped"}, "needs the number of groups"),
+    (RankElastor, {"mixing": "grouped"}, "needs mixing_groups"),
     (RankElastor, {"mixing": "grouped", "mixing_groups": 7, "num_tokens": 8, "token_dim": 32},
      "the nearest that fits is 8"),
     (RankElastor, {"tokenizer": "shared", "num_tokens": 8}, "the nearest that fits is 10"),
@@ -181,7 +192,7 @@ MISFITS = [
     (RankElastor, {"tokenizer_dropout": 1.5}, "tokenizer_dropout must be at least 0 and below 1"),
     (RankElastor, {"ffn_hidden_units": [0]}, "every width in ffn_hidden_units must be at least 1"),
     (RankElastor, {"reading": "papr"}, "reading must be one of 'repository', 'paper', but reading='papr'"),
-    (RankElastor, {"mixing": "half"}, "mixing must be one of 'full', .*, 'grouped', but mixing='half'"),
+    (RankElastor, {"mixing": "half"}, "mixing must be one of 'full', .*, 'orthogonal', but mixing='half'"),
     (RankElastor, {"mixing_norm": "behind"}, "mixing_norm must be one of 'before', 'after', but mixing_norm='behind'"),
     (RankElastor, {"ffn": "swiglu"}, "ffn must be one of 'glu', 'gelu', 'relu', but ffn='swiglu'"),
     (RankElastor, {"tokenizer": "none"}, "tokenizer must be one of 'shared', 'joint', 'per_token', 'reshape', but"),

@@ -1,0 +1,69 @@
+"""FuxiCTR's own ``build_dataset`` as the reference of what preparation must give."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+
+from fuxi_plugins.datasets.fuxictr_processor import fuxictr_columns
+from fuxi_plugins.datasets.store import read_columns
+
+# build_dataset starts Ray, so it runs in a process of its own.
+FUXICTR_BUILD = """
+import sys, json
+from fuxictr.datasets import avazu, criteo, kkbox
+from fuxictr.preprocess import build_dataset
+
+class Processor(
+    avazu.CustomizedFeatureProcessor, criteo.CustomizedFeatureProcessor, kkbox.CustomizedFeatureProcessor
+):
+    pass
+
+settings = json.load(open(sys.argv[1]))
+build_dataset(Processor(**settings["processor"]), **settings["build"])
+"""
+
+
+def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
+    """The parquet files that FuxiCTR itself makes of the dataset."""
+    settings = {
+        "processor": {
+            "feature_cols": fuxictr_columns(spec, raw),
+            "label_col": spec.label_col.model_dump(),
+            "dataset_id": spec.dataset_id,
+            "data_root": str(folder),
+            "group_id": spec.group_id,
+        },
+        "build": {
+            **{f"{split}_data": str(raw / spec.split_file(split)) for split in ("train", "valid", "test")},
+            "min_categr_count": spec.min_categr_count,
+        },
+    }
+    path = folder / "settings.json"
+    path.write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", FUXICTR_BUILD, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {
+        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet") for split in ("train", "valid", "test")
+    }
+
+
+def assert_same_ids(prepared, reference):
+    for split, table in reference.items():
+        ours = read_columns(prepared.split_folder(split))
+        assert set(ours) == set(table.columns)
+        for name, column in ours.items():
+            theirs = np.array(table[name].to_list())
+            assert len(column) == len(theirs)
+            if column.dtype.kind == "f":
+                np.testing.assert_allclose(column, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{split} {name}")
+            else:
+                np.testing.assert_array_equal(column, theirs, err_msg=f"{split} {name}")
