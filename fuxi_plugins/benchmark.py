@@ -71,6 +71,7 @@ def plan_suite(
     *,
     force: bool = False,
     checkpoint_steps: int | None = None,
+    observers: Sequence[str] = (),
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
@@ -108,6 +109,7 @@ def plan_suite(
                     run_folder=workspace.run_folder(*names),
                     checkpoint_folder=workspace.checkpoint_folder(*names),
                     checkpoint_steps=checkpoint_steps,
+                    observers=tuple(observers),
                     probe=suite.probe,
                 )
             )

@@ -18,6 +18,10 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
+EPOCHS_FILE = "metrics.jsonl"
+
+# Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
+DECLARED_SETTINGS = ("amp", "compile")
 
 Metrics = dict[str, float]
 

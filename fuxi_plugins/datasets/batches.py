@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from fuxi_plugins.datasets.store import read_columns
+from fuxi_plugins.datasets.store import Place, read_layout, read_matrices
+
+BLOCK_ROWS = 1 << 15  # gathered at a time: many enough that a call costs nothing, few enough for the cache
 
 
 class ColumnLoader:
@@ -18,14 +21,18 @@ class ColumnLoader:
     with any number of workers. Ids come as int64 (B,) or (B, length), numbers as float32 (B, 1), the label as
     float32 (B,).
 
+    Rows are gathered many batches at a time and a batch is a view of them, so the loader costs about as much as
+    reading the rows.
+
     Args:
         feature_map: FuxiCTR's; says which column is what.
-        path: the split's folder of columns.
+        path: the split's folder.
         split: ``train`` drops a last batch of one row, which batch normalisation cannot take.
         batch_size: rows a batch.
         shuffle: whether each epoch has an order of its own; FuxiCTR asks for it on ``train`` only.
         seed: of the order.
-        num_workers: threads that gather batches ahead of their use; 0 gathers in the caller's thread.
+        num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
+        device: where the batches go. To a GPU they go through pinned memory, ahead of their use.
     """
 
     num_blocks = 1  # FuxiCTR prints it
@@ -39,17 +46,18 @@ class ColumnLoader:
         shuffle: bool = False,
         seed: int = 0,
         num_workers: int = 1,
+        device: torch.device | str = "cpu",
         **_,  # what FuxiCTR passes to every loader alike, such as data_format
     ):
-        stored = read_columns(Path(path))
-        self._columns = {name: stored[name] for name in [*feature_map.features, *feature_map.labels]}
+        self._matrices, layout = read_matrices(Path(path)), read_layout(Path(path))
+        self._places = {name: layout[name] for name in [*feature_map.features, *feature_map.labels]}
         self._numeric = {name for name, spec in feature_map.features.items() if spec["type"] == "numeric"}
-        self._labels = set(feature_map.labels)
-        self.num_samples = len(self._columns[feature_map.labels[0]])
+        self.num_samples = len(next(iter(self._matrices.values())))
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.num_workers = num_workers
+        self.device = torch.device(device)
         self.epoch = 0  # of the next pass
         self._drop_single = split == "train"
 
@@ -57,18 +65,25 @@ class ColumnLoader:
         full, rest = divmod(self.num_samples, self.batch_size)
         return full + (rest > (1 if self._drop_single and full else 0))
 
-    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        order = self._order()
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        order = self._order()[: len(self) * self.batch_size]
         self.epoch += 1
-        slices = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
+        block_rows = self.batch_size * max(1, BLOCK_ROWS // self.batch_size)
+        for block in self._gathered([order[i : i + block_rows] for i in range(0, len(order), block_rows)]):
+            names = list(block)
+            for batch in zip(*(column.split(self.batch_size) for column in block.values()), strict=True):
+                yield dict(zip(names, batch, strict=True))
+
+    def _gathered(self, blocks: list[np.ndarray]) -> Iterator[dict[str, Tensor]]:
+        """The blocks in their order; each worker is one ahead of its use."""
         if self.num_workers == 0:
-            yield from map(self._gather, slices)
+            yield from map(self._gather, blocks)
             return
         with ThreadPoolExecutor(self.num_workers, thread_name_prefix="batches") as pool:
             ahead: deque = deque()
-            for rows in slices:
+            for rows in blocks:
                 ahead.append(pool.submit(self._gather, rows))
-                if len(ahead) > 2 * self.num_workers:
+                if len(ahead) > self.num_workers:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
@@ -82,11 +97,20 @@ class ColumnLoader:
             return np.arange(self.num_samples)
         return np.random.Generator(np.random.PCG64([self.seed, self.epoch])).permutation(self.num_samples)
 
-    def _gather(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        return {name: self._tensor(name, column[rows]) for name, column in self._columns.items()}
+    def _gather(self, rows: np.ndarray) -> dict[str, Tensor]:
+        matrices = {name: self._on_device(matrix.take(rows, axis=0)) for name, matrix in self._matrices.items()}
+        return {name: self._column(matrices[place.matrix], place, name) for name, place in self._places.items()}
 
-    def _tensor(self, name: str, values: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(values)
-        if name in self._labels:
-            return tensor
-        return tensor.unsqueeze(1) if name in self._numeric else tensor.long()
+    def _on_device(self, rows: np.ndarray) -> Tensor:
+        """(R, n) -> (n, R), so that a column lies in one piece, in the types that models expect."""
+        taken = torch.from_numpy(rows)
+        if self.device.type == "cuda":
+            taken = taken.pin_memory().to(self.device, non_blocking=True)
+        dtype = torch.float32 if taken.is_floating_point() else torch.int64
+        return taken.t().to(dtype, memory_format=torch.contiguous_format).contiguous()
+
+    def _column(self, matrix: Tensor, place: Place, name: str) -> Tensor:
+        if place.width:
+            return matrix[place.start : place.stop].t().contiguous()
+        column = matrix[place.start]
+        return column.unsqueeze(1) if name in self._numeric else column

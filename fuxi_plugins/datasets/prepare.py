@@ -1,4 +1,4 @@
-"""Raw csv files -> a column store, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
+"""Raw csv files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
 Two passes over each file, block by block: one checks every value and counts what vocabularies are made of, one writes
 the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
@@ -30,7 +30,7 @@ from fuxi_plugins.files import digest
 from fuxi_plugins.records import DataCard
 from fuxi_plugins.workspace import Workspace
 
-STORE_VERSION = 1  # of the layout below; part of the store's name, not of the data's fingerprint
+STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
 
@@ -51,7 +51,7 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A dataset ready to train on: ``folder`` holds a folder of columns a split and FuxiCTR's feature map."""
+    """A dataset ready to train on: ``folder`` holds a folder of matrices a split and FuxiCTR's feature map."""
 
     spec: DatasetSpec
     folder: Path

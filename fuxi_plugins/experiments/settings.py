@@ -22,9 +22,15 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 
 from fuxi_plugins.errors import UserError, did_you_mean
+from fuxi_plugins.records import DECLARED_SETTINGS
 from fuxi_plugins.strict.explain import describe, explain
 
-METRICS = ("AUC", "logloss", "gAUC")
+GROUP_METRIC = re.compile(r"gAUC|avgAUC|MRR|NDCG\(k=[1-9][0-9]*\)")  # they need the dataset's group_id
+METRIC = re.compile(rf"AUC|logloss|{GROUP_METRIC.pattern}")
+METRICS = "AUC, logloss, gAUC, avgAUC, MRR and NDCG(k=5), of any k"
+# Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
+# default, so that what was never asked for changes no digest.
+OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
 
 # Names that FuxiCTR has dropped without a word, each with the name that replaced it.
 DEAD_NAMES = {
@@ -48,15 +54,20 @@ _HARNESS_OWN = {"self", "feature_map", "model_id", "gpu", "kwargs"}
 
 
 class Training(BaseModel):
-    """How FuxiCTR trains; names and defaults are FuxiCTR's."""
+    """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``.
+
+    ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
+    ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
+    ``compile``: the model's forward pass goes through ``torch.compile``.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     optimizer: str = "adam"
     loss: Literal["binary_crossentropy", "binary_cross_entropy"] = "binary_crossentropy"
     task: Literal["binary_classification"] = "binary_classification"
-    metrics: list[Literal["AUC", "logloss", "gAUC"]] = ["AUC", "logloss"]
-    monitor: Literal["AUC", "logloss", "gAUC"] | dict[str, float] = "AUC"
+    metrics: list[str] = ["AUC", "logloss"]
+    monitor: str | dict[str, float] = "AUC"
     monitor_mode: Literal["max", "min"] = "max"
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=4096, ge=1)
@@ -66,6 +77,9 @@ class Training(BaseModel):
     reduce_lr_on_plateau: bool = True
     max_gradient_norm: float = Field(default=10.0, gt=0)
     num_workers: int = Field(default=1, ge=0)
+    train_step: Literal["fast", "fuxictr"] = "fast"
+    amp: Literal["bf16"] | None = None
+    compile: bool = False
 
     @field_validator("optimizer")
     @classmethod
@@ -76,13 +90,13 @@ class Training(BaseModel):
             raise ValueError("optimizer must be 'adam' or the name of a class of torch.optim")
         return name
 
-    @field_validator("monitor")
+    @field_validator("metrics", "monitor")
     @classmethod
-    def _weighs_metrics(cls, monitor: str | dict[str, float]) -> str | dict[str, float]:
-        unknown = [name for name in monitor if name not in METRICS] if isinstance(monitor, dict) else []
+    def _are_metrics(cls, named: list[str] | str | dict[str, float]) -> list[str] | str | dict[str, float]:
+        unknown = [name for name in ([named] if isinstance(named, str) else named) if not METRIC.fullmatch(name)]
         if unknown:
-            raise ValueError(f"monitor weighs metrics among {', '.join(METRICS)}")
-        return monitor
+            raise ValueError(f"the metrics are {METRICS}, not {unknown[0]!r}")
+        return named
 
     @model_validator(mode="after")
     def _measures_what_it_monitors(self) -> "Training":
@@ -140,7 +154,11 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
             resolved.append(part(**chosen).model_dump(mode="json"))
         except ValidationError as error:
             raise UserError(f"{where}: {explain(error, part)}") from error
-    return resolved[0], resolved[1]
+    model_params, training = resolved
+    for name in OWN_SETTINGS:
+        if training[name] == Training.model_fields[name].default:
+            del training[name]
+    return model_params, training
 
 
 def default_settings(model_class: type) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.records import DataCard, Parameters, Record
+from fuxi_plugins.records import DECLARED_SETTINGS, DataCard, Parameters, Record
 from fuxi_plugins.reports.published import PublishedResult, published_result
 
 
@@ -123,7 +123,7 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         return Row(preset, chosen, "", None, [], len(variants[chosen]), {}, {}, None, None, None, problems)
     first = records[0]
     return Row(
-        preset=preset,
+        preset=preset + _declared(first),
         experiment=chosen,
         model=first.model,
         rank=None,
@@ -137,6 +137,13 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         problems=problems,
         variants=len(variants),
     )
+
+
+def _declared(record: Record) -> str:
+    """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
+    training = record.params.get("training", {})
+    said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
+    return f" [{', '.join(said)}]" if said else ""
 
 
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:

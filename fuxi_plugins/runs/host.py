@@ -1,4 +1,4 @@
-"""The only module that knows FuxiCTR's internals: it builds any FuxiCTR model, lets FuxiCTR train it, and watches.
+"""Builds any FuxiCTR model, lets FuxiCTR train it, and watches. Only this module and ``step`` know how FuxiCTR trains.
 
 Training is FuxiCTR's ``BaseModel.fit`` with its semantics: learning rate x 0.1 on every evaluation that does not
 improve (floor 1e-6), gradients clipped at norm 10, best checkpoint by the monitored metric, early stopping.
@@ -23,9 +23,12 @@ from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Training
 from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.runs import accumulate, declared, step
+from fuxi_plugins.runs.accumulate import AccumulatingStep
 from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.runs.resume import NEVER, Keeper
 
@@ -52,6 +55,19 @@ class Scores:
     metrics: Metrics
 
 
+@dataclass(frozen=True)
+class LossOnDevice:
+    """A step's loss for FuxiCTR's ``fit``, which adds up what ``item()`` gives.
+
+    It gives the tensor, so that the sum stays on the device too and no step waits for the one before it.
+    """
+
+    loss: torch.Tensor
+
+    def item(self) -> torch.Tensor:
+        return self.loss
+
+
 class HostedModel:
     """Mixed in front of a FuxiCTR model class at run time: records what happens, changes nothing that is learned."""
 
@@ -74,7 +90,7 @@ class HostedModel:
     def load_weights(self, checkpoint: str) -> None:
         self.load_state_dict(torch.load(checkpoint, map_location=self.device, weights_only=True))
 
-    def train_step(self, batch_data: dict[str, torch.Tensor]) -> torch.Tensor:
+    def train_step(self, batch_data: dict[str, torch.Tensor]) -> "LossOnDevice":
         try:
             loss = super().train_step(batch_data)
         except RuntimeError as error:  # torch's loss refuses predictions that are not numbers, but not by that name
@@ -90,7 +106,7 @@ class HostedModel:
         self._loss_steps += 1
         step = self._total_steps - self._epoch_index * self._steps_per_epoch
         self.report({"epoch": self._epoch_index + 1, "step": step, "steps": self._steps_per_epoch})
-        return loss
+        return LossOnDevice(loss.detach())
 
     def eval_step(self) -> None:
         trained = time.perf_counter() - self._training_since
@@ -145,6 +161,30 @@ class HostedModel:
         return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
 
 
+def mixins(experiment: Experiment, parts: int = 1) -> tuple[type, ...]:
+    """What stands in front of the experiment's model class to train it."""
+    training = Training(**experiment.params["training"])
+    fast = step.FastStep if uses_fast_step(experiment) else None
+    own_step = AccumulatingStep if parts > 1 else fast
+    return (HostedModel, *declared.mixins(training), *((own_step,) if own_step else ()))
+
+
+def departures(experiment: Experiment, parts: int = 1) -> list[str]:
+    """In what a run of this experiment is not plain FuxiCTR, for its record."""
+    training = Training(**experiment.params["training"])
+    return [
+        *DEPARTURES,
+        *([step.DEPARTURE] if uses_fast_step(experiment) and parts == 1 else []),
+        *([accumulate.departure(parts)] if parts > 1 else []),
+        *declared.departures(training),
+    ]
+
+
+def uses_fast_step(experiment: Experiment) -> bool:
+    wanted = Training(**experiment.params["training"]).train_step == "fast"
+    return wanted and step.can_replace_the_step_of(load_model_class(experiment.model))
+
+
 class WeightlessModel:
     """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
 
@@ -152,15 +192,24 @@ class WeightlessModel:
         pass
 
 
-def build_model(experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path) -> Any:
+def build_model(
+    experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path, parts: int = 1
+) -> Any:
     """The experiment's model, initialised, on its device, ready for :func:`train_model`.
+
+    Args:
+        parts: in which each batch is computed, to need less memory.
 
     Raises:
         UserError: the model's constructor refuses its settings.
+        TrainingFailed: the model has a training step of its own, which cannot be done in parts.
     """
+    if parts > 1 and not step.can_replace_the_step_of(load_model_class(experiment.model)):
+        raise TrainingFailed("memory ran out, and the model's own training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = _construct(HostedModel, experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model = _construct(mixins(experiment, parts), experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
 
@@ -171,10 +220,13 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
-    if "gAUC" in experiment.params["training"]["metrics"] and data.spec.group_id is None:
-        raise UserError(f"experiment {experiment.id!r}: gAUC needs a group_id, which {data.spec.dataset_id} has not.")
+    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
+    if grouped and data.spec.group_id is None:
+        raise UserError(
+            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
+        )
     with torch.device("meta"):
-        return count_parameters(_construct(WeightlessModel, experiment, data, gpu=-1, model_root="unused"))
+        return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
 
 def train_model(
@@ -221,6 +273,7 @@ def load_split(model: Any, data: PreparedData, split: str, experiment: Experimen
         shuffle=training["shuffle"] and split == "train",
         seed=seed,
         num_workers=training["num_workers"],
+        device=model.device,
     )
 
 
@@ -253,21 +306,13 @@ def use_seed(seed: int, threads: int) -> None:
     seed_everything(seed)
 
 
-def _construct(mixin: type, experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str) -> Any:
+def _construct(
+    mixins: tuple[type, ...], experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str
+) -> Any:
     model_class = load_model_class(experiment.model)
-    hosted = type(f"{mixin.__name__}_{model_class.__name__}", (mixin, model_class), {})
-    training = {
-        name: value
-        for name, value in experiment.params["training"].items()
-        if name
-        not in (
-            "epochs",
-            "batch_size",
-            "shuffle",
-            "max_gradient_norm",
-            "num_workers",
-        )  # fit's and the loader's
-    }
+    hosted = type(f"{mixins[0].__name__}_{model_class.__name__}", (*mixins, model_class), {})
+    others = {"epochs", "max_gradient_norm", "batch_size", "shuffle", "num_workers", *OWN_SETTINGS}  # fit's, ours
+    training = {name: value for name, value in experiment.params["training"].items() if name not in others}
     try:
         return hosted(
             load_feature_map(data, experiment.embedding_dim),

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from fuxi_plugins.datasets import batches as batches_module
 from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -65,6 +66,7 @@ def test_tensors_are_what_fuxictr_models_expect(data):
         "group": ((64,), torch.int64),
         "label": ((64,), torch.float32),
     }
+    assert all(tensor.is_contiguous() for tensor in batch.values())
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,14 @@ def test_batch_sizes(data, batch_size, split, sizes):
     batches = loader(data, split, batch_size=batch_size)
     assert [len(batch["label"]) for batch in batches] == sizes
     assert len(batches) == len(sizes)
+
+
+@pytest.mark.parametrize("block_rows", [1, 64, 200, 1 << 16])
+def test_how_many_rows_are_gathered_at_a_time_does_not_matter(data, monkeypatch, block_rows):
+    whole = list(loader(data))
+    monkeypatch.setattr(batches_module, "BLOCK_ROWS", block_rows)
+    for ours, theirs in zip(loader(data), whole, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_an_error_in_a_worker_reaches_the_caller(data, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.datasets.store import ColumnWriter, read_columns, smallest_integer
+from fuxi_plugins.datasets.store import MatrixWriter, read_columns, smallest_integer
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import write
@@ -142,12 +142,12 @@ def test_a_missing_number_is_filled_as_fuxictr_does(workspace, tmp_path):
 
 
 def test_a_writer_that_is_short_of_rows_says_so(tmp_path):
-    writer = ColumnWriter(tmp_path, 3, {"x": (np.dtype(np.int16), 0)})
+    writer = MatrixWriter(tmp_path, 3, {"x": (np.dtype(np.int16), 0)})
     writer.append({"x": np.array([1, 2])})
     with pytest.raises(ValueError, match="3 rows were announced, but 2 written"):
         writer.close()
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.int16), (32768, np.int32), (2**31, np.int64)])
+@pytest.mark.parametrize(("largest", "dtype"), [(255, np.int32), (2**31 - 1, np.int32), (2**31, np.int64)])
 def test_the_smallest_integer_that_fits(largest, dtype):
     assert smallest_integer(largest) == dtype

@@ -75,6 +75,11 @@ def test_records_of_different_data_are_refused(tmp_path):
         board([record("A", 1), record("B", 1, data=card(fingerprint="0" * 64))], tmp_path)
 
 
+def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):
+    usual, half = record("A"), record("B", params={"model": {}, "training": {"amp": "bf16", "train_step": "fuxictr"}})
+    assert {row.preset for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
+
+
 def test_a_board_without_a_finished_run_says_so(tmp_path):
     with pytest.raises(UserError, match="no finished run"):
         board([record("A", 1, failed="x")], tmp_path)

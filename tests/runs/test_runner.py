@@ -140,9 +140,10 @@ def test_test_is_read_once_and_after_training(workspace, tmp_path, monkeypatch):
     assert passes == [600, "valid", 600, "valid", "valid", "test"]
 
 
-def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path):
-    """The harness watches; it does not change what is learned."""
-    job = make_job(workspace, tmp_path)
+@pytest.mark.parametrize(("train_step", "tolerance"), [("fuxictr", 0), ("fast", 1e-5)])
+def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path, train_step, tolerance):
+    """The harness watches; it does not change what is learned. The fast step changes its rounding."""
+    job = make_job(workspace, tmp_path, changes={"train_step": train_step, "embedding_regularizer": 1e-2})
     host.use_seed(job.seed, 1)
     hosted = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path / "hosted")
     host.train_model(hosted, job.experiment, job.data, job.seed, lambda news: None)
@@ -163,7 +164,7 @@ def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path):
     loaders = {split: host.load_split(plain, job.data, split, job.experiment, job.seed) for split in ("train", "valid")}
     plain.fit(loaders["train"], validation_data=loaders["valid"], epochs=training["epochs"])
     for (name, ours), theirs in zip(hosted.state_dict().items(), plain.state_dict().values(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, msg=name)
 
 
 def test_a_loss_that_is_not_a_number_is_a_failure_and_leaves_no_record(workspace, tmp_path):
@@ -191,3 +192,29 @@ def test_preflight_refuses_what_the_constructor_refuses(workspace, tmp_path):
 def test_a_job_survives_its_journey_as_json(workspace, tmp_path):
     job = make_job(workspace, tmp_path)
     assert Job.from_json(job.to_json()) == job
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"amp": "bf16"}, "amp=bf16"), ({"train_step": "fuxictr"}, None), ({}, "step: fused optimizer")],
+    ids=["bf16", "fuxictr", "usual"],
+)
+def test_the_record_says_how_the_steps_were_computed(workspace, tmp_path, changes, said):
+    record = run(make_job(workspace, tmp_path, changes=changes))
+    assert said is None or any(line.startswith(said) for line in record.departures)
+    assert ("train_step" in changes) != any(line.startswith("step: fused") for line in record.departures)
+
+
+def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
+    full = run(make_job(workspace, tmp_path / "full")).history[0].train_loss
+    half = run(make_job(workspace, tmp_path / "half", changes={"amp": "bf16"})).history[0].train_loss
+    assert full != half
+    assert full == pytest.approx(half, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_as_the_same_model(workspace, tmp_path):
+    plain = run(make_job(workspace, tmp_path / "plain"))
+    compiled = run(make_job(workspace, tmp_path / "compiled", changes={"compile": True}))
+    assert any(line.startswith("compile") for line in compiled.departures)
+    assert compiled.history[-1].train_loss == pytest.approx(plain.history[-1].train_loss, rel=1e-4)
