@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fuxi_plugins.board_evidence import find_evidence
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import load_experiment_configs
 from fuxi_plugins.experiments.suite import Suite, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.files import require_writable, write_text
 from fuxi_plugins.records import Record, find_records
+from fuxi_plugins.reports.certainty import with_certainty
+from fuxi_plugins.reports.evidence import render_evidence
 from fuxi_plugins.reports.formats import FORMATS, render
 from fuxi_plugins.reports.leaderboard import Cell, Leaderboard, build_leaderboard
 from fuxi_plugins.workspace import Workspace
@@ -19,6 +22,7 @@ from fuxi_plugins.workspace import Workspace
 if TYPE_CHECKING:
     from fuxi_plugins.scheduling.plan import Plan
 
+EVIDENCE = "statistics.json"  # a board's own ending for it
 MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
 
 
@@ -144,27 +148,44 @@ def suite_datasets(suite: Suite) -> list[str]:
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.preset, seed) for config in suite.experiments for seed in suite.seeds
+        Cell(config.dataset_id, config.id, config.preset, seed, config.settings_from)
+        for config in suite.experiments
+        for seed in suite.seeds
     ]
 
 
 def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> list[Leaderboard]:
     """The suite's leaderboards, one a dataset, from the records that are there."""
-    cells = suite_cells(suite)
-    return [
-        build_leaderboard(dataset, find_records(workspace.results, dataset), cells, workspace.results, rank_by)
-        for dataset in suite_datasets(suite)
-    ]
+    return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite_datasets(suite)]
+
+
+def suite_board(suite: Suite, dataset: str, workspace: Workspace, rank_by: str = "AUC") -> Leaderboard:
+    """The suite's leaderboard of one dataset, with what is known of its certainty."""
+    records = list(find_records(workspace.results, dataset))
+    board = build_leaderboard(dataset, records, suite_cells(suite), workspace.results, rank_by)
+    runs = {
+        row.experiment: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+        for row in board.rows
+        if row.rank
+    }
+    return with_certainty(board, find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], runs, workspace))
+
+
+def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) -> Path:
+    stem = suite.name if len(suite_datasets(suite)) == 1 else f"{suite.name}-{dataset}"
+    return workspace.results / "leaderboards" / f"{stem}.{ending}"
 
 
 def write_boards(suite: Suite, boards: Sequence[Leaderboard], workspace: Workspace) -> list[Path]:
-    """Writes each board in every format to ``results/leaderboards``."""
+    """Writes each board in every format to ``results/leaderboards``, and the evidence of its certainty."""
     written = []
     for board in boards:
-        stem = suite.name if len(boards) == 1 else f"{suite.name}-{board.dataset}"
-        for form in FORMATS:
-            path = workspace.results / "leaderboards" / f"{stem}.{form}"
-            write_text(path, render(board, suite.title, form))
+        texts = {form: render(board, suite.title, form) for form in FORMATS}
+        if board.evidence:
+            texts[EVIDENCE] = render_evidence(board.evidence)
+        for ending, text in texts.items():
+            path = board_file(suite, board.dataset, workspace, ending)
+            write_text(path, text)
             written.append(path)
     return written
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 
 from fuxi_plugins import __version__
+from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
+from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -229,7 +232,9 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-main.add_command(status)
+for command in (compare, report, status, submit):
+    main.add_command(command)
+
 
 if __name__ == "__main__":
     main()

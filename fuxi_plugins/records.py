@@ -131,6 +131,7 @@ class Record(Frozen):
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
+    sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
     @property

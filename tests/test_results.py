@@ -11,6 +11,8 @@ from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
 from fuxi_plugins.experiments.suite import suite_names
 from fuxi_plugins.records import read_record
 from fuxi_plugins.reports.formats import FORMATS, render
+from fuxi_plugins.reports.ledger import build_ledger
+from fuxi_plugins.reports.ledger_formats import render_ledger
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT
 
@@ -50,6 +52,12 @@ def test_the_readme_shows_the_board(name):
     ]
     readme = (ROOT / "README.md").read_text().splitlines()
     assert all(line in readme for line in table)
+
+
+def test_the_ledger_is_what_records_and_published_values_say():
+    entries = build_ledger(RECORDS, WORKSPACE.results)
+    for path in committed("ledger/ledger.*"):
+        assert path.read_text() == render_ledger(entries, path.suffix[1:]), path
 
 
 def test_records_were_made_by_committed_code_of_the_configs_that_are_shipped():

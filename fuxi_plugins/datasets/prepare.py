@@ -72,8 +72,7 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     """
     raw = raw_folder(spec, workspace)
     fingerprint = data_fingerprint(spec, raw_digests(spec, raw, workspace))
-    libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
-    folder = workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
+    folder = prepared_folder(spec, fingerprint, workspace)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             with replacing_folder(folder) as temporary, _disk(folder.parent):
@@ -90,6 +89,12 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
         **facts,
     )
     return PreparedData(spec, folder, card)
+
+
+def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
+    """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
+    libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
+    return workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
 
 
 def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:

@@ -53,29 +53,30 @@ class MatrixWriter:
         self.rows = rows
         self.written = 0
         self._places: dict[str, Place] = {}
-        self._widths: dict[str, int] = {}  # of the matrices
+        self._widths: dict[str, int] = {}
         for name, (dtype, width) in columns.items():
             matrix = np.dtype(dtype).name
-            self._places[name] = Place(matrix, self._widths.get(matrix, 0), width)
-            self._widths[matrix] = self._places[name].stop
+            place = self._places[name] = Place(matrix, self._widths.get(matrix, 0), width)
+            self._widths[matrix] = place.stop
         (folder / LAYOUT_FILE).write_text(json.dumps({name: vars(place) for name, place in self._places.items()}))
         with ExitStack() as opened:
             self._files = {}
             for matrix, width in self._widths.items():
-                self._files[matrix] = opened.enter_context((folder / f"{matrix}.npy").open("wb"))
-                header = {"descr": np.dtype(matrix).str, "fortran_order": False, "shape": (rows, width)}
-                np.lib.format.write_array_header_1_0(self._files[matrix], header)
+                file = self._files[matrix] = opened.enter_context((folder / f"{matrix}.npy").open("wb"))
+                descr = np.lib.format.dtype_to_descr(np.dtype(matrix))
+                header = {"descr": descr, "fortran_order": False, "shape": (rows, width)}
+                np.lib.format.write_array_header_1_0(file, header)
             self._opened = opened.pop_all()
 
     def append(self, chunk: Mapping[str, np.ndarray]) -> None:
         """Adds the next rows; ``chunk`` holds every column."""
-        rows = len(next(iter(chunk.values())))
-        pieces = {matrix: np.empty((rows, width), matrix) for matrix, width in self._widths.items()}
+        count = len(next(iter(chunk.values())))
+        block = {matrix: np.empty((count, width), matrix) for matrix, width in self._widths.items()}
         for name, place in self._places.items():
-            pieces[place.matrix][:, place.index] = chunk[name]
+            block[place.matrix][:, place.index] = chunk[name]
         for matrix, file in self._files.items():
-            file.write(pieces[matrix].data)
-        self.written += rows
+            file.write(block[matrix].data)
+        self.written += count
 
     def close(self) -> None:
         self._opened.close()

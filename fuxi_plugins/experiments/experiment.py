@@ -12,8 +12,10 @@ from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.records import config_digest
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.variants import apply_variant
 
-_OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed")
+_OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
+SETTINGS_FROM = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
 _NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-=,")
 
 
@@ -29,6 +31,7 @@ class ExperimentConfig:
     published_as: str | None
     seed: int | None
     settings: Mapping[str, Any]
+    settings_from: str = "default"  # one of SETTINGS_FROM
 
     def varied(self, changes: Mapping[str, Any]) -> "ExperimentConfig":
         """The same experiment with some settings changed, its id saying which."""
@@ -128,12 +131,18 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
+    merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
             raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")
     seed = merged.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
         raise UserError(f"{path}: the seed of {experiment_id!r} must be a whole number of 0 or more, but is {seed!r}.")
+    origin = merged.get("settings_from", "default")
+    if origin not in SETTINGS_FROM:
+        raise UserError(
+            f"{path}: settings_from of {experiment_id!r} must be {', '.join(SETTINGS_FROM)}, but is {origin!r}."
+        )
     return ExperimentConfig(
         id=experiment_id,
         file=path,
@@ -143,6 +152,7 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         published_as=merged.get("published_as"),
         seed=seed,
         settings={key: value for key, value in merged.items() if key not in _OWN_KEYS},
+        settings_from=origin,
     )
 
 

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
+from fuxi_plugins.reports.latex import booktabs
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row, Summary
+from fuxi_plugins.reports.sentences import notes
 
 FORMATS = ("md", "csv", "tex", "json")
 
@@ -32,17 +34,22 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column(f"published {board.rank_by}", lambda row: _published(row, board.rank_by)),
         Column("difference", lambda row: _signed(row.difference(board.rank_by))),
     ]
+    verdict = Column("verdict", lambda row: row.verdict.word if row.verdict else "–")
+    verdicts = {row.verdict.word for row in board.rows if row.verdict}
+    origins = {row.settings_from for row in board.rows}
     return (
-        Column("rank", lambda row: str(row.rank or "–")),
-        Column("model", lambda row: row.preset),
+        Column("rank", _rank),
+        Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
         *measured,
-        Column(f"best {board.rank_by}", lambda row: _digits(row.test, board.rank_by, "best")),
+        Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
         Column(f"valid {board.rank_by}", lambda row: _digits(row.valid, board.rank_by, "mean")),
         Column("seeds", lambda row: _seeds(row)),
         Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
+        *([Column("settings", lambda row: row.settings_from)] if len(origins) > 1 else []),
         *(published if any(row.published for row in board.rows) else []),
+        *([verdict] if verdicts - {"not comparable"} else []),  # if none is comparable, a note says so
         *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
     )
 
@@ -58,42 +65,17 @@ def cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     return [column.title for column in drawn], rows
 
 
-def notes(board: Leaderboard) -> list[str]:
-    """What a reader of the table must know."""
-    data = board.data
-    rows = ", ".join(
-        f"{split} {count:,} ({data.positive_rate[split]:.2%} positive)" for split, count in data.rows.items()
-    )
-    lines = [
-        f"Rows: {rows}. Data fingerprint `{data.fingerprint[:16]}`.",
-        f"Ranked by mean test {board.rank_by} over seeds; epochs and configurations were chosen on validation.",
-    ]
-    if data.synthetic:
-        lines.append("The data are synthetic; the Bayes row is what their true probabilities score on the test rows.")
-    if data.valid_is_test:
-        lines.append("Validation is the test set in this split, so early stopping has seen the test labels.")
-    if data.note:
-        lines.append(" ".join(data.note.split()))
-    for row in board.rows:
-        if row.problems:
-            lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
-    kinds = {row.published.kind for row in board.rows if row.published}
-    if kinds:
-        lines.append(f"Published: {data.published_as} of BARS (github.com/reczoo/BARS); {', '.join(sorted(kinds))}.")
-    return lines
-
-
 def render(board: Leaderboard, title: str, form: str) -> str:
     """The board in one of :data:`FORMATS`."""
     header, rows = cells(board)
     if form == "md":
+        rows = [[markdown(cell) for cell in row] for row in rows]
         table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True, colalign=_alignment(header))
-        listed = "\n".join(f"- {line}" for line in notes(board))
-        return f"# {title}\n\n{board.data.title} (`{board.dataset}`)\n\n{table}\n\n{listed}\n"
+        listed = "\n".join(f"- {markdown(line)}" for line in notes(board))
+        named = f"{markdown(board.data.title)} (`{board.dataset}`)"
+        return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
     if form == "tex":
-        table = tabulate(rows, headers=header, tablefmt="latex_booktabs", disable_numparse=True)
-        comments = "\n".join(f"% {line}" for line in [f"{title}: {board.data.title}", *notes(board)])
-        return f"{comments}\n{table}\n"
+        return booktabs(board, title, header, rows)
     if form == "csv":
         return _csv(board)
     if form == "json":
@@ -126,13 +108,23 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
             summary = summaries.get(metric)
             for statistic in ("mean", "std", "best"):
                 flat[f"{split}_{metric}_{statistic}"] = getattr(summary, statistic) if summary else None
+    for metric in board.metrics:
+        for end in ("low", "high"):
+            flat[f"test_{metric}_{end}"] = getattr(row.intervals.get(metric), end, None)
+    flat["best_rank"], flat["worst_rank"] = row.rank_range or (None, None)
+    for name in ("ECE", "normalised_entropy", "predicted_over_observed"):
+        flat[name] = row.calibration.get(name)
     flat["dense_parameters"] = row.parameters.dense if row.parameters else None
     flat["embedding_parameters"] = row.parameters.embedding if row.parameters else None
     flat["seconds_per_epoch"] = row.seconds_per_epoch
     flat[f"published_{board.rank_by}"] = row.published.metrics.get(board.rank_by) if row.published else None
     flat["published_source"] = row.published.source if row.published else None
     flat["difference"] = row.difference(board.rank_by)
+    flat["verdict"] = row.verdict.word if row.verdict else None
+    flat["verdict_reason"] = row.verdict.reason if row.verdict else None
+    flat["settings_from"] = row.settings_from
     flat["variants"] = row.variants
+    flat["alarms"] = "; ".join(row.alarms)
     flat["problems"] = "; ".join(row.problems)
     return flat
 
@@ -146,6 +138,8 @@ def _plain(board: Leaderboard) -> dict:
         "data": board.data.model_dump(),
         "rank_by": board.rank_by,
         "metrics": board.metrics,
+        "ties": board.ties,
+        "smallest_detectable_difference": board.smallest_detectable,
         "rows": rows,
     }
 
@@ -158,6 +152,24 @@ def _spread(summary: Summary | None) -> str:
 
 def _digits(summaries: dict[str, Summary], metric: str, statistic: str) -> str:
     return f"{getattr(summaries[metric], statistic):.5f}" if metric in summaries else "–"
+
+
+def _rank(row: Row) -> str:
+    """The rank by the mean, and the ranks that the noise leaves possible."""
+    if row.rank is None:
+        return "–"
+    low, high = row.rank_range or (row.rank, row.rank)
+    return str(row.rank) if low == high else f"{row.rank} ({low}–{high})"
+
+
+def _interval(row: Row, metric: str) -> str:
+    interval = row.intervals.get(metric)
+    return f"{interval.low:.4f}–{interval.high:.4f}" if interval else "–"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is: a name from a record is no table and no HTML."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _seeds(row: Row) -> str:
@@ -181,4 +193,5 @@ def _signed(difference: float | None) -> str:
 
 
 def _alignment(header: list[str]) -> list[str]:
-    return ["left" if title in ("model", "chosen configuration") else "right" for title in header]
+    texts = ("model", "chosen configuration", "settings", "verdict")
+    return ["left" if title in texts else "right" for title in header]

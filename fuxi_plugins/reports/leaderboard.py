@@ -2,12 +2,16 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import DECLARED_SETTINGS, DataCard, Parameters, Record
-from fuxi_plugins.reports.published import PublishedResult, published_result
+from fuxi_plugins.reports.alarms import alarms
+from fuxi_plugins.reports.evidence import Evidence
+from fuxi_plugins.reports.published import PublishedResult, published_result, published_runs
+from fuxi_plugins.reports.statistics.inference import Interval
+from fuxi_plugins.reports.verdict import Verdict, judge, why_other_data
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Cell:
     experiment: str
     preset: str
     seed: int
+    settings_from: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,12 @@ class Row:
     published: PublishedResult | None
     problems: list[str] = field(default_factory=list)  # failed or missing runs with their reasons
     variants: int = 1  # configurations among which validation chose this one
+    settings_from: str = "default"
+    intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
+    rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
+    calibration: dict[str, float] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
+    verdict: Verdict | None = None  # on the published value of the board's metric
 
     def difference(self, metric: str) -> float | None:
         """Ours less the published value."""
@@ -61,6 +72,9 @@ class Leaderboard:
     rank_by: str
     metrics: list[str]
     rows: list[Row]
+    ties: list[tuple[int, int]] = field(default_factory=list)  # first and last rank of models not told apart
+    smallest_detectable: float | None = None  # difference in ``rank_by``, for the median pair
+    evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
 
 
 def build_leaderboard(
@@ -119,9 +133,16 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         chosen = min(candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by))
     records = runs(chosen)
     problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
+    settings_from = "tuned" if len(variants) > 1 else variants[chosen][0].settings_from
     if not records:
-        return Row(preset, chosen, "", None, [], len(variants[chosen]), {}, {}, None, None, None, problems)
+        return Row(
+            preset, chosen, "", None, [], len(variants[chosen]), {}, {}, None, None, None, problems,
+            settings_from=settings_from,
+        )  # fmt: skip
     first = records[0]
+    test = _summaries(records, "test")
+    name = first.published_as or preset
+    published = published_result(results, first.data.published_as, name)
     return Row(
         preset=preset + _declared(first),
         experiment=chosen,
@@ -129,13 +150,16 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         rank=None,
         seeds=[record.seed for record in records],
         expected_seeds=len(variants[chosen]),
-        test=_summaries(records, "test"),
+        test=test,
         valid=_summaries(records, "valid"),
         parameters=first.parameters,
         seconds_per_epoch=statistics.median(record.seconds.per_epoch for record in records),
-        published=published_result(results, first.data.published_as, first.published_as or preset),
+        published=published,
         problems=problems,
         variants=len(variants),
+        settings_from=settings_from,
+        alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
+        verdict=_verdict(first, test.get(rank_by), len(records), published, results, name, rank_by),
     )
 
 
@@ -144,6 +168,22 @@ def _declared(record: Record) -> str:
     training = record.params.get("training", {})
     said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
     return f" [{', '.join(said)}]" if said else ""
+
+
+def _verdict(
+    first: Record,
+    summary: Summary | None,
+    seeds: int,
+    published: PublishedResult | None,
+    results: Path,
+    name: str,
+    metric: str,
+) -> Verdict | None:
+    if summary is None or published is None or metric not in published.metrics:
+        return None
+    runs = published_runs(results, published.dataset, name, metric)
+    other = why_other_data(first.dataset, published.dataset)
+    return judge(summary.mean, summary.std, seeds, published.metrics[metric], runs, other)
 
 
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
@@ -166,7 +206,7 @@ def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
 
 
 def _with_rank(row: Row, rank: int) -> Row:
-    return Row(**{**row.__dict__, "rank": rank})
+    return replace(row, rank=rank)
 
 
 def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:

@@ -1,11 +1,26 @@
 """Published results, facts with their sources; shown beside ours, never ranked among them."""
 
 import csv
+import statistics
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 PUBLISHED_FILE = "published/published_results.csv"
+SEED_RUNS_FILE = "published/published_seed_runs.csv"
+
+# What one table calls otherwise than the others.
+MODEL_NAMES = {
+    "YoutubeDNN": "DNN",
+    "MLP": "DNN",
+    "DCN-V2": "DCNv2",
+    "CrossNet-V2": "CrossNetv2",
+    "Wide&Deep": "WideDeep",
+    "DeepCross": "DeepCrossing",
+}
+DATASET_NAMES = {"Avazu_x4": "Avazu_x4_001"}  # the RankElastor paper's; its authors' configs are of x4_001's setting
+# BARS has no validation split of these: its configs name the test file twice, so tuning has seen the test labels.
+VALID_IS_TEST = frozenset({"KuaiVideo_x1", "TaobaoAd_x1", "AmazonElectronics_x1", "MicroVideo1.7M_x1"})
 
 
 @dataclass(frozen=True)
@@ -19,10 +34,24 @@ class PublishedResult:
     def kind(self) -> str:
         """How many runs stand behind the number, as far as its source says."""
         if "avg of" in self.source:
-            return f"mean of {self.source.split('avg of')[1].split()[0]} seeds"
-        if "arXiv" in self.source:
+            number, what = self.source.split("avg of")[1].split()[:2]
+            return f"mean of {number} {what.strip('),')}" + (" points" if what == "grid" else "")
+        if self.is_paper:
             return "paper"
         return "single run"
+
+    @property
+    def is_paper(self) -> bool:
+        return "arXiv" in self.source
+
+    @property
+    def is_leaderboard(self) -> bool:
+        return self.source.startswith("BARS leader")
+
+    @property
+    def is_grid(self) -> bool:
+        """A mean over different configurations is no result of any of them."""
+        return "grid points" in self.source
 
     @property
     def rank_of_source(self) -> int:
@@ -33,25 +62,61 @@ class PublishedResult:
         )
 
 
+@dataclass(frozen=True)
+class PublishedRuns:
+    """Published runs of one cell, one by one."""
+
+    values: list[float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def variance(self) -> float:
+        return statistics.variance(self.values)
+
+
 @cache
 def load_published(results: Path) -> tuple[PublishedResult, ...]:
     """Every published result in ``results/published``; none when the folder is missing."""
-    path = results / PUBLISHED_FILE
-    if not path.exists():
-        return ()
-    with path.open(newline="", encoding="utf-8") as file:
-        return tuple(
-            PublishedResult(
-                dataset=row["dataset"],
-                model=row["model"],
-                metrics={name: float(row[name]) for name in ("AUC", "logloss", "gAUC") if row[name]},
-                source=row["source"],
-            )
-            for row in csv.DictReader(file)
+    return tuple(
+        PublishedResult(
+            dataset=DATASET_NAMES.get(row["dataset"], row["dataset"]),
+            model=MODEL_NAMES.get(row["model"], row["model"]),
+            metrics={name: float(row[name]) for name in ("AUC", "logloss", "gAUC") if row[name]},
+            source=row["source"],
         )
+        for row in _rows(results / PUBLISHED_FILE)
+    )
 
 
 def published_result(results: Path, dataset: str | None, model: str) -> PublishedResult | None:
     """The published result to print beside ours: the one with most runs and digits behind it."""
-    found = [row for row in load_published(results) if row.dataset == dataset and row.model == model]
-    return min(found, key=lambda row: row.rank_of_source, default=None)
+    found = [row for row in load_published(results) if (row.dataset, row.model) == (dataset, model)]
+    return min((row for row in found if not row.is_grid), key=lambda row: row.rank_of_source, default=None)
+
+
+def published_runs(results: Path, dataset: str | None, model: str, metric: str) -> PublishedRuns | None:
+    """BARS's runs of a cell over several seeds, where it published them."""
+    grids = {(row.dataset, row.model) for row in load_published(results) if row.is_grid}
+    values = _seed_runs(results).get((dataset, model, metric), ())
+    return PublishedRuns(list(values)) if len(values) > 1 and (dataset, model) not in grids else None
+
+
+@cache
+def _seed_runs(results: Path) -> dict[tuple[str, str, str], tuple[float, ...]]:
+    found: dict[tuple[str, str, str], tuple[float, ...]] = {}
+    for row in _rows(results / SEED_RUNS_FILE):
+        for metric in ("AUC", "logloss", "gAUC"):
+            if row.get(metric):
+                key = (row["dataset"], MODEL_NAMES.get(row["model"], row["model"]), metric)
+                found[key] = (*found.get(key, ()), float(row[metric]))
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

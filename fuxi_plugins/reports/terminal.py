@@ -5,8 +5,9 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from fuxi_plugins.reports.formats import cells, notes
+from fuxi_plugins.reports.formats import cells
 from fuxi_plugins.reports.leaderboard import Leaderboard
+from fuxi_plugins.reports.sentences import notes
 
 PIPE_WIDTH = 200  # columns, where no terminal says how wide it is
 
@@ -15,9 +16,11 @@ DISPENSABLE = (
     "chosen configuration",
     "embedding parameters",
     "valid",
-    "best",
     "s / epoch",
+    "settings",
     "dense parameters",
+    "95% interval",
+    "verdict",
     "difference",
     "published",
     "gAUC",
@@ -36,7 +39,7 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     for name in DISPENSABLE:
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
             break
-        left_out += [column for column in header if column.startswith(name) and column != f"{board.rank_by} mean ± std"]
+        left_out += [column for column in header if name in column and column != f"{board.rank_by} mean ± std"]
         table = _table(header, rows, left_out)
     console.print(f"{title} – {board.data.title}", style="bold", markup=False, highlight=False)
     console.print(table)

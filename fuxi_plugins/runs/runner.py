@@ -43,7 +43,8 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     history = host.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
-    test = model.score(host.load_split(model, job.data, "test", job.experiment, job.seed))
+    test_rows = host.load_split(model, job.data, "test", job.experiment, job.seed)
+    test = model.score(test_rows)
     epochs = max(entry.epoch for entry in history)
     train_seconds = sum(entry.seconds for entry in history)
     record = Record(
@@ -63,6 +64,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
+        sentinels=watch_out(model, job, test_rows.epoch),
         departures=host.departures(job.experiment, job.micro_batches),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
@@ -83,6 +85,16 @@ def continued_by(job: Job) -> dict:
         "commit": provenance.commit()[0],
         "versions": provenance.versions(),
     }
+
+
+def watch_out(model, job: Job, test_passes: int) -> dict[str, str]:
+    """Looks for silent failures; comes last, because it trains the model further."""
+    from fuxi_plugins.runs import host, sentinels
+
+    def load_train(seed: int):
+        return host.load_split(model, job.data, "train", job.experiment, seed)
+
+    return sentinels.inspect(model, load_train, job.seed, test_passes)
 
 
 def start_probe(model, job: Job):

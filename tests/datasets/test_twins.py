@@ -23,7 +23,7 @@ from fuxi_plugins.datasets.twins.engine import Truth, generator, power_law
 from fuxi_plugins.datasets.twins.kuaivideo_x1 import KuaiVideoTwin
 from fuxi_plugins.datasets.twins.taobaoad_x1 import TaobaoAdTwin
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.runs.metrics import group_auc
+from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT
 
@@ -231,7 +231,9 @@ def test_the_probability_of_a_row_follows_from_what_is_written(name, small_works
     assert written["expected_AUC"] == pytest.approx(auc(probability, probability), abs=1e-6)
     if twin.group:
         groups = ids["user" if name == "kuaivideo_x1_twin" else "userid"]
-        assert written["gAUC"] == pytest.approx(group_auc(label, probability, groups), abs=1e-6)
+        assert written["gAUC"] == pytest.approx(
+            evaluate_metrics(label, probability, ["gAUC"], groups)["gAUC"], abs=1e-6
+        )
     for rows in np.array_split(np.argsort(probability), 20):  # labels are drawn from the probabilities
         spread = np.sqrt(np.sum(probability[rows] * (1 - probability[rows])))
         assert abs(label[rows].sum() - probability[rows].sum()) < 4.5 * spread

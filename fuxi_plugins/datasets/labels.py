@@ -1,0 +1,26 @@
+"""The labels of a prepared dataset's test rows, for statistics that need them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fuxi_plugins.datasets.prepare import prepared_folder
+from fuxi_plugins.datasets.spec import DatasetSpec
+from fuxi_plugins.datasets.store import read_columns
+from fuxi_plugins.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TestLabels:
+    labels: np.ndarray  # (N,) of 0 and 1
+    groups: np.ndarray | None  # (N,) from 0 to G - 1, where the dataset has groups
+
+
+def find_test_labels(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> TestLabels | None:
+    """The labels, if the data of this fingerprint have been prepared on this machine."""
+    folder = prepared_folder(spec, fingerprint, workspace)
+    if not folder.exists():
+        return None
+    columns = read_columns(folder / "test")
+    groups = np.unique(columns[spec.group_id], return_inverse=True)[1] if spec.group_id else None
+    return TestLabels(np.asarray(columns[spec.label_col.name]), groups)

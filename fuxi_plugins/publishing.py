@@ -1,0 +1,57 @@
+"""Gathers what the site shows: every suite's boards, every record, the ledger, and sentences about the new models."""
+
+from collections.abc import Iterator, Sequence
+
+from fuxi_plugins import benchmark
+from fuxi_plugins.comparing import comparisons
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.suite import load_suite, suite_names
+from fuxi_plugins.records import Record, find_records
+from fuxi_plugins.registry import model_names, model_summary
+from fuxi_plugins.reports.ledger import build_ledger
+from fuxi_plugins.reports.site.build import Contents, NamedBoard
+from fuxi_plugins.workspace import Workspace
+
+# The project's model and those it is held against; a sentence each on every dataset with runs of both.
+SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
+
+
+def gather(workspace: Workspace) -> Contents:
+    """The site's contents, from configs and results alone."""
+    records = list(find_records(workspace.results))
+    return Contents(
+        boards=list(_boards(workspace, records)),
+        records=records,
+        ledger=build_ledger(records, workspace.results),
+        summaries={name: model_summary(name) for name in model_names()},
+        sentences=_sentences(workspace, records),
+    )
+
+
+def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
+    """Boards that have a finished run; those of a search come last."""
+    instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
+    names = sorted([*suite_names(workspace.configs), *instances], key=lambda name: name.endswith("_tuning"))
+    finished = {(record.experiment, record.seed) for record in records if record.finished}
+    for name in names:
+        suite = load_suite(workspace.configs, name)
+        for dataset in benchmark.suite_datasets(suite):
+            cells = [cell for cell in benchmark.suite_cells(suite) if cell.dataset == dataset]
+            if any((cell.experiment, cell.seed) in finished for cell in cells):
+                board = benchmark.suite_board(suite, dataset, workspace)
+                stem = benchmark.board_file(suite, dataset, workspace, "x").stem
+                yield NamedBoard(stem=stem, suite=name, title=suite.title, board=board)
+
+
+def _sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
+    presets = {record.preset for record in records if record.finished and "@" not in record.experiment}
+    if SUBJECT not in presets:
+        return []
+    found = []
+    for rival in RIVALS:
+        if rival in presets:
+            try:
+                found += [one.sentence for one in comparisons(SUBJECT, rival, None, "AUC", workspace)]
+            except UserError as error:  # no dataset in common, or several experiments of one name: said instead
+                found.append(str(error))
+    return found

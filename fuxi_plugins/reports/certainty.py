@@ -1,0 +1,47 @@
+"""Leaderboard + evidence -> the leaderboard with intervals, possible ranks and ties."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fuxi_plugins.reports.evidence import Evidence
+from fuxi_plugins.reports.leaderboard import Leaderboard, Row, higher_is_better
+from fuxi_plugins.reports.statistics.inference import Sample, rank_ranges, tie_groups
+
+
+def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard:
+    """Says how sure the board is. Without evidence only the noise between seeds is known, and the board says so."""
+    ranked = [row for row in board.rows if row.rank]
+    samples = {metric: sample(ranked, metric, evidence) for metric in board.metrics}
+    intervals = {metric: samples[metric].intervals() for metric in board.metrics}
+    differences = samples[board.rank_by].differences()
+    separable = differences.separable()
+    better = differences.effects if higher_is_better(board.rank_by) else -differences.effects
+    ranges = rank_ranges(separable, better)
+    rows = [
+        replace(
+            row,
+            intervals={metric: found[i] for metric, found in intervals.items() if found[i]},
+            rank_range=ranges[i],
+            calibration=evidence.calibration[row.experiment] if evidence else {},
+        )
+        for i, row in enumerate(ranked)
+    ]
+    return replace(
+        board,
+        rows=rows + [row for row in board.rows if not row.rank],
+        ties=tie_groups(separable),
+        smallest_detectable=differences.smallest_detectable(),
+        evidence=evidence,
+    )
+
+
+def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:
+    """What is known of the rows' noise in one metric."""
+    return Sample(
+        means=np.array([row.test[metric].mean for row in rows]),
+        seed_variances=np.array([(row.test[metric].std or 0.0) ** 2 for row in rows]),
+        seeds=np.array([len(row.seeds) for row in rows]),
+        sampling=evidence.covariance(metric, [row.experiment for row in rows]) if evidence else None,
+        units=evidence.units if evidence else None,
+    )
