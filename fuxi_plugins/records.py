@@ -6,9 +6,9 @@ FuxiCTR, and a laptop without either can rebuild every table.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import canonical_json, digest, write_text
@@ -104,12 +104,22 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+def _folder_name(name: str) -> str:
+    """A record's names lead to its folder, and records may come from elsewhere."""
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise ValueError(f"{name!r} cannot be a folder's name")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+
+
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
     schema_version: Literal[1] = SCHEMA
-    dataset: str
-    experiment: str
+    dataset: FolderName
+    experiment: FolderName
     model: str
     preset: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables

@@ -209,7 +209,7 @@ def test_a_results_folder_on_a_full_disk(workspace, small_disk):
 
 
 def test_a_limit_on_the_size_of_files_is_a_full_disk(workspace):
-    """The process may write no file beyond 20 kB: predictions and checkpoints do not fit."""
+    """No file beyond 6 kB may be written: predictions and checkpoints do not fit."""
 
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

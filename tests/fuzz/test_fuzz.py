@@ -63,7 +63,7 @@ def home(tmp_path_factory):
         yield make_workspace(folder, patch)
 
 
-@cases(60, 30_000)
+@cases(60, 10_000)
 def test_experiments(home, count):
     path = home.configs / "model_config" / "tiny.yaml"
     kept = path.read_bytes()
@@ -79,7 +79,7 @@ def test_experiments(home, count):
         path.write_bytes(kept)
 
 
-@cases(60, 20_000)
+@cases(60, 10_000)
 def test_datasets(home, count):
     path = home.configs / "dataset_config" / "tiny.yaml"
     kept = path.read_bytes()
@@ -94,7 +94,7 @@ def test_datasets(home, count):
         path.write_bytes(kept)
 
 
-@cases(40, 15_000)
+@cases(40, 10_000)
 def test_suites(home, count):
     path = home.configs / "suites" / "tiny_suite.yaml"
     kept = path.read_bytes()
@@ -110,7 +110,7 @@ def test_suites(home, count):
         path.write_bytes(kept)
 
 
-@cases(60, 25_000)
+@cases(60, 35_000)
 def test_records(home, count, tmp_path):
     path = tmp_path / "runs" / "toy" / "A_toy" / "seed-1" / "record.json"
     write_record(path.parent, record())
@@ -128,7 +128,7 @@ def test_records(home, count, tmp_path):
     fuzz(count, as_bytes(mutated(text, separators='\n :,{}[]"')), check)
 
 
-@cases(30, 5_000)
+@cases(30, 30_000)
 def test_claims(count, tmp_path):
     path = Claimant().claim(tmp_path).path
     text = path.read_text()
@@ -139,7 +139,6 @@ def test_claims(count, tmp_path):
         if held.holder:
             held.holder.is_gone()
         describe_progress(held.progress)
-        Claimant().claim(tmp_path / "other")
 
     fuzz(count, as_bytes(mutated(text, separators=' :,{}"')), check)
 
@@ -169,7 +168,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@cases(25, 5_000)
+@cases(25, 4_000)
 def test_arguments(home, count):
     """No run can start, for the data are not there; everything before that can."""
     folder = home.results.parent

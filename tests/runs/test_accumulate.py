@@ -75,7 +75,7 @@ def test_what_torch_raises_when_a_tensor_is_too_large_for_the_machine_is_recogni
         OSError(28, "No space left on device"),
         OSError(122, "Disk quota exceeded"),
         OSError("Can't synchronously write data (file write failed: errno = 28, 'No space left on device')"),
-        RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0; PytorchStreamWriter failed"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),
     ],
 )
 def test_a_full_disk_is_recognised(error):
