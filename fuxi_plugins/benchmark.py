@@ -75,6 +75,7 @@ def plan_suite(
     *,
     force: bool = False,
     checkpoint_steps: int | None = None,
+    observers: Sequence[str] = (),
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
@@ -123,6 +124,7 @@ def plan_suite(
                 checkpoint_folder=workspace.checkpoint_folder(*names),
                 probe=suite.probe,
                 checkpoint_steps=checkpoint_steps,
+                observers=tuple(observers),
             )
             if reason:
                 skipped.append((job, reason))

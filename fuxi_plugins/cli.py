@@ -116,6 +116,7 @@ def check(workspace: Workspace) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
+@click.option("--observe", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
 @click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
@@ -130,6 +131,7 @@ def run(
     jobs,
     threads,
     checkpoint_steps,
+    observe,
     dry_run: bool,
     force: bool,
     dataset,
@@ -145,7 +147,9 @@ def run(
     if suite.shape:
         click.echo(suite.shape)
     resources = benchmark.Resources.choose(gpus, jobs, threads)
-    plan = benchmark.plan_suite(suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps)
+    plan = benchmark.plan_suite(
+        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
+    )
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         click.echo(f"skipped: {reason}.")

@@ -6,9 +6,9 @@ FuxiCTR, and a laptop without either can rebuild every table.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import canonical_json, digest, write_text
@@ -18,6 +18,7 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
+EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DECLARED_SETTINGS = ("amp", "compile")
@@ -131,12 +132,22 @@ class Cost(Frozen):
         return self.device, self.processor, self.threads
 
 
+def _folder_name(name: str) -> str:
+    """A record's names lead to its folder, and records may come from elsewhere."""
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise ValueError(f"{name!r} cannot be a folder's name")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+
+
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
     schema_version: Literal[1] = SCHEMA
-    dataset: str
-    experiment: str
+    dataset: FolderName
+    experiment: FolderName
     model: str
     preset: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
