@@ -126,6 +126,11 @@ def test_a_setting_without_translation_is_refused_where_settings_are_checked(fol
         resolve(load_experiment_config(translated.configs, "DCN_tiny_001"))
 
 
+def test_a_folder_in_the_strict_form_is_left_as_it_is(workspace, tmp_path):
+    assert translate_folder(workspace.configs, "LR_tiny", tmp_path / "new").configs == workspace.configs
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_script_behaves_as_fuxictrs(folder, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("run_expid", ROOT / "scripts" / "run_expid.py")
