@@ -10,6 +10,7 @@ from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
+from fuxi_plugins.commands.zoo import zoo_
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -58,8 +59,12 @@ class Commands(click.Group):
 @click.version_option(__version__)
 @click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
+@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
+@click.option("--model-file", "model_files", type=click.Path(path_type=Path), multiple=True, help="File with a model.")
 @click.pass_context
-def main(context: click.Context, configs: Path | None, results: Path | None) -> None:
+def main(
+    context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
+) -> None:
     """Benchmarks CTR models on FuxiCTR and ranks them.
 
     \b
@@ -70,6 +75,10 @@ def main(context: click.Context, configs: Path | None, results: Path | None) -> 
     fuxibench data import ml100k --from ~/ml-100k
     """
     context.obj = Workspace.locate(configs, results)
+    if zoo or model_files:
+        from fuxi_plugins.registry import Sources, use_sources
+
+        use_sources(Sources(str(zoo.resolve()) if zoo else None, tuple(str(file.resolve()) for file in model_files)))
 
 
 @main.command("list")
@@ -234,6 +243,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
 
 
 main.add_command(status)
+main.add_command(zoo_)
 
 if __name__ == "__main__":
     main()
