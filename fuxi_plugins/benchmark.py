@@ -75,6 +75,7 @@ def plan_suite(
     *,
     force: bool = False,
     checkpoint_steps: int | None = None,
+    observers: Sequence[str] = (),
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
@@ -126,6 +127,7 @@ def plan_suite(
                 probe=suite.probe,
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),
+                observers=tuple(observers),
             )
             if reason:
                 skipped.append((job, reason))

@@ -84,7 +84,7 @@ def test_a_run_from_start_to_board(workspace):
     assert "0 runs finished, 4 to run" in result.output
     assert "DNN" in result.output
     boards = {path.name for path in (workspace.results / "leaderboards").iterdir()}
-    assert boards == {f"tiny_suite.{form}" for form in ("md", "csv", "tex", "json")}
+    assert boards == {f"tiny_suite.{form}" for form in ("md", "csv", "tex", "json", "statistics.json")}
     before = (workspace.results / "leaderboards" / "tiny_suite.md").read_bytes()
 
     again = call(workspace, "run", "tiny_suite")

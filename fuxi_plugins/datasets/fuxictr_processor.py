@@ -5,6 +5,7 @@ extends them. Counting and looking up are ours, in polars, because FuxiCTR's rea
 every value in Python; a test shows that the result is FuxiCTR's ``build_dataset``, value by value.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Statistics:
         self._moments = {name: Moments() for name, column in columns.items() if column.normalizer}
         self._longest = dict.fromkeys((name for name, column in columns.items() if column.type == "sequence"), 0)
         self._min_count = spec.min_categr_count
+        self.texts: set[str] = set()  # columns whose counted values are text and not numbers
 
     def add(self, frame: pl.DataFrame, meta_only: bool = False) -> None:
         """Adds a block of preprocessed rows; ids of groups are counted in every split, the rest in train."""
@@ -64,6 +66,8 @@ class Statistics:
                     "but holds none (missing values aside). Lower min_categr_count or set the column active: false."
                 )
             found[name] = {"value_counts": dict(zip(counts["value"].to_list(), counts["len"].to_list(), strict=True))}
+            if counts["value"].dtype == pl.String:
+                self.texts.add(name)
             if name in self._longest:
                 found[name]["max_len"] = self._longest[name]
         return found
@@ -110,7 +114,8 @@ class Processor:
         columns = {name: column for column in self._spec.active_columns for name in column.names}
         encoders: dict[str, Encoder] = {self._spec.label_col.name: Numbers(None)}
         for name, feature in self._fuxictr.feature_map.features.items():
-            encoders[name] = _encoder(name, columns[name], feature, self._fuxictr.processor_dict)
+            is_text = name in statistics.texts
+            encoders[name] = _encoder(name, columns[name], feature, is_text, self._fuxictr.processor_dict)
         return encoders
 
 
@@ -212,7 +217,7 @@ def _occurrences(frame: pl.DataFrame, name: str, column: FeatureColumn) -> pl.La
     return values.drop_nulls().group_by("value").agg(pl.len().cast(pl.Int64))
 
 
-def _encoder(name: str, column: FeatureColumn, feature: dict, fitted: dict[str, Any]) -> Encoder:
+def _encoder(name: str, column: FeatureColumn, feature: dict, is_text: bool, fitted: dict[str, Any]) -> Encoder:
     """``fitted``: FuxiCTR's tokenizers and normalizers."""
     tokenizer = fitted.get(f"{name}::tokenizer")
     if feature["type"] == "numeric":
@@ -220,18 +225,14 @@ def _encoder(name: str, column: FeatureColumn, feature: dict, fitted: dict[str, 
     if feature["type"] == "meta" and tokenizer is None:
         return GroupNumbers()
     if feature["type"] == "meta":
-        return Ids(tokenizer.vocab, np.dtype(np.int64), _is_text(tokenizer.vocab))
+        return Ids(tokenizer.vocab, np.dtype(np.int64), is_text)
     dtype = smallest_integer(feature["vocab_size"] - 1)
     if feature["type"] == "categorical":
-        return Ids(tokenizer.vocab, dtype, column.dtype == "str" or _is_text(tokenizer.vocab))
+        return Ids(tokenizer.vocab, dtype, is_text)
     missing = "" if column.fill_na is None else str(column.fill_na)
     return Sequences(
         Ids(tokenizer.vocab, dtype, is_text=True), splitter(column), tokenizer.max_len, tokenizer.padding, missing
     )
-
-
-def _is_text(vocabulary: Mapping[Any, int]) -> bool:
-    return isinstance(next(iter(vocabulary)), str)
 
 
 def _link_equal_files(made: Path, spec: DatasetSpec) -> None:
@@ -255,4 +256,21 @@ def _processor_class() -> type:
     from fuxictr.datasets import avazu, criteo, kkbox
 
     bases = tuple(module.CustomizedFeatureProcessor for module in (avazu, criteo, kkbox))
-    return type("Processor", bases, {"save_pickle": lambda self, path: None})  # a pickle is not for keeping
+    return type("Processor", bases, {"save_pickle": _keep_no_pickle, "save_vocab": _save_vocabulary})
+
+
+def _keep_no_pickle(processor: Any, path: str) -> None:
+    """A pickle is code to whoever opens it; nothing here reads one."""
+
+
+def _save_vocabulary(processor: Any, path: str) -> None:
+    """FuxiCTR's file, without the indents that take Python's slow encoder."""
+    with open(path, "w") as file:
+        before = "{"
+        for name, feature in processor.feature_map.features.items():
+            if feature["type"] in ("categorical", "sequence"):
+                vocabulary = processor.processor_dict[f"{name}::tokenizer"].vocab
+                by_place = dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
+                file.write(f"{before}{json.dumps(name)}: {json.dumps(by_place)}")
+                before = ",\n"
+        file.write("}" if before != "{" else "{}")

@@ -91,7 +91,9 @@ def mixing(settings: Settings, tokens: int, width: int, bias: bool) -> int:
         return linear(values, values, bias)
     if kind == "grouped":
         return linear(values // settings["mixing_groups"], values // settings["mixing_groups"], bias=False)
-    if kind in ("none", "block_transpose"):
+    if kind == "low_rank":
+        return linear(values, settings["mixing_rank"], bias=False) + linear(settings["mixing_rank"], values, bias)
+    if kind in ("none", "block_transpose", "orthogonal"):
         return 0
     raise ValueError(f"there is no formula for the size of mixing={kind!r}")
 

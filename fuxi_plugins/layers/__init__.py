@@ -6,6 +6,7 @@ expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD
 
 from .blocks import TokenBlock, rms_norm_block
 from .checks import nearest_divisor, nearest_multiple, require_one_of, require_positive
+from .dropout import Dropout
 from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
 from .mixing import (
     BlockTranspose,
@@ -48,6 +49,7 @@ from .tokenizers import (
 
 __all__ = [
     "BlockTranspose",
+    "Dropout",
     "FFNKind",
     "FixedOrthogonal",
     "FullLinear",

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checks import require_one_of, require_positive, require_rate, require_widths
+from .dropout import Dropout
 from .norms import rms_norm
 
 Activation = Literal["gelu", "relu"]
@@ -194,7 +195,7 @@ def glu_ffn(
         if hidden != width:
             layers.append(PerTokenLinear(num_tokens, width, hidden))
         if dropout > 0:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
         width = hidden
     return PerTokenSequential(*layers, PerTokenLinear(num_tokens, width, token_dim))
 
@@ -222,7 +223,7 @@ def mlp_ffn(
             layers.append(PerTokenRMSNorm(num_tokens, hidden))
         layers.append(nn.GELU() if activation == "gelu" else nn.ReLU())
         if dropout > 0:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
         width = hidden
     return PerTokenSequential(*layers, PerTokenLinear(num_tokens, width, token_dim))
 

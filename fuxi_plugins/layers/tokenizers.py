@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checks import nearest_divisor, require_one_of, require_positive, require_rate, require_widths
+from .dropout import Dropout
 from .norms import RMSNorm
 from .per_token import PerTokenLinear
 
@@ -30,7 +31,7 @@ def mlp(in_features: int, hidden_units: Sequence[int], out_features: int, norm: 
             layers.append(RMSNorm(hidden))
         layers.append(nn.ReLU())
         if dropout > 0:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
         width = hidden
     return nn.Sequential(*layers, nn.Linear(width, out_features))
 

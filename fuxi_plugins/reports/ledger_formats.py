@@ -20,7 +20,7 @@ def render_ledger(entries: Sequence[Entry], form: str) -> str:
     flat = [flat_entry(entry) for entry in entries]
     if form == "csv":
         buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, fieldnames=list(flat[0]), lineterminator="\n")
+        writer = csv.DictWriter(buffer, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
         return buffer.getvalue()

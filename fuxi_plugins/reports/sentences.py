@@ -71,6 +71,8 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     for row in board.rows:
         if row.problems:
             lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
+        if row.alarms:
+            lines.append(f"⚠ {row.preset} ({row.experiment}): {'; '.join(row.alarms)}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
         named = board.data.published_as

@@ -26,6 +26,7 @@ class Job:
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
+    observers: tuple[str, ...] = ()  # services that are told of each evaluation
 
     @property
     def name(self) -> str:
@@ -48,6 +49,7 @@ class Job:
                 "micro_batches": self.micro_batches,
                 "checkpoint_steps": self.checkpoint_steps,
                 "sources": asdict(self.sources),
+                "observers": self.observers,
             }
         )
 
@@ -70,4 +72,5 @@ class Job:
             micro_batches=fields["micro_batches"],
             checkpoint_steps=fields["checkpoint_steps"],
             sources=Sources(fields["sources"]["zoo"], tuple(fields["sources"]["files"])),
+            observers=tuple(fields["observers"]),
         )

@@ -68,6 +68,11 @@ def logloss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(-np.log(of_label).mean())
 
 
+def group_auc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
+    """gAUC alone."""
+    return Grouped(labels, scores, groups).gauc()
+
+
 class Grouped:
     """Rows sorted by group and, within it, by score, from the lowest; tied rows in the order of the file.
 

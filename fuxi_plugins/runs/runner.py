@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from fuxi_plugins.files import replacing
-from fuxi_plugins.records import PREDICTIONS_FILE, RANK_FILE, RankSummary, Record, Seconds, write_record
+from fuxi_plugins.records import EPOCHS_FILE, PREDICTIONS_FILE, RANK_FILE, RankSummary, Record, Seconds, write_record
 from fuxi_plugins.runs import provenance
 from fuxi_plugins.runs.job import Job
 
@@ -24,17 +24,27 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     """
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.runs import host
+    from fuxi_plugins.runs.observers import connect, write_epochs
     from fuxi_plugins.runs.resume import Keeper
 
     host.use_seed(job.seed, job.threads)
-    model = host.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
+    model = host.build_model(
+        job.experiment,
+        job.data,
+        gpu=job.gpu,
+        checkpoint_folder=job.checkpoint_folder,
+        parts=job.micro_batches,
+    )
     probe = start_probe(model, job) if job.probe else None
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint.
     keeper = Keeper(None if job.probe else job.checkpoint_folder, continued_by(job), job.checkpoint_steps)
-    history = host.train_model(model, job.experiment, job.data, job.seed, report, [probe] if probe else [], keeper)
+    services = connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
+    watchers = [write_epochs(job.run_folder / EPOCHS_FILE), *services, *([probe] if probe else [])]
+    history = host.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
-    test = model.score(host.load_split(model, job.data, "test", job.experiment, job.seed))
+    test_rows = host.load_split(model, job.data, "test", job.experiment, job.seed)
+    test = model.score(test_rows)
     epochs = max(entry.epoch for entry in history)
     train_seconds = sum(entry.seconds for entry in history)
     record = Record(
@@ -54,7 +64,8 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         machine=provenance.machine(str(model.device), job.threads),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
-        departures=host.departures(job.experiment),
+        sentinels=watch_out(model, job, test_rows.epoch),
+        departures=host.departures(job.experiment, job.micro_batches),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
@@ -74,6 +85,16 @@ def continued_by(job: Job) -> dict:
         "commit": provenance.commit()[0],
         "versions": provenance.versions(),
     }
+
+
+def watch_out(model, job: Job, test_passes: int) -> dict[str, str]:
+    """Looks for silent failures; comes last, because it trains the model further."""
+    from fuxi_plugins.runs import host, sentinels
+
+    def load_train(seed: int):
+        return host.load_split(model, job.data, "train", job.experiment, seed)
+
+    return sentinels.inspect(model, load_train, job.seed, test_passes)
 
 
 def start_probe(model, job: Job):

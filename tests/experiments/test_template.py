@@ -90,7 +90,8 @@ def test_matched_token_arms_differ_in_mixing_and_network_alone():
         if preset in ("MLP-equal-size",) or "head" in preset:
             continue
         ours = {key: v for key, v in experiment.settings.items() if key not in ("mixing", "ffn", "ffn_hidden_units")}
-        ours.pop("mixing_norm", None)
+        for control in ("mixing_norm", "mixing_scale", "mixing_residual", "mixing_rank"):
+            ours.pop(control, None)
         reference = dict(arms["RankElastor"].settings)
         for key in ("mixing", "ffn", "ffn_hidden_units"):
             reference.pop(key)
@@ -108,7 +109,10 @@ def test_every_suite_is_legal_under_every_profile(suite, profile):
 
 def test_the_ablation_has_all_nine_cells():
     arms = load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments
-    cells = {(e.settings["mixing"], e.settings["ffn"]) for e in arms if e.settings.get("head") == "mlp"}
+    plain = [
+        e for e in arms if e.settings.get("head") == "mlp" and not {"mixing_scale", "mixing_residual"} & set(e.settings)
+    ]
+    cells = {(e.settings["mixing"], e.settings["ffn"]) for e in plain} - {("orthogonal", "glu"), ("low_rank", "glu")}
     assert cells == {(m, f) for m in ("full", "none", "block_transpose") for f in ("glu", "gelu", "relu")}
     heads = {e.settings["head"] for e in arms if e.settings.get("mixing") == "none"}
     assert heads == {"mlp", "linear", "mean_pool", "mean"}

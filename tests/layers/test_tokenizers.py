@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fuxi_plugins.layers import (
+    Dropout,
     JointTokenizer,
     PerTokenTokenizer,
     ReshapeTokenizer,
@@ -64,7 +65,7 @@ def test_the_mlp_is_linear_norm_relu_dropout_for_each_width():
         return [type(layer) for layer in tokenizer.mlp]
 
     with_norm = SharedTokenizer(12, 3, 4, hidden_units=[7, 6], norm=True, dropout=0.1)
-    assert kinds(with_norm) == [nn.Linear, RMSNorm, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]
+    assert kinds(with_norm) == [nn.Linear, RMSNorm, nn.ReLU, Dropout] * 2 + [nn.Linear]
     without = JointTokenizer(12, 3, 4, hidden_units=[7], norm=False)
     assert kinds(without) == [nn.Linear, nn.ReLU, nn.Linear]
 

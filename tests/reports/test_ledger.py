@@ -124,6 +124,12 @@ def test_every_format_holds_every_cell(published):
         render_ledger(entries, "tex")
 
 
+def test_an_empty_ledger_is_a_ledger():
+    assert render_ledger([], "csv").strip() == ""
+    assert json.loads(render_ledger([], "json")) == []
+    assert "ledger" in render_ledger([], "md")
+
+
 def test_the_published_tables_are_read_whole():
     rows = load_published(ROOT / "results")
     assert len(rows) == 769

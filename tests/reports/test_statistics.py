@@ -18,7 +18,7 @@ from fuxi_plugins.reports.statistics.influence import (
     sampling_covariance,
     within_groups,
 )
-from fuxi_plugins.runs.metrics import group_auc
+from fuxi_plugins.runs.metrics import Grouped
 
 
 def slow_delong(labels, *scores):
@@ -117,7 +117,7 @@ def test_group_auc_is_that_of_the_metrics_and_of_scikit_learn(sample, data):
     groups[:2], groups[2:4] = 0, 0  # one group has both classes
     groups = np.unique(groups, return_inverse=True)[1]
     weights, areas = group_areas(labels, scores, groups)
-    assert weights @ areas / weights.sum() == pytest.approx(group_auc(labels, scores, groups))
+    assert weights @ areas / weights.sum() == pytest.approx(Grouped(labels, scores, groups).gauc())
     assert areas[0] == pytest.approx(roc_auc_score(labels[groups == 0], scores[groups == 0]))
 
 
@@ -132,9 +132,9 @@ def test_the_bootstrap_of_gauc_is_of_whole_groups():
     for drawn in draws:
         rows = np.concatenate([np.flatnonzero(groups == g) for g, times in enumerate(drawn) for _ in range(int(times))])
         new = np.concatenate([np.full(10, i) for i in range(40)])
-        slow.append(group_auc(labels[rows], scores[rows], new))
+        slow.append(Grouped(labels[rows], scores[rows], new).gauc())
     assert psi @ psi == pytest.approx(np.var(slow, ddof=1))
-    assert value == pytest.approx(group_auc(labels, scores, groups))
+    assert value == pytest.approx(Grouped(labels, scores, groups).gauc())
 
 
 def test_groups_of_one_row_change_next_to_nothing():

@@ -83,7 +83,8 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
             templates, "board.html", "../", shown=shown, named=board, board=board.board,
             notes=notes(board.board), tie=tie_sentence(board.board), downloads=downloads,
         )  # fmt: skip
-    by_preset: dict[str, list[Record]] = {}
+    expected = [row.preset for named in contents.boards for row in named.board.rows]  # some may have no run yet
+    by_preset: dict[str, list[Record]] = {preset: [] for preset in expected}
     for record in contents.records:
         by_preset.setdefault(record.preset, []).append(record)
     for preset, records in by_preset.items():

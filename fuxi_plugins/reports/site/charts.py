@@ -56,7 +56,7 @@ class Scale:
     def ticks(self, count: int = 5) -> list[float]:
         if self.logarithmic:
             powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            factors = (1,) if len(powers) > 3 else (1, 2, 5) if self.high > 4 * self.low else range(1, 10)
+            factors = (1,) if len(powers) > 3 else (1, 2, 5) if self.high > 20 * self.low else range(1, 10)
             found = [factor * 10.0**power for power in powers for factor in factors]
             return [value for value in found if self.low <= value <= self.high]
         raw = (self.high - self.low) / count

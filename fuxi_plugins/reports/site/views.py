@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fuxi_plugins.records import Record
+from fuxi_plugins.reports.alarms import alarms
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row
 from fuxi_plugins.reports.sentences import tie_sentence
 from fuxi_plugins.reports.site.addresses import board_page, model_page
@@ -122,7 +123,7 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
         "chart": _curves([record]),
         "metric": _monitored(record),
         "command": f"fuxibench run {target} --seeds {record.seed}",
-        "alarms": [],
+        "alarms": alarms(record),
         "checkout": f"git checkout {record.commit}" if record.commit else "",
     }
 

@@ -3,10 +3,10 @@
 
 function cellValue(row, column) {
   const cell = row.cells[column];
-  if (!cell) return "";
+  if (!cell || cell.colSpan > 1) return null; // why a model has no numbers
   const text = cell.dataset.value ?? cell.textContent.trim();
   const number = Number(text.replace(/[,\s]/g, ""));
-  if (text === "" || text === "–") return null; // sorts last, whichever way
+  if (text === "" || text === "–") return null; // null sorts last, whichever way
   return Number.isNaN(number) ? text.toLowerCase() : number;
 }
 

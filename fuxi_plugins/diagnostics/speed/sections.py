@@ -1,0 +1,240 @@
+"""What is measured, a function a section."""
+
+import copy
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from fuxi_plugins.datasets.batches import ColumnLoader
+from fuxi_plugins.diagnostics.speed import peers
+from fuxi_plugins.diagnostics.speed.loops import PerTokenLoop, with_loops
+from fuxi_plugins.diagnostics.speed.machine import synchronize
+from fuxi_plugins.diagnostics.speed.timing import Comparison, compare
+from fuxi_plugins.layers import glu_ffn, mlp_ffn
+from fuxi_plugins.models.dcnv2 import DCNv2
+from fuxi_plugins.models.dnn import DNN
+from fuxi_plugins.models.rankelastor import RankElastor
+from fuxi_plugins.models.rankmixer import RankMixer
+from fuxi_plugins.runs import metrics
+from fuxi_plugins.runs.resume import NEVER
+
+SMALL_MODELS = [
+    ("DCNv2", DCNv2, {"parallel_dnn_hidden_units": [400, 400]}),
+    ("RankElastor", RankElastor, {"num_tokens": 10, "token_dim": 20, "num_blocks": 2}),
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is measured and where."""
+
+    device: torch.device
+    rounds: int = 5
+    rows: int = 200_000
+    batch_size: int = 4096
+    authors: Path | None = None  # a checkout of the RankElastor authors' code
+
+    @property
+    def gpu(self) -> int:
+        return (self.device.index or 0) if self.device.type == "cuda" else -1
+
+
+def loading(options: Options) -> Iterator[Comparison]:
+    """One epoch of shuffled batches, nothing done with them, against FuxiCTR's own loaders."""
+    shape = peers.Shape(peers.CRITEO, numeric=13, embedding_dim=20)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = peers.write_data(Path(folder), shape, options.rows)
+        ours = ColumnLoader(shape.feature_map(), paths["store"], batch_size=options.batch_size, shuffle=True)
+        ray = peers.ray_loader(shape, paths["parquet"], options.batch_size)
+        npz = peers.npz_loader(shape, paths["npz"], options.batch_size)
+        ways = {name: (lambda loader=loader: exhaust(loader)) for name, loader in
+                (("ours", ours), ("FuxiCTR Ray", ray), ("FuxiCTR npz", npz))}  # fmt: skip
+        yield compare("loading", f"{options.rows:,} Criteo-shaped rows, shuffled", "an epoch", ways, options.rounds,
+                      "starting Ray is left out")  # fmt: skip
+
+
+def steps(options: Options) -> Iterator[Comparison]:
+    """One training step of the token models at the shapes of the RankElastor authors."""
+    criteo = peers.Shape(peers.SMALL, numeric=13, embedding_dim=20)
+    avazu = peers.Shape(peers.AVAZU, numeric=0, embedding_dim=16)
+    regularized = {"embedding_regularizer": 1e-5, "tokenizer_dropout": 0.1}
+    cases = [
+        ("RankElastor criteo_dim_20", RankElastor, criteo, options.batch_size, "UniMixer_criteo_dim_20",
+         {"embedding_dim": 20, "num_tokens": 26, "token_dim": 30, "num_blocks": 1, "tokenizer": "shared",
+          **regularized}),
+        ("RankMixer criteo_dim_20 base", RankMixer, criteo, options.batch_size, "UniMixer_criteo_dim_20_base",
+         {"embedding_dim": 20, "num_tokens": 26, "token_dim": 26, "num_blocks": 2, "tokenizer": "shared",
+          "reading": "repository", "ffn_hidden_units": [200, 200], "head": "mlp", **regularized}),
+        ("RankElastor avazu_dim_16", RankElastor, avazu, options.batch_size, "UniMixer_avazu_dim_16",
+         {"embedding_dim": 16, "num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint",
+          "tokenizer_hidden_units": [800], "ffn_hidden_units": [16]}),
+    ]  # fmt: skip
+    for name, model_class, shape, rows, experiment, settings in cases:
+        gpu = options.gpu
+        models = {
+            "ours": peers.build(model_class, shape, fast=True, gpu=gpu, **settings),
+            "FuxiCTR's step, token loops": with_loops(
+                peers.build(model_class, shape, fast=False, gpu=gpu, **settings)
+            ).to(options.device),
+        }
+        models["FuxiCTR's step, token loops"].compile("adam", "binary_crossentropy", 1e-3)  # the loops' weights are new
+        if options.authors:
+            models["FuxiCTR's step, authors' code"] = peers.authors_model(options.authors, experiment, shape, gpu)
+        yield compare("step", f"{name}, batch {rows}", "a step", steppers(models, shape, rows, options), options.rounds)
+
+
+def tables(options: Options) -> Iterator[Comparison]:
+    """One step over large embedding tables: 2 million ids of width 20 with an L2 penalty."""
+    shape = peers.Shape([2_000_000 // 26] * 26, numeric=13, embedding_dim=20)
+    for name, model_class, settings in [
+        ("DNN 400-400", DNN, {"hidden_units": [400, 400]}),
+        ("DCNv2 400-400", DCNv2, {"parallel_dnn_hidden_units": [400, 400]}),
+    ]:
+        settings = {**settings, "embedding_dim": 20, "embedding_regularizer": 1e-5}
+        models = {
+            "ours": peers.build(model_class, shape, fast=True, gpu=options.gpu, **settings),
+            "FuxiCTR's step": peers.build(model_class, shape, fast=False, gpu=options.gpu, **settings),
+        }
+        ways = steppers(models, shape, options.batch_size, options)
+        job = f"{name}, 2 million ids x 20, L2, batch {options.batch_size}"
+        yield compare("tables", job, "a step", ways, options.rounds)
+
+
+def overhead(options: Options) -> Iterator[Comparison]:
+    """One step of a small model, where what is not arithmetic counts, against a loop written by hand."""
+    shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
+    for name, model_class, settings in SMALL_MODELS:
+        models = {
+            "ours": peers.build(model_class, shape, fast=True, gpu=options.gpu, **settings),
+            "FuxiCTR's step": peers.build(model_class, shape, fast=False, gpu=options.gpu, **settings),
+        }
+        models["hand-written loop"] = peers.BareLoop(copy.deepcopy(models["FuxiCTR's step"]))
+        ways = steppers(models, shape, options.batch_size, options, repeats=5)
+        yield compare(
+            "overhead", f"{name} at Frappe's shape, batch {options.batch_size}", "5 steps", ways, options.rounds
+        )
+
+
+def tokens(options: Options) -> Iterator[Comparison]:
+    """Forward and backward of per-token networks alone, against one stack of modules a token."""
+    for name, num_tokens, width, network in [
+        ("glu FFN of RankElastor, 26 x 30", 26, 30, glu_ffn(26, 30, [64, 64], 3.0)),
+        ("gelu FFN of RankMixer, 26 x 26", 26, 26, mlp_ffn(26, 26, [200, 200])),
+    ]:
+        x = torch.randn(options.batch_size, num_tokens, width, device=options.device)
+        networks = {"ours": network, "loop of modules": PerTokenLoop(network, num_tokens)}
+        ways = {key: forward_backward(made.to(options.device), x) for key, made in networks.items()}
+        yield compare("tokens", f"{name}, batch {options.batch_size}", "forward and backward", ways, options.rounds)
+
+
+def evaluation(options: Options) -> Iterator[Comparison]:
+    """The metrics of a split, and metrics within groups, against FuxiCTR's ``evaluate_metrics``."""
+    from fuxictr.metrics import evaluate_metrics as fuxictrs
+
+    random = np.random.default_rng(0)
+    rows = options.rows
+    labels, scores = (random.random(rows) < 0.25).astype(np.float64), random.random(rows)
+    yield compare("evaluation", f"AUC and logloss of {rows:,} rows", "a call", {
+        "ours": lambda: metrics.evaluate_metrics(labels, scores, ["AUC", "logloss"]),
+        "FuxiCTR": lambda: fuxictrs(labels, scores, ["AUC", "logloss"]),
+    }, options.rounds)  # fmt: skip
+    batches = np.array_split(scores.astype(np.float32), math.ceil(rows / options.batch_size))
+    tensors = [torch.from_numpy(batch) for batch in batches]
+    yield compare("evaluation", f"collecting {rows:,} predictions and labels", "a pass", {
+        "ours": lambda: collect_arrays(tensors),
+        "FuxiCTR": lambda: collect_lists(tensors),
+    }, options.rounds)  # fmt: skip
+    few = rows // 10  # FuxiCTR makes one task of a process pool a group
+    groups = random.integers(0, few // 10, few)
+    yield compare("evaluation", f"gAUC of {few:,} rows in {few // 10:,} groups", "a call", {
+        "ours": lambda: metrics.evaluate_metrics(labels[:few], scores[:few], ["gAUC"], groups),
+        "FuxiCTR": lambda: fuxictrs(labels[:few], scores[:few], ["gAUC"], groups),
+    }, 1)  # fmt: skip
+
+
+def training(options: Options) -> Iterator[Comparison]:
+    """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
+    shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
+    for name, model_class, settings in SMALL_MODELS:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            paths = peers.write_data(root / "data", shape, options.rows)
+            ours = peers.build(
+                model_class, shape, fast=True, hosted=True, gpu=options.gpu, root=root / "ours", **settings
+            )
+            theirs = peers.build(model_class, shape, fast=False, gpu=options.gpu, root=root / "theirs", **settings)
+            for model in (ours, theirs):
+                Path(model.model_dir).mkdir(parents=True)
+            ray = peers.ray_loader(shape, paths["parquet"], options.batch_size)
+
+            def loader(split: str, paths=paths, model=ours) -> ColumnLoader:
+                rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
+                return ColumnLoader(shape.feature_map(), paths["store"], split=split, device=model.device, **rows)
+
+            def fit_ours(model=ours, loader=loader) -> None:
+                model.watch(lambda news: None, [], NEVER)
+                model.fit(loader("train"), epochs=2, validation_data=loader("valid"))
+
+            ways = {
+                "ours": fit_ours,
+                "FuxiCTR, Ray loader": lambda model=theirs, ray=ray: model.fit(ray, epochs=2, validation_data=ray),
+            }
+            job = f"{name} at Frappe's shape, {options.rows:,} rows, 2 epochs"
+            yield compare("training", job, "a training", ways, options.rounds, "starting Ray is left out")
+
+
+SECTIONS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
+    "loading": loading,
+    "step": steps,
+    "tables": tables,
+    "overhead": overhead,
+    "tokens": tokens,
+    "evaluation": evaluation,
+    "training": training,
+}
+
+
+def exhaust(batches) -> None:
+    for _ in batches:
+        pass
+
+
+def steppers(models: dict, shape: peers.Shape, rows: int, options: Options, repeats: int = 1) -> dict[str, Callable]:
+    """A call of some training steps for each model."""
+    batch = shape.batch(rows, options.device)
+
+    def step(model) -> None:
+        for _ in range(repeats):
+            model.train_step(batch)
+        synchronize(options.device)
+
+    return {name: (lambda model=model: step(model)) for name, model in models.items()}
+
+
+def forward_backward(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    def call() -> None:
+        network(x.detach().requires_grad_()).sum().backward()
+        synchronize(x.device)
+
+    return call
+
+
+def collect_arrays(batches: list[torch.Tensor]) -> np.ndarray:
+    return np.stack([torch.cat(batches).numpy() for _ in ("predictions", "labels")])
+
+
+def collect_lists(batches: list[torch.Tensor]) -> np.ndarray:
+    """As FuxiCTR's ``evaluate`` gathers them, row by row into a list."""
+    columns = []
+    for _ in ("predictions", "labels"):
+        column: list = []
+        for batch in batches:
+            column.extend(batch.numpy().reshape(-1))
+        columns.append(np.array(column, np.float64))
+    return np.stack(columns)

@@ -1,0 +1,70 @@
+"""Measures speed against peers and writes results/speed/speed.json and the table of docs/speed.md.
+
+    python scripts/measure_speed.py                      every section, small
+    python scripts/measure_speed.py --only step tables   some of them; the others' figures stay
+    python scripts/measure_speed.py --authors ../RankElastor --rows 1000000
+
+The script starts itself anew with the allocator settings that runs have, unless --default-allocator is given.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from fuxi_plugins.diagnostics.speed.machine import ceiling, description
+from fuxi_plugins.diagnostics.speed.report import as_markdown, merge, update_page
+from fuxi_plugins.diagnostics.speed.sections import SECTIONS, Options
+from fuxi_plugins.scheduling.local import ALLOCATOR
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    arguments = parse()
+    if not arguments.default_allocator and not set(ALLOCATOR) <= set(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    torch.set_num_threads(arguments.threads)
+    device = torch.device("cpu" if arguments.gpu < 0 else f"cuda:{arguments.gpu}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        sys.exit("--gpu was given, but torch sees no GPU here; without it the CPU is measured.")
+    options = Options(device, arguments.rounds, arguments.rows, arguments.batch_size, arguments.authors)
+    if arguments.authors is None:
+        print("without --authors the RankElastor authors' own code is not among the peers of a step")
+    suffix = ("-default-allocator" if arguments.default_allocator else "") + ("-gpu" if device.type == "cuda" else "")
+    measured = {}
+    for name in arguments.only:
+        results = []
+        for comparison in SECTIONS[name](options):
+            results.append(comparison.plain())
+            print(as_markdown(results[-1:]), flush=True)
+        command = f"python scripts/measure_speed.py {' '.join(sys.argv[1:])}".strip()
+        measured[name + suffix] = {
+            "results": results, "machine": description(device), "ceiling": ceiling(device), "command": command,
+        }  # fmt: skip
+        known = merge(arguments.out / "speed.json", [name + suffix], measured)
+    if arguments.out == ROOT / "results" / "speed":
+        everything = [
+            {**result, "section": section} for section, made in known["sections"].items() for result in made["results"]
+        ]
+        update_page(ROOT / "docs" / "speed.md", as_markdown(everything))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=5, help="of all ways, in turns; the median counts")
+    parser.add_argument("--rows", type=int, default=200_000, help="of the sections loading and evaluation")
+    parser.add_argument("--batch-size", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpu", type=int, default=-1)
+    parser.add_argument("--authors", type=Path, help="a checkout of the RankElastor authors' code")
+    parser.add_argument("--default-allocator", action="store_true", help="glibc's own settings, kept apart by name")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "speed")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from fuxi_plugins.layers.dropout import Dropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
+def test_the_rate_and_the_mean(p):
+    torch.manual_seed(0)
+    x = torch.ones(1000, 1001, requires_grad=True)
+    out = Dropout(p)(x)
+    assert out.eq(0).double().mean().item() == pytest.approx(p, abs=3e-3)
+    assert out.detach().double().mean().item() == pytest.approx(1, abs=1e-2)
+    assert out[out != 0].unique().numel() == 1
+    out.sum().backward()
+    assert torch.equal(x.grad, out)
+
+
+def test_values_are_dropped_independently():
+    torch.manual_seed(0)
+    kept = (Dropout(0.5)(torch.ones(400, 400)) != 0).double() - 0.5
+    for shifted in (kept.roll(1, 0), kept.roll(1, 1), kept.roll(4, 1), kept.T):
+        assert abs((kept * shifted).mean().item()) < 4 * 0.25 / 400
+
+
+def test_the_seed_decides():
+    def draw(seed):
+        torch.manual_seed(seed)
+        return Dropout(0.3)(torch.ones(7, 9)), Dropout(0.3)(torch.ones(7, 9))
+
+    assert torch.equal(draw(1)[0], draw(1)[0])
+    assert not torch.equal(draw(1)[0], draw(2)[0])
+    assert not torch.equal(*draw(1))
+
+
+def test_it_rests_in_evaluation_and_at_zero():
+    x = torch.randn(4, 5)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+    assert Dropout(1.0)(x).eq(0).all()
+
+
+def test_a_view_that_is_not_contiguous():
+    x = torch.randn(6, 4, dtype=torch.float64).t().requires_grad_()
+    torch.manual_seed(0)
+    out = Dropout(0.5)(x)
+    assert ((out == 0) | torch.isclose(out, 2 * x)).all()
+    assert 0 < out.eq(0).sum() < out.numel()
