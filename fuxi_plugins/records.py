@@ -104,6 +104,14 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class ModelSource(Frozen):
+    """The code of a model that is neither native nor of an installed package."""
+
+    file: str  # in its checkout
+    sha256: str  # of the Python files of its folder, or of the file that was named
+    commit: str | None  # of the checkout
+
+
 class Latency(Frozen):
     """Of one prediction of some rows, after warming up."""
 
@@ -166,6 +174,7 @@ class Record(Frozen):
     machine: Machine | None = None
     commit: str | None = None
     uncommitted_changes: bool | None = None
+    model_source: ModelSource | None = None
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
