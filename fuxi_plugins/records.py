@@ -100,7 +100,7 @@ class RankSummary(Frozen):
     """Effective ranks along a model; the measures are defined in ``diagnostics/rank.py``, all values in rank.h5."""
 
     sample: int  # validation rows, evenly spaced
-    seconds: float  # that all measurements of the run took
+    seconds: float  # that all measurements of the run took, with null lines and writing
     stages: dict[str, StageRank]  # in order of depth
 
 
