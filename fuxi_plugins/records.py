@@ -121,7 +121,7 @@ class Latency(Frozen):
 
 
 class Cost(Frozen):
-    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+    """What a model costs on one device; ``measuring/cost.py`` measures it. Loading is apart."""
 
     device: str
     processor: str
