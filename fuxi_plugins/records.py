@@ -6,9 +6,9 @@ FuxiCTR, and a laptop without either can rebuild every table.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import canonical_json, digest, write_text
@@ -18,6 +18,7 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
+EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DECLARED_SETTINGS = ("amp", "compile")
@@ -103,20 +104,58 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class Latency(Frozen):
+    """Of one prediction of some rows, after warming up."""
+
+    calls: int
+    p50_ms: float
+    p99_ms: float
+
+
+class Cost(Frozen):
+    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+
+    device: str
+    processor: str
+    threads: int
+    batch_size: int  # rows of a training step
+    flops_per_row: float  # of the forward pass
+    flops_coverage: float  # the share of them that torch has formulas for
+    training_rows_per_second: float
+    inference_rows_per_second: float  # in the largest batch of ``latency``
+    latency: dict[str, Latency]  # by rows predicted at once
+    peak_bytes: int  # while training
+
+    @property
+    def hardware(self) -> tuple[str, str, int]:
+        """Figures of different hardware must not be compared."""
+        return self.device, self.processor, self.threads
+
+
+def _folder_name(name: str) -> str:
+    """A record's names lead to its folder, and records may come from elsewhere."""
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise ValueError(f"{name!r} cannot be a folder's name")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+
+
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
     schema_version: Literal[1] = SCHEMA
-    dataset: str
-    experiment: str
+    dataset: FolderName
+    experiment: FolderName
     model: str
     preset: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
     seed: int
     params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
     config_digest: str
-    status: Literal["finished", "failed"]
-    reason: str = ""  # of a failure, in one line
+    status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
+    reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
@@ -130,6 +169,7 @@ class Record(Frozen):
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
+    cost: Cost | None = None  # of the same model, measured by itself at another time
     sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 

@@ -9,7 +9,7 @@ from fuxi_plugins.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes what is published: the ledger, the site."""
+    """Writes what is published: the ledger, the site, the paper's claims beside our runs."""
 
 
 @report.command()
@@ -51,6 +51,26 @@ def site(workspace: Workspace, out: Path) -> None:
     except FileExistsError as error:
         raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
     click.echo(f"{pages} pages: {out / 'index.html'}")
+
+
+@report.command()
+@click.option("--dataset", help="Of this one alone. Default: all with runs of the paper's suites.")
+@click.option("--profile", help="Of this one alone: matched, repository or paper.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
+@click.pass_obj
+def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: Path | None) -> None:
+    """The paper's tables and figures with our runs of its suites, as HTML and Markdown."""
+    from fuxi_plugins.errors import UserError
+    from fuxi_plugins.reports.paper.document import build_sections, write_report
+    from fuxi_plugins.reproducing import studies
+
+    found = [study for study in studies(workspace, dataset, profile) if study.finished]
+    if not found:
+        raise UserError(
+            "no run of the paper's suites is finished yet; 'fuxibench run paper_rank --dataset ml100k' makes some."
+        )
+    written = write_report(build_sections(found, workspace.results), out or workspace.results / "paper")
+    click.echo(f"{len(found)} studies, {len(written)} files: {written[-1]}")
 
 
 @report.command()

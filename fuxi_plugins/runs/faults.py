@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterator
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FULL_TEXTS = ("No space left on device", "PytorchStreamWriter failed", "Disk quota exceeded")
+_FULL_TEXTS = ("No space left on device", "PytorchStreamWriter failed", "inline_container", "Disk quota exceeded")
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 

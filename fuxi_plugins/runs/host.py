@@ -27,7 +27,8 @@ from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Traini
 from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.runs import declared, step
+from fuxi_plugins.runs import accumulate, declared, step
+from fuxi_plugins.runs.accumulate import AccumulatingStep
 from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.runs.resume import NEVER, Keeper
 
@@ -160,18 +161,21 @@ class HostedModel:
         return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
 
 
-def mixins(experiment: Experiment) -> tuple[type, ...]:
+def mixins(experiment: Experiment, parts: int = 1) -> tuple[type, ...]:
     """What stands in front of the experiment's model class to train it."""
     training = Training(**experiment.params["training"])
-    return (HostedModel, *declared.mixins(training), *((step.FastStep,) if uses_fast_step(experiment) else ()))
+    fast = step.FastStep if uses_fast_step(experiment) else None
+    own_step = AccumulatingStep if parts > 1 else fast
+    return (HostedModel, *declared.mixins(training), *((own_step,) if own_step else ()))
 
 
-def departures(experiment: Experiment) -> list[str]:
+def departures(experiment: Experiment, parts: int = 1) -> list[str]:
     """In what a run of this experiment is not plain FuxiCTR, for its record."""
     training = Training(**experiment.params["training"])
     return [
         *DEPARTURES,
-        *([step.DEPARTURE] if uses_fast_step(experiment) else []),
+        *([step.DEPARTURE] if uses_fast_step(experiment) and parts == 1 else []),
+        *([accumulate.departure(parts)] if parts > 1 else []),
         *declared.departures(training),
     ]
 
@@ -188,15 +192,24 @@ class WeightlessModel:
         pass
 
 
-def build_model(experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path) -> Any:
+def build_model(
+    experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path, parts: int = 1
+) -> Any:
     """The experiment's model, initialised, on its device, ready for :func:`train_model`.
+
+    Args:
+        parts: in which each batch is computed, to need less memory.
 
     Raises:
         UserError: the model's constructor refuses its settings.
+        TrainingFailed: the model has a training step of its own, which cannot be done in parts.
     """
+    if parts > 1 and not step.can_replace_the_step_of(load_model_class(experiment.model)):
+        raise TrainingFailed("memory ran out, and the model's own training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = _construct(mixins(experiment), experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model = _construct(mixins(experiment, parts), experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
 

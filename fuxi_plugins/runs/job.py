@@ -24,6 +24,7 @@ class Job:
     probe: bool = False  # whether effective ranks are measured along the way
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
+    observers: tuple[str, ...] = ()  # services that are told of each evaluation
 
     @property
     def name(self) -> str:
@@ -45,6 +46,7 @@ class Job:
                 "probe": self.probe,
                 "micro_batches": self.micro_batches,
                 "checkpoint_steps": self.checkpoint_steps,
+                "observers": self.observers,
             }
         )
 
@@ -66,4 +68,5 @@ class Job:
             probe=fields["probe"],
             micro_batches=fields["micro_batches"],
             checkpoint_steps=fields["checkpoint_steps"],
+            observers=tuple(fields["observers"]),
         )

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from fuxi_plugins.files import replacing
-from fuxi_plugins.records import PREDICTIONS_FILE, RANK_FILE, RankSummary, Record, Seconds, write_record
+from fuxi_plugins.records import EPOCHS_FILE, PREDICTIONS_FILE, RANK_FILE, RankSummary, Record, Seconds, write_record
 from fuxi_plugins.runs import provenance
 from fuxi_plugins.runs.job import Job
 
@@ -24,14 +24,23 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     """
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.runs import host
+    from fuxi_plugins.runs.observers import connect, write_epochs
     from fuxi_plugins.runs.resume import Keeper
 
     host.use_seed(job.seed, job.threads)
-    model = host.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
+    model = host.build_model(
+        job.experiment,
+        job.data,
+        gpu=job.gpu,
+        checkpoint_folder=job.checkpoint_folder,
+        parts=job.micro_batches,
+    )
     probe = start_probe(model, job) if job.probe else None
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint.
     keeper = Keeper(None if job.probe else job.checkpoint_folder, continued_by(job), job.checkpoint_steps)
-    history = host.train_model(model, job.experiment, job.data, job.seed, report, [probe] if probe else [], keeper)
+    services = connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
+    watchers = [write_epochs(job.run_folder / EPOCHS_FILE), *services, *([probe] if probe else [])]
+    history = host.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
     test_rows = host.load_split(model, job.data, "test", job.experiment, job.seed)
@@ -56,7 +65,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sentinels=watch_out(model, job, test_rows.epoch),
-        departures=host.departures(job.experiment),
+        departures=host.departures(job.experiment, job.micro_batches),
     )
     write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
     write_record(job.run_folder, record)
@@ -105,6 +114,11 @@ def finish_probe(probe, model, job: Job) -> RankSummary:
     probe.measure(model, epoch=-1)
     probe.write(job.run_folder / RANK_FILE)
     return probe.summary()
+
+
+def skipped_record(job: Job, reason: str) -> Record:
+    """The record of a run that cannot be, because the dataset lacks what the model needs."""
+    return Record(**identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now())
 
 
 def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:

@@ -128,8 +128,10 @@ def run_jobs(
                         running.append(_start(job, entry.claim, entry.slot, worker, selector))
                         continue
                     else:
-                        record = _record_of(entry, breach)
-                        entry.claim.release()
+                        try:
+                            record = _record_of(entry, breach)
+                        finally:
+                            entry.claim.release()
                         records.append(record)
                         watcher.ended(entry.job, record)
                     free.append(entry.slot)

@@ -10,7 +10,7 @@ from fuxi_plugins.errors import UserError
 
 
 class StrictLoader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's floats, FuxiCTR's tuples, and duplicate keys refused."""
+    """SafeLoader with YAML 1.2's floats and FuxiCTR's tuples; keys that are no text or stand twice are refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -18,6 +18,10 @@ class StrictLoader(yaml.SafeLoader):
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key must be text, but {key!r} is none", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark

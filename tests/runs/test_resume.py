@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 
 from fuxi_plugins.runs import host
 from fuxi_plugins.runs.resume import STATE_FILE, Keeper
+from fuxi_plugins.runs.runner import continued_by
 from tests.conftest import ROOT, write
 from tests.runs.test_runner import make_job, outcome, run
 
@@ -42,6 +44,7 @@ Eval_tiny:
     net_dropout: 0.1
     eval_steps: 4
     epochs: 3
+    early_stop_patience: 9
 """
 
 
@@ -78,20 +81,17 @@ def predictions(job):
         return file["y_pred"][:]
 
 
-@pytest.mark.parametrize("name", ["Dropout", "Wavering", "Eval"])
-@pytest.mark.parametrize("every", [None, 1, 4])
+@pytest.mark.parametrize(("name", "every"), [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4)])
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(jobs, name, every, caplog, monkeypatch):
     monkeypatch.setattr("fuxi_plugins.runs.resume.COST", 1e9)  # every epoch is worth a checkpoint, however short
     caplog.set_level(logging.INFO)
     undisturbed = jobs(name, "undisturbed")
     expected = run(undisturbed)
     job = replace(jobs(name, "disturbed"), checkpoint_steps=every)
-    for steps in (8, 9, 1, 10, 7):
-        try:
+    for steps in (8, 9, 1, 5):
+        with pytest.raises(Killed):
             run(job, until_step(steps))
-            break
-        except Killed:
-            assert not (job.run_folder / "record.json").exists()
+        assert not (job.run_folder / "record.json").exists()
     record = run(job)
     assert "continuing in epoch" in caplog.text
     assert "starting anew" not in caplog.text
@@ -111,46 +111,63 @@ def killed_run(jobs, folder, name="Dropout"):
     return job
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda path: path.write_bytes(path.read_bytes()[:1000]),
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(bytes(len(path.read_bytes()))),
-        lambda path: torch.save({"identity": 1}, path),
-        lambda path: torch.save([1, 2], path),
-        lambda path: next(path.parent.glob("best-*.model")).unlink(),
-    ],
-    ids=["cut", "empty", "zeros", "other content", "a list", "best weights gone"],
-)
-def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(jobs, caplog, damage):
+def continues(job, caplog) -> bool:
+    """Whether a new process would go on from the job's checkpoint; if not, the log says why."""
+    caplog.clear()
+    continued = Keeper(job.checkpoint_folder, continued_by(job))._state is not None
+    assert ("starting anew" in caplog.text) != continued
+    return continued
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(len(path.read_bytes()))),
+    "other content": lambda path: torch.save({"identity": 1}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "best weights gone": lambda path: next(path.parent.glob("best-*.model")).unlink(),
+}
+
+
+def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(jobs, caplog):
     job = killed_run(jobs, "damaged")
-    damage(job.checkpoint_folder / STATE_FILE)
-    record = run(job)
-    assert "starting anew" in caplog.text
-    assert outcome(record) == outcome(run(jobs("Dropout", "undisturbed")))
+    state = job.checkpoint_folder / STATE_FILE
+    whole = state.read_bytes()
+    assert continues(job, caplog)
+    for name, damage in DAMAGES.items():
+        state.write_bytes(whole)
+        damage(state)
+        assert not continues(job, caplog), name
+    state.write_bytes(whole[:1000])
+    assert outcome(run(job)) == outcome(run(jobs("Dropout", "undisturbed")))
 
 
 class Malice:
+    def __init__(self, command):
+        self.command = command
+
     def __reduce__(self):
-        return os.system, ("touch /tmp/executed-by-a-checkpoint",)
+        return os.system, (self.command,)
 
 
 def test_a_checkpoint_cannot_carry_code(jobs, caplog, tmp_path):
-    job = killed_run(jobs, "malicious")
+    job = jobs("Dropout", "malicious")
     target = tmp_path / "executed"
-    Malice.__reduce__ = lambda self: (os.system, (f"touch {target}",))
-    torch.save({"identity": Malice()}, job.checkpoint_folder / STATE_FILE)
-    assert run(job).finished
-    assert "starting anew" in caplog.text
+    job.checkpoint_folder.mkdir(parents=True)
+    torch.save({"identity": Malice(f"touch {target}")}, job.checkpoint_folder / STATE_FILE)
+    assert not continues(job, caplog)
+    model = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    torch.save(Malice(f"touch {target}"), model.checkpoint)
+    with pytest.raises(pickle.UnpicklingError):
+        model.load_weights(model.checkpoint)
     assert not target.exists()
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"micro_batches": 2}, {"threads": 2}])
-def test_another_runs_checkpoint_is_not_continued(jobs, caplog, change):
-    job = replace(killed_run(jobs, "other"), **change)
-    assert run(job).finished
-    assert "is of another run" in caplog.text
+def test_another_runs_checkpoint_is_not_continued(jobs, caplog):
+    job = killed_run(jobs, "other")
+    for change in ({"seed": 2}, {"micro_batches": 2}, {"threads": 2}):
+        assert not continues(replace(job, **change), caplog)
+        assert "is of another run" in caplog.text
 
 
 def test_weights_are_saved_whole_or_not_at_all(jobs, tmp_path, monkeypatch):

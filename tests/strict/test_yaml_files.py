@@ -42,6 +42,9 @@ def test_a_merge_and_a_tuple_are_read(tmp_path):
         ("x: 1\nx: 2\n", r"line 2: the key 'x' stands twice"),
         ("x: [1, 2\n", "not valid YAML"),
         ("- 1\n- 2\n", "must hold a mapping"),
+        ("~: 1\n", "line 1: a key must be text, but None is none"),
+        ("x: {1: 2}\n", "a key must be text"),
+        ("!!set {a}: 1\n", "a key must be text"),
         ("x: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
     ],
 )

@@ -1,0 +1,116 @@
+"""A hundred random kills over a suite of twenty runs: the results are those of an undisturbed execution."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+
+from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
+from fuxi_plugins.scheduling.limits import Limits
+from fuxi_plugins.scheduling.local import run_jobs
+from tests.conftest import write
+from tests.faults.test_faults import Noted
+from tests.scheduling.test_local import children
+
+KILLS = 100
+EXPERIMENTS = """
+Base: {dataset_id: tiny, batch_size: 50, epochs: 4, learning_rate: 1e-2}
+Dropout_tiny: {model: DNN, embedding_dim: 4, hidden_units: [16], net_dropout: 0.2}
+Cross_tiny: {model: DCNv2, embedding_dim: 4, parallel_dnn_hidden_units: [8], net_dropout: 0.1}
+"""
+
+
+def plan(workspace):
+    suite = find_suite("twenty", workspace)
+    return plan_suite(suite, workspace, Resources(slots=[-1, -1], threads=1), checkpoint_steps=2)
+
+
+def execute(workspace):
+    """What ``fuxibench run twenty --jobs 2 --checkpoint-steps 2`` does after its imports."""
+    planned = plan(workspace)
+    limits = Limits(timeout_seconds=600)
+    run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, watcher=Noted())
+
+
+def started(workspace):
+    os.environ["OMP_NUM_THREADS"] = "1"
+    runner = multiprocessing.get_context("fork").Process(target=execute, args=(workspace,))
+    runner.start()
+    return runner
+
+
+def without_times(record: dict) -> dict:
+    kept = {name: value for name, value in record.items() if name not in ("seconds", "started")}
+    times = ("seconds", "evaluation_seconds")
+    kept["history"] = [{key: entry[key] for key in entry if key not in times} for entry in record["history"]]
+    return kept
+
+
+def results(workspace) -> dict[str, bytes]:
+    """Every file of the results by its path; of records and evaluations, what is no time."""
+    found = {}
+    for path in sorted(workspace.results.rglob("*")):
+        if path.is_dir() or path.name in ("run.log", "metrics.jsonl"):
+            continue
+        content = path.read_bytes()
+        if path.name == "record.json":
+            content = json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+        found[str(path.relative_to(workspace.results))] = content
+    return found
+
+
+@pytest.mark.slow
+def test_a_hundred_random_kills_change_nothing(workspace):
+    write(workspace.configs / "model_config" / "twenty.yaml", EXPERIMENTS)
+    seeds = list(range(10))
+    text = f"title: Twenty runs\nexperiments: [Dropout_tiny, Cross_tiny]\nseeds: {seeds}\n"
+    write(workspace.configs / "suites" / "twenty.yaml", text)
+    undisturbed = replace(
+        workspace, results=workspace.results / "undisturbed", cache=workspace.cache.with_name("cache_undisturbed")
+    )
+    disturbed = replace(workspace, results=workspace.results / "disturbed")
+    begun = time.monotonic()
+    first = started(undisturbed)
+    first.join()
+    assert first.exitcode == 0
+    expected = results(undisturbed)
+    assert len(expected) == 40  # records and predictions
+
+    run_seconds = (time.monotonic() - begun) / 10  # two at a time
+    dice = random.Random(20)
+    plan(disturbed)
+    kept: dict[str, bytes] = {}
+    runner, kills, of_workers = started(disturbed), 0, 0
+    while kills < KILLS:
+        time.sleep(dice.expovariate(1 / (0.5 * run_seconds)))
+        workers = children(runner.pid) if runner.is_alive() else []
+        if not runner.is_alive():  # it came to the end of its list; what failed is in the list of the next
+            runner = started(disturbed)
+            continue
+        victim = dice.choice([runner.pid, *workers])
+        os.kill(victim, signal.SIGKILL)
+        kills += 1
+        of_workers += victim != runner.pid
+        if victim == runner.pid:
+            runner.join()
+            now = {
+                path: content
+                for path, content in results(disturbed).items()
+                if path.endswith("record.json") and b'"status": "finished"' in content
+            }
+            assert kept.items() <= now.items(), "a finished record has changed"
+            kept = now
+            runner = started(disturbed)
+    runner.join()
+    print(f"{kills} kills, {of_workers} of them of runs, {len(kept)} runs finished between them")
+    while any(b'"status": "failed"' in content for content in results(disturbed).values()):
+        again = started(disturbed)
+        again.join()
+    assert results(disturbed) == expected
+    assert not list(disturbed.results.rglob("claim-*"))
+    assert not list(disturbed.results.rglob("*.partial"))
