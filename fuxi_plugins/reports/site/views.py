@@ -172,6 +172,7 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
     """Quality against cost, where cost is known."""
     costs = [
         ("dense parameters", lambda row: row.parameters and row.parameters.dense, True),
+        ("operations a row (FLOP)", lambda row: row.cost and row.cost.flops_per_row, True),
         ("seconds an epoch", lambda row: row.seconds_per_epoch, True),
     ]
     plots = []
