@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from fuxi_plugins.experiments.experiment import load_experiment_configs
 from fuxi_plugins.experiments.suite import Suite, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.files import require_writable, write_text
-from fuxi_plugins.records import Record, find_records
+from fuxi_plugins.records import Record, find_records, write_record
 from fuxi_plugins.reports.certainty import with_certainty
 from fuxi_plugins.reports.evidence import render_evidence
 from fuxi_plugins.reports.formats import FORMATS, render
@@ -79,7 +79,8 @@ def plan_suite(
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
-    Every setting is checked, every dataset prepared, every model built without its weights.
+    Every setting is checked, every dataset prepared, every model built without its weights. In a suite of several
+    experiments, one whose model needs what its dataset lacks is skipped.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -88,46 +89,61 @@ def plan_suite(
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.models.needs import unmet_need
+    from fuxi_plugins.registry import load_model_class
     from fuxi_plugins.runs.host import preflight
     from fuxi_plugins.runs.job import Job
     from fuxi_plugins.scheduling.plan import plan_runs
 
     specs = {name: load_dataset_spec(workspace.configs, name) for name in suite_datasets(suite)}
     experiments = [resolve(config) for config in suite.experiments]
+    unmet = {
+        experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
+        for experiment in experiments
+    }
+    if len(experiments) == 1 and (reason := unmet[experiments[0].id]):
+        raise UserError(f"{reason}.")
     require_writable(workspace.results, "the results folder")
     require_writable(workspace.cache, "the cache folder")
     prepared = {name: prepare_dataset(spec, workspace) for name, spec in specs.items()}
-    jobs = []
+    jobs, skipped = [], []
     for experiment in experiments:
         data = prepared[experiment.dataset_id]
-        preflight(experiment, data)
+        reason = unmet[experiment.id]
+        if not reason:
+            preflight(experiment, data)
         for seed in suite.seeds:
             names = (experiment.dataset_id, experiment.id, seed)
-            jobs.append(
-                Job(
-                    experiment=experiment,
-                    data=data,
-                    seed=seed,
-                    gpu=-1,
-                    threads=resources.threads,
-                    run_folder=workspace.run_folder(*names),
-                    checkpoint_folder=workspace.checkpoint_folder(*names),
-                    checkpoint_steps=checkpoint_steps,
-                    observers=tuple(observers),
-                    probe=suite.probe,
-                )
+            job = Job(
+                experiment=experiment,
+                data=data,
+                seed=seed,
+                gpu=-1,
+                threads=resources.threads,
+                run_folder=workspace.run_folder(*names),
+                checkpoint_folder=workspace.checkpoint_folder(*names),
+                probe=suite.probe,
+                checkpoint_steps=checkpoint_steps,
+                observers=tuple(observers),
             )
+            if reason:
+                skipped.append((job, reason))
+            else:
+                jobs.append(job)
     records = [record for name in specs for record in find_records(workspace.results, name)]
-    return plan_runs(jobs, records, force=force)
+    return replace(plan_runs(jobs, records, force=force), skipped=skipped)
 
 
 def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources) -> list[Record]:
     """Runs what the plan still needs and returns the records of this call."""
+    from fuxi_plugins.runs.runner import skipped_record
     from fuxi_plugins.scheduling.display import display
     from fuxi_plugins.scheduling.limits import Limits
     from fuxi_plugins.scheduling.local import run_jobs
     from fuxi_plugins.scheduling.plan import take_over
 
+    for job, reason in plan.skipped:
+        write_record(job.run_folder, skipped_record(job, reason))
     records = [take_over(job, twin, workspace) for job, twin in plan.equal]
     if plan.todo:
         with display(len(plan.todo)) as watcher:

@@ -8,9 +8,13 @@ import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.commands.compare import compare
+from fuxi_plugins.commands.cost import cost
+from fuxi_plugins.commands.data import data
+from fuxi_plugins.commands.doctor import doctor
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
+from fuxi_plugins.commands.tune import tune
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -147,6 +151,8 @@ def run(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
     click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    for reason in dict.fromkeys(reason for _, reason in plan.skipped):
+        click.echo(f"skipped: {reason}.")
     for job, twin in plan.equal:
         click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:
@@ -181,43 +187,6 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None,
         click.echo(render(board, suite.title, form), nl=False)
 
 
-@main.group()
-def data() -> None:
-    """Gets datasets ready."""
-
-
-@data.command("import")
-@click.argument("name")
-@click.option("--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder with the files.")
-@click.pass_obj
-def import_(workspace: Workspace, name: str, origin: Path) -> None:
-    """Copies a dataset's files (plain or .gz) into the cache, checked by md5."""
-    from fuxi_plugins.datasets.acquire import import_files
-    from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
-    from fuxi_plugins.files import require_writable
-
-    spec = load_dataset_spec(workspace.configs, name)
-    require_writable(workspace.cache, "the cache folder")
-    known = load_dataset_specs(workspace.configs).values()
-    click.echo(f"{name}: files in {import_files(spec, origin, workspace, known)}")
-
-
-@data.command()
-@click.argument("name")
-@click.pass_obj
-def prepare(workspace: Workspace, name: str) -> None:
-    """Checks and preprocesses a dataset; `run` does so by itself."""
-    from fuxi_plugins.datasets.prepare import prepare_dataset
-    from fuxi_plugins.datasets.spec import load_dataset_spec
-    from fuxi_plugins.files import require_writable
-
-    spec = load_dataset_spec(workspace.configs, name)
-    require_writable(workspace.cache, "the cache folder")
-    prepared = prepare_dataset(spec, workspace)
-    rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
-    click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
-
-
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins import benchmark
@@ -232,7 +201,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, report, status, submit):
+for command in (compare, cost, data, doctor, report, status, submit, tune):
     main.add_command(command)
 
 

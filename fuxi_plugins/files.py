@@ -1,8 +1,10 @@
 """Files that are either whole or absent, and digests of values and files."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +52,33 @@ def require_writable(folder: Path, purpose: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{purpose} must be writable, but {folder} is not: {error.strerror}.") from error
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """
+    Raises:
+        UserError: the disk of ``folder`` has less than ``needed`` bytes left.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{purpose} needs {needed / 1e9:.2f} GB, but the disk of {folder} has {free / 1e9:.2f} GB left. "
+            "Make room, or let FUXIBENCH_CACHE name a folder on another disk."
+        )
+
+
+@contextmanager
+def explaining_full_disk(folder: Path) -> Iterator[None]:
+    """Turns a full disk into the user's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(
+            f"the disk of {folder} is full; nothing half-made is kept. Make room, or let FUXIBENCH_CACHE name a "
+            "folder on another disk."
+        ) from error
 
 
 def canonical_json(value: Any) -> str:

@@ -110,6 +110,34 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class Latency(Frozen):
+    """Of one prediction of some rows, after warming up."""
+
+    calls: int
+    p50_ms: float
+    p99_ms: float
+
+
+class Cost(Frozen):
+    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+
+    device: str
+    processor: str
+    threads: int
+    batch_size: int  # rows of a training step
+    flops_per_row: float  # of the forward pass
+    flops_coverage: float  # the share of them that torch has formulas for
+    training_rows_per_second: float
+    inference_rows_per_second: float  # in the largest batch of ``latency``
+    latency: dict[str, Latency]  # by rows predicted at once
+    peak_bytes: int  # while training
+
+    @property
+    def hardware(self) -> tuple[str, str, int]:
+        """Figures of different hardware must not be compared."""
+        return self.device, self.processor, self.threads
+
+
 def _folder_name(name: str) -> str:
     """A record's names lead to its folder, and records may come from elsewhere."""
     if not name or name.startswith(".") or set(name) & set("/\\\0"):
@@ -132,8 +160,8 @@ class Record(Frozen):
     seed: int
     params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
     config_digest: str
-    status: Literal["finished", "failed"]
-    reason: str = ""  # of a failure, in one line
+    status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
+    reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
@@ -147,6 +175,7 @@ class Record(Frozen):
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
+    cost: Cost | None = None  # of the same model, measured by itself at another time
     sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 

@@ -18,7 +18,14 @@ from fuxi_plugins.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 # dataset here -> BARS's name
-DATASETS = {"frappe_x1r": "Frappe_x1"}
+DATASETS = {
+    "avazu_x4_001": "Avazu_x4_001",
+    "avazu_x4_002": "Avazu_x4_002",
+    "criteo_x1": "Criteo_x1",
+    "frappe_x1r": "Frappe_x1",
+    "kuaivideo_x1": "KuaiVideo_x1",
+    "taobaoad_x1": "TaobaoAd_x1",
+}
 HEADER = """\
 # The models of the zoo on {dataset} with the settings that BARS tuned on {published}, in today's names.
 # Made by `python scripts/make_zoo_experiments.py` from results/published/hyperparameters.csv; do not edit.
@@ -54,6 +61,7 @@ COMMON = {  # of each, what the model's constructor knows
     "hidden_units": WIDTHS,
     "dnn_hidden_units": WIDTHS,
     "afn_hidden_units": WIDTHS,
+    "dcn_hidden_units": WIDTHS,
     "parallel_dnn_hidden_units": WIDTHS,
     "stacked_dnn_hidden_units": WIDTHS,
     "mlp1_hidden_units": WIDTHS,

@@ -41,6 +41,8 @@ def touches(path, *modules) -> set[str]:
         (["datasets"], ["fuxi_plugins.models", "fuxi_plugins.runs", "fuxi_plugins.experiments",
                         "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
         (["experiments"], ["fuxi_plugins.runs", "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
+        (["diagnostics"], ["fuxi_plugins.runs", "fuxi_plugins.experiments", "fuxi_plugins.reports",
+                           "fuxi_plugins.scheduling"]),
         (["runs"], ["fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
         (["scheduling"], ["fuxi_plugins.reports"]),
     ],

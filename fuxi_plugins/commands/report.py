@@ -9,7 +9,7 @@ from fuxi_plugins.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes what is published: the ledger, the site."""
+    """Writes what is published: the ledger, the site, the paper's claims beside our runs."""
 
 
 @report.command()
@@ -51,3 +51,51 @@ def site(workspace: Workspace, out: Path) -> None:
     except FileExistsError as error:
         raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
     click.echo(f"{pages} pages: {out / 'index.html'}")
+
+
+@report.command()
+@click.option("--dataset", help="Of this one alone. Default: all with runs of the paper's suites.")
+@click.option("--profile", help="Of this one alone: matched, repository or paper.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
+@click.pass_obj
+def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: Path | None) -> None:
+    """The paper's tables and figures with our runs of its suites, as HTML and Markdown."""
+    from fuxi_plugins.errors import UserError
+    from fuxi_plugins.reports.paper.document import build_sections, write_report
+    from fuxi_plugins.reproducing import studies
+
+    found = [study for study in studies(workspace, dataset, profile) if study.finished]
+    if not found:
+        raise UserError(
+            "no run of the paper's suites is finished yet; 'fuxibench run paper_rank --dataset ml100k' makes some."
+        )
+    written = write_report(build_sections(found, workspace.results), out or workspace.results / "paper")
+    click.echo(f"{len(found)} studies, {len(written)} files: {written[-1]}")
+
+
+@report.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("bars"), show_default=True, help="Folder.")
+@click.option("--contributor", default="fuxibench", show_default=True)
+@click.pass_obj
+def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
+    """Writes a suite's results as BARS does: a leaderboard csv, and a folder a model with FuxiCTR's result lines."""
+    from fuxi_plugins import benchmark
+    from fuxi_plugins.files import write_text
+    from fuxi_plugins.records import find_records
+    from fuxi_plugins.registry import load_model_class
+    from fuxi_plugins.reports import bars as forms
+
+    for board in benchmark.suite_boards(benchmark.find_suite(name, workspace), workspace):
+        ranked = [row for row in board.rows if row.rank]
+        papers = {row.model: getattr(load_model_class(row.model), "paper", None) for row in ranked}
+        origins = {
+            model: forms.Origin(str(paper.year), paper.venue, paper.url) for model, paper in papers.items() if paper
+        }
+        write_text(out / f"{board.dataset}.csv", forms.leaderboard_csv(board, origins, contributor))
+        records = list(find_records(workspace.results, board.dataset))
+        for row in ranked:
+            runs = [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+            for file, text in forms.result_folder(runs).items():
+                write_text(out / forms.folder_name(row.preset, board.dataset) / file, text)
+        click.echo(f"{out / board.dataset}.csv and {len(ranked)} folders")

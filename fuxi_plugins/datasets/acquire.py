@@ -1,8 +1,6 @@
-"""From what the user has to a folder of csv files: import with checksums, or build."""
+"""Where a dataset's raw files are: those that were provided, the user's own, or built."""
 
-import gzip
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,34 +24,6 @@ BUILDERS = {
     "kuaivideo_x1_twin": "fuxi_plugins.datasets.twins.kuaivideo_x1:build_kuaivideo_x1",
     "taobaoad_x1_twin": "fuxi_plugins.datasets.twins.taobaoad_x1:build_taobaoad_x1",
 }
-
-
-def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: Iterable[DatasetSpec] = ()) -> Path:
-    """Copies the dataset's files from ``origin`` (plain or ``.gz``) into the cache, checked by md5.
-
-    Either all files are installed or none is; an earlier import stays until the new one is complete. ``known`` are
-    the datasets among which an error looks for the one that a wrong file belongs to.
-
-    Raises:
-        UserError: a file is missing or its md5 is not the published one.
-    """
-    wanted = _wanted_files(spec)
-    if spec.build and not spec.files:
-        raise UserError(f"the dataset {spec.dataset_id!r} is generated; there is nothing to import.")
-    if not origin.is_dir():
-        raise UserError(f"a folder that holds {', '.join(wanted)} is needed, but {origin} is not a folder.")
-    with replacing_folder(source_folder(spec, workspace)) as temporary:
-        for name, md5 in wanted.items():
-            copy = temporary / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            _unpack(origin, name, copy)
-            seen = file_digest(copy, "md5")
-            if md5 and seen != md5:
-                raise UserError(
-                    f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
-                    f"Nothing was imported; {_remedy(name, seen, known)}"
-                )
-    return source_folder(spec, workspace)
 
 
 def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
@@ -97,19 +67,25 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     if spec.build and not spec.files:
         return True
     folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
-    return all((folder / name).is_file() for name in _wanted_files(spec))
+    return all((folder / name).is_file() for name in wanted_files(spec))
 
 
-def _wanted_files(spec: DatasetSpec) -> dict[str, str]:
+def wanted_files(spec: DatasetSpec) -> dict[str, str]:
     """Files that the user or the hub provides, by name, with their md5 or, where none is published, nothing."""
     return spec.files or dict.fromkeys(spec.data_files, "")
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill; on success it takes the place of ``folder``, on an error it is removed."""
+    """Gives an empty folder to fill; on success it takes the place of ``folder``, on an error it is removed.
+
+    The caller sees to it that nobody else fills this folder at the time: what is left of an earlier call that was
+    killed is cleared away first.
+    """
     first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
     try:
         yield temporary
@@ -162,25 +138,3 @@ def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> Non
         f"the dataset {spec.dataset_id!r} has not been imported.{homepage} With its files "
         f"({', '.join(names)}) in a folder: fuxibench data import {spec.dataset_id} --from FOLDER"
     )
-
-
-def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
-    owners = [spec.dataset_id for spec in known if spec.files.get(name) == md5]
-    if owners:
-        return f"this file belongs to the dataset {owners[0]!r}, which may be imported instead."
-    return "get the published file, or give your own file a dataset id of its own."
-
-
-def _unpack(origin: Path, name: str, copy: Path) -> None:
-    plain, packed = origin / name, origin / f"{name}.gz"
-    if plain.is_file():
-        shutil.copyfile(plain, copy)
-    elif packed.is_file():
-        try:
-            with gzip.open(packed) as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target)
-        except (OSError, EOFError) as error:
-            raise UserError(f"{packed} is not a whole gzip file: {error}.") from error
-    else:
-        raise UserError(f"{origin} must hold {name} or {name}.gz, but holds neither.")
-    os.utime(copy)

@@ -65,7 +65,7 @@ def read_blocks(path: Path, columns: Sequence[str], block_bytes: int | None = No
         while True:
             read = _read(path, file, size)
             text = rest + read
-            end = len(text) if not read else _end_of_row(path, text, line, size)
+            end = len(text) if not read else _before_blank_lines(text, _end_of_row(path, text, line, size))
             text, rest = text[:end], text[end:]
             if not read:
                 text = _end_of_file(path, text, line)
@@ -122,6 +122,12 @@ def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
         if quotes % 2 == 0:
             return start
         end = start - 1
+
+
+def _before_blank_lines(text: bytes, end: int) -> int:
+    """Blank lines at the end wait for what follows them: at the end of the file they are let go."""
+    body = text[:end].rstrip(b"\r\n")
+    return text.index(b"\n", len(body)) + 1 if body else 0
 
 
 def _end_of_file(path: Path, text: bytes, line: int) -> bytes:

@@ -5,6 +5,7 @@ extends them. Counting and looking up are ours, in polars, because FuxiCTR's rea
 every value in Python; a test shows that the result is FuxiCTR's ``build_dataset``, value by value.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -255,4 +256,21 @@ def _processor_class() -> type:
     from fuxictr.datasets import avazu, criteo, kkbox
 
     bases = tuple(module.CustomizedFeatureProcessor for module in (avazu, criteo, kkbox))
-    return type("Processor", bases, {"save_pickle": lambda self, path: None})  # a pickle is not for keeping
+    return type("Processor", bases, {"save_pickle": _keep_no_pickle, "save_vocab": _save_vocabulary})
+
+
+def _keep_no_pickle(processor: Any, path: str) -> None:
+    """A pickle is code to whoever opens it; nothing here reads one."""
+
+
+def _save_vocabulary(processor: Any, path: str) -> None:
+    """FuxiCTR's file, without the indents that take Python's slow encoder."""
+    with open(path, "w") as file:
+        before = "{"
+        for name, feature in processor.feature_map.features.items():
+            if feature["type"] in ("categorical", "sequence"):
+                vocabulary = processor.processor_dict[f"{name}::tokenizer"].vocab
+                by_place = dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
+                file.write(f"{before}{json.dumps(name)}: {json.dumps(by_place)}")
+                before = ",\n"
+        file.write("}" if before != "{" else "{}")

@@ -4,13 +4,10 @@ Two passes over each file, block by block: one checks every value and counts wha
 the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
 """
 
-import errno
 import importlib.metadata
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,7 @@ from fuxi_plugins.datasets.fuxictr_processor import Encoder, Processor, Statisti
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.store import bytes_needed, writing
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.files import digest
+from fuxi_plugins.files import digest, explaining_full_disk, require_space
 from fuxi_plugins.records import DataCard
 from fuxi_plugins.workspace import Workspace
 
@@ -75,12 +72,11 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     folder = prepared_folder(spec, fingerprint, workspace)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
-            with replacing_folder(folder) as temporary, _disk(folder.parent):
+            with replacing_folder(folder) as temporary, explaining_full_disk(folder.parent):
                 counts = _fit_and_write(spec, raw, temporary, report)
-                (temporary / CARD_FILE).write_text(json.dumps(_facts(raw, counts)))
-    facts = json.loads((folder / CARD_FILE).read_text())
+                (temporary / CARD_FILE).write_text(json.dumps({**_facts(raw, counts), "fingerprint": fingerprint}))
+    facts = json.loads((folder / CARD_FILE).read_text()) | {"fingerprint": fingerprint}
     card = DataCard(
-        fingerprint=fingerprint,
         title=spec.title,
         note=spec.note.strip(),
         published_as=spec.published_as,
@@ -133,7 +129,8 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
     _compare_with_published(spec, counts)
     encoders = processor.fit(statistics)
     columns = {name: (encoder.dtype, encoder.width) for name, encoder in encoders.items()}
-    _require_space(folder, sum(bytes_needed(count.rows, columns) for count in counts.values()))
+    needed = sum(bytes_needed(count.rows, columns) for count in counts.values())
+    require_space(folder, needed, f"preparing {spec.dataset_id}")
     for split in SPLITS:
         path = raw / spec.split_file(split)
         with writing(folder / split, counts[split].rows, columns) as writer:
@@ -176,26 +173,3 @@ def _compare_with_published(spec: DatasetSpec, counts: dict[str, RowCount]) -> N
                 f"{spec.dataset_id}: {spec.split_file(split)} must have the published {rows:,} rows, but has "
                 f"{counts[split].rows:,}. Import the published file, or give your own a dataset id of its own."
             )
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"the prepared columns need {needed / 1e9:.2f} GB, but the disk of {folder.parent} has "
-            f"{free / 1e9:.2f} GB left. Make room, or let FUXIBENCH_CACHE name a folder on another disk."
-        )
-
-
-@contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """Turns a full disk into the user's error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise UserError(
-            f"the disk of {folder} is full; nothing half-prepared is kept. Make room, or let FUXIBENCH_CACHE name a "
-            "folder on another disk."
-        ) from error

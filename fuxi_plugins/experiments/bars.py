@@ -58,6 +58,10 @@ DROPPED = {
     "seed": Dropped("the suite's"),
     "debug_mode": Dropped("of FuxiCTR's printing alone"),
     "embedding_dropout": Dropped("FuxiCTR has none any more; BARS set it to 0", (0, None)),
+    "aux_activation": Dropped("DIEN has no auxiliary loss here"),
+    "aux_hidden_units": Dropped("DIEN has no auxiliary loss here"),
+    "aux_loss_alpha": Dropped("DIEN has no auxiliary loss here; BARS switched it off", (0,)),
+    "dien_neg_seq_field": Dropped("of DIEN's auxiliary loss", ([],)),
     "use_regulation_module": Dropped("EDCN always has its regulation modules", (True,)),
 }
 
@@ -105,8 +109,8 @@ def _facts(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _parsed(text: str) -> Any:
-    """A value as the facts write it: as in YAML, but lists of tuples as in Python."""
-    return ast.literal_eval(text) if "(" in text and text.startswith("[") else yaml.load(text, StrictLoader)
+    """A value as the facts write it: as in YAML, but tuples as in Python."""
+    return ast.literal_eval(text) if text.startswith(("(", "[(", "None")) else yaml.load(text, StrictLoader)
 
 
 def _translate(name: str, raw: Mapping[str, Any]) -> PublishedSettings:
@@ -128,9 +132,12 @@ def _translate(name: str, raw: Mapping[str, Any]) -> PublishedSettings:
 
 
 def _value(name: str, key: str, value: Any) -> Any:
-    """No list of widths is an empty one; AFM's one rate of dropout is both of its two."""
+    """No list of widths is an empty one; AFM's one rate is both of its two; a tuple of fields is a list in a list."""
     if value is None and key.endswith("units"):
         return []
     if name == "AFM" and key == "attention_dropout" and not isinstance(value, list):
         return [value, value]
+    if key.endswith(("target_field", "sequence_field")):
+        fields = value if isinstance(value, list) else [value]
+        return [list(field) if isinstance(field, tuple) else field for field in fields]
     return value

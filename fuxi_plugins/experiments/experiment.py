@@ -14,7 +14,7 @@ from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.strict.yaml_files import load_yaml
 from fuxi_plugins.variants import apply_variant
 
-_OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
+OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
 SETTINGS_FROM = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
 _NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-=,")
 
@@ -151,7 +151,7 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         preset=merged.get("preset") or merged["model"],
         published_as=merged.get("published_as"),
         seed=seed,
-        settings={key: value for key, value in merged.items() if key not in _OWN_KEYS},
+        settings={key: value for key, value in merged.items() if key not in OWN_KEYS},
         settings_from=origin,
     )
 

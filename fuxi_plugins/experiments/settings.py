@@ -141,7 +141,7 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         UserError: a name that neither understands, or a value of the wrong kind.
     """
     schema = model_settings(model_class)
-    legal = set(schema.model_fields) | set(Training.model_fields)
+    legal = legal_settings(model_class)
     for name in given:
         if name not in legal:
             raise UserError(f"{where}: {_unknown_setting(name, model_class.__name__, legal)}")
@@ -159,6 +159,11 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         if training[name] == Training.model_fields[name].default:
             del training[name]
     return model_params, training
+
+
+def legal_settings(model_class: type) -> set[str]:
+    """The names of all settings that an experiment with this model may have."""
+    return set(model_settings(model_class).model_fields) | set(Training.model_fields)
 
 
 def default_settings(model_class: type) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 BITS = 16  # of a draw; the rate is rounded to a multiple of 2**-16
 
@@ -19,23 +18,10 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p in (0, 1) or x.device.type != "cpu":
             return super().forward(x)
-        return _DropoutOnCPU.apply(x, self.p)
-
-
-class _DropoutOnCPU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, p: float) -> Tensor:
-        dropped = round(p * 2**BITS)  # of 2**BITS equally likely values
-        ctx.scale = 1 / (1 - dropped / 2**BITS)
-        drop = random_bits(x.numel()).view_as(x) < dropped - 2 ** (BITS - 1)
-        ctx.save_for_backward(drop)
-        return (x * ctx.scale).masked_fill_(drop, 0)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        (drop,) = ctx.saved_tensors
-        return (grad * ctx.scale).masked_fill_(drop, 0), None
+        dropped = round(self.p * 2**BITS)  # of 2**BITS equally likely values
+        mask = torch.empty_like(x)
+        torch.ge(random_bits(x.numel()).view_as(x), dropped - 2 ** (BITS - 1), out=mask)
+        return x * mask.div_(1 - dropped / 2**BITS)
 
 
 def random_bits(count: int) -> Tensor:

@@ -12,6 +12,7 @@ from fuxi_plugins.layers import require_positive
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart
+from .needs import Needs
 from .pairs import count_pairs, pair_sides
 
 
@@ -41,6 +42,7 @@ class AFM(BaseModel):
         year=2017,
         url="https://arxiv.org/abs/1708.04617",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .needs import Needs
 from .pairs import symmetric_sums
 
 
@@ -43,6 +44,7 @@ class DeepIM(BaseModel):
         year=2020,
         url="https://doi.org/10.1145/3340531.3412077",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
@@ -45,6 +46,7 @@ class DLRM(BaseModel):
         year=2019,
         url="https://arxiv.org/abs/1906.00091",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart
+from .needs import Needs
 from .pairs import count_pairs, field_aware_inner_products
 
 
@@ -37,6 +38,7 @@ class FFM(BaseModel):
         year=2016,
         url="https://doi.org/10.1145/2959100.2959134",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

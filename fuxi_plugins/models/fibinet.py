@@ -13,6 +13,7 @@ from fuxi_plugins.layers import require_positive
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
+from .needs import Needs
 
 
 class FiBiNET(BaseModel):
@@ -48,6 +49,7 @@ class FiBiNET(BaseModel):
         year=2019,
         url="https://arxiv.org/abs/1905.09433",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fuxi_plugins.layers import require_positive
 
 from .citation import Paper
+from .needs import Needs
 
 
 class FiGNN(BaseModel):
@@ -43,6 +44,7 @@ class FiGNN(BaseModel):
         year=2019,
         url="https://arxiv.org/abs/1910.05552",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart
+from .needs import Needs
 from .pairs import count_pairs, pair_sides
 
 
@@ -38,6 +39,7 @@ class FmFM(BaseModel):
         year=2021,
         url="https://arxiv.org/abs/2102.12994",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from .citation import Paper
+from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
@@ -37,6 +38,7 @@ class FwFM(BaseModel):
         year=2018,
         url="https://arxiv.org/abs/1806.03514",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

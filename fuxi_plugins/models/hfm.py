@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
+from .needs import Needs
 from .pairs import count_pairs, pair_index
 
 
@@ -45,6 +46,7 @@ class HFM(BaseModel):
         year=2019,
         url="https://doi.org/10.1609/aaai.v33i01.33015143",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

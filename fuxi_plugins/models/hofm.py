@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart
+from .needs import Needs
 from .pairs import symmetric_sums
 
 
@@ -40,6 +41,7 @@ class HOFM(BaseModel):
         year=2016,
         url="https://arxiv.org/abs/1607.07195",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

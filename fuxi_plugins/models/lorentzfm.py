@@ -9,6 +9,7 @@ from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
 from .citation import Paper
+from .needs import Needs
 from .pairs import count_pairs, inner_products, pair_index
 
 
@@ -35,6 +36,7 @@ class LorentzFM(BaseModel):
         year=2020,
         url="https://arxiv.org/abs/1911.09821",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
+from .needs import Needs
 from .pairs import count_pairs, pooled_products
 
 
@@ -39,6 +40,7 @@ class NFM(BaseModel):
         year=2017,
         url="https://arxiv.org/abs/1708.05027",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .needs import Needs
 from .pairs import count_pairs, field_aware_inner_products
 
 
@@ -40,6 +41,7 @@ class ONN(BaseModel):
         year=2020,
         url="https://arxiv.org/abs/1904.12579",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

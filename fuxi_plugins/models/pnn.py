@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .citation import Paper
 from .fuxictr_layers import mlp_block
+from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
@@ -42,6 +43,7 @@ class PNN(BaseModel):
         year=2016,
         url="https://arxiv.org/abs/1611.00144",
     )
+    needs = Needs(fields=2)
 
     def __init__(
         self,

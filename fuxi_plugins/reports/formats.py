@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
+from fuxi_plugins.records import Cost
 from fuxi_plugins.reports.latex import booktabs
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row, Summary
 from fuxi_plugins.reports.sentences import notes
@@ -47,10 +48,32 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
+        *_cost_columns(board),
         *([Column("settings", lambda row: row.settings_from)] if len(origins) > 1 else []),
         *(published if any(row.published for row in board.rows) else []),
         *([verdict] if verdicts - {"not comparable"} else []),  # if none is comparable, a note says so
         *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
+    )
+
+
+def _cost_columns(board: Leaderboard) -> tuple[Column, ...]:
+    """What the models cost, where that was measured; times only if all were measured on the same hardware."""
+    measured = [row.cost for row in board.rows if row.cost]
+    if not measured:
+        return ()
+
+    def column(title: str, text: Callable[[Cost], str]) -> Column:
+        return Column(title, lambda row: text(row.cost) if row.cost else "–")
+
+    operations = column("kFLOP / row", lambda cost: f"{cost.flops_per_row / 1e3:,.0f}")
+    if len({cost.hardware for cost in measured}) > 1:
+        return (operations,)
+    return (
+        operations,
+        column("rows / s training", lambda cost: f"{cost.training_rows_per_second:,.0f}"),
+        column("rows / s inference", lambda cost: f"{cost.inference_rows_per_second:,.0f}"),
+        column("p99 ms at 1", lambda cost: f"{cost.latency['1'].p99_ms:.2f}"),
+        column("peak MB", lambda cost: f"{cost.peak_bytes / 2**20:,.0f}"),
     )
 
 
@@ -130,9 +153,11 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
 
 
 def _plain(board: Leaderboard) -> dict:
-    rows = [
-        {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None} for row in board.rows
-    ]
+    rows = []
+    for row in board.rows:
+        plain = {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
+        del plain["cost"]
+        rows.append(plain | ({"cost": row.cost.model_dump()} if row.cost else {}))
     return {
         "dataset": board.dataset,
         "data": board.data.model_dump(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.records import DECLARED_SETTINGS, DataCard, Parameters, Record
+from fuxi_plugins.records import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
 from fuxi_plugins.reports.alarms import alarms
 from fuxi_plugins.reports.evidence import Evidence
 from fuxi_plugins.reports.published import PublishedResult, published_result, published_runs
@@ -57,6 +57,7 @@ class Row:
     calibration: dict[str, float] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
     verdict: Verdict | None = None  # on the published value of the board's metric
+    cost: Cost | None = None  # where it has been measured
 
     def difference(self, metric: str) -> float | None:
         """Ours less the published value."""
@@ -159,6 +160,7 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         variants=len(variants),
         settings_from=settings_from,
         alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
+        cost=next((record.cost for record in records if record.cost), None),
         verdict=_verdict(first, test.get(rank_by), len(records), published, results, name, rank_by),
     )
 
@@ -213,7 +215,7 @@ def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:
     record = found.get((cell.experiment, cell.seed))
     if record is None:
         return f"seed {cell.seed}: not run"
-    return "" if record.finished else f"seed {cell.seed}: failed: {record.reason}"
+    return "" if record.finished else f"seed {cell.seed}: {record.status}: {record.reason}"
 
 
 def _require_one_fingerprint(dataset: str, records: Sequence[Record]) -> None:

@@ -116,6 +116,11 @@ def finish_probe(probe, model, job: Job) -> RankSummary:
     return probe.summary()
 
 
+def skipped_record(job: Job, reason: str) -> Record:
+    """The record of a run that cannot be, because the dataset lacks what the model needs."""
+    return Record(**identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now())
+
+
 def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
     """The record of a run that did not finish."""
     return Record(**identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Plan:
     finished: list[Record]  # with the same configuration and data: not run again
     equal: list[tuple[Job, Record]]  # finished under another experiment's name, as a tuning's winner is
     before: dict[Path, RecordState]  # by run folder, how the record of each job stood when this was planned
+    skipped: list[tuple[Job, str]] = field(default_factory=list)  # what cannot be run, with the reason
 
 
 def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:

@@ -9,7 +9,7 @@ from fuxi_plugins.records import RECORD_FILE, read_record
 from fuxi_plugins.scheduling.claims import current_claim
 from fuxi_plugins.workspace import Workspace
 
-State = Literal["done", "running", "failed", "waiting"]
+State = Literal["done", "running", "failed", "waiting", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
 def counts(statuses: Iterable[RunStatus]) -> dict[State, int]:
     found = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
     for status in statuses:
-        found[status.state] += 1
+        found[status.state] = found.get(status.state, 0) + 1
     return found
 
 
@@ -71,7 +71,7 @@ def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) 
     record = read_record(path)
     if record.finished:
         return RunStatus(experiment, seed, "done")
-    return RunStatus(experiment, seed, "failed", record.reason)
+    return RunStatus(experiment, seed, record.status, record.reason)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""FuxiCTR's own ``build_dataset`` as the reference of what preparation must give."""
+"""FuxiCTR's own preprocessing as the reference of what preparation must give."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.datasets.fuxictr_processor import fuxictr_columns
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 
 # build_dataset starts Ray, so it runs in a process of its own.
@@ -26,16 +27,44 @@ build_dataset(Processor(**settings["processor"]), **settings["build"])
 """
 
 
-def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
-    """The parquet files that FuxiCTR itself makes of the dataset."""
+def processor_settings(spec, raw, folder) -> dict:
+    return {
+        "feature_cols": fuxictr_columns(spec, raw),
+        "label_col": spec.label_col.model_dump(),
+        "dataset_id": spec.dataset_id,
+        "data_root": str(folder),
+        "group_id": spec.group_id,
+    }
+
+
+def fuxictr_without_ray(spec, raw, folder) -> dict[str, dict[str, np.ndarray]]:
+    """What ``build_dataset`` does with FuxiCTR's processor, without the processes that it starts for it."""
+    from fuxictr.datasets import avazu, criteo, kkbox
+    from fuxictr.preprocess import build_dataset
+
+    class Processor(
+        avazu.CustomizedFeatureProcessor, criteo.CustomizedFeatureProcessor, kkbox.CustomizedFeatureProcessor
+    ):
+        def save_pickle(self, pickle_file):
+            """A class inside a function cannot be pickled, and nothing reads it."""
+
+    processor = Processor(**processor_settings(spec, raw, folder))
+    frames = {split: processor.preprocess(processor.read_data(str(raw / spec.split_file(split)))) for split in SPLITS}
+    merge_meta = sys.modules[build_dataset.__module__].merge_meta_ddf
+    meta = merge_meta(processor, frames["train"], frames["valid"], frames["test"])
+    processor.fit(frames["train"], meta_ddf=meta, min_categr_count=spec.min_categr_count)
+    tables = {split: frame.collect() for split, frame in frames.items()}
+    return {
+        split: {name: np.asarray(values) for name, values in
+                processor.transform({name: table[name].to_numpy() for name in table.columns}).items()}
+        for split, table in tables.items()
+    }  # fmt: skip
+
+
+def fuxictr_build(spec, raw, folder) -> dict[str, dict[str, np.ndarray]]:
+    """The parquet files that FuxiCTR itself makes of the dataset, by column."""
     settings = {
-        "processor": {
-            "feature_cols": fuxictr_columns(spec, raw),
-            "label_col": spec.label_col.model_dump(),
-            "dataset_id": spec.dataset_id,
-            "data_root": str(folder),
-            "group_id": spec.group_id,
-        },
+        "processor": processor_settings(spec, raw, folder),
         "build": {
             **{f"{split}_data": str(raw / spec.split_file(split)) for split in ("train", "valid", "test")},
             "min_categr_count": spec.min_categr_count,
@@ -51,17 +80,16 @@ def fuxictr_build(spec, raw, folder) -> dict[str, pl.DataFrame]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {
-        split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet") for split in ("train", "valid", "test")
-    }
+    tables = {split: pl.read_parquet(folder / spec.dataset_id / f"{split}.parquet") for split in SPLITS}
+    return {split: {name: np.array(table[name].to_list()) for name in table.columns} for split, table in tables.items()}
 
 
 def assert_same_ids(prepared, reference):
     for split, table in reference.items():
         ours = read_columns(prepared.split_folder(split))
-        assert set(ours) == set(table.columns)
+        assert set(ours) == set(table)
         for name, column in ours.items():
-            theirs = np.array(table[name].to_list())
+            theirs = table[name]
             assert len(column) == len(theirs)
             if column.dtype.kind == "f":
                 np.testing.assert_allclose(column, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{split} {name}")

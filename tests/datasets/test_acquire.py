@@ -3,7 +3,8 @@ import hashlib
 
 import pytest
 
-from fuxi_plugins.datasets.acquire import import_files, is_available, source_folder
+from fuxi_plugins.datasets.acquire import is_available, source_folder
+from fuxi_plugins.datasets.install import import_files
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 from fuxi_plugins.errors import UserError
@@ -80,7 +81,7 @@ def test_a_missing_file_and_a_missing_folder_are_named(checked, workspace, tmp_p
     (tmp_path / "download" / "valid.csv").unlink()
     with pytest.raises(UserError, match=r"must hold valid.csv or valid.csv.gz"):
         import_files(checked, tmp_path / "download", workspace)
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="nowhere is neither"):
         import_files(checked, tmp_path / "nowhere", workspace)
 
 

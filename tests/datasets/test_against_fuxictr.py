@@ -7,15 +7,14 @@ import shutil
 import polars as pl
 import pytest
 
-from fuxi_plugins.datasets.acquire import import_files, raw_folder
+from fuxi_plugins.datasets.acquire import raw_folder
+from fuxi_plugins.datasets.install import import_files
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT
-from tests.datasets.reference import assert_same_ids, fuxictr_build
+from tests.datasets.reference import assert_same_ids, fuxictr_build, fuxictr_without_ray
 from tests.datasets.test_twins import SMALL, small_spec
-
-pytestmark = pytest.mark.slow  # Ray takes its time to start
 
 
 @pytest.fixture
@@ -23,19 +22,20 @@ def real_workspace(tmp_path):
     return Workspace(ROOT / "benchmark_configs", tmp_path / "results", tmp_path / "cache")
 
 
-def hold_against_fuxictr(spec, workspace, tmp_path):
+def hold_against_fuxictr(spec, workspace, tmp_path, reference=fuxictr_without_ray):
     prepared = prepare_dataset(spec, workspace)
-    assert_same_ids(prepared, fuxictr_build(spec, raw_folder(spec, workspace), tmp_path))
+    assert_same_ids(prepared, reference(spec, raw_folder(spec, workspace), tmp_path))
     for name in ("feature_map.json", "feature_vocab.json"):
         theirs = json.loads((tmp_path / spec.dataset_id / name).read_text())
         assert json.loads((prepared.folder / name).read_text()) == theirs, name
 
 
+@pytest.mark.slow  # Ray takes its time to start
 @pytest.mark.parametrize(("name", "files"), [("frappe_x1r", "frappe_x1r"), ("ml100k", "ml-100k")])
 def test_real_data(name, files, real_data, real_workspace, tmp_path):
     spec = load_dataset_spec(real_workspace.configs, name)
     import_files(spec, real_data / files, real_workspace)
-    hold_against_fuxictr(spec, real_workspace, tmp_path)
+    hold_against_fuxictr(spec, real_workspace, tmp_path, fuxictr_build)
 
 
 @pytest.mark.parametrize("min_count", [10, 2])

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.reports.formats import render
+from fuxi_plugins.records import Cost, Latency
+from fuxi_plugins.reports.formats import cells, render
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.reports.terminal import print_board
 from tests.conftest import write
@@ -78,6 +79,33 @@ def test_records_of_different_data_are_refused(tmp_path):
 def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):
     usual, half = record("A"), record("B", params={"model": {}, "training": {"amp": "bf16", "train_step": "fuxictr"}})
     assert {row.preset for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
+
+
+def cost_on(processor: str) -> Cost:
+    latency = {count: Latency(calls=9, p50_ms=1.0, p99_ms=2.5) for count in ("1", "256", "4096")}
+    return Cost(
+        device="cpu",
+        processor=processor,
+        threads=1,
+        batch_size=4096,
+        flops_per_row=12_345,
+        flops_coverage=0.9,
+        training_rows_per_second=50_000,
+        inference_rows_per_second=200_000,
+        latency=latency,
+        peak_bytes=300 << 20,
+    )
+
+
+def test_costs_have_columns_where_they_were_measured_and_times_only_on_one_machine(tmp_path):
+    header, rows = cells(board([record("A", cost=cost_on("one")), record("B")], tmp_path))
+    shown = {title: [row[header.index(title)] for row in rows] for title in header}
+    assert shown["kFLOP / row"] == ["12", "–"]
+    assert shown["rows / s training"] == ["50,000", "–"]
+    header, _ = cells(board([record("A", cost=cost_on("one")), record("B", cost=cost_on("another"))], tmp_path))
+    assert "kFLOP / row" in header
+    assert "rows / s training" not in header
+    assert "kFLOP / row" not in cells(board([record("A")], tmp_path))[0]
 
 
 def test_a_board_without_a_finished_run_says_so(tmp_path):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.runs.host import HostedModel
 from fuxi_plugins.runs.step import FastStep
 from fuxi_plugins.strict.yaml_files import load_yaml
 
@@ -68,12 +69,22 @@ SMALL = [min(size, 1000) for size in CRITEO]
 AVAZU = [8, 240, 1000, 1000, 27, 1000, 1000, 35, 1000, 1000, 1000, 6, 6, 1000, 9, 10, 440, 5, 69, 173, 61, 25, 8, 3]
 
 
-def build(model_class: type, shape: Shape, *, fast: bool, gpu: int = -1, root: str = "unused", **settings: Any) -> Any:
-    """A model ready to be stepped: FuxiCTR's own, or with the fast step mixed in."""
+def build(
+    model_class: type,
+    shape: Shape,
+    *,
+    fast: bool,
+    hosted: bool = False,
+    gpu: int = -1,
+    root: Path | str = "unused",
+    **settings: Any,
+) -> Any:
+    """A model ready to be stepped: FuxiCTR's own, or with our step, and with all that a run mixes in."""
     torch.manual_seed(0)
-    made = type("Fast" + model_class.__name__, (FastStep, model_class), {}) if fast else model_class
+    mixins = (*((HostedModel,) if hosted else ()), *((FastStep,) if fast else ()))
+    made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
-    model = made(shape.feature_map(), gpu=gpu, model_root=root, **usual, **settings)
+    model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)
     return ready(model)
 
 

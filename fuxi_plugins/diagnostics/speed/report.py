@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from fuxi_plugins.diagnostics.speed.timing import OURS
 from fuxi_plugins.files import write_text
 
 START, END = "<!-- speed table -->", "<!-- end -->"
@@ -15,13 +16,12 @@ def as_markdown(results: Sequence[dict]) -> str:
     """One line a peer: how long it takes, how long we take, the ratio of both by either clock."""
     rows = []
     for result in results:
-        ours, *others = result["seconds"]
-        for peer in others:
+        for peer, ratio in result["ratios"].items():
             cpu = result["cpu_seconds"]
-            cpu_ratio = f"{cpu[peer] / cpu[ours]:.1f}x" if cpu[ours] and cpu[peer] else "–"
+            cpu_ratio = f"{cpu[peer] / cpu[OURS]:.1f}x" if cpu[OURS] and cpu[peer] else "–"
             rows.append([
                 result["section"], f"{result['job']}, {result['unit']}", peer, _time(result["seconds"][peer]),
-                _time(result["seconds"][ours]), f"**{result['ratios'][peer]:.1f}x**", cpu_ratio,
+                _time(result["seconds"][OURS]), f"**{ratio:.1f}x**", cpu_ratio,
             ])  # fmt: skip
     header = ["section", "job", "peer", "peer takes", "ours takes", "ratio", "ratio of CPU time"]
     return tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)

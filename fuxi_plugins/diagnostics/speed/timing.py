@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+OURS = "ours"
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """One job done in several ways; the first is ours."""
+    """One job done in several ways, one of them ours."""
 
     section: str
     job: str
@@ -18,16 +20,12 @@ class Comparison:
     rounds: int
     note: str = ""
 
-    @property
-    def ours(self) -> str:
-        return next(iter(self.seconds))
-
     def ratio(self, peer: str) -> float:
         """How many times longer the peer takes."""
-        return self.seconds[peer] / self.seconds[self.ours]
+        return self.seconds[peer] / self.seconds[OURS]
 
     def plain(self) -> dict:
-        peers = [peer for peer in self.seconds if peer != self.ours]
+        peers = [peer for peer in self.seconds if peer != OURS]
         return {**asdict(self), "ratios": {peer: self.ratio(peer) for peer in peers}}
 
 
@@ -38,7 +36,7 @@ def compare(
 
     Args:
         section, job, unit, note: what is measured, for the table.
-        ways: name -> what to time; ours first.
+        ways: name -> what to time, one of them named ``OURS``.
         rounds: of all ways.
     """
     wall: dict[str, list[float]] = {name: [] for name in ways}

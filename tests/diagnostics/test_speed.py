@@ -1,0 +1,86 @@
+"""The peers compute what ours compute, and the table says what was measured."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from fuxi_plugins.datasets.batches import ColumnLoader
+from fuxi_plugins.diagnostics.speed import peers
+from fuxi_plugins.diagnostics.speed.loops import PerTokenLoop, with_loops
+from fuxi_plugins.diagnostics.speed.report import END, START, as_markdown, merge, update_page
+from fuxi_plugins.diagnostics.speed.timing import compare
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.layers import glu_ffn, mlp_ffn
+from fuxi_plugins.models.rankelastor import RankElastor
+
+SHAPE = peers.Shape([9, 30], numeric=1, embedding_dim=4)
+
+
+@pytest.mark.parametrize("network", [glu_ffn(3, 4, [6, 6], 2.0), mlp_ffn(3, 4, [5], "relu", norm=True)])
+def test_a_loop_of_modules_computes_what_the_per_token_network_does(network):
+    torch.manual_seed(0)
+    x = torch.randn(7, 3, 4)
+    torch.testing.assert_close(PerTokenLoop(network, 3)(x), network(x))
+
+
+def test_a_model_with_loops_predicts_the_same():
+    settings = {"embedding_dim": 4, "num_tokens": 3, "token_dim": 4, "num_blocks": 1}
+    ours = peers.build(RankElastor, SHAPE, fast=True, **settings).eval()
+    loops = with_loops(peers.build(RankElastor, SHAPE, fast=False, **settings)).eval()
+    batch = SHAPE.batch(20, torch.device("cpu"))
+    torch.testing.assert_close(loops(batch)["y_pred"], ours(batch)["y_pred"])
+
+
+def test_npz_and_our_store_hold_the_same_rows(tmp_path):
+    paths = peers.write_data(tmp_path, SHAPE, rows=50)
+    ours = ColumnLoader(SHAPE.feature_map(), paths["store"], batch_size=20)
+    theirs = peers.npz_loader(SHAPE, paths["npz"], 20)
+    rows = [np.sort(np.concatenate([batch["C1"].numpy().ravel() for batch in loader])) for loader in (ours, theirs)]
+    np.testing.assert_array_equal(*rows)
+
+
+def test_the_bare_loop_learns():
+    model = peers.BareLoop(
+        peers.build(RankElastor, SHAPE, fast=False, embedding_dim=4, num_tokens=3, token_dim=4, num_blocks=1)
+    )
+    before = [parameter.detach().clone() for parameter in model.parameters]
+    model.train_step(SHAPE.batch(20, torch.device("cpu")))
+    assert any(not torch.equal(*pair) for pair in zip(before, model.parameters, strict=True))
+
+
+def test_a_checkout_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(UserError, match="must be a checkout"):
+        peers.authors_model(tmp_path, "any", SHAPE)
+
+
+def test_the_slower_way_has_the_ratio_and_the_page_shows_it(tmp_path):
+    ways = {"ours": lambda: time.sleep(0.01), "peer": lambda: time.sleep(0.05)}
+    comparison = compare("toy", "sleeping", "a nap", ways, rounds=3)
+    assert comparison.ratio("peer") == comparison.seconds["peer"] / comparison.seconds["ours"] > 1.2
+    results = [comparison.plain()]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{START}\nold\n{END}\nafter\n")
+    update_page(page, as_markdown(results))
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert f"**{results[0]['ratios']['peer']:.1f}x**" in text
+    assert "old" not in text
+
+
+def test_sections_that_were_not_measured_again_stay(tmp_path):
+    path = tmp_path / "speed.json"
+    merge(path, ["a"], {"a": {"results": [1]}})
+    known = merge(path, ["b"], {"b": {"results": [2]}})
+    comparison = compare(
+        "toy", "waiting", "a nap", {"ours": lambda: None, "A peer": lambda: time.sleep(0.01)}, rounds=1
+    )
+    stored = merge(tmp_path / "own.json", ["toy"], {"toy": {"results": [comparison.plain()]}})
+    reread = merge(tmp_path / "own.json", [], {})
+    assert as_markdown(reread["sections"]["toy"]["results"]) == as_markdown(stored["sections"]["toy"]["results"])
+    assert (
+        known["sections"] == {"a": {"results": [1]}, "b": {"results": [2]}} == json.loads(path.read_text())["sections"]
+    )

@@ -1,0 +1,198 @@
+"""The report on the paper, from runs of a tiny dataset and from made-up records whose answers are known."""
+
+import shutil
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins import benchmark
+from fuxi_plugins.cli import main
+from fuxi_plugins.records import RANK_FILE, Parameters
+from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
+from fuxi_plugins.reports.paper.document import build_sections, write_report
+from fuxi_plugins.reports.paper.numbers import fit_power_law, paired_effect
+from fuxi_plugins.reports.paper.study import Study, short_stage
+from fuxi_plugins.reproducing import studies
+from fuxi_plugins.runs.provenance import utc_now
+from fuxi_plugins.runs.runner import carry_out
+from tests.conftest import ROOT, make_workspace
+from tests.reports.make import record
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory):
+    """The paper's rank suite on the tiny dataset, two arms and two seeds, carried out in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        workspace = make_workspace(tmp_path_factory.mktemp("paper"), patch)
+        configs = ROOT / "benchmark_configs"
+        for path in [configs / "templates" / "paper.yaml", *(configs / "suites").glob("paper_*.yaml")]:
+            target = workspace.configs / path.relative_to(configs)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(path, target)
+        shutil.copytree(ROOT / "results" / "published", workspace.results / "published")
+        shutil.copytree(ROOT / "results" / "paper", workspace.results / "paper")
+        suite = benchmark.find_suite("paper_rank@tiny,matched", workspace, [1, 2])
+        suite = replace(suite, experiments=suite.experiments[:2])
+        for job in benchmark.plan_suite(suite, workspace, benchmark.Resources([-1], 1)).todo:
+            job.run_folder.mkdir(parents=True, exist_ok=True)
+            carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())
+        yield workspace
+
+
+def test_the_report_of_a_rehearsal(rehearsed, tmp_path):
+    found = [study for study in studies(rehearsed, "tiny", "matched") if study.finished]
+    assert {study.suite for study in found} >= {"paper_rank", "paper_main", "paper_ablation", "paper_efficiency"}
+    written = write_report(build_sections(found, rehearsed.results), tmp_path)
+    text, html = (tmp_path / "paper.md").read_text(), (tmp_path / "index.html").read_text()
+    for path in written:
+        assert path.stat().st_size > 500, path
+    for figure in (p for p in written if p.suffix == ".png"):
+        assert f"figures/{figure.name}" in text
+        assert f"figures/{figure.stem}.svg" in html
+    for expected in ("What this does not show", "share that is there before training", "not run", "Mix 2", "Gaussian"):
+        assert expected in text
+        assert expected in html
+
+
+def test_a_figure_is_the_same_bytes_again(rehearsed, tmp_path):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    first, second = (rank_figures.tables(study).save(tmp_path / name) for name in ("one", "two"))
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one
+
+
+def test_the_separation_is_that_of_the_records(rehearsed):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    table = tables.separation(study)
+    last = dict(zip(table.header, table.rows[-1], strict=True))
+    values = [r.rank.stages["ffn_2"].row.trained["entropy"] for r in study.records["RankElastor"]]
+    assert last["RankElastor"] == f"{np.mean(values):.2f}"
+    assert last["cap"] == "4"
+    assert last["stage"] == "FFN 2"
+
+
+def call(workspace, *arguments):
+    return CliRunner().invoke(
+        main, ["--configs", str(workspace.configs), "--results", str(workspace.results), *arguments]
+    )
+
+
+def test_the_command_writes_the_report(rehearsed, tmp_path):
+    result = call(rehearsed, "report", "paper", "--dataset", "tiny", "--profile", "matched", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "tinny"], "did you mean 'tiny'?"),
+        (["--dataset", "tiny", "--profile", "mached"], "the profiles of 'paper' are matched, repository, paper"),
+        (["--dataset", "tiny", "--profile", "paper"], "no run of the paper's suites is finished"),
+    ],
+)
+def test_a_report_that_cannot_be(rehearsed, tmp_path, arguments, message):
+    result = call(rehearsed, "report", "paper", *arguments, "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "none").exists()
+
+
+def made_up(suite, aucs, tmp_path, **settings) -> Study:
+    records = {
+        preset: [record(preset, seed, auc, **settings) for seed, auc in enumerate(values, start=1)]
+        for preset, values in aucs.items()
+    }
+    return Study(suite, "toy", "matched", "Made up", list(aucs), 9, records, tmp_path)
+
+
+def test_an_effect_is_paired_by_seed():
+    effect = paired_effect(
+        [record("B", 1, 0.71), record("B", 2, 0.82), record("B", 9, 0.1)],
+        [record("A", 2, 0.80), record("A", 1, 0.70)],
+        "AUC",
+    )
+    assert effect.values == pytest.approx([0.01, 0.02])
+    assert effect.mean == pytest.approx(0.015)
+    assert (effect.high - effect.low) / 2 == pytest.approx(12.7062 * 0.005, rel=1e-4)  # t of one degree, 97.5%
+    assert effect.verdict == "undecided"
+    assert paired_effect([record("B", 1)], [record("A", 2)], "AUC") is None
+
+
+def test_agreement_needs_an_interval_without_zero():
+    def effect(*pairs):
+        b = [record("B", seed, after) for seed, (_, after) in enumerate(pairs)]
+        return paired_effect(b, [record("A", seed, before) for seed, (before, _) in enumerate(pairs)], "AUC")
+
+    clear = effect((0.7, 0.6), (0.7, 0.6001), (0.7, 0.5999))
+    assert tables.agreement(-0.001, clear) == "agrees"
+    assert tables.agreement(+0.001, clear) == "contradicts"
+    assert tables.agreement(-0.001, effect((0.7, 0.6))) == "undecided (same sign, one seed)"
+    assert tables.agreement(-0.001, effect((0.7, 0.6), (0.7, 0.75))).startswith("undecided (same sign")
+    assert tables.agreement(None, clear) == "–"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_power_law_is_found_with_its_interval(seeds):
+    random = np.random.default_rng(0)
+    sizes = np.repeat([1e4, 2e4, 4e4, 8e4], seeds)
+    fit = fit_power_law(sizes, 0.5 * sizes**-0.05 * np.exp(random.normal(0, 1e-3, len(sizes))))
+    assert fit.exponent == pytest.approx(-0.05, abs=3e-3)
+    assert fit.low < fit.exponent < fit.high
+    assert fit.high - fit.low < 0.01
+    assert fit(np.array([1e4]))[0] == pytest.approx(0.5 * 1e4**-0.05, rel=5e-3)
+    assert fit_power_law([1, 1, 2], [1, 2, 3]) is None
+
+
+def test_the_scores_table_by_hand(tmp_path):
+    study = made_up("paper_main", {"RankElastor": [0.80, 0.82], "RankMixer": [0.81, 0.83], "MLP": []}, tmp_path)
+    study.records.pop("MLP")
+    table = tables.scores(study, "Toy", {"RankElastor": 0.80000, "RankMixer": 0.79})
+    rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+    assert rows["RankElastor"]["ours, test AUC"] == "0.81000 ± 0.01414 (2)"
+    assert rows["RankElastor"]["ours less paper's"] == "+0.01000"  # toy is Toy
+    assert rows["RankMixer"]["paper's less RankElastor's"] == "-0.01000"
+    assert rows["RankMixer"]["sign of the paper's effect"] == "contradicts"
+    assert rows["MLP"]["ours, test AUC"] == "not run"
+
+
+def test_published_values_stand_beside_the_data_they_are_of():
+    results = ROOT / "results"
+    name, values = tables.published_auc(results, "paper_ablation", "avazu_x4_twin")
+    assert (name, values["RankMixer"]) == ("Avazu_x4", 0.79270)
+    name, values = tables.published_auc(results, "paper_main", "ml100k")
+    assert (name, values["RankElastor"], values["MLP"]) == ("Criteo_x1", 0.81482, 0.81307)
+    assert tables.published_auc(results, "paper_sequence", "ml100k")[0] == "KuaiVideo_x1"
+
+
+def test_ablation_scaling_and_costs_are_drawn(tmp_path):
+    arms = {"RankElastor": [0.80, 0.81], "RankMixer": [0.79, 0.80], "NoMixing+GLU": [0.795, 0.808]}
+    study = made_up("paper_ablation", arms, tmp_path)
+    assert "paired by seed" in result_figures.ablation(study).caption
+    sized = {
+        f"{arm} width{i}": [
+            record(f"{arm} width{i}", 1, auc + 0.01 * i, parameters=Parameters(dense=1000 * 2**i, embedding=1))
+        ]
+        for i in range(4)
+        for arm, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
+    }
+    scaled = Study("paper_scaling_width", "toy", "matched", "Width", list(sized), 8, sized, tmp_path)
+    drawing = result_figures.scaling(scaled)
+    assert "RankMixer" in drawing.caption
+    assert [path.suffix for path in drawing.save(tmp_path)] == [".png", ".svg"]
+    assert tables.sizes(scaled).rows[0][:2] == ["RankElastor width0", "1,000"]
+
+
+def test_stages_have_short_names():
+    assert [short_stage(s) for s in ("raw", "cross_1", "cin_2", "ffn_3")] == ["Raw", "Cross 1", "CIN 2", "FFN 3"]
+
+
+def test_a_record_s_rank_file_is_found_where_runs_leave_it(rehearsed):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    run = study.records["RankMixer"][0]
+    assert study.rank_file(run) == rehearsed.run_folder(run.dataset, run.experiment, run.seed) / RANK_FILE
+    assert study.rank_file(run).exists()
+    assert rank_figures.trajectories(study).name == "trajectories-paper_rank-tiny-matched"
