@@ -7,9 +7,7 @@ Published folders are taken as they are: dead names are translated, and what is 
 ``results/runs``, and FuxiCTR's result line to ``<name of the config folder>.csv`` in the current folder.
 """
 
-import shlex
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -18,7 +16,7 @@ from fuxi_plugins import cli
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.fuxictr_folder import translate_folder
 from fuxi_plugins.records import find_records
-from fuxi_plugins.reports.fuxictr_line import result_line
+from fuxi_plugins.reports.bars import result_line
 from fuxi_plugins.workspace import Workspace
 
 
@@ -40,9 +38,8 @@ def run_expid(folder: Path, expid: str, gpu: int, data: Path | None, results: Pa
         click.echo(f"Not needed here: {', '.join(translated.dropped)}.")
     folders = ["--configs", str(translated.configs), "--results", str(workspace.results)]
     cli.main([*folders, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
-    command = f"python {shlex.join(sys.argv)}"
     lines = [
-        result_line(record, command, datetime.now())
+        result_line(record)
         for record in find_records(workspace.results)
         if record.experiment == expid and record.finished
     ]

@@ -57,6 +57,8 @@ class Translated:
 def translate_folder(folder: Path, experiment_id: str, target: Path, data: Path | None = None) -> Translated:
     """Writes the experiment and its dataset to ``target`` as ``model_config.yaml`` and ``dataset_config.yaml``.
 
+    A folder that is in the strict form already (its datasets have titles) is left as it is.
+
     Args:
         folder: with FuxiCTR's ``dataset_config.yaml`` and ``model_config.yaml``, or folders of these names.
         experiment_id: which experiment.
@@ -74,6 +76,8 @@ def translate_folder(folder: Path, experiment_id: str, target: Path, data: Path 
     dataset_id = original.get("dataset_id")
     if dataset_id not in datasets:
         raise _not_in(folder, "dataset", str(dataset_id), datasets)
+    if "title" in datasets[dataset_id]:
+        return Translated(folder, [])
     model = original.get("model")
     if not isinstance(model, str):
         raise UserError(f"{folder}: the experiment {experiment_id!r} must name its model.")

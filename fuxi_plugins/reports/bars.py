@@ -50,7 +50,7 @@ def result_line(record: Record) -> str:
     """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results."""
     time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
     gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
-    command = f"python run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
+    command = f"python scripts/run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
     return (
         f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
         f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"

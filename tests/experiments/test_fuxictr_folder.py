@@ -108,7 +108,7 @@ def test_what_a_model_says_of_features_goes_to_the_dataset(folder, tmp_path):
         ("every_x_epochs: 1", "every_x_epochs: 0.5", "every_x_epochs: 0.5 cannot be followed here"),
         ("DCN_tiny_001", "DCN_tiny_007", "did you mean 'DCN_tiny_007'?"),
         ("tiny_0123", "tiny_0124", "did you mean 'tiny_0123'?"),
-        ("model: DCN", "model: DNC", "no model 'DNC'; did you mean 'DNN' or 'DCN'?"),
+        ("model: DCN", "model: DNC", "there is no model 'DNC'; did you mean"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(folder, tmp_path, old, new, said):
@@ -124,6 +124,11 @@ def test_a_setting_without_translation_is_refused_where_settings_are_checked(fol
     translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
     with pytest.raises(UserError, match="DCN has no setting 'crossing_lairs'"):
         resolve(load_experiment_config(translated.configs, "DCN_tiny_001"))
+
+
+def test_a_folder_in_the_strict_form_is_left_as_it_is(workspace, tmp_path):
+    assert translate_folder(workspace.configs, "LR_tiny", tmp_path / "new").configs == workspace.configs
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_script_behaves_as_fuxictrs(folder, workspace, tmp_path, monkeypatch):
