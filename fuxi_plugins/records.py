@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import canonical_json, digest, write_text
@@ -27,7 +27,7 @@ Metrics = dict[str, float]
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataCard(Frozen):
@@ -42,6 +42,12 @@ class DataCard(Frozen):
     synthetic: bool = False
     valid_is_test: bool = False
     bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known
+
+    @model_validator(mode="after")
+    def _knows_every_split(self) -> "DataCard":
+        if not set(self.rows) == set(self.positive_rate) == {"train", "valid", "test"}:
+            raise ValueError("rows and positive_rate are those of train, valid and test")
+        return self
 
 
 class Epoch(Frozen):
@@ -104,6 +110,14 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class ModelSource(Frozen):
+    """The code of a model that is neither native nor of an installed package."""
+
+    file: str  # in its checkout
+    sha256: str  # of the Python files of its folder, or of the file that was named
+    commit: str | None  # of the checkout
+
+
 class Latency(Frozen):
     """Of one prediction of some rows, after warming up."""
 
@@ -113,7 +127,7 @@ class Latency(Frozen):
 
 
 class Cost(Frozen):
-    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+    """What a model costs on one device; ``measuring/cost.py`` measures it. Loading is apart."""
 
     device: str
     processor: str
@@ -166,12 +180,24 @@ class Record(Frozen):
     machine: Machine | None = None
     commit: str | None = None
     uncommitted_changes: bool | None = None
+    model_source: ModelSource | None = None
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
     cost: Cost | None = None  # of the same model, measured by itself at another time
     sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Record":
+        """A finished record lacks nothing that a reader relies on."""
+        if self.finished:
+            needed = ("data", "best_epoch", "history", "parameters", "seconds")
+            missing = [name for name in needed if not getattr(self, name)]
+            missing += [f"metrics.{split}" for split in ("valid", "test") if not self.metrics.get(split)]
+            if missing:
+                raise ValueError(f"a finished run has {', '.join(missing)}")
+        return self
 
     @property
     def finished(self) -> bool:
