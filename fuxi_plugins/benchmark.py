@@ -90,8 +90,8 @@ def plan_suite(
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.models.needs import unmet_need
-    from fuxi_plugins.registry import load_model_class
-    from fuxi_plugins.runs.host import preflight
+    from fuxi_plugins.registry import load_model_class, model_source, sources
+    from fuxi_plugins.runs.host import preflight, try_one_batch
     from fuxi_plugins.runs.job import Job
     from fuxi_plugins.scheduling.plan import plan_runs
 
@@ -112,6 +112,8 @@ def plan_suite(
         reason = unmet[experiment.id]
         if not reason:
             preflight(experiment, data)
+            if model_source(experiment.model):  # nobody has tested it here
+                try_one_batch(experiment, data, workspace.cache / "checkpoints")
         for seed in suite.seeds:
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(
@@ -124,6 +126,7 @@ def plan_suite(
                 checkpoint_folder=workspace.checkpoint_folder(*names),
                 probe=suite.probe,
                 checkpoint_steps=checkpoint_steps,
+                sources=sources(),
                 observers=tuple(observers),
             )
             if reason:

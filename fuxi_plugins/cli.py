@@ -15,6 +15,7 @@ from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
 from fuxi_plugins.commands.tune import tune
+from fuxi_plugins.commands.zoo import zoo_
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.workspace import Workspace
 
@@ -63,8 +64,12 @@ class Commands(click.Group):
 @click.version_option(__version__)
 @click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
+@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
+@click.option("--model-file", "model_files", type=click.Path(path_type=Path), multiple=True, help="File with a model.")
 @click.pass_context
-def main(context: click.Context, configs: Path | None, results: Path | None) -> None:
+def main(
+    context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
+) -> None:
     """Benchmarks CTR models on FuxiCTR and ranks them.
 
     \b
@@ -75,6 +80,10 @@ def main(context: click.Context, configs: Path | None, results: Path | None) -> 
     fuxibench data import ml100k --from ~/ml-100k
     """
     context.obj = Workspace.locate(configs, results)
+    if zoo or model_files:
+        from fuxi_plugins.registry import Sources, use_sources
+
+        use_sources(Sources(str(zoo.resolve()) if zoo else None, tuple(str(file.resolve()) for file in model_files)))
 
 
 @main.command("list")
@@ -201,7 +210,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, cost, data, doctor, report, status, submit, tune):
+for command in (compare, cost, data, doctor, report, status, submit, tune, zoo_):
     main.add_command(command)
 
 

@@ -106,8 +106,16 @@ class RankSummary(Frozen):
     """Effective ranks along a model; the measures are defined in ``diagnostics/rank.py``, all values in rank.h5."""
 
     sample: int  # validation rows, evenly spaced
-    seconds: float  # that all measurements of the run took
+    seconds: float  # that all measurements of the run took, with null lines and writing
     stages: dict[str, StageRank]  # in order of depth
+
+
+class ModelSource(Frozen):
+    """The code of a model that is neither native nor of an installed package."""
+
+    file: str  # in its checkout
+    sha256: str  # of the Python files of its folder, or of the file that was named
+    commit: str | None  # of the checkout
 
 
 class Latency(Frozen):
@@ -119,7 +127,7 @@ class Latency(Frozen):
 
 
 class Cost(Frozen):
-    """What a model costs on one device; ``diagnostics/cost.py`` measures it. Loading is apart."""
+    """What a model costs on one device; ``measuring/cost.py`` measures it. Loading is apart."""
 
     device: str
     processor: str
@@ -172,6 +180,7 @@ class Record(Frozen):
     machine: Machine | None = None
     commit: str | None = None
     uncommitted_changes: bool | None = None
+    model_source: ModelSource | None = None
     started: str  # UTC, ISO 8601
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run

@@ -1,17 +1,20 @@
 """Which models there are: a name -> a FuxiCTR model class.
 
-Three sources: the native models below, installed packages that offer entry points in the group
-``fuxi_plugins.models``, and what ``register`` was told. All are written as entry points are,
-``"module:Class"``. Neither torch nor FuxiCTR is loaded until ``load_model_class`` is asked for a class.
+The native models below, installed packages that offer entry points in the group ``fuxi_plugins.models``, and what
+``register`` was told are written as entry points are, ``"module:Class"``. Beside them stand files with a model, and the
+zoo of a FuxiCTR checkout, whose models are called ``zoo:NAME``. Neither torch nor FuxiCTR is loaded until
+``load_model_class`` is asked for a class.
 """
 
 import ast
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from fuxi_plugins import zoo
 from fuxi_plugins.errors import UserError, unknown_name
 
 ENTRY_POINT_GROUP = "fuxi_plugins.models"
@@ -70,10 +73,50 @@ _registered: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Where models come from beside the installed packages; a run's process is told of it."""
+
+    zoo: str | None = None  # a FuxiCTR checkout
+    files: tuple[str, ...] = ()  # Python files with a model class
+
+
+INSTALLED_ONLY = Sources()
+_sources = INSTALLED_ONLY
+
+
+@dataclass(frozen=True)
 class _Entry:
     target: str  # "module:Class"
     origin: str  # who brings it, in words
     plugin: bool = False
+    file: Path | None = None  # of a model that lies in a file of its own; the target is then its class
+
+
+def use_sources(sources: Sources) -> None:
+    """From here on, models of these places are known too.
+
+    Raises:
+        UserError: a file without a model, or whose model's name is taken.
+    """
+    global _sources
+    for path in sources.files:
+        names = list(_file_models(Path(path)))
+        if not names:
+            raise UserError(f"{path} must define a class whose base is imported from fuxictr.pytorch.models.")
+    _sources = sources
+    _entries()  # two models of one name are an error at once
+
+
+def sources() -> Sources:
+    return _sources
+
+
+def model_source(name: str) -> tuple[Path, Path | None] | None:
+    """The file of a model that is neither native nor installed, and its checkout; None for others."""
+    if name.startswith(zoo.PREFIX):
+        return _zoo_model(name).file, Path(_sources.zoo)
+    entry = _find(name)
+    return (entry.file, None) if entry.file else None
 
 
 def model_names() -> list[str]:
@@ -88,12 +131,16 @@ def model_summary(name: str) -> str:
     The docstring is read from the source without running it, so that listing models stays quick.
     """
     entry = _find(name)
-    return f"from {entry.origin}" if entry.plugin else _docstring_summary(entry.target)
+    return f"from {entry.origin}" if entry.plugin or entry.file else _docstring_summary(entry.target)
 
 
 def load_model_class(name: str) -> type:
     """The class of that name; loads torch and FuxiCTR."""
+    if name.startswith(zoo.PREFIX):
+        return zoo.load_zoo_class(_zoo_model(name))
     entry = _find(name)
+    if entry.file:
+        return zoo.load_class(entry.file, entry.target)
     module_name, class_name = _split(entry.target)
     try:
         model_class = getattr(importlib.import_module(module_name), class_name)
@@ -142,7 +189,25 @@ def _entries() -> dict[str, _Entry]:
                 f"{entry.origin}; uninstall one of them"
             )
         entries[point.name] = entry
+    for path in _sources.files:
+        for name in _file_models(Path(path)):
+            if name in entries:
+                raise UserError(f"a model name must be unique, but {name!r} of {path} is also {entries[name].origin}'s")
+            entries[name] = _Entry(name, path, file=Path(path))
     return entries
+
+
+def _file_models(path: Path) -> Iterator[str]:
+    """The model classes of a file, read without executing it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as Python: {error}") from error
+    yield from (name for name, _ in zoo.model_classes(tree))
+
+
+def _zoo_model(name: str) -> zoo.ZooModel:
+    return zoo.find_zoo_model(Path(_sources.zoo) if _sources.zoo else None, name)
 
 
 def _package(point: metadata.EntryPoint) -> str:

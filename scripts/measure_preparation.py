@@ -59,25 +59,27 @@ def main() -> None:
                     measured.append(measure("fuxibench", rows, [OURS, spec.model_dump_json(), cache]))
                     for feature_map in Path(cache).glob("datasets/*/*/feature_map.json"):
                         measured[-1]["ids"] = json.loads(feature_map.read_text())["total_features"]
-                report(measured, arguments.output)
+                report(measured, arguments)
             if rows in arguments.fuxictr_rows:
                 with tempfile.TemporaryDirectory(dir=folder) as cache:
                     settings = json.dumps(fuxictr_settings(spec, raw, cache))
                     measured.append(measure("FuxiCTR build_dataset", rows, [FUXICTR, settings]))
-                report(measured, arguments.output)
+                report(measured, arguments)
 
 
-def report(measured: list[dict], output: Path) -> None:
+def report(measured: list[dict], arguments: argparse.Namespace) -> None:
     """Prints the latest measurement and writes all of them."""
     print(json.dumps(measured[-1]), flush=True)
+    asked = {"--rows": arguments.rows, "--fuxictr-rows": arguments.fuxictr_rows}
+    options = " ".join(f"{name} {' '.join(map(str, rows))}" for name, rows in asked.items())
     content = {
-        "command": f"python scripts/measure_preparation.py {' '.join(sys.argv[1:])}".strip(),
+        "command": f"python scripts/measure_preparation.py {options}",
         "dataset": "criteo_x1_twin",
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "load": round(os.getloadavg()[0], 1),  # processes that wanted the cores at the end
         "measured": measured,
     }
-    write_text(output, json.dumps(content, indent=1) + "\n")
+    write_text(arguments.output, json.dumps(content, indent=1) + "\n")
 
 
 def twin(rows: int, folder: Path) -> tuple[DatasetSpec, Path]:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from fuxi_plugins.diagnostics.speed.machine import ceiling, description
-from fuxi_plugins.diagnostics.speed.report import as_markdown, merge, update_page
-from fuxi_plugins.diagnostics.speed.sections import SECTIONS, Options
+from fuxi_plugins.measuring.machine import ceiling, description
+from fuxi_plugins.measuring.report import as_markdown, merge, update_page
+from fuxi_plugins.measuring.sections import SECTIONS, Options
 from fuxi_plugins.scheduling.local import ALLOCATOR
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -19,8 +19,8 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from tabulate import tabulate
 
     from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
+    from fuxi_plugins.measuring.apart import measure_apart
     from fuxi_plugins.records import find_records, write_record
-    from fuxi_plugins.scheduling.cost import measure_apart
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)

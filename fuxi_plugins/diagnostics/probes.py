@@ -5,7 +5,8 @@ Two families at every stage: of a row, the rank of its (T, D) matrix of tokens, 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -50,12 +51,11 @@ class RankProbe:
             self.measure(model, epoch)
 
     def measure(self, model: Any, epoch: int) -> None:
-        started = time.perf_counter()
-        read = representations(model, self.batch, self.embedding_dim)
-        self._found.append({name: measure_stage(value) for name, value in read.items()})
-        self._tables.append({name: (len(t), abundance(t)) for name, t in table_weights(model).items()})
-        self.epochs.append(epoch)
-        self.seconds += time.perf_counter() - started
+        with self._timed():
+            read = representations(model, self.batch, self.embedding_dim)
+            self._found.append({name: measure_stage(value) for name, value in read.items()})
+            self._tables.append({name: (len(t), abundance(t)) for name, t in table_weights(model).items()})
+            self.epochs.append(epoch)
 
     def summary(self) -> RankSummary:
         """What goes into the record: the means of the first and the last measurement, with both null lines."""
@@ -81,7 +81,7 @@ class RankProbe:
         ``<stage>/<family>/<measure>`` is (M, members) float32; the members of ``row`` are the sample's rows, those of
         ``token`` the tokens. ``tables/<field>`` is (M,), the information abundance of an embedding table.
         """
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with self._timed(), replacing(path) as temporary, h5py.File(temporary, "w") as file:
             file["epoch"] = np.array(self.epochs, np.int32)
             file["validation_rows"] = self.rows
             for order, stage in enumerate(self._found[0]):
@@ -99,6 +99,12 @@ class RankProbe:
                 values = np.array([tables[name][1] for tables in self._tables], np.float32)
                 file.create_dataset(f"tables/{name}", data=values, track_times=False)
                 file[f"tables/{name}"].attrs["vocabulary"] = vocabulary
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - started
 
 
 @dataclass(frozen=True)

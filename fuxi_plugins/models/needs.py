@@ -12,13 +12,21 @@ class Needs:
     history: a behaviour history, a sequence that shares its embedding with a categorical field, the target. The model
         reads it one behaviour after the other, whether or not the dataset's config pools it.
     fields: the least number of features.
+    labels: how many labels are learned at once; the datasets here have one.
+    item_tables: batches that carry a table of items beside the rows, as FuxiCTR's LongCTR models read them.
     """
 
     history: bool = False
     fields: int = 1
+    labels: int = 1
+    item_tables: bool = False
 
     def unmet(self, spec: DatasetSpec) -> str | None:
         """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
+        if self.labels > 1:
+            return f"it learns {self.labels} or more labels, and the dataset has one"
+        if self.item_tables:
+            return "it needs batches with a table of items, which only FuxiCTR's own LongCTR loader makes"
         columns = [column for column in spec.active_columns if column.type != "meta"]
         names = [name for column in columns for name in column.names]
         if len(names) < self.fields:

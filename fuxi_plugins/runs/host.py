@@ -19,6 +19,7 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from fuxictr.pytorch.torch_utils import seed_everything
 
+from fuxi_plugins import zoo
 from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.errors import UserError
@@ -229,6 +230,27 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
         return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
 
+def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> None:
+    """Builds the model on the CPU and takes the loss of a few rows and its gradient.
+
+    Raises:
+        UserError: something in it fails, which it says.
+    """
+    folder = checkpoints / "preflight"
+    try:
+        model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
+        batch = next(iter(load_split(model, data, "valid", experiment, seed=0)))
+        few = {name: column[:16] for name, column in batch.items()}
+        model.train()
+        model.compute_loss(model(few), model.get_labels(few)).backward()
+    except UserError:
+        raise
+    except Exception as error:  # another's code may raise anything
+        raise UserError(
+            f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+        ) from error
+
+
 def train_model(
     model: Any,
     experiment: Experiment,
@@ -313,16 +335,43 @@ def _construct(
     hosted = type(f"{mixins[0].__name__}_{model_class.__name__}", (*mixins, model_class), {})
     others = {"epochs", "max_gradient_norm", "batch_size", "shuffle", "num_workers", *OWN_SETTINGS}  # fit's, ours
     training = {name: value for name, value in experiment.params["training"].items() if name not in others}
+    feature_map, model_params = load_feature_map(data, experiment.embedding_dim), experiment.params["model"]
+    is_of_zoo = experiment.model.startswith(zoo.PREFIX)
+    if is_of_zoo:
+        _keep_unpooled(feature_map, model_params)
     try:
         return hosted(
-            load_feature_map(data, experiment.embedding_dim),
+            feature_map,
             model_id=experiment.id,
             gpu=gpu,
             model_root=model_root,
             verbose=0,
             **training,
-            **experiment.params["model"],
+            **(_as_fuxictr_writes_fields(model_params) if is_of_zoo else model_params),
         )
     except (ValueError, AssertionError) as error:
         settings = json.dumps(experiment.params["model"])
         raise UserError(f"experiment {experiment.id!r}: {error} (settings: {settings})") from error
+
+
+def _keep_unpooled(feature_map: FeatureMap, model_params: dict[str, Any]) -> None:
+    """A sequence that a zoo model's setting names is one that the model reads itself, behaviour by behaviour."""
+    named = [name for key, value in model_params.items() if key.endswith("_field") for name in _names_in(value)]
+    for name in named:
+        spec = feature_map.features.get(name, {})
+        if spec.get("type") == "sequence":
+            spec.pop("feature_encoder", None)
+
+
+def _names_in(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [name for part in value or [] for name in _names_in(part)]
+
+
+def _as_fuxictr_writes_fields(model_params: dict[str, Any]) -> dict[str, Any]:
+    """Fields that belong together are a tuple in FuxiCTR, which JSON has not."""
+    return {
+        key: [tuple(part) if isinstance(part, list) else part for part in value]
+        if key.endswith("_field") and isinstance(value, list)
+        else value
+        for key, value in model_params.items()
+    }

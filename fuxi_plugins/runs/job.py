@@ -8,6 +8,7 @@ from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.records import DataCard
+from fuxi_plugins.registry import INSTALLED_ONLY, Sources
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Job:
     checkpoint_folder: Path
     probe: bool = False  # whether effective ranks are measured along the way
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
+    sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
     observers: tuple[str, ...] = ()  # services that are told of each evaluation
 
@@ -46,6 +48,7 @@ class Job:
                 "probe": self.probe,
                 "micro_batches": self.micro_batches,
                 "checkpoint_steps": self.checkpoint_steps,
+                "sources": asdict(self.sources),
                 "observers": self.observers,
             }
         )
@@ -68,5 +71,6 @@ class Job:
             probe=fields["probe"],
             micro_batches=fields["micro_batches"],
             checkpoint_steps=fields["checkpoint_steps"],
+            sources=Sources(fields["sources"]["zoo"], tuple(fields["sources"]["files"])),
             observers=tuple(fields["observers"]),
         )

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from fuxi_plugins.records import Machine
+from fuxi_plugins import registry
+from fuxi_plugins.files import digest
+from fuxi_plugins.records import Machine, ModelSource
+from fuxi_plugins.zoo import folder_digest
 
 _LIBRARIES = ("torch", "fuxictr", "numpy", "polars", "scikit-learn")
 
@@ -37,6 +40,21 @@ def commit() -> tuple[str | None, bool | None]:
         return None, None
     changed = _git(root, "status", "--porcelain", "--", "fuxi_plugins", "benchmark_configs")
     return head, bool(changed)
+
+
+def model_source(model: str) -> ModelSource | None:
+    """Which code a model of a checkout or of a file is; None for native and installed ones."""
+    found = registry.model_source(model)
+    if found is None:
+        return None
+    file, checkout = found
+    if checkout is None:
+        return ModelSource(file=file.name, sha256=digest(file.read_text(encoding="utf-8")), commit=None)
+    return ModelSource(
+        file=str(file.relative_to(checkout)),
+        sha256=folder_digest(file.parent),
+        commit=_git(checkout, "rev-parse", "HEAD"),
+    )
 
 
 def _git(root: Path, *arguments: str) -> str | None:

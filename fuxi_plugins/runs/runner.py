@@ -147,6 +147,7 @@ def identity(job: Job) -> dict:
         "config_digest": job.experiment.digest,
         "commit": head,
         "uncommitted_changes": changed,
+        "model_source": provenance.model_source(job.experiment.model),
     }
 
 

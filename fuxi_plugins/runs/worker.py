@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from fuxi_plugins import registry
 from fuxi_plugins.records import write_record
 from fuxi_plugins.runs import provenance
 from fuxi_plugins.runs.faults import is_disk_full, is_out_of_memory
@@ -31,6 +32,7 @@ DISK_FULL = 6
 def main() -> int:
     started, clock_start = provenance.utc_now(), time.perf_counter()
     job = Job.from_json(sys.stdin.readline())
+    registry.use_sources(job.sources)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -88,14 +88,15 @@ def without_times(record: dict) -> dict:
 
 
 def results(workspace) -> dict[str, bytes]:
-    """Every file of the results by its path; of records and evaluations, what is no time."""
+    """Records, without their times, and predictions, by path."""
     found = {}
     for path in sorted(workspace.results.rglob("*")):
-        if path.is_dir() or path.name in ("run.log", "metrics.jsonl"):
-            continue
-        content = path.read_bytes()
         if path.name == "record.json":
-            content = json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+            content = json.dumps(without_times(json.loads(path.read_bytes())), sort_keys=True).encode()
+        elif path.name == "predictions.h5":
+            content = path.read_bytes()
+        else:  # logs, and what comes and goes while runs are under way
+            continue
         found[str(path.relative_to(workspace.results))] = content
     return found
 

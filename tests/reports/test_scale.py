@@ -1,4 +1,4 @@
-"""Two hundred models, ten datasets, ten seeds: the tables and the site of 20,000 records."""
+"""Two hundred models, ten datasets, ten seeds: the tables and the site of 20,000 records, in seconds of one core."""
 
 import resource
 import time
@@ -39,20 +39,20 @@ def test_twenty_thousand_records(tmp_path):
                 path = tmp_path / "runs" / made.dataset / made.experiment / f"seed-{seed}" / "record.json"
                 path.parent.mkdir(parents=True)
                 path.write_text(made.model_dump_json())
-    started = time.perf_counter()
+    started = time.process_time()
     records = list(find_records(tmp_path))
-    read = time.perf_counter() - started
+    read = time.process_time() - started
     boards = []
     for dataset, expected in cells.items():
         board = with_certainty(build_leaderboard(dataset, records, expected, tmp_path), None)
         boards.append(NamedBoard(dataset, dataset, dataset, board))
         for form in FORMATS:
             render(board, dataset, form)
-    tables = time.perf_counter() - started
+    tables = time.process_time() - started
     ledger = build_ledger(records, tmp_path)
-    began = time.perf_counter()
+    began = time.process_time()
     pages = write_site(tmp_path / "site", Contents(boards, records, ledger))
-    site = time.perf_counter() - began
+    site = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
     print(f"read {read:.1f} s, tables {tables:.1f} s in all, {pages} pages in {site:.1f} s, at most {peak:.0f} MiB")
     assert len(records) == MODELS * DATASETS * SEEDS

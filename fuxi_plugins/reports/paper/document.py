@@ -8,6 +8,7 @@ import jinja2
 from tabulate import tabulate
 
 from fuxi_plugins.files import write_text
+from fuxi_plugins.records import Record
 from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
 from fuxi_plugins.reports.paper.study import Study
 from fuxi_plugins.reports.paper.style import Drawing
@@ -45,7 +46,8 @@ class Section:
 
 def build_sections(studies: Sequence[Study], results: Path) -> list[Section]:
     """A section for every study with finished runs, then the bounds, then what all of it shows and does not."""
-    sections = [section for study in studies if study.finished for section in _sections(study, results)]
+    sections = [_section(study, results) for study in studies if study.finished]
+    sections += _auc_against_rank(studies)
     bounds = results / "paper" / "bounds.csv"
     if bounds.exists():
         sections.append(_bounds(bounds))
@@ -63,10 +65,9 @@ def write_report(sections: Sequence[Section], folder: Path) -> list[Path]:
     return written
 
 
-def _sections(study: Study, results: Path) -> Iterator[Section]:
-    head = f"{study.title}"
+def _section(study: Study, results: Path) -> Section:
     note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} seeds an arm."
-    section = Section(head, [note])
+    section = Section(study.title, [note])
     if study.suite.startswith("paper_scaling"):
         section.tables.append(tables.sizes(study))
         section.drawings.append(result_figures.scaling(study))
@@ -84,7 +85,7 @@ def _sections(study: Study, results: Path) -> Iterator[Section]:
         section.tables.append(tables.scores(study, name, values))
         if study.suite == "paper_ablation" and len(study.records) > 1 and tables.REFERENCE in study.records:
             section.drawings.append(result_figures.ablation(study))
-    yield section
+    return section
 
 
 def _add_rank(section: Section, study: Study) -> None:
@@ -103,9 +104,21 @@ def _add_rank(section: Section, study: Study) -> None:
         section.drawings.append(rank_figures.dynamics(study))
     section.drawings.append(rank_figures.tables(study))
     records = [record for records in probed.values() for record in records]
-    section.drawings.append(rank_figures.auc_against_rank(records, study.dataset, study.profile))
     shares = [record.rank.seconds / record.seconds.total for record in records]
     section.paragraphs.append(f"Probing took {max(shares):.1%} of a run's time at most.")
+
+
+def _auc_against_rank(studies: Sequence[Study]) -> Iterator[Section]:
+    """A section for every dataset and profile, of the runs of all suites, each run once."""
+    groups: dict[tuple[str, str], dict[tuple[str, int], Record]] = {}
+    for study in studies:
+        runs = groups.setdefault((study.dataset, study.profile), {})
+        for records in study.probed().values():
+            runs |= {(r.same_run_as or r.experiment, r.seed): r for r in records if "tokens" in r.rank.stages}
+    for (dataset, profile), runs in groups.items():
+        if len(runs) > 2:
+            drawing = rank_figures.auc_against_rank(list(runs.values()), dataset, profile)
+            yield Section(f"AUC against effective rank ({dataset}, {profile})", drawings=[drawing])
 
 
 def _bounds(path: Path) -> Section:

@@ -131,9 +131,9 @@ def tables(study: Study) -> Drawing:
 
 
 def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> Drawing:
-    """Every probed run of token models: does a higher rank go with a higher AUC?"""
-    runs = [r for r in records if r.finished and r.rank and "tokens" in r.rank.stages]
-    with drawing(6.4, 2.9) as figure:
+    """Probed runs of token models: does a higher rank go with a higher AUC?"""
+    runs = list(records)
+    with drawing(8.2, 3.3) as figure:
         grid = figure.subplots(1, 2, sharey=True)
         words = []
         for axes, measure in zip(grid, NAMES, strict=True):
@@ -149,7 +149,7 @@ def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> D
                 found = spearmanr(ranks, aucs)
                 words.append(f"{found.statistic:+.2f} (p {found.pvalue:.2g}) for the {NAMES[measure]}")
         grid[0].set_ylabel("test AUC")
-        grid[1].legend()
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center")
     caption = (
         f"Test AUC against effective rank after the last block, every probed run on {dataset} ({len(runs)} runs). "
         f"Spearman's correlation: {', '.join(words) or 'too few runs'}. Runs of one model are not independent, and "

@@ -122,10 +122,17 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
     return {
         "chart": _curves([record]),
         "metric": _monitored(record),
+        "measures": _measures(record),
         "command": f"fuxibench run {target} --seeds {record.seed}",
         "alarms": alarms(record),
         "checkout": f"git checkout {record.commit}" if record.commit else "",
     }
+
+
+def _measures(record: Record) -> list[str]:
+    """Names of the effective ranks that a probed run has measured."""
+    stages = record.rank.stages.values() if record.rank else []
+    return list(next((stage.token.trained for stage in stages), {}))
 
 
 def _curves(runs: Sequence[Record]) -> Any:
@@ -165,6 +172,7 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
     """Quality against cost, where cost is known."""
     costs = [
         ("dense parameters", lambda row: row.parameters and row.parameters.dense, True),
+        ("operations a row (FLOP)", lambda row: row.cost and row.cost.flops_per_row, True),
         ("seconds an epoch", lambda row: row.seconds_per_epoch, True),
     ]
     plots = []

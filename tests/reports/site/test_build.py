@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from fuxi_plugins.records import RankFamily, RankSummary, StageRank
 from fuxi_plugins.reports.certainty import with_certainty
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.reports.ledger import build_ledger
@@ -127,6 +129,19 @@ def test_a_run_says_how_to_repeat_it(site):
     assert "fuxibench run Alpha_toy --seeds 1" in path.read_text()
 
 
+def test_a_probed_run_shows_its_effective_ranks(tmp_path):
+    family = RankFamily(
+        rows=8, columns=4, untrained={"stable": 1.25}, trained={"stable": 2.5}, gaussian={"stable": 3.75}
+    )
+    summary = RankSummary(sample=1000, seconds=1, stages={"block 1": StageRank(row=None, token=family)})
+    made = contents(tmp_path)
+    probed = made.records[0].model_copy(update={"rank": summary})
+    write_site(tmp_path / "site", replace(made, records=[probed, *made.records[1:]]))
+    text = next((tmp_path / "site" / "runs").glob("toy-Alpha-toy-1-*.html")).read_text()
+    assert '<th scope="row">block 1</th><td>of a token</td>' in text
+    assert '2.50 <span class="muted">(1.25, 3.75)</span>' in text
+
+
 def test_the_folder_is_written_anew_but_never_over_other_files(tmp_path):
     site = tmp_path / "site"
     write_site(site, contents(tmp_path))
@@ -187,7 +202,11 @@ def test_tie_letters(tmp_path):
 def test_reports_import_neither_torch_nor_fuxictr():
     code = (
         "import sys\n"
-        "for name in ('torch', 'fuxictr', 'ray', 'polars'): sys.modules[name] = None\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('torch', 'fuxictr', 'ray', 'polars'):\n"
+        "            raise ImportError(name + ' is not here')\n"
+        "sys.meta_path.insert(0, Absent())\n"
         "import importlib, pkgutil, fuxi_plugins.reports\n"
         "for module in pkgutil.walk_packages(fuxi_plugins.reports.__path__, 'fuxi_plugins.reports.'):\n"
         "    importlib.import_module(module.name)\n"

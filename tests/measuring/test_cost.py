@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from fuxi_plugins.cli import main
-from fuxi_plugins.diagnostics.cost import LATENCY_ROWS, measure, operations, repeated, times
+from fuxi_plugins.measuring.cost import LATENCY_ROWS, measure, operations, repeated, times
 from fuxi_plugins.records import find_records, write_record
 from tests.runs.test_runner import make_job, run
 

@@ -19,7 +19,7 @@ def measure_apart(job: Job, gpu: int) -> Cost:
     """
     job = replace(job, gpu=gpu, checkpoint_folder=job.checkpoint_folder.with_name(job.checkpoint_folder.name + "-cost"))
     done = subprocess.run(
-        [sys.executable, "-m", "fuxi_plugins.diagnostics.cost"],
+        [sys.executable, "-m", "fuxi_plugins.measuring.cost"],
         input=job.to_json() + "\n",
         capture_output=True,
         text=True,

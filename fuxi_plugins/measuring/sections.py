@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from fuxi_plugins.datasets.batches import ColumnLoader
-from fuxi_plugins.diagnostics.speed import peers
-from fuxi_plugins.diagnostics.speed.loops import PerTokenLoop, with_loops
-from fuxi_plugins.diagnostics.speed.machine import synchronize
-from fuxi_plugins.diagnostics.speed.timing import Comparison, compare
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
+from fuxi_plugins.measuring import peers
+from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
+from fuxi_plugins.measuring.machine import synchronize
+from fuxi_plugins.measuring.timing import Comparison, compare
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.rankelastor import RankElastor

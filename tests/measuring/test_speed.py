@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from fuxi_plugins.datasets.batches import ColumnLoader
-from fuxi_plugins.diagnostics.speed import peers
-from fuxi_plugins.diagnostics.speed.loops import PerTokenLoop, with_loops
-from fuxi_plugins.diagnostics.speed.report import END, START, as_markdown, merge, update_page
-from fuxi_plugins.diagnostics.speed.timing import compare
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
+from fuxi_plugins.measuring import peers
+from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
+from fuxi_plugins.measuring.report import END, START, as_markdown, merge, update_page
+from fuxi_plugins.measuring.timing import compare
 from fuxi_plugins.models.rankelastor import RankElastor
 
 SHAPE = peers.Shape([9, 30], numeric=1, embedding_dim=4)

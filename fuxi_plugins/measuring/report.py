@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from fuxi_plugins.diagnostics.speed.timing import OURS
 from fuxi_plugins.files import write_text
+from fuxi_plugins.measuring.timing import OURS
 
 START, END = "<!-- speed table -->", "<!-- end -->"
 

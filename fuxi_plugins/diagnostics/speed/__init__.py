@@ -1,1 +1,0 @@
-"""Speed, as ratios against peers that do the same work, measured in turns in one process."""

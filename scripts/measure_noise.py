@@ -1,0 +1,46 @@
+"""What docs/statistics.md says of a board's noise: are seeds independent between models, and rows within groups?
+
+    python scripts/measure_noise.py ml100k_board
+
+The dataset must have been prepared on this machine.
+"""
+
+import sys
+
+import numpy as np
+
+from fuxi_plugins.benchmark import find_suite, suite_datasets
+from fuxi_plugins.board_evidence import predictions_path
+from fuxi_plugins.datasets.labels import find_test_labels
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.predictions import read_predictions
+from fuxi_plugins.records import find_records
+from fuxi_plugins.reports.statistics.influence import auc_influence, within_groups
+from fuxi_plugins.workspace import Workspace
+
+
+def main(name: str) -> None:
+    workspace = Workspace.locate()
+    suite = find_suite(name, workspace)
+    (dataset,) = suite_datasets(suite)
+    names = {config.id: config.preset for config in suite.experiments}
+    records = [r for r in find_records(workspace.results, dataset) if r.finished and r.experiment in names]
+    by_model: dict[str, dict[int, float]] = {}
+    for record in records:
+        by_model.setdefault(record.preset, {})[record.seed] = record.metrics["test"]["AUC"]
+    complete = [list(runs.values()) for runs in by_model.values() if sorted(runs) == sorted(suite.seeds)]
+    correlations = np.corrcoef(complete)[np.triu_indices(len(complete), 1)]
+    print(f"{len(complete)} models, {len(suite.seeds)} seeds: mean correlation by seed {correlations.mean():.3f}")
+    test = find_test_labels(load_dataset_spec(workspace.configs, dataset), records[0].data.fingerprint, workspace)
+    for experiment, preset in names.items():
+        runs = [record for record in records if record.experiment == experiment]
+        if not runs:
+            continue
+        scores = np.array([read_predictions(predictions_path(run, workspace), len(test.labels)) for run in runs])
+        psi = auc_influence(test.labels, scores)[1].mean(0)
+        by_group = "" if test.groups is None else f", by group {np.linalg.norm(within_groups(psi, test.groups)):.4f}"
+        print(f"{preset}: sampling error of AUC by row {np.linalg.norm(psi):.4f}{by_group}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
