@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,8 +104,10 @@ def run_jobs(
     records: list[Record] = []
     selector = selectors.DefaultSelector()
     try:
-        with _terminated_as_interrupted():
+        with _interrupts() as interrupted:
             while queue or running:
+                if interrupted():
+                    raise KeyboardInterrupt
                 while free and (taken := queue.take()):
                     running.append(_start(*taken, free.pop(0), worker, selector))
                     watcher.started(taken[0])
@@ -271,17 +273,18 @@ def _wait(process: subprocess.Popen, seconds: float) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, with which schedulers take a machine back, stops runs as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Gives a question: has Ctrl-C been pressed, or SIGTERM come, with which schedulers take a machine back?
+
+    An exception between a claim and its entry among the running would leave the claim behind, so the loop asks.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are not its business
+        yield lambda: False
         return
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
+    seen: list[int] = []
+    former = {number: signal.signal(number, lambda n, _: seen.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: bool(seen)
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -28,7 +28,7 @@ from tests.scheduling.test_local import children
 
 KILLS = 100
 EXPERIMENTS = """
-Base: {dataset_id: tiny, batch_size: 50, epochs: 4, learning_rate: 1e-2}
+Base: {dataset_id: tiny, batch_size: 50, epochs: 20, early_stop_patience: 20, learning_rate: 1e-3}
 Dropout_tiny: {model: DNN, embedding_dim: 4, hidden_units: [16], net_dropout: 0.2}
 Cross_tiny: {model: DCNv2, embedding_dim: 4, parallel_dnn_hidden_units: [8], net_dropout: 0.1}
 """
@@ -88,14 +88,15 @@ def without_times(record: dict) -> dict:
 
 
 def results(workspace) -> dict[str, bytes]:
-    """Every file of the results by its path; of records and evaluations, what is no time."""
+    """Records, without their times, and predictions, by path."""
     found = {}
     for path in sorted(workspace.results.rglob("*")):
-        if path.is_dir() or path.name in ("run.log", "metrics.jsonl"):
-            continue
-        content = path.read_bytes()
         if path.name == "record.json":
-            content = json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+            content = json.dumps(without_times(json.loads(path.read_bytes())), sort_keys=True).encode()
+        elif path.name == "predictions.h5":
+            content = path.read_bytes()
+        else:  # logs, and what comes and goes while runs are under way
+            continue
         found[str(path.relative_to(workspace.results))] = content
     return found
 
@@ -123,8 +124,10 @@ def test_a_hundred_random_kills_change_nothing(workspace):
     kept: dict[str, bytes] = {}
     runner, kills, of_workers = started(disturbed), 0, 0
     while kills < KILLS:
-        time.sleep(dice.expovariate(1 / (0.5 * run_seconds)))
+        time.sleep(dice.expovariate(1 / (0.12 * run_seconds)))
         workers = children(runner.pid) if runner.is_alive() else []
+        done = sum(b'"status": "finished"' in content for content in results(disturbed).values())
+        assert done < 20, "the suite was done before it had been killed often enough"
         if not runner.is_alive():  # it came to the end of its list; what failed is in the list of the next
             runner = started(disturbed)
             continue
