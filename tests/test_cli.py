@@ -50,7 +50,7 @@ MISTAKES = {
     "a GPU that is not there": (None, ["run", "LR_tiny", "--gpu", "93"], "GPU 93 was asked for, but torch sees"),
     "gAUC without groups": (edit(DATA, "    group_id: group\n", ""), ["run", "LR_tiny"], "gAUC needs a group_id"),
     "wrong md5": (edit(DATA, "    data_root", "    files: {train.csv: '0123'}\n    data_root"), ["data", "import", "tiny", "--from", "FOLDER/csv"], "needs train.csv with md5 0123, but the one in"),
-    "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "is not a folder"),
+    "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "nowhere is neither"),
     "no board yet": (None, ["leaderboard", "tiny_suite"], "the board of tiny has no finished run yet."),
     "a seed twice": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 1]"), ["run", "tiny_suite"], "nothing stands twice in a suite"),
 }  # fmt: skip

@@ -42,7 +42,7 @@ def fetch(workspace, endpoint, **environment):
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_ETAG_TIMEOUT": "3",
+        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_ETAG_TIMEOUT": "30",
              "FUXIBENCH_CACHE": str(workspace.cache), "NO_PROXY": "127.0.0.1", **environment},
     )  # fmt: skip
 
