@@ -89,7 +89,7 @@ def plan_suite(
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.experiment import resolve
-    from fuxi_plugins.models.needs import unmet_need
+    from fuxi_plugins.fitting import unmet_need
     from fuxi_plugins.registry import load_model_class, model_source, sources
     from fuxi_plugins.runs.host import preflight, try_one_batch
     from fuxi_plugins.runs.job import Job

@@ -54,14 +54,18 @@ def require_writable(folder: Path, purpose: str) -> None:
         raise UserError(f"{purpose} must be writable, but {folder} is not: {error.strerror}.") from error
 
 
+class DiskTooSmall(UserError):
+    """There is no room; what was being written may be right."""
+
+
 def require_space(folder: Path, needed: int, purpose: str) -> None:
     """
     Raises:
-        UserError: the disk of ``folder`` has less than ``needed`` bytes left.
+        DiskTooSmall: the disk of ``folder`` has less than ``needed`` bytes left.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise UserError(
+        raise DiskTooSmall(
             f"{purpose} needs {needed / 1e9:.2f} GB, but the disk of {folder} has {free / 1e9:.2f} GB left. "
             "Make room, or let FUXIBENCH_CACHE name a folder on another disk."
         )
@@ -75,7 +79,7 @@ def explaining_full_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise UserError(
+        raise DiskTooSmall(
             f"the disk of {folder} is full; nothing half-made is kept. Make room, or let FUXIBENCH_CACHE name a "
             "folder on another disk."
         ) from error

@@ -129,7 +129,7 @@ def measure(what: str, rows: int, arguments: list[str]) -> dict:
 def _watch(process: subprocess.Popen, peak: list[int]) -> None:
     while process.poll() is None:
         peak[0] = max(peak[0], sum(_resident(pid) for pid in _tree(process.pid)))
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def _tree(pid: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What the README shows is what works: its example of a dataset and of a model, and the commands it names."""
+"""What the README and docs/add_a_model.md show is what works: the dataset, the model, and the commands they name."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from fuxi_plugins.cli import main
 from fuxi_plugins.workspace import CACHE_VARIABLE, Workspace
 from tests.conftest import ROOT, write
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text() + (ROOT / "docs" / "add_a_model.md").read_text()
 
 
 def block(language: str, containing: str) -> str:
@@ -85,6 +85,9 @@ def test_the_commands_it_names_exist():
     assert len(lines) >= 8
     for _, *words in lines:
         command = main
+        while words[0].startswith("--"):  # an option of fuxibench itself, with its value
+            assert words.pop(0) in {name for parameter in main.params for name in parameter.opts}
+            words.pop(0)
         while isinstance(command, click.Group):
             command = command.commands[words.pop(0)]
         options = {name for parameter in command.params for name in parameter.opts}

@@ -6,7 +6,7 @@ from pathlib import Path
 from fuxi_plugins.datasets.install import import_files
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.errors import UserError
-from fuxi_plugins.files import digest, explaining_full_disk, require_space
+from fuxi_plugins.files import DiskTooSmall, digest, explaining_full_disk, require_space
 from fuxi_plugins.workspace import Workspace
 
 UNPACKED = 4  # csv files are about so many times larger than the archive; checked exactly when it has come
@@ -32,11 +32,12 @@ def fetch_dataset(spec: DatasetSpec, workspace: Workspace) -> Path:
         path = _download(spec.source.hub, archive, folder)
     try:
         installed = import_files(spec, path, workspace)
-    except UserError as error:
-        if "disk" not in str(error):  # what came is not what was published: the next call gets it anew
-            shutil.rmtree(folder)
-            if not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
+    except DiskTooSmall:
+        raise  # what came stays, for when there is room
+    except UserError:  # what came is not what was published: the next call gets it anew
+        shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
         raise
     shutil.rmtree(folder)
     return installed

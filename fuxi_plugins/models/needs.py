@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from fuxi_plugins.datasets.spec import DatasetSpec
-
 
 @dataclass(frozen=True)
 class Needs:
@@ -20,24 +18,3 @@ class Needs:
     fields: int = 1
     labels: int = 1
     item_tables: bool = False
-
-    def unmet(self, spec: DatasetSpec) -> str | None:
-        """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
-        if self.labels > 1:
-            return f"it learns {self.labels} or more labels, and the dataset has one"
-        if self.item_tables:
-            return "it needs batches with a table of items, which only FuxiCTR's own LongCTR loader makes"
-        columns = [column for column in spec.active_columns if column.type != "meta"]
-        names = [name for column in columns for name in column.names]
-        if len(names) < self.fields:
-            return f"it needs {self.fields} fields, and the dataset has {len(names)}"
-        histories = (column for column in columns if column.type == "sequence" and column.share_embedding)
-        if self.history and not any(True for _ in histories):
-            return "it needs a behaviour history"
-        return None
-
-
-def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
-    """A sentence on why the model cannot run on the dataset, or None when it can."""
-    reason = getattr(model_class, "needs", Needs()).unmet(spec)
-    return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None

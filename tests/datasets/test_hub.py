@@ -144,3 +144,22 @@ def test_the_missing_library_and_a_full_disk_are_said(published, workspace, monk
         with pytest.raises(UserError, match=r"fetching Tiny_x1.zip \(1000.00 GB\) .* has 1.00 GB left"):
             hub.fetch_dataset(spec, workspace)
     assert not source_folder(spec, workspace).exists()
+
+
+def test_what_came_is_kept_when_there_is_no_room_to_unpack_it(published, workspace, tmp_path, monkeypatch):
+    from fuxi_plugins.datasets import hub
+    from fuxi_plugins.errors import UserError
+
+    spec, archive = published
+    came = workspace.dataset_folder("tiny") / "download" / "came.zip"
+    came.parent.mkdir(parents=True)
+    came.write_bytes(archive)
+    monkeypatch.setattr(hub, "_download", lambda *_: came)
+    with monkeypatch.context() as patched:
+        patched.setattr("fuxi_plugins.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        with pytest.raises(UserError, match=r"unpacking train.csv needs .* Make room"):
+            hub.fetch_dataset(spec, workspace)
+    assert came.exists()
+    assert not source_folder(spec, workspace).exists()
+    assert hub.fetch_dataset(spec, workspace) == source_folder(spec, workspace)
+    assert not came.exists()

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fuxi_plugins.datasets.spec import DatasetSpec
-from fuxi_plugins.models.needs import Needs, unmet_need
+from fuxi_plugins.fitting import unmet, unmet_need
+from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
@@ -185,8 +186,8 @@ PAST = {"name": "past", "type": "sequence", "dtype": "str", "splitter": "^", "ma
 
 
 def test_needs_are_told_from_the_datasets_config():
-    assert Needs().unmet(spec(ITEM)) is None
-    assert Needs(history=True).unmet(spec(ITEM, PAST)) is None
+    assert unmet(Needs(), spec(ITEM)) is None
+    assert unmet(Needs(history=True), spec(ITEM, PAST)) is None
     din = load_model_class("DIN")
     assert unmet_need(din, "DIN", spec(ITEM)) == "DIN cannot run on plain: it needs a behaviour history"
     assert unmet_need(load_model_class("PNN"), "IPNN", spec(ITEM)).endswith("it needs 2 fields, and the dataset has 1")

@@ -1,0 +1,25 @@
+"""Whether a dataset has what a model needs, told from the dataset's config alone."""
+
+from fuxi_plugins.datasets.spec import DatasetSpec
+from fuxi_plugins.models.needs import Needs
+
+
+def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
+    """A sentence on why the model cannot run on the dataset, or None when it can."""
+    reason = unmet(getattr(model_class, "needs", Needs()), spec)
+    return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
+
+
+def unmet(needs: Needs, spec: DatasetSpec) -> str | None:
+    """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
+    if needs.labels > 1:
+        return f"it learns {needs.labels} or more labels, and the dataset has one"
+    if needs.item_tables:
+        return "it needs batches with a table of items, which only FuxiCTR's own LongCTR loader makes"
+    columns = [column for column in spec.active_columns if column.type != "meta"]
+    names = [name for column in columns for name in column.names]
+    if len(names) < needs.fields:
+        return f"it needs {needs.fields} fields, and the dataset has {len(names)}"
+    if needs.history and not any(column.type == "sequence" and column.share_embedding for column in columns):
+        return "it needs a behaviour history"
+    return None

@@ -1,0 +1,94 @@
+"""Writes docs/models.md from the code: every model's paper, formula, needs, settings, presets and published numbers."""
+
+import inspect
+from pathlib import Path
+
+from fuxi_plugins.experiments.experiment import ExperimentConfig, load_experiment_configs
+from fuxi_plugins.files import write_text
+from fuxi_plugins.models.needs import Needs
+from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.reports.published import load_published, published_result
+from fuxi_plugins.variants import VARIANTS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "models.md"
+SHARED = {"self", "feature_map", "model_id", "gpu", "kwargs"}
+HEAD = """\
+# The models
+
+Made by `python scripts/make_model_page.py` from the classes themselves; do not edit. Settings that all models share
+(`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *preset* is an
+experiment of `benchmark_configs/model_config`; a published number is another's, with its source in `results/published`.
+
+"""
+
+
+def page() -> str:
+    """The text of the page."""
+    configs = list(load_experiment_configs(ROOT / "benchmark_configs").values())
+    names = sorted([*NATIVE_MODELS, *VARIANTS], key=str.casefold)
+    rows = ["| model | year | what it is | needs |", "| --- | --- | --- | --- |"]
+    sections = []
+    for name in names:
+        model_class = load_model_class(VARIANTS[name].model if name in VARIANTS else name)
+        summary = VARIANTS[name].summary if name in VARIANTS else inspect.getdoc(model_class).partition("\n")[0]
+        rows.append(f"| [{name}](#{_anchor(name)}) | {model_class.paper.year} | {summary} | {_needs(model_class)} |")
+        sections.append(_section(name, model_class, summary, configs))
+    count = f"{len(NATIVE_MODELS)} classes and {len(VARIANTS)} variants of them.\n\n"
+    return HEAD + count + "\n".join(rows) + "\n\n" + "\n".join(sections)
+
+
+def _section(name: str, model_class: type, summary: str, configs: list[ExperimentConfig]) -> str:
+    lines = [f"## {name}", ""]
+    if name in VARIANTS:
+        variant = VARIANTS[name]
+        fixed = ", ".join(f"`{setting}: {value!r}`" for setting, value in variant.fixed.items()) or "nothing fixed"
+        lines += [f"{summary} `preset: {name}` is [{variant.model}](#{_anchor(variant.model)}) with {fixed}.", ""]
+    else:
+        body = inspect.getdoc(model_class).partition("\nArgs:\n")
+        lines += [_as_markdown(body[0]), "", "Settings: " + _settings(model_class), ""]
+        if body[2]:
+            lines += ["```text", inspect.cleandoc(body[2].replace("    ", "", 1)).rstrip(), "```", ""]
+    presets = sorted(config.id for config in configs if config.preset == name)
+    lines += [f"Presets: {', '.join(f'`{preset}`' for preset in presets) or 'none'}.", ""]
+    published = _published(name, configs)
+    return "\n".join([*lines, *([f"Published: {published}.", ""] if published else [])])
+
+
+def _as_markdown(docstring: str) -> str:
+    """A docstring's paragraphs; what is indented is a formula and already code in Markdown."""
+    return docstring.replace("``", "`").strip()
+
+
+def _settings(model_class: type) -> str:
+    parameters = inspect.signature(model_class.__init__).parameters.values()
+    return ", ".join(f"`{p.name}={p.default!r}`" for p in parameters if p.name not in SHARED) + "."
+
+
+def _published(name: str, configs: list[ExperimentConfig]) -> str:
+    """AUC by dataset, of the preset or of the name under which it was published."""
+    names = {name, *(config.published_as for config in configs if config.preset == name and config.published_as)}
+    results = ROOT / "results"
+    datasets = sorted({row.dataset for row in load_published(results) if row.model in names})
+    found = [published_result(results, dataset, other) for dataset in datasets for other in sorted(names)]
+    return ", ".join(f"{row.dataset} AUC {row.metrics['AUC']:.4f}" for row in found if row and "AUC" in row.metrics)
+
+
+def _needs(model_class: type) -> str:
+    needs = getattr(model_class, "needs", Needs())
+    told = ["a behaviour history"] * needs.history + [f"{needs.fields} fields"] * (needs.fields > 1)
+    return ", ".join(told) or "any features"
+
+
+def _anchor(name: str) -> str:
+    """As GitHub makes it of a heading; ``AFN+`` comes after ``AFN`` and would be the same."""
+    plain = "".join(character for character in name.lower() if character.isalnum() or character in "-_")
+    return f"{plain}-1" if name.endswith("+") else plain
+
+
+def main() -> None:
+    write_text(PAGE, page())
+
+
+if __name__ == "__main__":
+    main()
