@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from fuxi_plugins.benchmark import find_suite, suite_boards
-from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
+from fuxi_plugins.experiments.experiment import (
+    ExperimentConfig,
+    load_experiment_config,
+    load_experiment_configs,
+    resolve,
+)
 from fuxi_plugins.experiments.suite import suite_names
 from fuxi_plugins.records import read_record
 from fuxi_plugins.reports.formats import FORMATS, render
@@ -34,6 +39,7 @@ def committed(*patterns: str) -> list[Path]:
 
 
 BOARDS = [path.stem for path in committed("leaderboards/*.md")]
+EXPERIMENTS = load_experiment_configs(WORKSPACE.configs)
 RECORDS = [read_record(path) for path in committed("runs/*/record.json")]
 
 
@@ -65,12 +71,17 @@ def test_records_were_made_by_committed_code_of_the_configs_that_are_shipped():
         assert record.finished, record.experiment
         assert record.uncommitted_changes is False, record.experiment
         experiment_id, _, _ = record.experiment.partition("@")
-        assert record.model == load_experiment_config(WORKSPACE.configs, experiment_id).model
+        assert record.model == shipped(experiment_id).model
+
+
+def shipped(experiment_id: str) -> ExperimentConfig:
+    """An experiment's config, or one of a suite for any dataset."""
+    return EXPERIMENTS.get(experiment_id) or load_experiment_config(WORKSPACE.configs, experiment_id)
 
 
 def changed_settings(record, experiment_id) -> dict[str, tuple]:
     """Settings of a record that its experiment's config has otherwise today."""
-    now = resolve(load_experiment_config(WORKSPACE.configs, experiment_id)).params
+    now = resolve(shipped(experiment_id)).params
     return {
         name: (value, now[part].get(name))
         for part, settings in record.params.items()

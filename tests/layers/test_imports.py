@@ -10,7 +10,7 @@ LAYERS = sorted((ROOT / "fuxi_plugins" / "layers").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", LAYERS, ids=lambda path: path.stem)
-def test_a_layer_imports_the_standard_library_torch_and_its_neighbours_alone(path):
+def test_a_layer_imports_the_standard_library_torch_numpy_and_its_neighbours_alone(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             roots = {alias.name.partition(".")[0] for alias in node.names}
@@ -18,7 +18,7 @@ def test_a_layer_imports_the_standard_library_torch_and_its_neighbours_alone(pat
             roots = {node.module.partition(".")[0]}
         else:
             continue
-        assert roots <= {"torch", *sys.stdlib_module_names}
+        assert roots <= {"torch", "numpy", *sys.stdlib_module_names}
 
 
 def test_the_layers_work_without_fuxictr():

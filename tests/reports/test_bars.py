@@ -18,7 +18,8 @@ PUBLISHED = (
     "logloss: 0.150780,[test] AUC: 0.983907 - logloss: 0.152660"
 )
 FORM = re.compile(
-    r" (\d{8}-\d{6}),\[command\] python run_expid\.py .*,\[exp_id\] (\S+),\[dataset_id\] (\S+),\[train\] N\.A\.,"
+    r" (\d{8}-\d{6}),\[command\] python (?:scripts/)?run_expid\.py .*,"
+    r"\[exp_id\] (\S+),\[dataset_id\] (\S+),\[train\] N\.A\.,"
     r"\[val\] AUC: (\d\.\d{6}) - logloss: (\d\.\d{6}),\[test\] AUC: (\d\.\d{6}) - logloss: (\d\.\d{6})"
 )
 

@@ -137,7 +137,8 @@ def test_test_is_read_once_and_after_training(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(host.ColumnLoader, "__init__", named)
     monkeypatch.setattr(host.ColumnLoader, "__iter__", counted)
     run(make_job(workspace, tmp_path))
-    assert passes == [600, "valid", 600, "valid", "valid", "test"]
+    assert passes[:6] == [600, "valid", 600, "valid", "valid", "test"]
+    assert set(passes[6:]) <= {600}  # the sentinels look at the order of the train rows
 
 
 @pytest.mark.parametrize(("train_step", "tolerance"), [("fuxictr", 0), ("fast", 1e-5)])
