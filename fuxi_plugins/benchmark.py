@@ -20,6 +20,7 @@ from fuxi_plugins.reports.leaderboard import Cell, Leaderboard, build_leaderboar
 from fuxi_plugins.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fuxi_plugins.scheduling.on_ray import Cluster
     from fuxi_plugins.scheduling.plan import Plan
 
 EVIDENCE = "statistics.json"  # a board's own ending for it
@@ -32,9 +33,10 @@ class Resources:
 
     slots: list[int]
     threads: int
+    processes: int = 1  # of a run; on GPUs they take the slot's and those that follow it
 
     @classmethod
-    def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None) -> "Resources":
+    def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None, processes: int = 1) -> "Resources":
         """Fills in what was not asked for: a slot for each GPU named, or a few on the CPU, sharing its cores.
 
         Raises:
@@ -42,11 +44,12 @@ class Resources:
         """
         asked = [gpu for gpu in gpus if gpu >= 0]
         if asked:
-            _require_gpus(asked)
+            _require_gpus([gpu + place for gpu in asked for place in range(processes)])
         slots = asked or [-1]
         cores = os.cpu_count() or 1
-        jobs = jobs or (len(slots) if asked else min(cores, MOST_JOBS))
-        return cls(slots=[slots[i % len(slots)] for i in range(jobs)], threads=threads or max(1, cores // jobs))
+        jobs = jobs or (len(slots) if asked else max(1, min(cores, MOST_JOBS) // processes))
+        threads = threads or max(1, cores // (jobs * processes))
+        return cls([slots[i % len(slots)] for i in range(jobs)], threads, processes)
 
 
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
@@ -111,7 +114,7 @@ def plan_suite(
         data = prepared[experiment.dataset_id]
         reason = unmet[experiment.id]
         if not reason:
-            preflight(experiment, data)
+            preflight(experiment, data, resources.processes)
             if model_source(experiment.model):  # nobody has tested it here
                 try_one_batch(experiment, data, workspace.cache / "checkpoints")
         for seed in suite.seeds:
@@ -122,6 +125,7 @@ def plan_suite(
                 seed=seed,
                 gpu=-1,
                 threads=resources.threads,
+                processes=resources.processes,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
                 probe=suite.probe,
@@ -137,8 +141,10 @@ def plan_suite(
     return replace(plan_runs(jobs, records, force=force), skipped=skipped)
 
 
-def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources) -> list[Record]:
-    """Runs what the plan still needs and returns the records of this call."""
+def run_plan(
+    plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources, cluster: "Cluster | None" = None
+) -> list[Record]:
+    """Runs what the plan still needs, here or on a Ray cluster, and returns the records of this call."""
     from fuxi_plugins.runs.runner import skipped_record
     from fuxi_plugins.scheduling.display import display
     from fuxi_plugins.scheduling.limits import Limits
@@ -148,15 +154,17 @@ def run_plan(plan: "Plan", suite: Suite, workspace: Workspace, resources: Resour
     for job, reason in plan.skipped:
         write_record(job.run_folder, skipped_record(job, reason))
     records = [take_over(job, twin, workspace) for job, twin in plan.equal]
+    seconds = suite.timeout_minutes * 60
     if plan.todo:
         with display(len(plan.todo)) as watcher:
-            records += run_jobs(
-                plan.todo,
-                before=plan.before,
-                slots=resources.slots,
-                limits=Limits(timeout_seconds=suite.timeout_minutes * 60),
-                watcher=watcher,
-            )
+            seen = {"before": plan.before, "watcher": watcher}
+            if cluster is None:
+                limits = Limits(timeout_seconds=seconds)
+                records += run_jobs(plan.todo, slots=resources.slots, limits=limits, **seen)
+            else:
+                from fuxi_plugins.scheduling.on_ray import run_jobs_on
+
+                records += run_jobs_on(cluster, plan.todo, results=workspace.results, timeout_seconds=seconds, **seen)
     return records
 
 

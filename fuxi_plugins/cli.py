@@ -124,8 +124,11 @@ def check(workspace: Workspace) -> None:
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, help="That share each run, a GPU or CPU each.")
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
 @click.option("--observe", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
+@click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
 @click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
@@ -139,8 +142,11 @@ def run(
     gpus,
     jobs,
     threads,
+    processes,
     checkpoint_steps,
     observe,
+    engine,
+    address,
     dry_run: bool,
     force: bool,
     dataset,
@@ -155,7 +161,13 @@ def run(
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
         click.echo(suite.shape)
-    resources = benchmark.Resources.choose(gpus, jobs, threads)
+    if processes > 1 and (suite.probe or checkpoint_steps):
+        raise UserError(
+            "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
+        )
+    cluster = _cluster(engine, address, gpus, jobs, processes)
+    here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
+    resources = benchmark.Resources.choose(*here, processes)
     plan = benchmark.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
@@ -168,13 +180,24 @@ def run(
         for job in plan.todo:
             click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
-    records = benchmark.run_plan(plan, suite, workspace, resources)
+    records = benchmark.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace, "AUC")
     if failed:
         click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
+
+
+def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int):
+    """The Ray cluster that is asked for, or None for this machine."""
+    if (engine == "ray") != (address is not None):
+        raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
+    if engine == "local":
+        return None
+    from fuxi_plugins.scheduling.on_ray import Cluster
+
+    return Cluster.choose(address, gpus, jobs, processes)
 
 
 @main.command()

@@ -77,8 +77,9 @@ class Seconds(Frozen):
 class Machine(Frozen):
     device: str
     processor: str
-    threads: int
+    threads: int  # of each process
     versions: dict[str, str]
+    processes: int = 1  # that shared the run
 
 
 class RankFamily(Frozen):

@@ -3,6 +3,13 @@
 import errno
 from collections.abc import Iterator
 
+# Exit codes of a run's process beside 0. Python's own for an uncaught exception is 1, so a failure that has its record
+# is another.
+ORPHANED = 3
+FAILED = 4
+OUT_OF_MEMORY = 5  # these two leave no record: what is to be done is the parent's to say
+DISK_FULL = 6
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = ("No space left on device", "PytorchStreamWriter failed", "inline_container", "Disk quota exceeded")
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")

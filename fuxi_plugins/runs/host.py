@@ -28,10 +28,11 @@ from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Traini
 from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.runs import accumulate, declared, step
+from fuxi_plugins.runs import accumulate, declared, step, together
 from fuxi_plugins.runs.accumulate import AccumulatingStep
 from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.runs.resume import NEVER, Keeper
+from fuxi_plugins.runs.together import Together, can_train_together
 
 DEPARTURES = [
     "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
@@ -147,13 +148,13 @@ class HostedModel:
         """Predicts a split."""
         self.eval()
         labels, predictions, groups = [], [], []
-        for batch in batches:
-            predictions.append(self.forward(batch)["y_pred"].reshape(-1))
+        for number, batch in enumerate(batches):
+            predictions.append(self.predicted(number, batch))
             labels.append(self.get_labels(batch).reshape(-1))
             if self.feature_map.group_id is not None:
                 groups.append(self.get_group_id(batch).reshape(-1))
         y_true = torch.cat(labels).cpu().numpy()
-        y_pred = torch.cat(predictions).float().cpu().numpy()
+        y_pred = self.gathered(torch.cat(predictions)).float().cpu().numpy()
         group_ids = torch.cat(groups).cpu().numpy() if groups else None
         if not np.isfinite(y_pred).all():
             raise TrainingFailed(
@@ -161,22 +162,32 @@ class HostedModel:
             )
         return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
 
+    def predicted(self, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Probabilities (B,) of the batch of this number."""
+        return self.forward(batch)["y_pred"].reshape(-1)
 
-def mixins(experiment: Experiment, parts: int = 1) -> tuple[type, ...]:
+    def gathered(self, predictions: torch.Tensor) -> torch.Tensor:
+        """The predictions of a whole split (N,) from those that this process has made of it."""
+        return predictions
+
+
+def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
     """What stands in front of the experiment's model class to train it."""
     training = Training(**experiment.params["training"])
     fast = step.FastStep if uses_fast_step(experiment) else None
     own_step = AccumulatingStep if parts > 1 else fast
-    return (HostedModel, *declared.mixins(training), *((own_step,) if own_step else ()))
+    shared = (Together,) if processes > 1 else ()
+    return (*shared, HostedModel, *declared.mixins(training), *((own_step,) if own_step else ()))
 
 
-def departures(experiment: Experiment, parts: int = 1) -> list[str]:
+def departures(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
     """In what a run of this experiment is not plain FuxiCTR, for its record."""
     training = Training(**experiment.params["training"])
     return [
         *DEPARTURES,
         *([step.DEPARTURE] if uses_fast_step(experiment) and parts == 1 else []),
         *([accumulate.departure(parts)] if parts > 1 else []),
+        *([together.departure(processes)] if processes > 1 else []),
         *declared.departures(training),
     ]
 
@@ -194,12 +205,19 @@ class WeightlessModel:
 
 
 def build_model(
-    experiment: Experiment, data: PreparedData, *, gpu: int, checkpoint_folder: Path, parts: int = 1
+    experiment: Experiment,
+    data: PreparedData,
+    *,
+    gpu: int,
+    checkpoint_folder: Path,
+    parts: int = 1,
+    processes: int = 1,
 ) -> Any:
     """The experiment's model, initialised, on its device, ready for :func:`train_model`.
 
     Args:
         parts: in which each batch is computed, to need less memory.
+        processes: that share the run.
 
     Raises:
         UserError: the model's constructor refuses its settings.
@@ -209,13 +227,15 @@ def build_model(
         raise TrainingFailed("memory ran out, and the model's own training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = _construct(mixins(experiment, parts), experiment, data, gpu=gpu, model_root=str(checkpoint_folder))
+    model = _construct(
+        mixins(experiment, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
+    )
     model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
 
 
-def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
+def preflight(experiment: Experiment, data: PreparedData, processes: int = 1) -> Parameters:
     """Builds the model without memory for its weights, to find what is wrong before hours are spent.
 
     Raises:
@@ -225,6 +245,12 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
     if grouped and data.spec.group_id is None:
         raise UserError(
             f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
+        )
+    if processes > 1 and not can_train_together(load_model_class(experiment.model)):
+        raise UserError(
+            f"experiment {experiment.id!r}: {experiment.model} brings a training step, a loss or a regulariser of its "
+            "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
+            "Leave out --processes."
         )
     with torch.device("meta"):
         return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))

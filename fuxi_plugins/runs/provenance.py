@@ -19,8 +19,8 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def machine(device: str, threads: int) -> Machine:
-    return Machine(device=device, processor=_processor(), threads=threads, versions=versions())
+def machine(device: str, threads: int, processes: int = 1) -> Machine:
+    return Machine(device=device, processor=_processor(), threads=threads, versions=versions(), processes=processes)
 
 
 def versions() -> dict[str, str]:

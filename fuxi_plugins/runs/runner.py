@@ -26,6 +26,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     from fuxi_plugins.runs import host
     from fuxi_plugins.runs.observers import connect, write_epochs
     from fuxi_plugins.runs.resume import Keeper
+    from fuxi_plugins.runs.together import is_first
 
     host.use_seed(job.seed, job.threads)
     model = host.build_model(
@@ -34,12 +35,19 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         gpu=job.gpu,
         checkpoint_folder=job.checkpoint_folder,
         parts=job.micro_batches,
+        processes=job.processes,
     )
+    if job.processes > 1:
+        model.join(job.seed)
     probe = start_probe(model, job) if job.probe else None
-    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint.
-    keeper = Keeper(None if job.probe else job.checkpoint_folder, continued_by(job), job.checkpoint_steps)
-    services = connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
-    watchers = [write_epochs(job.run_folder / EPOCHS_FILE), *services, *([probe] if probe else [])]
+    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
+    # random states of several processes.
+    continued = not job.probe and job.processes == 1
+    keeper = Keeper(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
+    watchers = [probe] if probe else []
+    if is_first():
+        watchers.append(write_epochs(job.run_folder / EPOCHS_FILE))
+        watchers += connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
     history = host.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
     report({"phase": "test"})
     valid = model.score(host.load_split(model, job.data, "valid", job.experiment, job.seed))
@@ -61,14 +69,15 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
             total=keeper.seconds_before + time.perf_counter() - clock_start,
             per_epoch=train_seconds / epochs,
         ),
-        machine=provenance.machine(str(model.device), job.threads),
+        machine=provenance.machine(str(model.device), job.threads, job.processes),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sentinels=watch_out(model, job, test_rows.epoch),
-        departures=host.departures(job.experiment, job.micro_batches),
+        departures=host.departures(job.experiment, job.micro_batches, job.processes),
     )
-    write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
-    write_record(job.run_folder, record)
+    if is_first():
+        write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
+        write_record(job.run_folder, record)
     keeper.forget()
     return record
 
@@ -81,6 +90,7 @@ def continued_by(job: Job) -> dict:
         "seed": job.seed,
         "gpu": job.gpu >= 0,
         "threads": job.threads,
+        "processes": job.processes,
         "micro_batches": job.micro_batches,
         "commit": provenance.commit()[0],
         "versions": provenance.versions(),

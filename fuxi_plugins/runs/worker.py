@@ -13,32 +13,29 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from fuxi_plugins import registry
 from fuxi_plugins.records import write_record
 from fuxi_plugins.runs import provenance
-from fuxi_plugins.runs.faults import is_disk_full, is_out_of_memory
+from fuxi_plugins.runs.faults import DISK_FULL, FAILED, ORPHANED, OUT_OF_MEMORY, is_disk_full, is_out_of_memory
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.runs.runner import carry_out, describe_failure, failed_record
 
 REPORT_INTERVAL = 0.2  # seconds between two progress lines
-# Exit codes beside 0. Python's own for an uncaught exception is 1, so a failure that has its record is another.
-ORPHANED = 3
-FAILED = 4
-OUT_OF_MEMORY = 5  # these two leave no record: what is to be done is the parent's to say
-DISK_FULL = 6
 
 
 def main() -> int:
     started, clock_start = provenance.utc_now(), time.perf_counter()
     job = Job.from_json(sys.stdin.readline())
     registry.use_sources(job.sources)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if job.processes > 1:
+        from fuxi_plugins.runs.several import launch  # loads torch
+
+        return launch(job, started)
+    report = set_up()
     try:
-        carry_out(job, _reporter(progress), started=started, clock_start=clock_start)
+        carry_out(job, report, started=started, clock_start=clock_start)
     except Exception as error:
         logging.exception("the run failed")
         if is_disk_full(error):
@@ -49,6 +46,15 @@ def main() -> int:
         write_record(job.run_folder, failed_record(job, reason, started=started, trace=trace))
         return FAILED
     return 0
+
+
+def set_up() -> Callable[[dict], None]:
+    """Ties the process's life to its parent's, sends what is printed to the log, and returns the way to report."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return _reporter(progress)
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,7 @@
 """What a run may use, and how much of it a process has used."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,14 +27,27 @@ class Limits:
     log_bytes: int = LOG_BYTES
 
 
-def used_memory(pid: int) -> int:
-    """Bytes that a process holds for itself; pages of mapped files, which runs share, do not count."""
+def used_memory(pid: int, and_of_children: bool = False) -> int:
+    """Bytes that a process holds for itself; pages of mapped files, which runs share, do not count.
+
+    Pages that a child shares with its parent since a fork would count twice, so children are only counted when asked.
+    """
+    if and_of_children:
+        return used_memory(pid) + sum(used_memory(child, True) for child in _children(pid))
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:  # it has just ended, or this is not Linux, where the system's own limit must do
         return 0
     sizes = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
     return int(sizes[0]) * 1024 if sizes else 0
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread or the process has just ended
+            found += map(int, listed.read_text().split())
+    return found
 
 
 def shorten_log(path: Path, limit: int) -> None:

@@ -6,10 +6,9 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,11 +16,11 @@ from typing import Any, Protocol
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import LOG_FILE, Record, write_record
 from fuxi_plugins.runs import provenance
-from fuxi_plugins.runs.faults import is_disk_full
+from fuxi_plugins.runs.faults import DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
 from fuxi_plugins.runs.job import Job
 from fuxi_plugins.runs.runner import failed_record
-from fuxi_plugins.runs.worker import DISK_FULL, FAILED, OUT_OF_MEMORY
 from fuxi_plugins.scheduling.claims import Claim
+from fuxi_plugins.scheduling.interrupts import interrupts
 from fuxi_plugins.scheduling.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.scheduling.plan import RecordState, existing_record
 from fuxi_plugins.scheduling.queue import SharedQueue
@@ -104,7 +103,7 @@ def run_jobs(
     records: list[Record] = []
     selector = selectors.DefaultSelector()
     try:
-        with _interrupts() as interrupted:
+        with interrupts() as interrupted:
             while queue or running:
                 if interrupted():
                     raise KeyboardInterrupt
@@ -190,7 +189,7 @@ def _breach(entry: _Running, limits: Limits) -> str:
     shorten_log(entry.log, limits.log_bytes)
     if time.monotonic() - entry.since > limits.timeout_seconds:
         return f"timed out after {limits.timeout_seconds:.0f} s"
-    used = used_memory(entry.process.pid)
+    used = used_memory(entry.process.pid, and_of_children=entry.job.processes > 1)
     if used > limits.memory_bytes:
         return f"{OUT_OF_MEMORY_REASON}: the process held {used >> 20:,} MB of {limits.memory_bytes >> 20:,} MB"
     return ""
@@ -270,21 +269,3 @@ def _wait(process: subprocess.Popen, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not _has_ended(process) and time.monotonic() < end:
         time.sleep(0.002)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Gives a question: has Ctrl-C been pressed, or SIGTERM come, with which schedulers take a machine back?
-
-    An exception between a claim and its entry among the running would leave the claim behind, so the loop asks.
-    """
-    if threading.current_thread() is not threading.main_thread():  # signals are not its business
-        yield lambda: False
-        return
-    seen: list[int] = []
-    former = {number: signal.signal(number, lambda n, _: seen.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

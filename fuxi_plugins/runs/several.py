@@ -1,0 +1,77 @@
+"""Starts the processes of a run that has several, by torchrun's launcher, and says how they ended."""
+
+import json
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from fuxi_plugins.files import write_text
+from fuxi_plugins.records import write_record
+from fuxi_plugins.runs.faults import DISK_FULL, FAILED, OUT_OF_MEMORY
+from fuxi_plugins.runs.job import Job
+from fuxi_plugins.runs.runner import failed_record
+
+JOB_FILE = "job.json"  # beside the checkpoints
+LOST = 1  # a process ended without a word
+
+
+def launch(job: Job, started: str) -> int:
+    """Carries out a job by ``job.processes`` processes and returns the exit code of a worker."""
+    for path in job.checkpoint_folder.glob("failure-*.json"):
+        path.unlink()
+    job_file = job.checkpoint_folder / JOB_FILE
+    write_text(job_file, job.to_json())
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=job.processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "fuxi_plugins.runs.member", str(job_file))
+    except ChildFailedError as error:
+        return _judge(job, started, {failure.exitcode for failure in error.failures.values()})
+    except SignalException as error:  # we were told to end, and the processes have
+        _end_by(error.sigval)
+    return 0
+
+
+def tell_failure(job: Job, rank: int, at: int, reason: str, trace: str) -> None:
+    """Leaves word of why a process fails; the earliest word counts, for the others fail because of that."""
+    content = {"at": at, "reason": reason, "trace": trace}
+    write_text(job.checkpoint_folder / f"failure-{rank}.json", json.dumps(content))
+
+
+def _judge(job: Job, started: str, codes: set[int]) -> int:
+    for code in (DISK_FULL, OUT_OF_MEMORY):
+        if code in codes:
+            return code
+    signals = [-code for code in codes if code < 0 and -code != signal.SIGTERM]  # with which the launcher ends the rest
+    if signals:
+        _end_by(signals[0])
+    told = [json.loads(path.read_text()) for path in _failures(job.checkpoint_folder)]
+    if not told:
+        return LOST
+    first = min(told, key=lambda failure: failure["at"])
+    write_record(job.run_folder, failed_record(job, first["reason"], started=started, trace=first["trace"]))
+    return FAILED
+
+
+def _failures(folder: Path) -> list[Path]:
+    return sorted(folder.glob("failure-*.json"))
+
+
+def _end_by(number: int) -> None:
+    """Ends as the process of the run did, so that whoever waits for us sees it."""
+    signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
+    os.kill(os.getpid(), number)
