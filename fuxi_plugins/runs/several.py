@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import uuid
-from pathlib import Path
+from collections.abc import Callable
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -18,27 +18,33 @@ from fuxi_plugins.runs.job import Job
 from fuxi_plugins.runs.runner import failed_record
 
 JOB_FILE = "job.json"  # beside the checkpoints
+FAILURES = "failure-*.json"
 LOST = 1  # a process ended without a word
 
 
-def launch(job: Job, started: str) -> int:
-    """Carries out a job by ``job.processes`` processes and returns the exit code of a worker."""
-    for path in job.checkpoint_folder.glob("failure-*.json"):
-        path.unlink()
-    job_file = job.checkpoint_folder / JOB_FILE
-    write_text(job_file, job.to_json())
+def launcher(processes: int, entry: str | Callable) -> elastic_launch:
+    """torchrun's launcher for some processes on this machine; what it is called with goes to each as arguments."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=job.processes,
+        nproc_per_node=processes,
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
     )
+    return elastic_launch(config, entry)
+
+
+def launch(job: Job, started: str) -> int:
+    """Carries out a job by ``job.processes`` processes and returns the exit code of a worker."""
+    for path in job.checkpoint_folder.glob(FAILURES):  # of an earlier attempt
+        path.unlink()
+    job_file = job.checkpoint_folder / JOB_FILE
+    write_text(job_file, job.to_json())
     try:
-        elastic_launch(config, sys.executable)("-m", "fuxi_plugins.runs.member", str(job_file))
+        launcher(job.processes, sys.executable)("-m", "fuxi_plugins.runs.member", str(job_file))
     except ChildFailedError as error:
         return _judge(job, started, {failure.exitcode for failure in error.failures.values()})
     except SignalException as error:  # we were told to end, and the processes have
@@ -59,7 +65,7 @@ def _judge(job: Job, started: str, codes: set[int]) -> int:
     signals = [-code for code in codes if code < 0 and -code != signal.SIGTERM]  # with which the launcher ends the rest
     if signals:
         _end_by(signals[0])
-    told = [json.loads(path.read_text()) for path in _failures(job.checkpoint_folder)]
+    told = [json.loads(path.read_text()) for path in job.checkpoint_folder.glob(FAILURES)]
     if not told:
         return LOST
     first = min(told, key=lambda failure: failure["at"])
@@ -67,11 +73,8 @@ def _judge(job: Job, started: str, codes: set[int]) -> int:
     return FAILED
 
 
-def _failures(folder: Path) -> list[Path]:
-    return sorted(folder.glob("failure-*.json"))
-
-
 def _end_by(number: int) -> None:
     """Ends as the process of the run did, so that whoever waits for us sees it."""
-    signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
+    if number != signal.SIGKILL:  # which nobody can handle
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

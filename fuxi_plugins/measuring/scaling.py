@@ -1,0 +1,127 @@
+"""What more processes bring to one run: the same training steps by one alone, by all apart, and by all together.
+
+``measure`` runs in each of the processes. The three ways take turns, so that a busy machine slows all alike; the way
+"apart", in which each process steps a model of its own without a word to the others, is what the machine's cores and
+memory allow at best.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.distributed as processes
+
+from fuxi_plugins.measuring import peers
+from fuxi_plugins.measuring.machine import synchronize
+from fuxi_plugins.models.dcnv2 import DCNv2
+from fuxi_plugins.models.dnn import DNN
+from fuxi_plugins.runs import together
+from fuxi_plugins.scheduling.limits import used_memory
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model over tables of a size."""
+
+    name: str
+    model_class: type
+    settings: dict[str, Any]
+    vocabulary: list[int]
+    embedding_dim: int
+
+
+HIDDEN = {"hidden_units": [400, 400]}
+DEEP_AND_CROSS = {"num_cross_layers": 3, "parallel_dnn_hidden_units": [400, 400]}
+CASES = [
+    Case("DCNv2, small tables", DCNv2, DEEP_AND_CROSS, peers.SMALL, 20),
+    Case("DNN, small tables", DNN, HIDDEN, peers.SMALL, 20),
+    Case("DNN, Criteo's tables", DNN, HIDDEN, peers.CRITEO, 20),
+]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Medians over rounds of one case. Times are of one step of the same global batch, but for ``apart``."""
+
+    case: str
+    processes: int
+    batch_size: int
+    parameters: int
+    rounds: int
+    seconds: dict[str, float]  # one: by one process; apart: a whole batch in each; together: a part in each; reduce
+    rows_per_second: dict[str, float]  # of all processes
+    efficiency: float  # one / (processes x together): 1 is as many times faster as there are processes
+    efficiency_of_machine: float  # (apart / processes) / together: what of that is not the machine's own limit
+    bytes_per_parameter: dict[str, float]  # of memory while training, by one and together
+
+
+def measure(rounds: int, steps: int, batch_size: int, threads: int, gpus: bool) -> list[dict]:
+    """Every case; the same list in each process, of which the first one's times count."""
+    torch.set_num_threads(threads)
+    gpu = int(os.environ["LOCAL_RANK"]) if gpus else -1
+    with together.group(gpu):
+        return [asdict(_scaling(case, rounds, steps, batch_size, gpu)) for case in CASES]
+
+
+def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> Scaling:
+    size, first = processes.get_world_size(), together.is_first()
+    shape = peers.Shape(case.vocabulary, numeric=13, embedding_dim=case.embedding_dim)
+    settings = {"fast": True, "gpu": gpu, "embedding_dim": case.embedding_dim, **case.settings}
+    before = _memory(gpu)
+    alone = peers.build(case.model_class, shape, **settings)
+    parameters = sum(parameter.numel() for parameter in alone.parameters())
+    batch = shape.batch(batch_size, alone.device)
+    alone.train_step(batch)
+    of_one = _memory(gpu) - before
+    shared = peers.build(case.model_class, shape, shared=True, **settings)
+    shared.join(seed=0)
+    shared.train_step(batch)
+    of_shared = _memory(gpu) - before - of_one
+    gradients = torch.zeros(parameters, device=alone.device)
+    ways = {
+        "one": lambda: alone.train_step(batch) if first else None,
+        "apart": lambda: alone.train_step(batch),
+        "together": lambda: shared.train_step(batch),
+        "reduce": lambda: processes.all_reduce(gradients),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        _timed(way, 1, alone.device)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            times[name].append(_timed(way, steps, alone.device))
+    one, apart, shared_times = times["one"], times["apart"], times["together"]
+    seconds = {name: statistics.median(taken) for name, taken in times.items()}
+    return Scaling(
+        case=case.name,
+        processes=size,
+        batch_size=batch_size,
+        parameters=parameters,
+        rounds=rounds,
+        seconds=seconds,
+        rows_per_second={
+            name: batch_size * (size if name == "apart" else 1) / seconds[name] for name in ("one", "apart", "together")
+        },
+        efficiency=statistics.median(a / (size * t) for a, t in zip(one, shared_times, strict=True)),
+        efficiency_of_machine=statistics.median(a / (size * t) for a, t in zip(apart, shared_times, strict=True)),
+        bytes_per_parameter={"one": of_one / parameters, "together": of_shared / parameters},
+    )
+
+
+def _timed(way: Callable[[], object], steps: int, device: torch.device) -> float:
+    """Seconds a step until the last process is done."""
+    processes.barrier()
+    start = time.perf_counter()
+    for _ in range(steps):
+        way()
+    synchronize(device)
+    processes.barrier()
+    return (time.perf_counter() - start) / steps
+
+
+def _memory(gpu: int) -> int:
+    return torch.cuda.memory_reserved(gpu) if gpu >= 0 else used_memory(os.getpid())

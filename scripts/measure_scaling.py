@@ -1,0 +1,60 @@
+"""Measures what a second process brings to one run and writes results/speed/scaling.json and docs/scale.md's tables.
+
+    python scripts/measure_scaling.py                       two processes on the CPU
+    python scripts/measure_scaling.py --processes 8 --gpu   one GPU each
+    python scripts/measure_scaling.py --page                the tables again, from the figures that are there
+
+The script starts itself anew with the allocator settings that runs have.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from fuxi_plugins.files import write_text
+from fuxi_plugins.measuring.machine import ceiling, description
+from fuxi_plugins.measuring.plan import write_page
+from fuxi_plugins.measuring.scaling import measure
+from fuxi_plugins.runs.several import launcher
+from fuxi_plugins.scheduling.local import ALLOCATOR
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEED = ROOT / "results" / "speed"
+
+
+def main() -> None:
+    arguments = parse()
+    if not arguments.page:
+        if not set(ALLOCATOR) <= set(os.environ):
+            os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+        torch.set_num_threads(arguments.threads)
+        given = (arguments.rounds, arguments.steps, arguments.batch_size, arguments.threads, arguments.gpu)
+        device = torch.device("cuda:0" if arguments.gpu else "cpu")
+        content = {
+            "command": f"python scripts/measure_scaling.py {' '.join(sys.argv[1:])}".strip(),
+            "machine": description(device),
+            "ceiling": ceiling(device),
+            "cases": launcher(arguments.processes, measure)(*given)[0],
+        }
+        write_text(SPEED / "scaling.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_page(SPEED, ROOT / "docs" / "scale.md")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9, help="of all ways, in turns; the median counts")
+    parser.add_argument("--steps", type=int, default=3, help="of each way in a round")
+    parser.add_argument("--batch-size", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=1, help="of a process")
+    parser.add_argument("--gpu", action="store_true", help="a GPU for each process; not measured yet")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the tables")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
