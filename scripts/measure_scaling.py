@@ -20,7 +20,7 @@ from fuxi_plugins.measuring.machine import ceiling, description
 from fuxi_plugins.measuring.plan import write_page
 from fuxi_plugins.measuring.scaling import measure
 from fuxi_plugins.runs.several import launcher
-from fuxi_plugins.scheduling.local import ALLOCATOR
+from fuxi_plugins.scheduling.processes import ALLOCATOR
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "results" / "speed"

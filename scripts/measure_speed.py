@@ -17,7 +17,7 @@ import torch
 from fuxi_plugins.measuring.machine import ceiling, description
 from fuxi_plugins.measuring.report import as_markdown, merge, update_page
 from fuxi_plugins.measuring.sections import SECTIONS, Options
-from fuxi_plugins.scheduling.local import ALLOCATOR
+from fuxi_plugins.scheduling.processes import ALLOCATOR
 
 ROOT = Path(__file__).resolve().parents[1]
 

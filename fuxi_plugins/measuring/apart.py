@@ -8,7 +8,7 @@ from dataclasses import replace
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import Cost
 from fuxi_plugins.runs.job import Job
-from fuxi_plugins.scheduling.local import ALLOCATOR
+from fuxi_plugins.scheduling.processes import ALLOCATOR
 
 
 def measure_apart(job: Job, gpu: int) -> Cost:

@@ -4,8 +4,6 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,17 +21,9 @@ from fuxi_plugins.scheduling.claims import Claim
 from fuxi_plugins.scheduling.interrupts import interrupts
 from fuxi_plugins.scheduling.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.scheduling.plan import RecordState, existing_record
+from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started
 from fuxi_plugins.scheduling.queue import SharedQueue
 
-# glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which costs about half of
-# a training step on a CPU. Other allocators ignore these variables.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-}
-WORKER = (sys.executable, "-m", "fuxi_plugins.runs.worker")
-GRACE_SECONDS = 10  # between asking a process to stop and stopping it
 MICRO_BATCHES = 4  # of a run that is tried again because memory ran out
 OUT_OF_MEMORY_REASON = "out of memory"
 
@@ -60,11 +50,12 @@ class DiskFull(Exception):
 class _Running:
     job: Job
     claim: Claim
-    process: subprocess.Popen
+    process: RunProcess
     slot: int
     since: float = field(default_factory=time.monotonic)
     unread: bytes = b""
     killed_before: int = field(default_factory=killed_for_memory)
+    code: int | None = None  # of its exit
 
     @property
     def log(self) -> Path:
@@ -78,7 +69,7 @@ def run_jobs(
     slots: Sequence[int],
     limits: Limits,
     watcher: Watcher,
-    worker: Sequence[str] = WORKER,
+    worker: Sequence[str] | None = None,
 ) -> list[Record]:
     """Sees every job done and returns their records, finished or failed, in the order of their end.
 
@@ -93,7 +84,7 @@ def run_jobs(
         slots: one entry for every run that may be under way at once: the GPU it gets, or -1.
         limits: of one run.
         watcher: is told of starts, progress and ends.
-        worker: the command of a run's process.
+        worker: the command of a run's process; by default it is a fork of one that has imported everything.
 
     Raises:
         UserError: the disk is full.
@@ -118,7 +109,7 @@ def run_jobs(
                 for entry in list(running):
                     holds = entry.claim.beat()
                     breach = _breach(entry, limits) if holds else "lost to another runner"
-                    if not breach and not _has_ended(entry.process):
+                    if not breach and not entry.process.has_ended():
                         continue
                     _end(entry, selector)
                     running.remove(entry)
@@ -150,19 +141,15 @@ def run_jobs(
     return records
 
 
-def _start(job: Job, claim: Claim, slot: int, worker: Sequence[str], selector: selectors.BaseSelector) -> _Running:
+def _start(
+    job: Job, claim: Claim, slot: int, worker: Sequence[str] | None, selector: selectors.BaseSelector
+) -> _Running:
     job = replace(job, gpu=slot)
     job.run_folder.mkdir(parents=True, exist_ok=True)
-    (job.run_folder / LOG_FILE).unlink(missing_ok=True)
-    with (job.run_folder / LOG_FILE).open("ab") as log:
-        process = subprocess.Popen(
-            worker,
-            stdin=subprocess.PIPE,  # stays open: its end tells the worker that we are gone
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(job.threads)},
-            start_new_session=True,  # Ctrl-C is ours to handle, and its children end with it
-        )
+    log = job.run_folder / LOG_FILE
+    log.unlink(missing_ok=True)
+    log.touch()
+    process = Started(worker, log, job.threads) if worker else Forked(log, job.threads)
     with suppress(BrokenPipeError):  # if it died at once, its exit is read like any other
         process.stdin.write(job.to_json().encode() + b"\n")
         process.stdin.flush()
@@ -175,7 +162,7 @@ def _read_progress(entry: _Running, selector: selectors.BaseSelector, watcher: W
     news = os.read(entry.process.stdout.fileno(), 1 << 16)
     if not news:
         selector.unregister(entry.process.stdout)
-        _wait(entry.process, 0.2)  # it is about to end
+        entry.process.wait(0.2)  # it is about to end
         return
     *lines, entry.unread = (entry.unread + news).split(b"\n")
     if lines:
@@ -201,15 +188,15 @@ def _deserves_another_try(entry: _Running, breach: str) -> bool:
         return False
     if breach:
         return breach.startswith(OUT_OF_MEMORY_REASON)
-    return entry.process.returncode == OUT_OF_MEMORY or _killed_for_memory(entry)
+    return entry.code == OUT_OF_MEMORY or _killed_for_memory(entry)
 
 
 def _killed_for_memory(entry: _Running) -> bool:
-    return entry.process.returncode == -signal.SIGKILL and killed_for_memory() > entry.killed_before
+    return entry.code == -signal.SIGKILL and killed_for_memory() > entry.killed_before
 
 
 def _record_of(entry: _Running, breach: str) -> Record:
-    job, code = entry.job, entry.process.returncode
+    job, code = entry.job, entry.code
     if code == DISK_FULL:
         raise DiskFull(job.run_folder)
     if code in (0, FAILED) and not breach:  # the worker has written its record, finished or failed
@@ -221,7 +208,7 @@ def _record_of(entry: _Running, breach: str) -> Record:
 
 
 def _exit_reason(entry: _Running) -> str:
-    code = entry.process.returncode
+    code = entry.code
     if code == OUT_OF_MEMORY or _killed_for_memory(entry):
         return f"{OUT_OF_MEMORY_REASON}, also in batches divided by {entry.job.micro_batches}"
     if code < 0:
@@ -242,30 +229,7 @@ def _what_to_free(folder: Path) -> str:
     )
 
 
-def _has_ended(process: subprocess.Popen) -> bool:
-    """Whether it has ended, without reaping it: until then no other process group can have its number."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
 def _end(entry: _Running, selector: selectors.BaseSelector) -> None:
-    """Ends the process, if it has not ended, and whatever it has started."""
-    process = entry.process
-    if not _has_ended(process):
-        process.terminate()
-        end = time.monotonic() + GRACE_SECONDS
-        while not _has_ended(process) and time.monotonic() < end:
-            time.sleep(0.05)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
     with suppress(KeyError):  # already gone if its end has been read
-        selector.unregister(process.stdout)
-    for pipe in (process.stdin, process.stdout):
-        with suppress(BrokenPipeError):
-            pipe.close()
-
-
-def _wait(process: subprocess.Popen, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not _has_ended(process) and time.monotonic() < end:
-        time.sleep(0.002)
+        selector.unregister(entry.process.stdout)
+    entry.code = entry.process.end()

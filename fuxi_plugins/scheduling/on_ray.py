@@ -27,8 +27,9 @@ from fuxi_plugins.runs.runner import failed_record
 from fuxi_plugins.scheduling.claims import HEARTBEAT, current_claim
 from fuxi_plugins.scheduling.interrupts import interrupts
 from fuxi_plugins.scheduling.limits import Limits
-from fuxi_plugins.scheduling.local import GRACE_SECONDS, Watcher, run_jobs
+from fuxi_plugins.scheduling.local import Watcher, run_jobs
 from fuxi_plugins.scheduling.plan import RecordState
+from fuxi_plugins.scheduling.processes import GRACE_SECONDS
 from fuxi_plugins.scheduling.queue import POLL, SharedQueue
 
 MOST_DEATHS = 3  # of nodes under one run, after which the run is held to be the cause

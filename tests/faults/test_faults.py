@@ -100,7 +100,7 @@ def faulty(workspace, tmp_path):
 
 @pytest.mark.parametrize("fault", ["hangs", "ignores"])
 def test_a_model_that_hangs_is_ended_by_its_timeout(faulty, workspace, fault, monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.scheduling.local.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("fuxi_plugins.scheduling.processes.GRACE_SECONDS", 0.5)
     started = time.monotonic()
     (failed,) = faulty(fault, timeout_seconds=1)
     assert failed.reason == "timed out after 1 s"

@@ -9,10 +9,8 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
-import types
 from dataclasses import replace
 
 import pytest
@@ -22,6 +20,7 @@ from fuxi_plugins.runs import worker
 from fuxi_plugins.scheduling import local
 from fuxi_plugins.scheduling.limits import Limits
 from fuxi_plugins.scheduling.local import run_jobs
+from fuxi_plugins.scheduling.processes import RunProcess
 from tests.conftest import write
 from tests.faults.test_faults import Noted
 from tests.scheduling.test_local import children
@@ -34,17 +33,16 @@ Cross_tiny: {model: DCNv2, embedding_dim: 4, parallel_dnn_hidden_units: [8], net
 """
 
 
-class Forked:
-    """What ``run_jobs`` needs of ``subprocess.Popen``, for a worker that is a copy of the runner."""
+class Copied(RunProcess):
+    """A run's process that is a copy of the runner."""
 
-    def __init__(self, command, *, stderr, **_):
+    def __init__(self, log, threads):
         its_stdin, stdin = os.pipe()
         stdout, its_stdout = os.pipe()
-        self.returncode = None
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
-            for number, end in enumerate((its_stdin, its_stdout, stderr.fileno())):
+            for number, end in enumerate((its_stdin, its_stdout, os.open(log, os.O_WRONLY | os.O_APPEND))):
                 os.dup2(end, number)
             os.closerange(3, 1024)  # the runner's ends too, or nobody would see it die
             sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
@@ -53,12 +51,14 @@ class Forked:
         os.close(its_stdout)
         self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
 
-    def wait(self):
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+    def has_ended(self):
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def terminate(self):
+    def _terminate(self):
         os.kill(self.pid, signal.SIGTERM)
+
+    def _reap(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def plan(workspace):
@@ -68,7 +68,7 @@ def plan(workspace):
 
 def execute(workspace):
     """What ``fuxibench run twenty --jobs 2 --checkpoint-steps 2`` does after its imports."""
-    local.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE)  # in this copy of the test's process
+    local.Forked = Copied  # in this copy of the test's process
     planned = plan(workspace)
     limits = Limits(timeout_seconds=600)
     run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, watcher=Noted())

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,18 @@ def children(process_id: int) -> list[int]:
     return [int(line) for line in listed.split()]
 
 
+def workers_of(runner: int) -> list[int]:
+    """The runs' processes: forks of the server that the runner has started."""
+    return [worker for child in children(runner) if "forkserver" in command(child) for worker in children(child)]
+
+
+def command(process_id: int) -> str:
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def alive(process_id: int) -> bool:
     try:
         os.kill(process_id, 0)
@@ -132,8 +145,8 @@ def record_paths(workspace):
 def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
     suite = start(workspace)
     until(lambda: len(record_paths(workspace)) >= 1)
-    until(lambda: children(suite.pid))
-    workers = children(suite.pid)
+    until(lambda: workers_of(suite.pid))
+    workers = workers_of(suite.pid)
     os.kill(suite.pid, how)
     output = suite.communicate()[0]
     until(lambda: not any(map(alive, workers)))

@@ -1,0 +1,156 @@
+"""The process of a run as its runner holds it: forked from one that has imported everything, or started by a command.
+
+Importing torch and FuxiCTR takes seconds, which for a small run is as long as its training. So the standard library's
+fork server imports them once, and each run is a fork of it: a process of its own all the same, with its own memory,
+process group, standard streams and end.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO
+
+# glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which costs about half of
+# a training step on a CPU. Other allocators ignore these variables.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+GRACE_SECONDS = 10  # between asking a process to stop and stopping it
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["fuxi_plugins.runs.preload"])
+
+
+class RunProcess:
+    """A run's process. It reads its job from ``stdin`` and writes its progress to ``stdout``, as ``runs.worker`` says.
+
+    The end of its standard input, which stays open, tells it that we are gone.
+    """
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    pid: int
+
+    def has_ended(self) -> bool:
+        raise NotImplementedError
+
+    def _terminate(self) -> None:
+        raise NotImplementedError
+
+    def _reap(self) -> int:
+        raise NotImplementedError
+
+    def end(self) -> int:
+        """Ends the process, if it has not ended, and whatever it has started; returns its exit code."""
+        if not self.has_ended():
+            self._terminate()
+            self.wait(GRACE_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        code = self._reap()
+        for pipe in (self.stdin, self.stdout):
+            with suppress(BrokenPipeError):
+                pipe.close()
+        return code
+
+    def wait(self, seconds: float) -> None:
+        """Waits for its end, but no longer than this."""
+        end = time.monotonic() + seconds
+        while not self.has_ended() and time.monotonic() < end:
+            time.sleep(0.002)
+
+
+class Forked(RunProcess):
+    """A fork of the server, which the first one starts; ``threads`` are what libraries find at their import there."""
+
+    def __init__(self, log: Path, threads: int):
+        its_stdin, stdin = FORKS.Pipe(duplex=False)
+        stdout, its_stdout = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=_work, args=(its_stdin, its_stdout, str(log)))
+        with _environment({**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)}):  # if it is the server's start
+            self._process.start()
+        its_stdin.close()
+        its_stdout.close()
+        self.pid = self._process.pid
+        self.stdin, self.stdout = os.fdopen(_own(stdin), "wb"), os.fdopen(_own(stdout), "rb")
+
+    def has_ended(self) -> bool:
+        return self._process.exitcode is not None
+
+    def _terminate(self) -> None:
+        self._process.terminate()
+
+    def _reap(self) -> int:
+        self._process.kill()  # if it has not come to have a process group
+        self._process.join()
+        code = self._process.exitcode
+        self._process.close()
+        return code
+
+
+class Started(RunProcess):
+    """A command's process, child of the runner."""
+
+    def __init__(self, command: Sequence[str], log: Path, threads: int):
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                env={**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)},
+                start_new_session=True,  # Ctrl-C is the runner's to handle, and its children end with it
+            )
+        self.pid, self.stdin, self.stdout = self._process.pid, self._process.stdin, self._process.stdout
+
+    def has_ended(self) -> bool:
+        """Does not reap it: until then no other process group can have its number."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _terminate(self) -> None:
+        self._process.terminate()
+
+    def _reap(self) -> int:
+        return self._process.wait()
+
+
+def _work(stdin: Connection, stdout: Connection, log: str) -> None:
+    """Makes a fork of the server what a process started by a command would be, and does a worker's work."""
+    from fuxi_plugins.runs import worker
+
+    os.setsid()
+    with open(log, "ab") as file:
+        for number, end in enumerate((stdin.fileno(), stdout.fileno(), file.fileno())):
+            os.dup2(end, number)
+    stdin.close()
+    stdout.close()
+    sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    sys.exit(worker.main())
+
+
+def _own(connection: Connection) -> int:
+    """The connection's file descriptor, which outlives the connection."""
+    number = os.dup(connection.fileno())
+    connection.close()
+    return number
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    former = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(former)

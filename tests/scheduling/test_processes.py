@@ -1,0 +1,55 @@
+"""A run's process: a fork with torch in it, or a command; each its own process, and none outlives its runner."""
+
+import os
+import sys
+
+import pytest
+
+from fuxi_plugins.scheduling import processes
+from fuxi_plugins.scheduling.processes import ALLOCATOR, FORKS, Forked, Started
+
+
+def what_it_has(answer) -> None:
+    answer.send(["torch" in sys.modules, "fuxi_plugins.runs.host" in sys.modules, *map(os.environ.get, ALLOCATOR)])
+
+
+def test_a_fork_has_everything_imported_and_the_allocator_set(tmp_path):
+    log = tmp_path / "run.log"
+    log.touch()
+    Forked(log, threads=1).end()  # so that the server has been started as for a run
+    seen, answer = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=what_it_has, args=(answer,))
+    child.start()
+    assert seen.recv() == [True, True, *ALLOCATOR.values()]
+    child.join()
+
+
+@pytest.mark.parametrize("kind", ["forked", "started"])
+def test_a_process_is_ended_with_its_group_and_says_how_it_ended(tmp_path, kind):
+    log = tmp_path / "run.log"
+    log.touch()
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    process = Forked(log, threads=1) if kind == "forked" else Started(command, log, threads=1)
+    assert not process.has_ended()  # it waits for its job
+    assert process.pid != os.getpid()
+    assert process.end() < 0  # by a signal
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def test_a_fork_ends_when_its_input_does(tmp_path):
+    log = tmp_path / "run.log"
+    log.touch()
+    process = Forked(log, threads=1)
+    process.stdin.close()  # before it has got a job
+    process.wait(60)
+    assert process.has_ended()
+    assert process.end() == 1
+    assert "JSONDecodeError" in log.read_text()  # what it prints is in the log
+
+
+def test_the_environment_is_as_it_was():
+    before = dict(os.environ)
+    with processes._environment({"A_NEW_ONE": "1"}):
+        assert os.environ["A_NEW_ONE"] == "1"
+    assert dict(os.environ) == before
