@@ -60,7 +60,7 @@ def predictions(job):
 CHANGES = {"batch_size": 119, "embedding_regularizer": 1e-2, "epochs": 3}
 
 
-@pytest.mark.parametrize("step", ["fast", "fuxictr"])
+@pytest.mark.parametrize("step", ["fast", pytest.param("fuxictr", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     changes = {**CHANGES, "train_step": step}
     alone, shared = (make_job(workspace, tmp_path / name, changes=changes) for name in ("alone", "shared"))
