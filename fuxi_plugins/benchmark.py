@@ -40,11 +40,16 @@ class Resources:
         """Fills in what was not asked for: a slot for each GPU named, or a few on the CPU, sharing its cores.
 
         Raises:
-            UserError: a GPU that is not there.
+            UserError: a GPU that is not there, or that two runs of several processes would share by halves.
         """
         asked = [gpu for gpu in gpus if gpu >= 0]
         if asked:
             _require_gpus([gpu + place for gpu in asked for place in range(processes)])
+        if any(0 < other - gpu < processes for gpu in asked for other in asked):
+            raise UserError(
+                f"with {processes} processes a run takes that many GPUs from the one named on, so those named must lie "
+                f"as far apart; {','.join(map(str, asked))} do not."
+            )
         slots = asked or [-1]
         cores = os.cpu_count() or 1
         jobs = jobs or (len(slots) if asked else max(1, min(cores, MOST_JOBS) // processes))

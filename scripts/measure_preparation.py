@@ -57,8 +57,6 @@ def main() -> None:
             if rows in arguments.rows:
                 with tempfile.TemporaryDirectory(dir=folder) as cache:
                     measured.append(measure("fuxibench", rows, [OURS, spec.model_dump_json(), cache]))
-                    stored = sum(path.stat().st_size for path in Path(cache).rglob("*.npy"))
-                    measured[-1]["store_bytes_per_row"] = round(stored / (rows + 200_000), 1)
                     for feature_map in Path(cache).glob("datasets/*/*/feature_map.json"):
                         measured[-1]["ids"] = json.loads(feature_map.read_text())["total_features"]
                 report(measured, arguments)

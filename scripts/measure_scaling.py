@@ -18,7 +18,7 @@ import torch
 from fuxi_plugins.files import write_text
 from fuxi_plugins.measuring.machine import ceiling, description
 from fuxi_plugins.measuring.plan import write_page
-from fuxi_plugins.measuring.scaling import measure
+from fuxi_plugins.measuring.scaling import measure, measure_data
 from fuxi_plugins.runs.several import launcher
 from fuxi_plugins.scheduling.processes import ALLOCATOR
 
@@ -38,6 +38,7 @@ def main() -> None:
             "command": f"python scripts/measure_scaling.py {' '.join(sys.argv[1:])}".strip(),
             "machine": description(device),
             "ceiling": ceiling(device),
+            "data": measure_data(arguments.rows),
             "cases": launcher(arguments.processes, measure)(*given)[0],
         }
         write_text(SPEED / "scaling.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
@@ -50,6 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="of all ways, in turns; the median counts")
     parser.add_argument("--steps", type=int, default=3, help="of each way in a round")
     parser.add_argument("--batch-size", type=int, default=4096)
+    parser.add_argument("--rows", type=int, default=200_000, help="that are prepared and loaded")
     parser.add_argument("--threads", type=int, default=1, help="of a process")
     parser.add_argument("--gpu", action="store_true", help="a GPU for each process; not measured yet")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the tables")

@@ -1,4 +1,4 @@
-"""A plan on paper for data and tables that no machine here holds, from constants that scripts have measured.
+"""A plan on paper for data and tables that no machine here holds, from constants that a script has measured.
 
 Nothing in it is a measurement of that size: what is computed is a constant times a number, and says which.
 """
@@ -17,7 +17,7 @@ LARGE, SMALL, WIDE = "DNN, Criteo's tables", "DNN, small tables", "DCNv2, small 
 
 @dataclass(frozen=True)
 class Constants:
-    """What was measured, each by a committed script; see ``read``."""
+    """What ``scripts/measure_scaling.py`` has measured."""
 
     store_bytes_per_row: float
     prepared_rows_per_cpu_second: float
@@ -42,17 +42,14 @@ class Line:
 
 
 def read(folder: Path) -> Constants:
-    """The constants from ``preparation.json``, ``speed.json`` and ``scaling.json`` in a folder."""
-    preparation = json.loads((folder / "preparation.json").read_text())["measured"]
-    prepared = max((m for m in preparation if m["what"] == "fuxibench"), key=lambda m: m["train_rows"])
-    (loading,) = json.loads((folder / "speed.json").read_text())["sections"]["loading"]["results"]
-    cases = {case["case"]: case for case in json.loads((folder / "scaling.json").read_text())["cases"]}
+    """The constants from ``scaling.json`` in a folder."""
+    measured = json.loads((folder / "scaling.json").read_text())
+    cases = {case["case"]: case for case in measured["cases"]}
+    data = {name: value for name, value in measured["data"].items() if name != "rows"}
     large, small, wide = cases[LARGE], cases[SMALL], cases[WIDE]
     added = large["parameters"] - small["parameters"]
     return Constants(
-        store_bytes_per_row=prepared["store_bytes_per_row"],
-        prepared_rows_per_cpu_second=(prepared["train_rows"] + 200_000) / prepared["cpu_seconds"],  # valid and test too
-        loaded_rows_per_cpu_second=float(loading["job"].split()[0].replace(",", "")) / loading["cpu_seconds"]["ours"],
+        **data,
         trained_rows_per_second=wide["rows_per_second"]["one"],
         efficiency=wide["efficiency"],
         processes=wide["processes"],

@@ -2,25 +2,36 @@
 
 ``measure`` runs in each of the processes. The three ways take turns, so that a busy machine slows all alike; the way
 "apart", in which each process steps a model of its own without a word to the others, is what the machine's cores and
-memory allow at best.
+memory allow at best. ``measure_data`` is what rows cost before they are learned from.
 """
 
 import os
 import statistics
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as processes
 
+from fuxi_plugins.datasets.acquire import raw_folder
+from fuxi_plugins.datasets.batches import ColumnLoader
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.measuring import peers
 from fuxi_plugins.measuring.machine import synchronize
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.runs import together
+from fuxi_plugins.runs.host import load_feature_map
 from fuxi_plugins.scheduling.limits import used_memory
+from fuxi_plugins.workspace import Workspace
+
+CONFIGS = Path(__file__).resolve().parents[2] / "benchmark_configs"
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,31 @@ def measure(rounds: int, steps: int, batch_size: int, threads: int, gpus: bool) 
     gpu = int(os.environ["LOCAL_RANK"]) if gpus else -1
     with together.group(gpu):
         return [asdict(_scaling(case, rounds, steps, batch_size, gpu)) for case in CASES]
+
+
+def measure_data(rows: int, epochs: int = 3) -> dict[str, float]:
+    """What the rows of Criteo's twin take on disk, and of one core to prepare and to load in shuffled order."""
+    spec = load_dataset_spec(CONFIGS, "criteo_x1_twin")
+    spec = spec.model_copy(update={"build_args": {"seed": 2026, "rows": [rows, 1000, 1000]}})
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(CONFIGS, Path(folder), Path(folder))
+        raw_folder(spec, workspace)  # the generated files
+        started = time.process_time()
+        data = prepare_dataset(spec, workspace)
+        prepared = time.process_time() - started
+        train = data.split_folder("train")
+        loader = ColumnLoader(load_feature_map(data, None), train, batch_size=4096, shuffle=True, seed=1, num_workers=0)
+        loaded = []
+        for _ in range(epochs):
+            started = time.process_time()
+            deque(loader, maxlen=0)
+            loaded.append(time.process_time() - started)
+        return {
+            "rows": rows,
+            "store_bytes_per_row": sum(path.stat().st_size for path in train.glob("*.npy")) / rows,
+            "prepared_rows_per_cpu_second": (rows + 2000) / prepared,
+            "loaded_rows_per_cpu_second": rows / statistics.median(loaded),
+        }
 
 
 def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> Scaling:

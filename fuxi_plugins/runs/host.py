@@ -354,6 +354,12 @@ def use_seed(seed: int, threads: int) -> None:
     seed_everything(seed)
 
 
+def use_gpu_share(gpu: int, share: float) -> None:
+    """Keeps a run to its share of a GPU's memory, so that it runs out of its own and not of its neighbour's."""
+    if gpu >= 0 and share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, gpu)
+
+
 def _construct(
     mixins: tuple[type, ...], experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str
 ) -> Any:

@@ -23,6 +23,7 @@ class Job:
     run_folder: Path  # for the record, the predictions and the log
     checkpoint_folder: Path
     probe: bool = False  # whether effective ranks are measured along the way
+    gpu_share: float = 1.0  # of its memory, where several runs are on one
     processes: int = 1  # that share the run; on GPUs, of those that follow ``gpu`` one each
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
@@ -47,6 +48,7 @@ class Job:
                 "run_folder": str(self.run_folder),
                 "checkpoint_folder": str(self.checkpoint_folder),
                 "probe": self.probe,
+                "gpu_share": self.gpu_share,
                 "processes": self.processes,
                 "micro_batches": self.micro_batches,
                 "checkpoint_steps": self.checkpoint_steps,
@@ -71,6 +73,7 @@ class Job:
             run_folder=Path(fields["run_folder"]),
             checkpoint_folder=Path(fields["checkpoint_folder"]),
             probe=fields["probe"],
+            gpu_share=fields["gpu_share"],
             processes=fields["processes"],
             micro_batches=fields["micro_batches"],
             checkpoint_steps=fields["checkpoint_steps"],

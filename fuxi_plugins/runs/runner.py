@@ -29,6 +29,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     from fuxi_plugins.runs.together import is_first
 
     host.use_seed(job.seed, job.threads)
+    host.use_gpu_share(job.gpu, job.gpu_share)
     model = host.build_model(
         job.experiment,
         job.data,

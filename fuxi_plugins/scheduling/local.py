@@ -81,7 +81,8 @@ def run_jobs(
     Args:
         jobs: what is wanted.
         before: how their records stood when they were planned.
-        slots: one entry for every run that may be under way at once: the GPU it gets, or -1.
+        slots: one entry for every run that may be under way at once: the GPU it gets, or -1. Runs on one GPU get
+            equal shares of its memory.
         limits: of one run.
         watcher: is told of starts, progress and ends.
         worker: the command of a run's process; by default it is a fork of one that has imported everything.
@@ -99,8 +100,10 @@ def run_jobs(
                 if interrupted():
                     raise KeyboardInterrupt
                 while free and (taken := queue.take()):
-                    running.append(_start(*taken, free.pop(0), worker, selector))
-                    watcher.started(taken[0])
+                    slot = free.pop(0)
+                    job = replace(taken[0], gpu=slot, gpu_share=1 / slots.count(slot))
+                    running.append(_start(job, taken[1], slot, worker, selector))
+                    watcher.started(job)
                 for job, record in queue.settled_by_others():
                     records.append(record)
                     watcher.ended(job, record)
@@ -144,7 +147,6 @@ def run_jobs(
 def _start(
     job: Job, claim: Claim, slot: int, worker: Sequence[str] | None, selector: selectors.BaseSelector
 ) -> _Running:
-    job = replace(job, gpu=slot)
     job.run_folder.mkdir(parents=True, exist_ok=True)
     log = job.run_folder / LOG_FILE
     log.unlink(missing_ok=True)

@@ -45,6 +45,10 @@ class Cluster:
     gpus_per_run: float = 0.0  # 0.5 puts two runs on each GPU
     most_runs: int | None = None  # under way at once; None is as many as fit
 
+    @property
+    def runs_per_gpu(self) -> int:
+        return round(1 / self.gpus_per_run) if 0 < self.gpus_per_run < 1 else 1
+
     @classmethod
     def choose(cls, address: str, gpus: Sequence[int], jobs: int | None, processes: int = 1) -> "Cluster":
         """Reads ``--gpu`` as on one machine: 0,1 is a run on each GPU, 0,1,0,1 two; which, Ray says.
@@ -98,7 +102,11 @@ def run_jobs_on(
                         raise KeyboardInterrupt
                     while waiting and len(under_way) < (cluster.most_runs or len(jobs)):
                         job = waiting.popleft()
-                        under_way[task.remote(job.to_json(), before[job.run_folder], mark, timeout_seconds)] = job
+                        under_way[
+                            task.remote(
+                                job.to_json(), before[job.run_folder], mark, timeout_seconds, cluster.runs_per_gpu
+                            )
+                        ] = job
                     for done in ray.wait(list(under_way), timeout=0.5)[0]:
                         job = under_way.pop(done)
                         record = _record_of(done, job, before)
@@ -115,7 +123,7 @@ def run_jobs_on(
     return records
 
 
-def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float) -> str:
+def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float, runs_per_gpu: int) -> str:
     """A Ray task: does one job on the node that it has come to, and returns the record as JSON."""
     job = Job.from_json(job)
     for folder in (Path(mark), job.data.folder):
@@ -126,7 +134,8 @@ def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float) -
             )
     slot = 0 if ray.get_runtime_context().get_accelerator_ids().get("GPU") else -1  # it sees only the GPU it was given
     limits = Limits(timeout_seconds=timeout_seconds)
-    (record,) = run_jobs([job], before={job.run_folder: before}, slots=[slot], limits=limits, watcher=_Unseen())
+    slots = [slot] * runs_per_gpu  # one is used; by their number a run knows its share of the GPU's memory
+    (record,) = run_jobs([job], before={job.run_folder: before}, slots=slots, limits=limits, watcher=_Unseen())
     return record.model_dump_json()
 
 

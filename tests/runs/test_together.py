@@ -14,8 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli import main
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
 from fuxi_plugins.models.lr import LR
 from fuxi_plugins.records import read_record
+from fuxi_plugins.runs.job import Job
 from fuxi_plugins.scheduling.limits import Limits
 from fuxi_plugins.scheduling.local import run_jobs
 from tests.conftest import ROOT, write
@@ -56,7 +60,7 @@ def predictions(job):
 CHANGES = {"batch_size": 119, "embedding_regularizer": 1e-2, "epochs": 3}
 
 
-@pytest.mark.parametrize("step", ["fast", "fuxictr"])
+@pytest.mark.parametrize("step", ["fast", pytest.param("fuxictr", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     changes = {**CHANGES, "train_step": step}
     alone, shared = (make_job(workspace, tmp_path / name, changes=changes) for name in ("alone", "shared"))
@@ -73,6 +77,28 @@ def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     assert not any(record.sentinels.values())
     assert len((shared.run_folder / "metrics.jsonl").read_text().splitlines()) == len(record.history)
     assert watcher.states[-1]["phase"] == "test"
+
+
+@pytest.mark.slow
+def test_the_criteo_twin_gives_the_same_auc_within_noise(workspace, tmp_path):
+    """With dropout and batch normalisation, which see the parts of a batch, so nothing is equal to the last digit."""
+    spec = load_dataset_spec(ROOT / "benchmark_configs", "criteo_x1_twin")
+    spec = spec.model_copy(update={"build_args": {"seed": 2026, "rows": [40_000, 10_000, 10_000]}})
+    data = prepare_dataset(spec, workspace)
+    config = load_experiment_configs(ROOT / "benchmark_configs")["DNN_criteo_x1_twin"]
+    experiment = resolve(config.varied({"net_dropout": 0.2, "batch_norm": True}))
+    scores = {"alone": [], "shared": []}
+    for seed in (1, 2):
+        for name, processes in (("alone", 1), ("shared", 2)):
+            folder = tmp_path / f"{name}-{seed}"
+            job = Job(experiment, data, seed, -1, 1, folder / "run", folder / "checkpoint")
+            record = run_together(job, processes=processes)
+            assert record.finished, record.traceback
+            scores[name].append(record.metrics["test"]["AUC"])
+    alone, shared = (np.array(values) for values in scores.values())
+    print(scores)
+    assert abs(alone - shared).max() < 0.01  # a sampling error of 10,000 rows is about 0.006
+    assert alone.min() > 0.6
 
 
 # Models of an installed package that fail in the second process alone.

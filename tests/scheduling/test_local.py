@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from fuxi_plugins import benchmark
 from fuxi_plugins.benchmark import Resources, find_suite, plan_suite, run_plan
+from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import find_records, read_record
+from fuxi_plugins.runs import host
+from fuxi_plugins.scheduling.limits import Limits
+from fuxi_plugins.scheduling.local import run_jobs
 from tests.conftest import ROOT, write
 
 # Models that misbehave, brought by an installed package as a user's would be.
@@ -165,3 +170,46 @@ def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
     assert len(record_paths(workspace)) == 4
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert not [path for path in workspace.results.rglob("*") if "partial" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "expected"),
+    [
+        ([0, 1, 2, 3, 0, 1], 1, {0: 0.5, 1: 0.5, 2: 1.0, 3: 1.0}),
+        ([0, 2, 0, 2], 2, {0: 0.5, 2: 0.5}),
+    ],
+)
+def test_runs_on_one_gpu_share_its_memory(workspace, monkeypatch, gpus, processes, expected):
+    """What a run's process is told; no GPU is needed to see it."""
+    monkeypatch.setattr(benchmark, "_require_gpus", lambda asked: None)
+    resources = Resources.choose(gpus, None, None, processes)
+    assert resources.slots == gpus
+    plan = plan_suite(find_suite("tiny_suite", workspace, seeds=[1, 2, 3]), workspace, resources)
+    told = []
+
+    class Told:
+        def started(self, job):
+            told.append((job.gpu, job.gpu_share))
+
+        def progressed(self, job, state): ...
+
+        def ended(self, job, record): ...
+
+    limits, worker = Limits(timeout_seconds=60), [sys.executable, "-S", "-c", ""]  # it ends at once
+    run_jobs(plan.todo, before=plan.before, slots=resources.slots, limits=limits, watcher=Told(), worker=worker)
+    assert [gpu for gpu, _ in told[: len(gpus)]] == gpus
+    assert dict(told) == expected
+
+
+def test_a_run_keeps_to_its_share(monkeypatch):
+    calls = []
+    monkeypatch.setattr(host.torch.cuda, "set_per_process_memory_fraction", lambda *given: calls.append(given))
+    for gpu, share in ((-1, 0.5), (2, 1.0), (2, 0.5)):
+        host.use_gpu_share(gpu, share)
+    assert calls == [(0.5, 2)]
+
+
+def test_gpus_that_runs_of_several_processes_would_share_by_halves_are_refused(monkeypatch):
+    monkeypatch.setattr(benchmark, "_require_gpus", lambda asked: None)
+    with pytest.raises(UserError, match="must lie as far apart; 0,1 do not"):
+        Resources.choose([0, 1], None, None, 2)

@@ -41,6 +41,8 @@ def test_what_is_wrong_is_said_before_anything_starts(workspace, arguments, said
 
 
 def test_gpus_are_read_as_on_one_machine():
+    assert Cluster.choose("auto", [0, 0, 0], None).runs_per_gpu == 3
+
     def gpus_per_run(*named):
         return Cluster.choose("auto", named, None).gpus_per_run
 
@@ -195,5 +197,5 @@ def test_a_run_that_fits_no_node_is_said(workspace, cluster):
 def test_a_node_that_does_not_share_the_folders_says_so(workspace, tmp_path):
     job = plan_suite(find_suite("LR_tiny", workspace), workspace, Resources(slots=[-1], threads=1)).todo[0]
     with pytest.raises(UserError, match="every node must see the same files, but .*gone does not exist on"):
-        _run_one(job.to_json(), None, str(tmp_path / "gone"), 60.0)
+        _run_one(job.to_json(), None, str(tmp_path / "gone"), 60.0, 1)
     assert not job.run_folder.exists()
