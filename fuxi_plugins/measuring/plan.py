@@ -26,8 +26,7 @@ class Constants:
     efficiency: float  # of the measured number of processes, for the same
     processes: int
     batch_size: int
-    bytes_per_parameter: float  # of memory while training, by one process
-    bytes_per_parameter_together: float
+    bytes_per_parameter: float  # that a process holds while training
     seconds_per_parameter: float  # that each parameter of a table adds to a step
     reduced_bytes_per_second: float  # of gradients, over the processes of one machine
 
@@ -54,8 +53,7 @@ def read(folder: Path) -> Constants:
         efficiency=wide["efficiency"],
         processes=wide["processes"],
         batch_size=wide["batch_size"],
-        bytes_per_parameter=large["bytes_per_parameter"]["one"],
-        bytes_per_parameter_together=large["bytes_per_parameter"]["together"],
+        bytes_per_parameter=large["bytes_per_parameter"],
         seconds_per_parameter=(large["seconds"]["one"] - small["seconds"]["one"]) / added,
         reduced_bytes_per_second=large["parameters"] * BYTES / large["seconds"]["reduce"],
     )
@@ -73,8 +71,12 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
         Line("preparation of all rows", _time(rows / of.prepared_rows_per_cpu_second), "one core; not shared by more"),
         Line("loading, shuffled", f"{of.loaded_rows_per_cpu_second:,.0f} rows a core's second", "measured, in memory"),
         Line("loading an epoch", _time(rows / of.loaded_rows_per_cpu_second), "if the store fits in memory"),
-        Line("training DCNv2, small tables", f"{of.trained_rows_per_second:,.0f} rows a second", "measured, one core"),
-        Line("an epoch of it", _time(rows / of.trained_rows_per_second), "one core"),
+        Line(
+            "training DCNv2, small tables",
+            f"{of.trained_rows_per_second:,.0f} rows a second",
+            "measured, one process by the clock",
+        ),
+        Line("an epoch of it", _time(rows / of.trained_rows_per_second), "one process"),
         Line(f"efficiency of {of.processes} processes", f"{of.efficiency:.2f}", "measured"),
         Line(
             f"an epoch by {of.processes} processes",
@@ -82,11 +84,13 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
             "the same, divided by processes and efficiency",
         ),
         Line("parameters of the tables", f"{parameters / 1e9:.1f} billion", "float32"),
-        Line("memory a parameter while training", f"{of.bytes_per_parameter:.1f} bytes", "measured, Adam"),
-        Line("memory of one process", _bytes(parameters * of.bytes_per_parameter), "parameters x bytes"),
-        Line("the same, sharing a run", f"{of.bytes_per_parameter_together:.1f} bytes", "measured"),
-        Line("memory of each process", _bytes(parameters * of.bytes_per_parameter_together), "parameters x bytes"),
-        Line("a table's parameter in a step", f"{of.seconds_per_parameter * 1e9:.2f} ns", "measured, dense Adam"),
+        Line("held for a parameter", f"{of.bytes_per_parameter:.1f} bytes", "measured: weight, gradient, Adam's two"),
+        Line("held by each process", _bytes(parameters * of.bytes_per_parameter), "parameters x bytes"),
+        Line(
+            "a table's parameter in a step",
+            f"{of.seconds_per_parameter * 1e9:.2f} ns",
+            "measured by the clock: large less small tables",
+        ),
         Line("the tables in a step", _time(dense_step), "parameters x time"),
         Line("the tables in an epoch", _time(dense_step * steps), f"{steps:,.0f} steps of {of.batch_size} rows"),
         Line("gradients reduced", f"{of.reduced_bytes_per_second / 1e9:.2f} GB a second", "measured, Gloo on loopback"),

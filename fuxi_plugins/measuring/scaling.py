@@ -28,7 +28,6 @@ from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.runs import together
 from fuxi_plugins.runs.host import load_feature_map
-from fuxi_plugins.scheduling.limits import used_memory
 from fuxi_plugins.workspace import Workspace
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmark_configs"
@@ -67,7 +66,7 @@ class Scaling:
     rows_per_second: dict[str, float]  # of all processes
     efficiency: float  # one / (processes x together): 1 is as many times faster as there are processes
     efficiency_of_machine: float  # (apart / processes) / together: what of that is not the machine's own limit
-    bytes_per_parameter: dict[str, float]  # of memory while training, by one and together
+    bytes_per_parameter: float  # of weights, gradients and the optimizer's state in each process
 
 
 def measure(rounds: int, steps: int, batch_size: int, threads: int, gpus: bool) -> list[dict]:
@@ -107,16 +106,11 @@ def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> 
     size, first = processes.get_world_size(), together.is_first()
     shape = peers.Shape(case.vocabulary, numeric=13, embedding_dim=case.embedding_dim)
     settings = {"fast": True, "gpu": gpu, "embedding_dim": case.embedding_dim, **case.settings}
-    before = _memory(gpu)
     alone = peers.build(case.model_class, shape, **settings)
     parameters = sum(parameter.numel() for parameter in alone.parameters())
     batch = shape.batch(batch_size, alone.device)
-    alone.train_step(batch)
-    of_one = _memory(gpu) - before
     shared = peers.build(case.model_class, shape, shared=True, **settings)
     shared.join(seed=0)
-    shared.train_step(batch)
-    of_shared = _memory(gpu) - before - of_one
     gradients = torch.zeros(parameters, device=alone.device)
     ways = {
         "one": lambda: alone.train_step(batch) if first else None,
@@ -144,7 +138,7 @@ def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> 
         },
         efficiency=statistics.median(a / (size * t) for a, t in zip(one, shared_times, strict=True)),
         efficiency_of_machine=statistics.median(a / (size * t) for a, t in zip(apart, shared_times, strict=True)),
-        bytes_per_parameter={"one": of_one / parameters, "together": of_shared / parameters},
+        bytes_per_parameter=_held_bytes(shared) / parameters,
     )
 
 
@@ -159,5 +153,8 @@ def _timed(way: Callable[[], object], steps: int, device: torch.device) -> float
     return (time.perf_counter() - start) / steps
 
 
-def _memory(gpu: int) -> int:
-    return torch.cuda.memory_reserved(gpu) if gpu >= 0 else used_memory(os.getpid())
+def _held_bytes(model: Any) -> int:
+    """What a model keeps between two steps; activations, which grow with the batch, are not in it."""
+    states = [value for state in model.optimizer.state.values() for value in state.values()]
+    held = [*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), *states]
+    return sum(tensor.nbytes for tensor in held)

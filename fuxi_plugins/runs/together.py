@@ -49,7 +49,12 @@ class Together:
     def join(self, seed: int) -> None:
         """Ties the model to its likes in the other processes; it is collective, as is every method below."""
         devices = [self.device] if self.device.type == "cuda" else None
-        tied = DistributedDataParallel(_Forward(self, super().forward), devices, find_unused_parameters=True)
+        tied = DistributedDataParallel(
+            _Forward(self, super().forward),
+            device_ids=devices,
+            find_unused_parameters=True,  # a batch may leave some of a FuxiCTR model's tables alone
+            gradient_as_bucket_view=True,  # else the gradients of all tables are held twice
+        )
         self.__dict__["_tied"] = tied  # not a submodule: the checkpoint is the model's
         torch.manual_seed(seed + SEED_STRIDE * processes.get_rank())
 

@@ -14,7 +14,6 @@ BY_HAND = Constants(
     processes=2,
     batch_size=1000,
     bytes_per_parameter=16,
-    bytes_per_parameter_together=20,
     seconds_per_parameter=1e-9,
     reduced_bytes_per_second=1e9,
 )
@@ -28,8 +27,7 @@ def test_the_sums_are_those_one_makes_by_hand():
     assert values["an epoch of it"] == "3.3 min"
     assert values["an epoch by 2 processes"] == "3.3 min"  # twice as many, half as good
     assert values["parameters of the tables"] == "2.0 billion"
-    assert values["memory of one process"] == "32.0 GB"
-    assert values["memory of each process"] == "40.0 GB"
+    assert values["held by each process"] == "32.0 GB"
     assert values["the tables in a step"] == "2.0 s"
     assert values["the tables in an epoch"] == "33.3 min"  # 1,000 steps
     assert values["the tables' gradients in a step"] == "8.0 s"
