@@ -18,7 +18,7 @@ def as_markdown(results: Sequence[dict]) -> str:
     for result in results:
         for peer, ratio in result["ratios"].items():
             cpu = result["cpu_seconds"]
-            cpu_ratio = f"{cpu[peer] / cpu[OURS]:.1f}x" if cpu[OURS] and cpu[peer] else "–"
+            cpu_ratio = f"{cpu[peer] / cpu[OURS]:.1f}x" if cpu.get(OURS) and cpu.get(peer) else "–"
             rows.append([
                 result["section"], f"{result['job']}, {result['unit']}", peer, _time(result["seconds"][peer]),
                 _time(result["seconds"][OURS]), f"**{ratio:.1f}x**", cpu_ratio,

@@ -2,9 +2,10 @@
 
 import copy
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.runs import metrics
 from fuxi_plugins.runs.resume import NEVER
+from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started
 
 SMALL_MODELS = [
     ("DCNv2", DCNv2, {"parallel_dnn_hidden_units": [400, 400]}),
@@ -189,6 +191,28 @@ def training(options: Options) -> Iterator[Comparison]:
             yield compare("training", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
+def start(options: Options) -> Iterator[Comparison]:
+    """A run's process from its start until it has imported everything and looked for its job."""
+    command = [sys.executable, "-c", "import fuxi_plugins.runs.preload as runs; runs.worker.main()"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "run.log"
+        log.touch()
+
+        def live(kind: Callable[[], RunProcess]) -> None:
+            process = kind()
+            process.stdin.close()  # there is no job, so it ends
+            process.wait(600)
+            process.end()
+
+        ways = {
+            "ours": lambda: live(lambda: Forked(log, threads=1)),
+            "a new interpreter": lambda: live(lambda: Started(command, log, threads=1)),
+        }
+        made = compare("start", "a process with torch and FuxiCTR", "a run", ways, options.rounds,
+                       "starting the server that is forked is left out, once a suite")  # fmt: skip
+    yield replace(made, cpu_seconds={})  # which is that of other processes
+
+
 SECTIONS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
     "loading": loading,
     "step": steps,
@@ -197,6 +221,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
     "tokens": tokens,
     "evaluation": evaluation,
     "training": training,
+    "start": start,
 }
 
 
