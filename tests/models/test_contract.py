@@ -18,6 +18,7 @@ SMALL = {
     "EDCN": {"num_cross_layers": 2},
     "RankElastor": {"num_tokens": 4, "token_dim": 8, "tokenizer_hidden_units": [16], "ffn_hidden_units": [8]},
     "RankMixer": {"num_tokens": 4, "token_dim": 8},
+    "TokenMixerLarge": {"num_tokens": 5, "token_dim": 8, "num_blocks": 3, "num_heads": 2},
 }
 
 
