@@ -101,7 +101,8 @@ def plan_suite(
         experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
         for experiment in experiments
     }
-    if len(experiments) == 1 and (reason := unmet[experiments[0].id]):
+    alone = len(experiments) == 1
+    if alone and (reason := unmet[experiments[0].id]):
         raise UserError(f"{reason}.")
     require_writable(workspace.results, "the results folder")
     require_writable(workspace.cache, "the cache folder")
@@ -110,10 +111,12 @@ def plan_suite(
     for experiment in experiments:
         data = prepared[experiment.dataset_id]
         reason = unmet[experiment.id]
-        if not reason:
+        if not reason and not model_source(experiment.model):
             preflight(experiment, data)
-            if model_source(experiment.model):  # nobody has tested it here
-                try_one_batch(experiment, data, workspace.cache / "checkpoints")
+        elif not reason:
+            reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
+            if reason and alone:
+                raise UserError(f"{reason}.")
         for seed in suite.seeds:
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(
