@@ -1,4 +1,4 @@
-"""Gathers what the site shows: every suite's boards, every record, the ledger, and sentences about the new models."""
+"""Gathers what the site shows: every suite's boards and search, every record, the ledger, the paper, and sentences."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +9,7 @@ from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.records import Record, find_records
 from fuxi_plugins.registry import model_names, model_summary
 from fuxi_plugins.reports.ledger import build_ledger
+from fuxi_plugins.reports.searches import find_searches
 from fuxi_plugins.reports.site.build import Contents, NamedBoard
 from fuxi_plugins.workspace import Workspace
 
@@ -25,6 +26,8 @@ def gather(workspace: Workspace) -> Contents:
         ledger=build_ledger(records, workspace.results),
         summaries={name: model_summary(name) for name in model_names()},
         sentences=_sentences(workspace, records),
+        searches=list(find_searches(workspace.results)),
+        paper=workspace.results / "paper" if (workspace.results / "paper" / "index.html").exists() else None,
     )
 
 
@@ -33,8 +36,8 @@ def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBo
     instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
     names = sorted([*suite_names(workspace.configs), *instances], key=lambda name: name.endswith("_tuning"))
     finished = {(record.experiment, record.seed) for record in records if record.finished}
-    for name in names:
-        suite = load_suite(workspace.configs, name)
+    suites = {suite.name: suite for suite in (load_suite(workspace.configs, name) for name in names)}
+    for name, suite in suites.items():  # a template and its usual instance are one
         for dataset in benchmark.suite_datasets(suite):
             cells = [cell for cell in benchmark.suite_cells(suite) if cell.dataset == dataset]
             if any((cell.experiment, cell.seed) in finished for cell in cells):

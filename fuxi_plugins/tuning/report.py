@@ -1,12 +1,13 @@
 """What a search found: the best of each model by validation, and how good the best of k trials is on average."""
 
-import json
 from collections.abc import Sequence
 from math import comb
 from typing import TYPE_CHECKING
 
 import yaml
 from tabulate import tabulate
+
+from fuxi_plugins.reports.searches import MODELS, ModelSearch
 
 if TYPE_CHECKING:
     from fuxi_plugins.tuning.search import Tuned
@@ -48,19 +49,19 @@ def render_markdown(title: str, tuned: Sequence["Tuned"]) -> str:
 
 def render_json(tuned: Sequence["Tuned"]) -> str:
     """Every trial, and the whole curve."""
-    plain = [
-        {
-            "experiment": one.config.id,
-            "preset": one.config.preset,
-            "metric": one.metric,
-            "space": str(one.space),
-            "trials": [trial.__dict__ for trial in one.trials],
-            "best": one.best.__dict__ if one.best else None,
-            "expected_best": [expected_best(_values(one), k, one.higher) for k in range(1, len(_values(one)) + 1)],
-        }
+    searches = [
+        ModelSearch(
+            experiment=one.config.id,
+            preset=one.config.preset,
+            metric=one.metric,
+            space=str(one.space),
+            trials=one.trials,
+            best=one.best,
+            expected_best=[expected_best(_values(one), k, one.higher) for k in range(1, len(_values(one)) + 1)],
+        )
         for one in tuned
     ]
-    return json.dumps(plain, indent=1) + "\n"
+    return MODELS.dump_json(searches, indent=1).decode() + "\n"
 
 
 def render_config(tuned: Sequence["Tuned"]) -> str:

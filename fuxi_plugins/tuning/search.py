@@ -10,21 +10,11 @@ from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.records import RECORD_FILE, Record, read_record
+from fuxi_plugins.reports.searches import Trial
 from fuxi_plugins.tuning.space import Space
 from fuxi_plugins.workspace import Workspace
 
 SAMPLERS = ("random", "tpe")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One configuration that was tried."""
-
-    number: int
-    experiment: str
-    settings: dict[str, Any]
-    valid: float | None  # of the monitored metric; None when the run failed
-    reason: str = ""
 
 
 @dataclass(frozen=True)

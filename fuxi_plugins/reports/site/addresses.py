@@ -31,3 +31,7 @@ def run_record(record: Record) -> str:
 
 def board_page(stem: str) -> str:
     return f"boards/{slug(stem)}.html"
+
+
+def search_data(suite: str) -> str:
+    return f"data/search-{slug(suite)}.json"

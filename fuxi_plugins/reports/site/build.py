@@ -14,9 +14,17 @@ from fuxi_plugins.reports.formats import render
 from fuxi_plugins.reports.leaderboard import Leaderboard
 from fuxi_plugins.reports.ledger import Entry
 from fuxi_plugins.reports.ledger_formats import render_ledger
+from fuxi_plugins.reports.searches import MODELS, Search
 from fuxi_plugins.reports.sentences import notes, tie_sentence
 from fuxi_plugins.reports.site import views
-from fuxi_plugins.reports.site.addresses import board_page, model_page, run_page, run_record, slug
+from fuxi_plugins.reports.site.addresses import (
+    board_page,
+    model_page,
+    run_page,
+    run_record,
+    search_data,
+    slug,
+)
 
 HERE = Path(__file__).parent
 DOWNLOADS = ("csv", "json", "md", "tex")
@@ -42,6 +50,8 @@ class Contents:
     ledger: Sequence[Entry]
     summaries: Mapping[str, str] = field(default_factory=dict)  # what a model is, by its class's name
     sentences: Sequence[str] = ()  # of comparisons, for the first page
+    searches: Sequence[Search] = ()
+    paper: Path | None = None  # the folder of the paper's tables and figures with our runs, a page of its own
 
 
 def write_site(folder: Path, contents: Contents) -> int:
@@ -60,6 +70,9 @@ def write_site(folder: Path, contents: Contents) -> int:
     (folder / MARKER).touch()
     shutil.copytree(HERE / "static", folder / "static")
     count = 0
+    if contents.paper:
+        shutil.copytree(contents.paper, folder / "paper")
+        count += 1
     for address, text in _files(contents):
         path = folder / address
         path.parent.mkdir(exist_ok=True)
@@ -71,7 +84,7 @@ def write_site(folder: Path, contents: Contents) -> int:
 
 def _files(contents: Contents) -> Iterator[tuple[str, str]]:
     """Address and text of every page and download."""
-    templates = _environment()
+    templates = _environment(contents)
     named = contents.boards
     yield "index.html", _page(templates, "index.html", "", contents=contents, cards=[views.card(b) for b in named])
     for board in named:
@@ -105,13 +118,17 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
     for form in ("csv", "json"):
         yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
     yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger)
+    if contents.searches:
+        for search in contents.searches:
+            yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
+        yield "searches.html", _page(templates, "searches.html", "", searches=map(views.search, contents.searches))
 
 
 def _page(templates: jinja2.Environment, name: str, root: str, **values: object) -> str:
     return templates.get_template(name).render(root=root, **values)
 
 
-def _environment() -> jinja2.Environment:
+def _environment(contents: Contents) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -119,6 +136,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(has_searches=bool(contents.searches), has_paper=contents.paper is not None)
     environment.filters.update(
         model_page=model_page,
         board_page=board_page,

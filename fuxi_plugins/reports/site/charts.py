@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 640, 360  # of a plot
-LEFT, RIGHT, TOP, BOTTOM = 64, 20, 16, 46  # its margins
+LEFT, RIGHT, TOP, BOTTOM = 80, 20, 16, 46  # its margins
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,23 @@
 """What each page shows, worked out before a template draws it."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from fuxi_plugins.records import Record
 from fuxi_plugins.reports.alarms import alarms
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row
+from fuxi_plugins.reports.searches import Search
 from fuxi_plugins.reports.sentences import tie_sentence
-from fuxi_plugins.reports.site.addresses import board_page, model_page
+from fuxi_plugins.reports.site.addresses import board_page, model_page, search_data
 from fuxi_plugins.reports.site.charts import Line, Point, Scale, interval, lines, scatter
 
 if TYPE_CHECKING:
     from fuxi_plugins.reports.site.build import NamedBoard
 
 REACHES = 4
+DRAWN_MEASURE = "entropy"  # of the effective ranks that a probed run has
 INTERVAL_ENDS = (8, 172)  # pixels of the drawn scale
 
 
@@ -99,10 +102,10 @@ def model(
     ]
     finished = [record for record in records if record.finished]
     own = [record for record in finished if "@" not in record.experiment] or finished
-    curves = []
-    for dataset in dict.fromkeys(record.dataset for record in own):
-        runs = [record for record in own if record.dataset == dataset]
-        curves.append({"dataset": dataset, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]})
+    curves = [
+        {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
+        for name, runs in _by_experiment(own)
+    ]
     name = next((record.model for record in records), preset)
     return {
         "preset": preset,
@@ -111,8 +114,41 @@ def model(
         "places": places,
         "records": sorted(records, key=lambda r: (r.dataset, r.experiment, r.seed)),
         "curves": curves,
+        "ranks": [_rank_dynamics(*probed) for probed in _by_experiment(r for r in own if r.rank)],
+        "costs": [(place["named"].title, place["row"].cost) for place in places if place["row"].cost],
         "settings": own[0].params["model"] if own else {},
         "settings_of": own[0].experiment if own else "",
+    }
+
+
+def _by_experiment(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.experiment, []).append(record)
+    return list(found.items())
+
+
+def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
+    """Effective ranks along the depth of an experiment's model, mean over its probed seeds, with their null lines."""
+    stages = list(runs[0].rank.stages)
+    measure = DRAWN_MEASURE if DRAWN_MEASURE in _measures(runs[0]) else _measures(runs[0])[0]
+    series = [
+        Line(
+            state,
+            [
+                (depth, mean(getattr(run.rank.stages[stage].token, state)[measure] for run in runs))
+                for depth, stage in enumerate(stages, start=1)
+            ],
+        )
+        for state in ("trained", "untrained", "gaussian")
+    ]
+    return {
+        "experiment": experiment,
+        "seeds": len(runs),
+        "measure": measure,
+        "stages": stages,
+        "names": [line.label for line in series],
+        "chart": lines(series, "stage", f"effective rank ({measure})"),
     }
 
 
@@ -126,6 +162,19 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
         "command": f"fuxibench run {target} --seeds {record.seed}",
         "alarms": alarms(record),
         "checkout": f"git checkout {record.commit}" if record.commit else "",
+    }
+
+
+def search(found: Search) -> dict[str, Any]:
+    """A search's curves, one a model, and the table below them."""
+    metric = found.models[0].metric if found.models else ""
+    series = [Line(model.preset, list(enumerate(model.expected_best, start=1))) for model in found.models]
+    return {
+        "suite": found.suite,
+        "metric": metric,
+        "models": found.models,
+        "chart": lines(series, "trials", f"valid {metric}"),
+        "download": search_data(found.suite),
     }
 
 

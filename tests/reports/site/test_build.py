@@ -1,5 +1,6 @@
 """The site's files: complete, safe whatever a record says, and nothing in them asks a network for anything."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fuxi_plugins.records import RankFamily, RankSummary, StageRank
+from fuxi_plugins.records import Cost, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reports.certainty import with_certainty
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.reports.ledger import build_ledger
+from fuxi_plugins.reports.searches import ModelSearch, Search, Trial
 from fuxi_plugins.reports.site.addresses import slug
 from fuxi_plugins.reports.site.build import Contents, NamedBoard, write_site
 from fuxi_plugins.reports.site.charts import Point, Scale, interval, pareto_front, scatter
@@ -140,6 +142,52 @@ def test_a_probed_run_shows_its_effective_ranks(tmp_path):
     text = next((tmp_path / "site" / "runs").glob("toy-Alpha-toy-1-*.html")).read_text()
     assert '<th scope="row">block 1</th><td>of a token</td>' in text
     assert '2.50 <span class="muted">(1.25, 3.75)</span>' in text
+    text = next((tmp_path / "site" / "models").glob("Alpha-*.html")).read_text()
+    for state, value in (("trained", 2.5), ("untrained", 1.25), ("gaussian", 3.75)):
+        assert f"<title>{state}: stage 1, effective rank (stable) {value:.5f}</title>" in text
+
+
+def test_a_measured_model_shows_what_it_costs(tmp_path):
+    cost = Cost(
+        device="cpu", processor="Toy 1000", threads=1, batch_size=512, flops_per_row=1.5e6, flops_coverage=1.0,
+        training_rows_per_second=12_345, inference_rows_per_second=67_890,
+        latency={"1": Latency(calls=10, p50_ms=0.25, p99_ms=0.75)}, peak_bytes=200_000_000,
+    )  # fmt: skip
+    made = contents(tmp_path)
+    records = [record.model_copy(update={"cost": cost}) for record in made.records if record.preset == "Alpha"]
+    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    board = with_certainty(build_leaderboard("toy", records, cells, tmp_path), None)
+    write_site(tmp_path / "site", replace(made, records=records, boards=[NamedBoard("toy", "toy", "Toy", board)]))
+    text = next((tmp_path / "site" / "models").glob("Alpha-*.html")).read_text()
+    for shown in ("1.5e+06", "12,345", "67,890", "200", "1: 0.25, 0.75", "Toy 1000"):
+        assert f">{shown}<" in text or f"{shown}" in text.split('id="cost"')[1], shown
+
+
+def test_a_search_is_drawn_and_can_be_downloaded(tmp_path):
+    trials = [Trial(number=n, experiment=f"Alpha@{n}", settings={"rate": n}, valid=v) for n, v in enumerate([0.7, 0.8])]
+    trials.append(Trial(number=2, experiment="Alpha@2", settings={"rate": 2}, valid=None, reason=ATTACK))
+    alpha = ModelSearch(
+        experiment="Alpha_toy", preset="Alpha", metric="AUC", space=ATTACK, trials=trials, best=trials[1],
+        expected_best=[0.75, 0.8],
+    )  # fmt: skip
+    write_site(tmp_path / "site", replace(contents(tmp_path), searches=[Search("toy_board", [alpha])]))
+    text = (tmp_path / "site" / "searches.html").read_text()
+    assert ATTACK not in text
+    assert "<title>Alpha: trials 2, valid AUC 0.80000</title>" in text
+    assert "rate=1" in text
+    (download,) = (tmp_path / "site" / "data").glob("search-*.json")
+    assert json.loads(download.read_text())[0]["trials"][2]["reason"] == ATTACK
+    assert 'href="searches.html"' in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_the_paper_is_a_part_of_the_site_where_it_was_written(tmp_path):
+    (tmp_path / "paper" / "figures").mkdir(parents=True)
+    (tmp_path / "paper" / "index.html").write_text("<p>rerun")
+    (tmp_path / "paper" / "figures" / "rank.svg").write_text("<svg/>")
+    count = write_site(tmp_path / "site", replace(contents(tmp_path), paper=tmp_path / "paper"))
+    assert count == len(list((tmp_path / "site").rglob("*.html")))
+    assert (tmp_path / "site" / "paper" / "figures" / "rank.svg").exists()
+    assert 'href="../paper/index.html"' in next((tmp_path / "site" / "boards").glob("*.html")).read_text()
 
 
 def test_the_folder_is_written_anew_but_never_over_other_files(tmp_path):
