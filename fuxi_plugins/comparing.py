@@ -25,7 +25,11 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str, workspace: Wor
 
 
 def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Finished runs by dataset of an experiment, or of a row's name; a grid's variants only by their own names."""
+    """Finished runs by dataset of an experiment, or of a row's name; a grid's variants only by their own names.
+
+    Of several experiments of one row's name, as those of a board and of the paper's suites are, it means the one that
+    is called ``<name>_<dataset>``.
+    """
     by_experiment = [record for record in records if record.experiment == name]
     by_row = [record for record in records if record.preset == name and "@" not in record.experiment]
     found: dict[str, list[Record]] = {}
@@ -36,7 +40,9 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
         raise unknown_name("finished run of", name, sorted(known), "fuxibench list experiments")
     for dataset, runs in found.items():
         experiments = sorted({record.experiment for record in runs})
-        if len(experiments) > 1:
+        if (usual := f"{name}_{dataset}") in experiments:
+            found[dataset] = [record for record in runs if record.experiment == usual]
+        elif len(experiments) > 1:
             raise UserError(f"{name} on {dataset} may be {' or '.join(experiments)}; name the experiment.")
     return found
 

@@ -25,7 +25,7 @@ def gather(workspace: Workspace) -> Contents:
         records=records,
         ledger=build_ledger(records, workspace.results),
         summaries={name: model_summary(name) for name in model_names()},
-        sentences=_sentences(workspace, records),
+        sentences=sentences(workspace, records),
         searches=list(find_searches(workspace.results)),
         paper=workspace.results / "paper" if (workspace.results / "paper" / "index.html").exists() else None,
     )
@@ -46,7 +46,8 @@ def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBo
                 yield NamedBoard(stem=stem, suite=name, title=suite.title, board=board)
 
 
-def _sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
+def sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
+    """What the runs allow to be said of the project's model beside its rivals, from results alone."""
     presets = {record.preset for record in records if record.finished and "@" not in record.experiment}
     if SUBJECT not in presets:
         return []

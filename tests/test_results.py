@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fuxi_plugins.experiments.experiment import (
     resolve,
 )
 from fuxi_plugins.experiments.suite import suite_names
+from fuxi_plugins.publishing import sentences
 from fuxi_plugins.records import read_record
 from fuxi_plugins.reports.formats import FORMATS, render
 from fuxi_plugins.reports.ledger import build_ledger
@@ -58,6 +60,15 @@ def test_the_readme_shows_the_board(name):
     ]
     readme = (ROOT / "README.md").read_text().splitlines()
     assert all(line in readme for line in table)
+
+
+def test_the_readme_says_what_the_runs_allow(tmp_path):
+    """From the committed statistics alone: without the data, and without what a user has run since."""
+    readme = (ROOT / "README.md").read_text().splitlines()
+    elsewhere = Workspace.locate(WORKSPACE.configs, WORKSPACE.results)
+    said = sentences(replace(elsewhere, cache=tmp_path), RECORDS)
+    assert len(said) == 6
+    assert all(f"- {sentence}" in readme for sentence in said)
 
 
 def test_the_ledger_is_what_records_and_published_values_say():
