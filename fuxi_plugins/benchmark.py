@@ -99,7 +99,7 @@ def plan_suite(
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.fitting import unmet_need
     from fuxi_plugins.registry import load_model_class, model_source, sources
-    from fuxi_plugins.runs.host import preflight, try_one_batch
+    from fuxi_plugins.runs.host import preflight, require_shareable, try_one_batch
     from fuxi_plugins.runs.job import Job
     from fuxi_plugins.scheduling.plan import plan_runs
 
@@ -109,7 +109,8 @@ def plan_suite(
         experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
         for experiment in experiments
     }
-    if len(experiments) == 1 and (reason := unmet[experiments[0].id]):
+    alone = len(experiments) == 1
+    if alone and (reason := unmet[experiments[0].id]):
         raise UserError(f"{reason}.")
     require_writable(workspace.results, "the results folder")
     require_writable(workspace.cache, "the cache folder")
@@ -118,10 +119,14 @@ def plan_suite(
     for experiment in experiments:
         data = prepared[experiment.dataset_id]
         reason = unmet[experiment.id]
-        if not reason:
-            preflight(experiment, data, resources.processes)
-            if model_source(experiment.model):  # nobody has tested it here
-                try_one_batch(experiment, data, workspace.cache / "checkpoints")
+        if resources.processes > 1:
+            require_shareable(experiment)
+        if not reason and not model_source(experiment.model):
+            preflight(experiment, data)
+        elif not reason:
+            reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
+            if reason and alone:
+                raise UserError(f"{reason}.")
         for seed in suite.seeds:
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(

@@ -63,6 +63,7 @@ NATIVE_MODELS = {
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
     "SAM": "fuxi_plugins.models.sam:SAM",
+    "TokenMixerLarge": "fuxi_plugins.models.tokenmixer_large:TokenMixerLarge",
     "TransAct": "fuxi_plugins.models.transact:TransAct",
     "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
     "Wukong": "fuxi_plugins.models.wukong:Wukong",

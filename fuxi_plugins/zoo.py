@@ -110,13 +110,18 @@ def load_zoo_class(model: ZooModel) -> type:
     Raises:
         UserError: the file cannot be executed, or has no such class when it is.
     """
+    from fuxi_plugins.models.item_tables import reading_rows
     from fuxi_plugins.models.needs import Needs
 
     model_class = load_class(model.file, model.class_name)
+    if model.kind == "long":
+        model_class = reading_rows(model_class)
     parameters = inspect.signature(model_class.__init__).parameters
-    reads_history = any(name.endswith(("sequence_field", "sequence_item_field")) for name in parameters)
+    names_history = any(name.endswith(("sequence_field", "sequence_item_field")) for name in parameters)
     model_class.needs = Needs(
-        history=reads_history, labels=2 if model.kind == "multitask" else 1, item_tables=model.kind == "long"
+        history=names_history or model.kind == "long",
+        labels=2 if model.kind == "multitask" else 1,
+        sources=_sources_read(ast.parse(model.file.read_text(encoding="utf-8"))),
     )
     return model_class
 
@@ -149,6 +154,13 @@ def _group(relative: Path) -> str:
     parts = relative.parts
     one_models_own = len(parts) < 3 or parts[1] == "src" or parts[1].endswith(("_torch", "_tf"))
     return "" if one_models_own else parts[0]
+
+
+def _sources_read(tree: ast.Module) -> tuple[str, ...]:
+    """The sources of features that the code asks for by name, as ``feature_source="user"``."""
+    arguments = [keyword for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords]
+    asked = [keyword.value for keyword in arguments if keyword.arg == "feature_source"]
+    return tuple(sorted({value.value for value in asked if isinstance(value, ast.Constant) and value.value}))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The zoo of a FuxiCTR checkout, and models in single files."""
 
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -10,9 +11,15 @@ from click.testing import CliRunner
 
 from fuxi_plugins import registry, zoo
 from fuxi_plugins.cli import main
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.experiment import Experiment, load_experiment_configs, resolve
+from fuxi_plugins.fitting import unmet_need
 from fuxi_plugins.records import find_records
-from tests.conftest import write
+from fuxi_plugins.runs.host import build_model, train_model, try_one_batch
+from fuxi_plugins.workspace import Workspace
+from tests.conftest import ROOT, write
 from tests.models import tiny
 
 MODEL = """\
@@ -125,6 +132,39 @@ def test_a_model_that_fails_on_its_first_batch_is_refused_before_the_run(checkou
     assert "'One_zoo' fails on its first batch: RuntimeError" in done.output
 
 
+def test_in_a_suite_a_model_that_fails_on_its_first_batch_spoils_no_other(checkout, workspace):
+    file = checkout / "model_zoo" / "One" / "src" / "One.py"
+    file.write_text(file.read_text().replace("self.net(embeddings)", "self.net(embeddings[:, :-1])"))
+    experiments = {
+        f"{name}_zoo": {"model": f"zoo:{name}", "dataset_id": "tiny", "epochs": 1} for name in ("One", "Two")
+    }
+    (workspace.configs / "model_config" / "zoo.yaml").write_text(yaml.safe_dump(experiments))
+    write(workspace.configs / "suites" / "both.yaml", "title: Both\nexperiments: [One_zoo, Two_zoo]\nseeds: [1]\n")
+    options = ["--configs", str(workspace.configs), "--results", str(workspace.results), "--zoo", str(checkout)]
+    done = CliRunner().invoke(main, [*options, "run", "both", "--jobs", "1", "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    assert "skipped: experiment 'One_zoo' fails on its first batch: RuntimeError" in done.output
+    one, two = sorted(find_records(workspace.results), key=lambda record: record.model)
+    assert (one.status, two.status) == ("skipped", "finished")
+
+
+def test_a_model_that_asks_for_sources_needs_them_in_the_datasets_config(checkout, workspace):
+    towers = MODEL.format(name="Towers").replace(
+        "self.net(embeddings)",
+        'self.net(embeddings), self.embedding_layer(self.get_inputs(inputs), feature_source="user")',
+    )
+    write(checkout / "model_zoo" / "One" / "src" / "Towers.py", towers)
+    registry.use_sources(registry.Sources(zoo=str(checkout)))
+    model_class = registry.load_model_class("zoo:Towers")
+    assert model_class.needs.sources == ("user",)
+    spec = load_dataset_spec(workspace.configs, "tiny")
+    assert unmet_need(model_class, "Towers", spec) == (
+        "Towers cannot run on tiny: it needs features of source user, which the dataset's config gives to none"
+    )
+    columns = [column.model_copy(update={"source": "user"}) for column in spec.feature_cols]
+    assert unmet_need(model_class, "Towers", spec.model_copy(update={"feature_cols": columns})) is None
+
+
 def test_a_single_run_refuses_what_its_model_needs_and_a_suite_skips_it(workspace):
     dataset = workspace.configs / "dataset_config" / "tiny.yaml"
     config = yaml.safe_load(dataset.read_text())
@@ -167,63 +207,87 @@ def test_a_model_in_a_file_is_known_by_its_class(tmp_path, workspace):
     )
 
 
-# What zoo models need to be built on the tiny map, where their defaults name features of other datasets.
-ON_TINY = {
+HISTORY = {"target_field": ["cate_id"], "sequence_field": ["cate_his"], "neg_seq_field": None}
+UNITS = {"parallel_dnn_hidden_units": [16]}
+# Settings without which zoo models do not run on the twin: their defaults name features of other datasets, or none.
+ON_TWIN = {
     "AOANet": {"embedding_dim": 4},
-    "APG_DCNv2": {"condition_features": ["item"], "parallel_dnn_hidden_units": [16]},
-    "APG_DeepFM": {"condition_features": ["item"]},
-    "BST": {"bst_target_field": ["item"], "bst_sequence_field": ["history"]},
-    "DCNv2": {"parallel_dnn_hidden_units": [16]},
-    "DIEN": {
-        "embedding_dim": 10,
-        "dien_target_field": ["item"],
-        "dien_sequence_field": ["history"],
-        "dien_neg_seq_field": [],
-    },
+    "APG_DCNv2": {**UNITS, "rank_k": 8, "overparam_p": 16},
+    "BST": {"bst_target_field": ["cate_id"], "bst_sequence_field": ["cate_his"]},
+    "DCNv2": UNITS,
+    "DIEN": {"dien_target_field": ["cate_id"], "dien_sequence_field": ["cate_his"], "dien_neg_seq_field": []},
+    "DIN": {"din_target_field": [["cate_id", "brand"]], "din_sequence_field": [["cate_his", "brand_his"]]},
+    "DMIN": HISTORY,
+    "DMR": {**HISTORY, "context_field": None},
     "GDCN": {"dnn_hidden_units": [16]},
     "GDCNP": {"dnn_hidden_units": [16]},
-    "PPNet": {"embedding_dim": 10},
-    "DIN": {"din_target_field": ["item"], "din_sequence_field": ["history"]},
-    "TransAct": {"target_item_field": ["item"], "sequence_item_field": ["history"], "embedding_dim": 8},
+    "LongCTR/DCNv2": UNITS,
+    "PPNet": {"gate_priors": ["userid", "pid"]},
+    "TransAct": {"target_item_field": ["cate_id"], "sequence_item_field": ["cate_his"]},
 }
+# Which side a feature of the twin is of, as FuxiCTR's configs say it; the sequences are the user's.
+ITEMS = {"adgroup_id", "cate_id", "campaign_id", "customer", "brand", "price"}
+CONTEXT = {"pid", "btag"}
 
 
-def test_the_classes_of_a_real_checkout_load_and_train(tmp_path):
-    """Needs a checkout of reczoo/FuxiCTR; prints what does not train and why."""
+@pytest.mark.slow
+def test_the_classes_of_a_real_checkout_load_and_train_or_are_refused_for_a_reason(tmp_path):
+    """Needs a checkout of reczoo/FuxiCTR; trains every class for an epoch on a small twin, and prints what does not."""
     root = os.environ.get("FUXICTR_CHECKOUT")
     if not root:
         pytest.skip("no checkout of FuxiCTR: set FUXICTR_CHECKOUT")
     registry.use_sources(registry.Sources(zoo=root))
-    models = zoo.discover(Path(root)).models
-    (tmp_path / "tiny").mkdir()
-    loaded, refused, trained, failed = {}, {}, [], {}
-    for name, found in models.items():
+    workspace, names = twin_workspace(tmp_path), list(zoo.discover(Path(root)).models)
+    data = prepare_dataset(load_dataset_spec(workspace.configs, "twin"), workspace)
+    failed, refused, trained = {}, {}, []
+    for name in names:
         try:
-            loaded[name] = registry.load_model_class(f"zoo:{name}")
+            model_class = registry.load_model_class(f"zoo:{name}")
         except UserError as error:
             failed[name] = f"does not load: {error}"
             continue
-        needs = loaded[name].needs
-        if needs.labels > 1 or needs.item_tables:
-            refused[name] = found.kind
-            continue
         try:
-            train_an_epoch(loaded[name], tmp_path, ON_TINY.get(name, {}))
-            trained.append(name)
+            experiment = one_epoch(name, model_class, workspace)
+            if reason := unmet_need(model_class, name, data.spec) or try_one_batch(experiment, data, tmp_path):
+                refused[name] = reason
+            else:
+                model = build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path)
+                trained.append((name, train_model(model, experiment, data, 1, lambda _: None)))
         except Exception as error:  # whatever another's code raises is counted and shown
             failed[name] = f"{type(error).__name__}: {error}"
-    print(f"{len(models)} classes, {len(loaded)} load, {len(trained)} train, {len(refused)} refused for a need")
-    for name, reason in failed.items():
+    unloaded = [name for name, reason in failed.items() if reason.startswith("does not load")]
+    print(
+        f"{len(names)} classes: {len(names) - len(unloaded)} load, {len(trained)} train, {len(refused)} are refused, "
+        f"{len(failed)} fail"
+    )
+    for name, reason in {**refused, **failed}.items():
         print(f"  {name}: {reason}"[:300])
-    assert len(loaded) >= 65
-    assert len(trained) + len(refused) >= 60
+    assert len(names) - len(unloaded) >= 65
+    assert not set(failed) - set(unloaded)
+    assert len(trained) >= 60
+    assert all(epoch.valid["AUC"] > 0 for _, history in trained for epoch in history)
 
 
-def train_an_epoch(model_class: type, root: Path, settings: dict) -> None:
-    feature_map = tiny.feature_map(settings.get("embedding_dim", 10), root)
-    if model_class.needs.history:
-        del feature_map.features["history"]["feature_encoder"]
-    for name, spec in feature_map.features.items():
-        spec["source"] = "item" if name in ("item", "price") else "user"
-    model = tiny.build(model_class, feature_map, root, **settings)
-    model.fit(tiny.batches(200, 50), epochs=1, validation_data=tiny.batches(100, 50))
+def twin_workspace(folder: Path) -> Workspace:
+    """A workspace with a small twin of TaobaoAd_x1 in which every feature has a source."""
+    twins = yaml.safe_load((ROOT / "benchmark_configs" / "dataset_config" / "twins.yaml").read_text())
+    config = twins["taobaoad_x1_twin"]
+    config["build_args"] = {"seed": 3, "rows": [2000, 500], "users": 60, "ads": 300}
+    columns = []
+    for column in config["feature_cols"]:
+        for name in [column["name"]] if isinstance(column["name"], str) else column["name"]:
+            source = "item" if name in ITEMS else "context" if name in CONTEXT else "user"
+            columns.append({**column, "name": name, **({} if column["type"] == "meta" else {"source": source})})
+    write(folder / "configs" / "dataset_config" / "twin.yaml", "")
+    (folder / "configs" / "dataset_config" / "twin.yaml").write_text(
+        yaml.safe_dump({"twin": {**config, "feature_cols": columns}})
+    )
+    return Workspace(folder / "configs", folder / "results", folder / "cache")
+
+
+def one_epoch(name: str, model_class: type, workspace: Workspace) -> Experiment:
+    width = {"embedding_dim": 8} if "embedding_dim" in inspect.signature(model_class.__init__).parameters else {}
+    training = {"batch_size": 500, "epochs": 1, "metrics": ["AUC", "logloss"]}
+    experiment = {"model": f"zoo:{name}", "dataset_id": "twin", **training, **width, **ON_TWIN.get(name, {})}
+    (workspace.configs / "model_config.yaml").write_text(yaml.safe_dump({"one": experiment}))
+    return resolve(load_experiment_configs(workspace.configs)["one"])

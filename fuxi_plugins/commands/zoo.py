@@ -13,7 +13,7 @@ def zoo_(checkout: Path) -> None:
 
     found = discover(checkout.resolve())
     for name, model in sorted(found.models.items(), key=lambda item: item[0].casefold()):
-        note = {"single": "", "multitask": "  (several labels)", "long": "  (batches with tables of items)"}[model.kind]
+        note = {"single": "", "multitask": "  (several labels)", "long": "  (a history)"}[model.kind]
         click.echo(f"{PREFIX}{name}{note}")
     click.echo(f"{len(found.models)} models; {len(found.other)} files for TensorFlow are left out.")
     for path, reason in found.unreadable.items():

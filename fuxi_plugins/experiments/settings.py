@@ -111,7 +111,7 @@ class Training(BaseModel):
 def model_settings(model_class: type) -> type[BaseModel]:
     """A strict pydantic model of the hyper-parameters in a model's constructor.
 
-    A parameter without annotation takes its default's type; one whose default is None takes anything.
+    A parameter without annotation takes its default's type or null; one whose default is None takes anything.
     """
     fields = {}
     for name, parameter in inspect.signature(model_class.__init__).parameters.items():
@@ -196,6 +196,5 @@ def _parameter_type(model_class: type, parameter: inspect.Parameter) -> Any:
         return hints[parameter.name]
     if parameter.default in (None, parameter.empty):
         return Any
-    return {int: int | float, float: float, tuple: list, list: list}.get(
-        type(parameter.default), type(parameter.default)
-    )
+    kind = {int: int | float, tuple: list}.get(type(parameter.default), type(parameter.default))
+    return kind | None  # FuxiCTR's configs switch a part off by null, whatever its default is

@@ -5,7 +5,7 @@ expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD
 """
 
 from .blocks import TokenBlock, rms_norm_block
-from .checks import nearest_divisor, nearest_multiple, require_one_of, require_positive
+from .checks import nearest_divisor, nearest_multiple, require_multiple, require_one_of, require_positive
 from .dropout import Dropout
 from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
 from .mixing import (
@@ -20,6 +20,7 @@ from .mixing import (
     ResidualMixing,
     block_transpose,
     check_mixing,
+    exchange_heads,
     make_mixing,
 )
 from .norms import RMSNorm, rms_norm
@@ -31,6 +32,7 @@ from .per_token import (
     PerTokenRMSNorm,
     PerTokenSequential,
     PerTokenSkipGLU,
+    PerTokenSwiGLU,
     check_ffn,
     expanded,
     glu_ffn,
@@ -70,6 +72,7 @@ __all__ = [
     "PerTokenRMSNorm",
     "PerTokenSequential",
     "PerTokenSkipGLU",
+    "PerTokenSwiGLU",
     "PerTokenTokenizer",
     "RMSNorm",
     "ReshapeTokenizer",
@@ -82,6 +85,7 @@ __all__ = [
     "check_mixing",
     "check_mlp",
     "check_tokenizer",
+    "exchange_heads",
     "expanded",
     "glu_ffn",
     "make_head",
@@ -90,6 +94,7 @@ __all__ = [
     "mlp_ffn",
     "nearest_divisor",
     "nearest_multiple",
+    "require_multiple",
     "require_one_of",
     "require_positive",
     "rms_norm",

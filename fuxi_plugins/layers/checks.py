@@ -26,6 +26,21 @@ def require_one_of(name: str, value: Any, choices: Any) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, but {name}={value!r}")
 
 
+def require_multiple(**sizes: int) -> None:
+    """Of two named sizes, the first must be a multiple of the second.
+
+    >>> require_multiple(token_dim=26, num_heads=4)
+    Traceback (most recent call last):
+    ValueError: token_dim must be a multiple of num_heads, but token_dim=26 and num_heads=4; the nearest that fits is 28
+    """
+    (name, size), (factor_name, factor) = sizes.items()
+    if size % factor:
+        raise ValueError(
+            f"{name} must be a multiple of {factor_name}, but {name}={size} and {factor_name}={factor}; "
+            f"the nearest that fits is {nearest_multiple(size, factor)}"
+        )
+
+
 def require_widths(name: str, widths: Sequence[int]) -> None:
     """Every width of a list of layers must be at least 1."""
     if any(width < 1 for width in widths):

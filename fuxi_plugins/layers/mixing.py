@@ -37,6 +37,21 @@ class MixingOptions:
 PLAIN = MixingOptions()
 
 
+def exchange_heads(x: Tensor, num_heads: int) -> Tensor:
+    """Cuts every token into H heads and makes new token h of head h of every token, (B, T, D) -> (B, H, TD/H).
+
+    H must divide D. Exchanging T heads of the result gives x back.
+
+    >>> import torch
+    >>> exchange_heads(torch.arange(8).view(1, 4, 2), 2)
+    tensor([[[0, 2, 4, 6],
+             [1, 3, 5, 7]]])
+    """
+    batch, num_tokens, token_dim = x.shape
+    heads = x.reshape(batch, num_tokens, num_heads, token_dim // num_heads)  # (B, T, H, D/H)
+    return heads.transpose(1, 2).reshape(batch, num_heads, -1)
+
+
 def block_transpose(x: Tensor) -> Tensor:
     """RankMixer's P: cuts every token into T heads and gives head h of every token to new token h.
 
@@ -48,9 +63,7 @@ def block_transpose(x: Tensor) -> Tensor:
     tensor([[[0, 1, 4, 5],
              [2, 3, 6, 7]]])
     """
-    batch, num_tokens, token_dim = x.shape
-    heads = x.reshape(batch, num_tokens, num_tokens, token_dim // num_tokens)  # (B, T, T, D/T)
-    return heads.transpose(1, 2).reshape(batch, num_tokens, token_dim)
+    return exchange_heads(x, num_heads=x.shape[1])
 
 
 class BlockTranspose(nn.Module):

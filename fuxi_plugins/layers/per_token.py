@@ -69,12 +69,13 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 class PerTokenLinear(PerToken):
     """A linear map for every token, (B, T, in) -> (B, T, out).
 
-    Parameters: weight (T, in, out), bias (T, 1, out).
+    Parameters: weight (T, in, out), bias (T, 1, out). ``gain`` scales the weights' start.
     """
 
-    def __init__(self, num_tokens: int, in_features: int, out_features: int, bias: bool = True):
+    def __init__(self, num_tokens: int, in_features: int, out_features: int, bias: bool = True, gain: float = 1.0):
         require_positive(num_tokens=num_tokens, in_features=in_features, out_features=out_features)
         super().__init__()
+        self.gain = gain
         self.weight = nn.Parameter(torch.empty(num_tokens, in_features, out_features))
         self.bias = nn.Parameter(torch.empty(num_tokens, 1, out_features)) if bias else None
         self.init_weights()
@@ -85,7 +86,7 @@ class PerTokenLinear(PerToken):
         Slice by slice, because Xavier's fans of a three-dimensional tensor are those of a convolution.
         """
         for weight in self.weight:
-            nn.init.xavier_normal_(weight)
+            nn.init.xavier_normal_(weight, self.gain)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -131,6 +132,25 @@ class PerTokenGLU(PerToken):
     def formula(self, x: Tensor, weights: Weights) -> Tensor:
         gate, value, down = weights
         return affine(F.gelu(affine(x, *gate)) * affine(x, *value), *down)
+
+
+class PerTokenSwiGLU(PerToken):
+    """The gated linear unit of TokenMixer-Large, ( SiLU(x W_gate + b) * (x W_up + b) ) W_down + b.
+
+    W_gate, W_up (T, D, nD), W_down (T, nD, D); (B, T, D) -> (B, T, D). W_down starts at a hundredth of the usual
+    scale, so that a residual block around it starts as nearly the identity.
+    """
+
+    def __init__(self, num_tokens: int, width: int, expansion: float):
+        hidden = expanded(width, expansion)
+        super().__init__()
+        self.gate = PerTokenLinear(num_tokens, width, hidden)
+        self.up = PerTokenLinear(num_tokens, width, hidden)
+        self.down = PerTokenLinear(num_tokens, hidden, width, gain=0.01)
+
+    def formula(self, x: Tensor, weights: Weights) -> Tensor:
+        gate, up, down = weights
+        return affine(F.silu(affine(x, *gate)) * affine(x, *up), *down)
 
 
 class PerTokenSkipGLU(PerToken):

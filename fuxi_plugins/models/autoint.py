@@ -8,7 +8,7 @@ from fuxictr.pytorch.layers import FeatureEmbedding, ScaledDotProductAttention
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from fuxi_plugins.layers import nearest_multiple, require_positive
+from fuxi_plugins.layers import require_multiple, require_positive
 
 from .citation import Paper
 from .fuxictr_layers import LinearPart, mlp_block
@@ -73,12 +73,7 @@ class AutoInt(BaseModel):
         **kwargs: Any,
     ):
         require_positive(attention_layers=attention_layers, num_heads=num_heads, attention_dim=attention_dim)
-        if attention_dim % num_heads:
-            raise ValueError(
-                "attention_dim must be a multiple of num_heads, but "
-                f"attention_dim={attention_dim} and num_heads={num_heads}; "
-                f"the nearest that fits is {nearest_multiple(attention_dim, num_heads)}"
-            )
+        require_multiple(attention_dim=attention_dim, num_heads=num_heads)
         super().__init__(
             feature_map,
             model_id=model_id,

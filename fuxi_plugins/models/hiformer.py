@@ -18,7 +18,7 @@ from fuxi_plugins.layers import (
     make_head,
     make_tokenizer,
     mlp_ffn,
-    nearest_multiple,
+    require_multiple,
     require_positive,
 )
 
@@ -92,11 +92,7 @@ class HiFormer(TokenModel):
         if rank is not None:
             require_positive(rank=rank)
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
-        if token_dim % num_heads:
-            raise ValueError(
-                f"token_dim must be a multiple of num_heads, but token_dim={token_dim} and num_heads={num_heads}; "
-                f"the nearest that fits is {nearest_multiple(token_dim, num_heads)}"
-            )
+        require_multiple(token_dim=token_dim, num_heads=num_heads)
         check_ffn(token_dim, (), ffn_expansion, ffn_dropout)
         super().__init__(
             feature_map,

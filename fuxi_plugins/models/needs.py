@@ -11,10 +11,10 @@ class Needs:
         reads it one behaviour after the other, whether or not the dataset's config pools it.
     fields: the least number of features.
     labels: how many labels are learned at once; the datasets here have one.
-    item_tables: batches that carry a table of items beside the rows, as FuxiCTR's LongCTR models read them.
+    sources: what the config of some feature must have as its ``source``, as ``user`` and ``item`` for two towers.
     """
 
     history: bool = False
     fields: int = 1
     labels: int = 1
-    item_tables: bool = False
+    sources: tuple[str, ...] = ()

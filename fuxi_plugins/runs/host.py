@@ -235,33 +235,40 @@ def build_model(
     return model
 
 
-def preflight(experiment: Experiment, data: PreparedData, processes: int = 1) -> Parameters:
+def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
     """Builds the model without memory for its weights, to find what is wrong before hours are spent.
 
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
-    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
-    if grouped and data.spec.group_id is None:
-        raise UserError(
-            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
-        )
-    if processes > 1 and not can_train_together(load_model_class(experiment.model)):
+    _require_groups(experiment, data)
+    with torch.device("meta"):
+        return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
+
+
+def require_shareable(experiment: Experiment) -> None:
+    """Holds that several processes can share a run.
+
+    Raises:
+        UserError: the model trains in a way of its own.
+    """
+    if not can_train_together(load_model_class(experiment.model)):
         raise UserError(
             f"experiment {experiment.id!r}: {experiment.model} brings a training step, a loss or a regulariser of its "
             "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
             "Leave out --processes."
         )
-    with torch.device("meta"):
-        return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
 
-def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> None:
-    """Builds the model on the CPU and takes the loss of a few rows and its gradient.
+def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:
+    """Builds the model on the CPU and takes the loss of a few rows and its gradient: what fails, or None.
+
+    For models that nobody has tested here, in place of :func:`preflight`: not all can be built without memory.
 
     Raises:
-        UserError: something in it fails, which it says.
+        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
+    _require_groups(experiment, data)
     folder = checkpoints / "preflight"
     try:
         model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
@@ -272,9 +279,8 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     except UserError:
         raise
     except Exception as error:  # another's code may raise anything
-        raise UserError(
-            f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
-        ) from error
+        return f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+    return None
 
 
 def train_model(
@@ -346,6 +352,14 @@ def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMa
     for spec in feature_map.features.values():
         spec.setdefault("source", "")  # some models look it up on every feature; FuxiCTR leaves it out on meta ones
     return feature_map
+
+
+def _require_groups(experiment: Experiment, data: PreparedData) -> None:
+    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
+    if grouped and data.spec.group_id is None:
+        raise UserError(
+            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
+        )
 
 
 def use_seed(seed: int, threads: int) -> None:

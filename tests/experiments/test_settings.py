@@ -158,6 +158,7 @@ def test_a_signature_without_annotations_is_checked_by_its_defaults():
         return resolve_settings(Plain, settings, "here")[0]
 
     assert given(depth=3, rate=1, units=[1, 2]) == {"depth": 3, "rate": 1.0, "on": True, "units": [1, 2]}
+    assert given(units=None)["units"] is None  # how FuxiCTR's configs switch a part off
     for wrong in ({"depth": "3"}, {"rate": "1e-3"}, {"on": "yes"}, {"units": "4"}, {"width": 1}):
         with pytest.raises(UserError):
             given(**wrong)

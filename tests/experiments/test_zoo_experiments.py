@@ -112,7 +112,7 @@ def test_the_boards_hold_every_model_once():
     assert covered == set(NATIVE_MODELS)
     frappe = {config.id for config in load_suite(CONFIGS, "frappe_zoo_board").experiments}
     published = {f"{fact.preset}_frappe_x1r" for name, fact in FRAPPE.items() if name not in NOT_HERE}
-    assert frappe == published | {"RankMixer_frappe_x1r", "RankElastor_frappe_x1r"}
+    assert frappe == published | {f"{model}_frappe_x1r" for model in ("RankMixer", "RankElastor", "TokenMixerLarge")}
 
 
 def test_a_variant_implies_its_class_and_cannot_be_contradicted(tmp_path):

@@ -15,6 +15,7 @@ from fuxi_plugins.layers import (
     MixingOptions,
     ResidualMixing,
     block_transpose,
+    exchange_heads,
     make_mixing,
 )
 
@@ -50,6 +51,18 @@ def test_p_gives_head_h_of_token_t_to_place_t_of_new_token_h(shape):
         for h in range(num_tokens):
             head = x[:, t, h * part : (h + 1) * part]
             assert torch.equal(mixed[:, h, t * part : (t + 1) * part], head)
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4), st.integers(1, 3)))
+def test_heads_exchanged_there_and_back_are_where_they_were(shape):
+    batch, num_tokens, num_heads, part = shape
+    x = tokens(batch, num_tokens, num_heads * part)
+    mixed = exchange_heads(x, num_heads)
+    assert mixed.shape == (batch, num_heads, num_tokens * part)
+    for h in range(num_heads):
+        assert torch.equal(mixed[:, h], x[:, :, h * part : (h + 1) * part].flatten(1))
+    assert torch.equal(exchange_heads(mixed, num_tokens), x)
 
 
 def test_p_is_the_matrix_transpose_where_t_equals_d():

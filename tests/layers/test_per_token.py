@@ -11,6 +11,7 @@ from fuxi_plugins.layers import (
     PerTokenLinear,
     PerTokenRMSNorm,
     PerTokenSkipGLU,
+    PerTokenSwiGLU,
     glu_ffn,
     mlp_ffn,
 )
@@ -22,6 +23,7 @@ NETWORKS = {
     "linear without bias": lambda: PerTokenLinear(T, D, 6, bias=False),
     "norm": lambda: PerTokenRMSNorm(T, D),
     "glu": lambda: PerTokenGLU(T, D, 1.5),
+    "swiglu": lambda: PerTokenSwiGLU(T, D, 1.5),
     "skip glu": lambda: PerTokenSkipGLU(T, D, 2.0),
     "skip glu, r = 1": lambda: PerTokenSkipGLU(T, D, 1.0),
     "glu ffn": lambda: glu_ffn(T, D, [6, 6, D], 1.5),

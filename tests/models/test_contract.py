@@ -1,4 +1,4 @@
-"""What every registered model owes: a new model earns these tests by its entry in the registry."""
+"""What every registered model and every variant owes: a new one earns these tests by its entry in the registry."""
 
 import inspect
 import math
@@ -10,6 +10,7 @@ from torch import nn
 
 from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.registry import load_model_class, model_names, model_summary
+from fuxi_plugins.variants import VARIANTS
 from tests.models import tiny
 
 # Settings for models whose defaults do not fit five fields of width 10, or are slow to train; else the defaults.
@@ -18,18 +19,27 @@ SMALL = {
     "EDCN": {"num_cross_layers": 2},
     "RankElastor": {"num_tokens": 4, "token_dim": 8, "tokenizer_hidden_units": [16], "ffn_hidden_units": [8]},
     "RankMixer": {"num_tokens": 4, "token_dim": 8},
+    "TokenMixerLarge": {"num_tokens": 5, "token_dim": 8, "num_blocks": 3, "num_heads": 2},
 }
 
 
-@pytest.fixture(params=model_names())
-def name(request):
-    return request.param
+@pytest.fixture(params=[*model_names(), *VARIANTS])
+def build_default(request):
+    """Builds a model or a variant with its defaults; ``name`` is its class's."""
+    variant = VARIANTS.get(request.param)
+    name, fixed = (variant.model, variant.fixed) if variant else (request.param, {})
+
+    def build_model(**more):
+        return tiny.build(load_model_class(name), **{**more, **fixed})
+
+    build_model.name = name
+    return build_model
 
 
 @pytest.fixture
-def build(name):
+def build(build_default):
     def build_model(**more):
-        return tiny.build(load_model_class(name), **SMALL.get(name, {}), **more)
+        return build_default(**SMALL.get(build_default.name, {}), **more)
 
     return build_model
 
@@ -40,9 +50,8 @@ def predictions(model, batch) -> torch.Tensor:
         return model(batch)["y_pred"]
 
 
-def test_the_defaults_fit_any_fields(name):
-    model = tiny.build(load_model_class(name))
-    assert predictions(model, tiny.columns(4)).shape == (4, 1)
+def test_the_defaults_fit_any_fields(build_default):
+    assert predictions(build_default(), tiny.columns(4)).shape == (4, 1)
 
 
 def test_it_starts_as_fuxictr_starts_its_layers(build):
@@ -133,6 +142,7 @@ def test_it_comes_back_from_its_checkpoint(build, tmp_path):
     assert torch.equal(predictions(loaded, batch), predictions(saved, batch))
 
 
+@pytest.mark.parametrize("name", model_names())
 def test_it_says_what_it_is(name):
     model_class = load_model_class(name)
     assert isinstance(model_class.paper, Paper)
@@ -145,6 +155,15 @@ def test_it_says_what_it_is(name):
         assert part in docstring
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_says_what_it_is(name):
+    variant = VARIANTS[name]
+    assert variant.summary.startswith(f"{name} is ")
+    assert variant.summary.endswith(".")
+    assert set(variant.fixed) <= set(inspect.signature(load_model_class(variant.model)).parameters)
+
+
+@pytest.mark.parametrize("name", model_names())
 def test_every_setting_has_a_type_that_pydantic_can_check(name):
     parameters = list(inspect.signature(load_model_class(name)).parameters.values())
     settings = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
