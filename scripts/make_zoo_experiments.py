@@ -122,7 +122,7 @@ def zoo_file(dataset: str, published: str) -> str:
     }
     shared = _shared([fact.settings for _, fact in found.values()])
     text = HEADER.format(dataset=dataset, published=published)
-    text += _yaml({"Base": {"dataset_id": dataset, **shared}})
+    text += _yaml({"Base": {"dataset_id": dataset, "settings_from": "published", **shared}})
     for experiment, (bars_name, fact) in sorted(found.items(), key=lambda item: item[0].casefold()):
         text += f"\n# {fact.source}\n" + _yaml({experiment: _experiment(bars_name, fact, shared)})
     return text
