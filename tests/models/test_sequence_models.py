@@ -198,7 +198,8 @@ def test_what_a_model_says_it_needs_is_what_its_constructor_needs(name):
     """On a single field, and on six of which none is a history."""
     model_class = load_model_class(name)
     needs = getattr(model_class, "needs", Needs())
-    one_token = {"num_tokens": 1} if "num_tokens" in inspect.signature(model_class).parameters else {}
+    parameters = inspect.signature(model_class).parameters
+    one_token = {name: value for name, value in (("num_tokens", 1), ("global_token", False)) if name in parameters}
     for fields, settings in ((1, one_token), (6, {})):
         feature_map = tiny.plain_feature_map(fields, 10)
         if needs.history or fields < needs.fields:
