@@ -21,7 +21,7 @@ from fuxi_plugins.scheduling.claims import Claim
 from fuxi_plugins.scheduling.interrupts import interrupts
 from fuxi_plugins.scheduling.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.scheduling.plan import RecordState, existing_record
-from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started
+from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started, start_server
 from fuxi_plugins.scheduling.queue import SharedQueue
 
 MICRO_BATCHES = 4  # of a run that is tried again because memory ran out
@@ -90,6 +90,8 @@ def run_jobs(
     Raises:
         UserError: the disk is full.
     """
+    if not worker and jobs:  # before anything is claimed and signals are caught
+        start_server(jobs[0].threads)
     queue, free = SharedQueue(jobs, before), list(slots)
     running: list[_Running] = []
     records: list[Record] = []

@@ -30,6 +30,18 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["fuxi_plugins.runs.preload"])
 
 
+def start_server(threads: int) -> None:
+    """Has the server started and its imports done, which an interrupt may break off: nothing depends on it yet.
+
+    Args:
+        threads: that libraries find at their import there.
+    """
+    nothing = FORKS.Process(target=os.getpid)
+    _start_fork(nothing, threads)
+    nothing.join()
+    nothing.close()
+
+
 class RunProcess:
     """A run's process. It reads its job from ``stdin`` and writes its progress to ``stdout``, as ``runs.worker`` says.
 
@@ -70,14 +82,13 @@ class RunProcess:
 
 
 class Forked(RunProcess):
-    """A fork of the server, which the first one starts; ``threads`` are what libraries find at their import there."""
+    """A fork of the server, which is started if it is not there."""
 
     def __init__(self, log: Path, threads: int):
         its_stdin, stdin = FORKS.Pipe(duplex=False)
         stdout, its_stdout = FORKS.Pipe(duplex=False)
         self._process = FORKS.Process(target=_work, args=(its_stdin, its_stdout, str(log)))
-        with _environment({**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)}):  # if it is the server's start
-            self._process.start()
+        _start_fork(self._process, threads)
         its_stdin.close()
         its_stdout.close()
         self.pid = self._process.pid
@@ -136,6 +147,11 @@ def _work(stdin: Connection, stdout: Connection, log: str) -> None:
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
     sys.stderr = os.fdopen(2, "w", buffering=1)
     sys.exit(worker.main())
+
+
+def _start_fork(process: multiprocessing.Process, threads: int) -> None:
+    with _environment({**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)}):  # which a new server inherits
+        process.start()
 
 
 def _own(connection: Connection) -> int:

@@ -68,7 +68,7 @@ def plan(workspace):
 
 def execute(workspace):
     """What ``fuxibench run twenty --jobs 2 --checkpoint-steps 2`` does after its imports."""
-    local.Forked = Copied  # in this copy of the test's process
+    local.Forked, local.start_server = Copied, lambda threads: None  # in this copy of the test's process
     planned = plan(workspace)
     limits = Limits(timeout_seconds=600)
     run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, watcher=Noted())

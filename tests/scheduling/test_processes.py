@@ -6,17 +6,15 @@ import sys
 import pytest
 
 from fuxi_plugins.scheduling import processes
-from fuxi_plugins.scheduling.processes import ALLOCATOR, FORKS, Forked, Started
+from fuxi_plugins.scheduling.processes import ALLOCATOR, FORKS, Forked, Started, start_server
 
 
 def what_it_has(answer) -> None:
     answer.send(["torch" in sys.modules, "fuxi_plugins.runs.host" in sys.modules, *map(os.environ.get, ALLOCATOR)])
 
 
-def test_a_fork_has_everything_imported_and_the_allocator_set(tmp_path):
-    log = tmp_path / "run.log"
-    log.touch()
-    Forked(log, threads=1).end()  # so that the server has been started as for a run
+def test_a_fork_has_everything_imported_and_the_allocator_set():
+    start_server(threads=1)
     seen, answer = FORKS.Pipe(duplex=False)
     child = FORKS.Process(target=what_it_has, args=(answer,))
     child.start()
