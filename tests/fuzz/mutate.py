@@ -1,15 +1,20 @@
 """Strategies of bad input: a valid file with some of its parts exchanged, cut out, doubled or damaged."""
 
+import tempfile
+from pathlib import Path
+
 from hypothesis import strategies as st
+
+ESCAPED = Path(tempfile.gettempdir()) / "escaped"  # what the malicious values would make
 
 # Values at which parsers and checks have been seen to stumble, as they stand in a file.
 ODD_VALUES = st.sampled_from(
     [
         "", "~", "null", "true", "-1", "0", "1e999", "-1e-3", ".nan", ".inf", "NaN", "Infinity", "99999999999999999999",
         "0x1F", "1_000", "2026-01-01", "[]", "{}", "[1, [2, [3]]]", "{a: {b: c}}", "&a [*a]", "*nobody", "<<: *a",
-        "!!python/object/apply:os.system ['touch /tmp/escaped']", "!!python/tuple [1]", "!!binary aGk=", "!!set {a}",
-        "../../../tmp/escaped", "/etc/passwd", "~/escaped", "a/b", "..", ".", "a\x00b", "\ufeff", "\u202e", "é" * 300,
-        "'", '"', "- ", ": ", "? ", "|", ">", "%", "@", "`", "__import__('os').system('touch /tmp/escaped')",
+        f"!!python/object/apply:os.system ['touch {ESCAPED}']", "!!python/tuple [1]", "!!binary aGk=", "!!set {a}",
+        f"../../..{ESCAPED}", "/etc/passwd", "~/escaped", "a/b", "..", ".", "a\x00b", "\ufeff", "\u202e", "é" * 300,
+        "'", '"', "- ", ": ", "? ", "|", ">", "%", "@", "`", f"__import__('os').system('touch {ESCAPED}')",
         "<script>alert(1)</script>", "layers.MaskedAveragePooling()", "Base", "tiny", "LR", "DNN", "RankMixer", "Model",
     ]
 )  # fmt: skip

@@ -22,10 +22,8 @@ from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.scheduling.claims import Claimant, read_claim
 from fuxi_plugins.scheduling.status import describe_progress
 from tests.conftest import TINY_DATASET, TINY_EXPERIMENTS, TINY_SUITE, make_workspace, write_tiny_csv
-from tests.fuzz.mutate import ANY_VALUES, as_bytes, mutated
+from tests.fuzz.mutate import ANY_VALUES, ESCAPED, as_bytes, mutated
 from tests.reports.make import record
-
-ESCAPED = Path("/tmp/escaped")  # what the malicious values would make
 
 
 def cases(fast: int, slow: int):
