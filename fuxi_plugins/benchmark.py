@@ -99,8 +99,8 @@ def plan_suite(
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.fitting import unmet_need
     from fuxi_plugins.registry import load_model_class, model_source, sources
-    from fuxi_plugins.runs.host import preflight, require_shareable, try_one_batch
     from fuxi_plugins.runs.job import Job
+    from fuxi_plugins.runs.preflight import preflight, require_shareable, try_one_batch
     from fuxi_plugins.scheduling.plan import plan_runs
 
     specs = {name: load_dataset_spec(workspace.configs, name) for name in suite_datasets(suite)}

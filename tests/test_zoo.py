@@ -17,7 +17,8 @@ from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import Experiment, load_experiment_configs, resolve
 from fuxi_plugins.fitting import unmet_need
 from fuxi_plugins.records import find_records
-from fuxi_plugins.runs.host import build_model, train_model, try_one_batch
+from fuxi_plugins.runs.host import build_model, train_model
+from fuxi_plugins.runs.preflight import try_one_batch
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT, write
 from tests.models import tiny

@@ -24,7 +24,7 @@ from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.experiments.settings import GROUP_METRIC, OWN_SETTINGS, Training
+from fuxi_plugins.experiments.settings import OWN_SETTINGS, Training
 from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
@@ -32,7 +32,7 @@ from fuxi_plugins.runs import accumulate, declared, step, together
 from fuxi_plugins.runs.accumulate import AccumulatingStep
 from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.runs.resume import NEVER, Keeper
-from fuxi_plugins.runs.together import Together, can_train_together
+from fuxi_plugins.runs.together import Together
 
 DEPARTURES = [
     "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
@@ -197,13 +197,6 @@ def uses_fast_step(experiment: Experiment) -> bool:
     return wanted and step.can_replace_the_step_of(load_model_class(experiment.model))
 
 
-class WeightlessModel:
-    """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
-
-    def model_to_device(self) -> None:
-        pass
-
-
 def build_model(
     experiment: Experiment,
     data: PreparedData,
@@ -227,60 +220,12 @@ def build_model(
         raise TrainingFailed("memory ran out, and the model's own training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = _construct(
+    model = construct(
         mixins(experiment, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
     )
     model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
-
-
-def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
-    """Builds the model without memory for its weights, to find what is wrong before hours are spent.
-
-    Raises:
-        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
-    """
-    _require_groups(experiment, data)
-    with torch.device("meta"):
-        return count_parameters(_construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
-
-
-def require_shareable(experiment: Experiment) -> None:
-    """Holds that several processes can share a run.
-
-    Raises:
-        UserError: the model trains in a way of its own.
-    """
-    if not can_train_together(load_model_class(experiment.model)):
-        raise UserError(
-            f"experiment {experiment.id!r}: {experiment.model} brings a training step, a loss or a regulariser of its "
-            "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
-            "Leave out --processes."
-        )
-
-
-def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:
-    """Builds the model on the CPU and takes the loss of a few rows and its gradient: what fails, or None.
-
-    For models that nobody has tested here, in place of :func:`preflight`: not all can be built without memory.
-
-    Raises:
-        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
-    """
-    _require_groups(experiment, data)
-    folder = checkpoints / "preflight"
-    try:
-        model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
-        batch = next(iter(load_split(model, data, "valid", experiment, seed=0)))
-        few = {name: column[:16] for name, column in batch.items()}
-        model.train()
-        model.compute_loss(model(few), model.get_labels(few)).backward()
-    except UserError:
-        raise
-    except Exception as error:  # another's code may raise anything
-        return f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
-    return None
 
 
 def train_model(
@@ -354,14 +299,6 @@ def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMa
     return feature_map
 
 
-def _require_groups(experiment: Experiment, data: PreparedData) -> None:
-    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
-    if grouped and data.spec.group_id is None:
-        raise UserError(
-            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
-        )
-
-
 def use_seed(seed: int, threads: int) -> None:
     """Fixes every random state and the number of threads, on which sums in floating point depend."""
     torch.set_num_threads(threads)
@@ -374,7 +311,7 @@ def use_gpu_share(gpu: int, share: float) -> None:
         torch.cuda.set_per_process_memory_fraction(share, gpu)
 
 
-def _construct(
+def construct(
     mixins: tuple[type, ...], experiment: Experiment, data: PreparedData, *, gpu: int, model_root: str
 ) -> Any:
     model_class = load_model_class(experiment.model)

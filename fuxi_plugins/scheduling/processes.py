@@ -24,6 +24,7 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
+THREADS = "OMP_NUM_THREADS"
 GRACE_SECONDS = 10  # between asking a process to stop and stopping it
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -118,7 +119,7 @@ class Started(RunProcess):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                env={**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={**os.environ, **_variables(threads)},
                 start_new_session=True,  # Ctrl-C is the runner's to handle, and its children end with it
             )
         self.pid, self.stdin, self.stdout = self._process.pid, self._process.stdin, self._process.stdout
@@ -150,7 +151,7 @@ def _work(stdin: Connection, stdout: Connection, log: str) -> None:
 
 
 def _start_fork(process: multiprocessing.Process, threads: int) -> None:
-    with _environment({**ALLOCATOR, **os.environ, "OMP_NUM_THREADS": str(threads)}):  # which a new server inherits
+    with _environment(threads):  # which a new server inherits
         process.start()
 
 
@@ -162,11 +163,19 @@ def _own(connection: Connection) -> int:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    former = dict(os.environ)
-    os.environ.update(values)
+def _environment(threads: int) -> Iterator[None]:
+    former = {name: os.environ.get(name) for name in (*ALLOCATOR, THREADS)}
+    os.environ.update(_variables(threads))
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(former)
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _variables(threads: int) -> dict[str, str]:
+    """What a run's process needs to find in its environment; who has set the allocator has a reason."""
+    return {**{name: os.environ.get(name, value) for name, value in ALLOCATOR.items()}, THREADS: str(threads)}

@@ -271,7 +271,8 @@ def test_kuaivideos_vectors_reach_the_model_frozen_and_projected(small_workspace
     import torch
 
     from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
-    from fuxi_plugins.runs.host import build_model, preflight, train_model
+    from fuxi_plugins.runs.host import build_model, train_model
+    from fuxi_plugins.runs.preflight import preflight
 
     spec = small_spec("kuaivideo_x1_twin")
     prepared = prepare_dataset(spec, small_workspace)

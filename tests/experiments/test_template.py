@@ -10,7 +10,7 @@ from fuxi_plugins.experiments.sizes import dense_parameters
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template, shape_for
 from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.runs.host import WeightlessModel
+from fuxi_plugins.runs.preflight import WeightlessModel
 from tests.conftest import ROOT
 from tests.models import tiny
 

@@ -16,6 +16,7 @@ from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
 from fuxi_plugins.records import read_record
 from fuxi_plugins.runs import host
 from fuxi_plugins.runs.job import Job
+from fuxi_plugins.runs.preflight import preflight
 from fuxi_plugins.runs.provenance import utc_now
 from fuxi_plugins.runs.runner import carry_out
 
@@ -178,7 +179,7 @@ def test_a_loss_that_is_not_a_number_is_a_failure_and_leaves_no_record(workspace
 def test_preflight_counts_parameters_without_weights(workspace, tmp_path):
     job = make_job(workspace, tmp_path)
     model = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
-    assert host.preflight(job.experiment, job.data) == host.count_parameters(model)
+    assert preflight(job.experiment, job.data) == host.count_parameters(model)
 
 
 def test_preflight_refuses_what_the_constructor_refuses(workspace, tmp_path):
@@ -187,7 +188,7 @@ def test_preflight_refuses_what_the_constructor_refuses(workspace, tmp_path):
     path.write_text(path.read_text() + text)
     job = make_job(workspace, tmp_path, experiment="Mixer_tiny")
     with pytest.raises(UserError, match=r"Mixer_tiny.*num_tokens=4"):
-        host.preflight(job.experiment, job.data)
+        preflight(job.experiment, job.data)
 
 
 def test_a_job_survives_its_journey_as_json(workspace, tmp_path):

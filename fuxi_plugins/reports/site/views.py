@@ -131,12 +131,11 @@ def _by_experiment(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
 def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
     """Effective ranks along the depth of an experiment's model, mean over its probed seeds, with their null lines."""
     stages = list(runs[0].rank.stages)
-    measure = DRAWN_MEASURE if DRAWN_MEASURE in _measures(runs[0]) else _measures(runs[0])[0]
     series = [
         Line(
             state,
             [
-                (depth, mean(getattr(run.rank.stages[stage].token, state)[measure] for run in runs))
+                (depth, mean(getattr(run.rank.stages[stage].token, state)[DRAWN_MEASURE] for run in runs))
                 for depth, stage in enumerate(stages, start=1)
             ],
         )
@@ -145,10 +144,10 @@ def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "seeds": len(runs),
-        "measure": measure,
+        "measure": DRAWN_MEASURE,
         "stages": stages,
         "names": [line.label for line in series],
-        "chart": lines(series, "stage", f"effective rank ({measure})"),
+        "chart": lines(series, "stage", f"effective rank ({DRAWN_MEASURE})"),
     }
 
 
