@@ -47,15 +47,21 @@ def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBo
 
 
 def sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
-    """What the runs allow to be said of the project's model beside its rivals, from results alone."""
-    presets = {record.preset for record in records if record.finished and "@" not in record.experiment}
+    """What the runs allow to be said of the project's model beside its rivals, from results alone.
+
+    Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
+    """
+    real = [record for record in records if record.finished and not record.data.synthetic]
+    presets = {record.preset for record in real if "@" not in record.experiment}
+    datasets = {record.dataset for record in real}
     if SUBJECT not in presets:
         return []
     found = []
     for rival in RIVALS:
         if rival in presets:
             try:
-                found += [one.sentence for one in comparisons(SUBJECT, rival, None, "AUC", workspace)]
+                compared = comparisons(SUBJECT, rival, None, "AUC", workspace)
+                found += [one.sentence for one in compared if one.dataset in datasets]
             except UserError as error:  # no dataset in common, or several experiments of one name: said instead
                 found.append(str(error))
     return found
