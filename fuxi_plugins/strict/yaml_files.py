@@ -1,6 +1,8 @@
 """YAML read the way its writers mean it: safe, no duplicate keys, and ``1e-3`` is a number."""
 
+import copy
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import yaml
 from fuxi_plugins.errors import UserError
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's parser where PyYAML was built with it
     """SafeLoader with YAML 1.2's floats and FuxiCTR's tuples; keys that are no text or stand twice are refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -49,7 +51,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         UserError: no such file, not YAML, or not a mapping at its top.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise UserError(f"the config file {path} does not exist.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -59,6 +61,12 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of names to settings, but holds a {type(content).__name__}.")
     return content
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """A file is read many times, for every suite and every template; parsing is what takes long."""
+    return yaml.load(text, Loader=StrictLoader)
 
 
 def _one_line(error: Exception) -> str:
