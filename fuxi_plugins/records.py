@@ -4,7 +4,9 @@ Whatever trains produces records; whatever reports only reads them. So this modu
 FuxiCTR, and a laptop without either can rebuild every table.
 """
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -235,5 +237,18 @@ def read_record(path: Path) -> Record:
 def find_records(results: Path, dataset: str | None = None) -> Iterator[Record]:
     """All records below ``results/runs``, in the order of their paths."""
     pattern = f"{dataset or '*'}/*/seed-*/{RECORD_FILE}"
-    for path in sorted((results / "runs").glob(pattern)):
-        yield read_record(path)
+    with _without_collecting():
+        return iter([read_record(path) for path in sorted((results / "runs").glob(pattern))])
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Pauses the search for cyclic garbage. Records hold no cycles, and it would look through all of them again and
+    again while they are read: three quarters of the time for 20,000."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -185,7 +185,5 @@ def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str)
 def _tag(name: str, *, inside: str | Markup | None = None, **attributes: object) -> Markup:
     """An element whose attributes are escaped; ``class_`` and ``aria_label`` stand for class and aria-label."""
     named = {key.rstrip("_").replace("aria_", "aria-"): value for key, value in attributes.items()}
-    text = Markup("").join(Markup(' {}="{}"').format(Markup(key), value) for key, value in named.items())
-    if inside is None:
-        return Markup("<{0}{1}/>").format(Markup(name), text)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), text, inside)
+    text = "".join(f' {key}="{escape(value)}"' for key, value in named.items())  # Markup.format is many times slower
+    return Markup(f"<{name}{text}/>" if inside is None else f"<{name}{text}>{escape(inside)}</{name}>")
