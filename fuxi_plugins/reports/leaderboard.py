@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
 from fuxi_plugins.reports.alarms import alarms
@@ -194,7 +196,7 @@ def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
         values = [record.metrics[split][metric] for record in records]
         summaries[metric] = Summary(
             mean=statistics.fmean(values),
-            std=statistics.stdev(values) if len(values) > 1 else None,
+            std=float(np.std(values, ddof=1)) if len(values) > 1 else None,  # statistics.stdev counts in fractions
             best=max(values) if higher_is_better(metric) else min(values),
         )
     return summaries
