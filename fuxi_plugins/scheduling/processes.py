@@ -88,7 +88,8 @@ class Forked(RunProcess):
     def __init__(self, log: Path, threads: int):
         its_stdin, stdin = FORKS.Pipe(duplex=False)
         stdout, its_stdout = FORKS.Pipe(duplex=False)
-        self._process = FORKS.Process(target=_work, args=(its_stdin, its_stdout, str(log)))
+        environment = {**os.environ, **_variables(threads)}
+        self._process = FORKS.Process(target=_work, args=(its_stdin, its_stdout, str(log), environment))
         _start_fork(self._process, threads)
         its_stdin.close()
         its_stdout.close()
@@ -135,11 +136,13 @@ class Started(RunProcess):
         return self._process.wait()
 
 
-def _work(stdin: Connection, stdout: Connection, log: str) -> None:
+def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str, str]) -> None:
     """Makes a fork of the server what a process started by a command would be, and does a worker's work."""
     from fuxi_plugins.runs import worker
 
     os.setsid()
+    os.environ.clear()  # the server's, which may be older than what the runner has now
+    os.environ.update(environment)
     with open(log, "ab") as file:
         for number, end in enumerate((stdin.fileno(), stdout.fileno(), file.fileno())):
             os.dup2(end, number)

@@ -79,7 +79,9 @@ MODELS = """\
 
     class Dies(LR):
         def forward(self, inputs):
-            os.kill(os.getppid(), signal.SIGKILL)
+            server = Path(f"/proc/{os.getppid()}/stat").read_text()  # that the run is a fork of
+            os.kill(int(server.rpartition(")")[2].split()[1]), signal.SIGKILL)  # its parent, the Ray worker
+            time.sleep(600)
 """
 
 
