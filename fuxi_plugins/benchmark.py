@@ -156,11 +156,14 @@ def run_plan(
 ) -> list[Record]:
     """Runs what the plan still needs, here or on a Ray cluster, and returns the records of this call."""
     from fuxi_plugins.runs.runner import skipped_record
+    from fuxi_plugins.scheduling.claims import clear_dead_claims
     from fuxi_plugins.scheduling.display import display
     from fuxi_plugins.scheduling.limits import Limits
     from fuxi_plugins.scheduling.local import run_jobs
     from fuxi_plugins.scheduling.plan import take_over
 
+    for record in plan.finished:
+        clear_dead_claims(workspace.run_folder(record.dataset, record.experiment, record.seed))
     for job, reason in plan.skipped:
         write_record(job.run_folder, skipped_record(job, reason))
     records = [take_over(job, twin, workspace) for job, twin in plan.equal]

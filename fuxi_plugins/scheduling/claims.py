@@ -136,6 +136,17 @@ class Claimant:
         return Claim(path, self.holder)
 
 
+def clear_dead_claims(folder: Path) -> None:
+    """Removes what runners of this machine left that died between their record and the release of their claim.
+
+    Only for a run that is finished: while it is not, the highest number must stay for the next claim to exceed.
+    """
+    for path in folder.glob("claim-*.json"):
+        held = read_claim(path)
+        if held and held.holder and held.holder.is_gone():
+            path.unlink(missing_ok=True)
+
+
 def current_claim(folder: Path) -> Held | None:
     """The claim on the run of this folder, if there is one."""
     newest = _newest(folder)

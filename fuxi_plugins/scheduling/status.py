@@ -61,16 +61,16 @@ def describe_progress(progress: dict[str, Any]) -> str:
 
 def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) -> RunStatus:
     folder = workspace.run_folder(dataset, experiment, seed)
+    path = folder / RECORD_FILE
+    record = read_record(path) if path.exists() else None
+    if record and record.finished:  # a claim beside it is one that its runner did not live to release
+        return RunStatus(experiment, seed, "done")
     claim = current_claim(folder)
     if claim is not None and not (claim.holder and claim.holder.is_gone()):
         host = f" on {claim.holder.host}" if claim.holder else ""
         return RunStatus(experiment, seed, "running", describe_progress(claim.progress) + host)
-    path = folder / RECORD_FILE
-    if not path.exists():
+    if record is None:
         return RunStatus(experiment, seed, "waiting")
-    record = read_record(path)
-    if record.finished:
-        return RunStatus(experiment, seed, "done")
     return RunStatus(experiment, seed, record.status, record.reason)
 
 

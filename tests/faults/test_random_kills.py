@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 
-from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
+from fuxi_plugins.benchmark import Resources, find_suite, plan_suite, run_plan
 from fuxi_plugins.runs import worker
 from fuxi_plugins.scheduling import local
 from fuxi_plugins.scheduling.limits import Limits
@@ -26,6 +26,7 @@ from tests.faults.test_faults import Noted
 from tests.scheduling.test_local import children
 
 KILLS = 100
+TWO_AT_A_TIME = Resources(slots=[-1, -1], threads=1)
 EXPERIMENTS = """
 Base: {dataset_id: tiny, batch_size: 50, epochs: 20, early_stop_patience: 20, learning_rate: 1e-3}
 Dropout_tiny: {model: DNN, embedding_dim: 4, hidden_units: [16], net_dropout: 0.2}
@@ -63,7 +64,7 @@ class Copied(RunProcess):
 
 def plan(workspace):
     suite = find_suite("twenty", workspace)
-    return plan_suite(suite, workspace, Resources(slots=[-1, -1], threads=1), checkpoint_steps=2)
+    return plan_suite(suite, workspace, TWO_AT_A_TIME, checkpoint_steps=2)
 
 
 def execute(workspace):
@@ -122,9 +123,11 @@ def test_a_hundred_random_kills_change_nothing(workspace):
     dice = random.Random(20)
     plan(disturbed)
     kept: dict[str, bytes] = {}
-    runner, kills, of_workers = started(disturbed), 0, 0
+    runner, kills, of_workers, done = started(disturbed), 0, 0, 0
     while kills < KILLS:
-        time.sleep(dice.expovariate(1 / (0.12 * run_seconds)))
+        # kills this close let no run get on, those wider apart do: the last kill finds some five runs undone
+        pause = 0.02 if done > 15 * kills / KILLS else 0.2
+        time.sleep(dice.expovariate(1 / (pause * run_seconds)))
         workers = children(runner.pid) if runner.is_alive() else []
         done = sum(b'"status": "finished"' in content for content in results(disturbed).values())
         assert done < 20, "the suite was done before it had been killed often enough"
@@ -153,6 +156,7 @@ def test_a_hundred_random_kills_change_nothing(workspace):
     while any(b'"status": "failed"' in content for content in results(disturbed).values()):
         again = started(disturbed)
         again.join()
+    run_plan(plan(disturbed), find_suite("twenty", disturbed), disturbed, TWO_AT_A_TIME)
     assert results(disturbed) == expected
     assert not list(disturbed.results.rglob("claim-*"))
     assert not list(disturbed.results.rglob("*.partial"))

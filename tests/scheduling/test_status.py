@@ -50,6 +50,19 @@ def test_done_running_failed_and_waiting(workspace, monkeypatch):
     assert len(CliRunner().invoke(main, [*folders, "status", "tiny_suite", "--all"]).output.splitlines()) == 6
 
 
+def test_a_finished_run_is_done_whatever_its_dead_runner_left(workspace):
+    folder = workspace.run_folder("tiny", "LR_tiny", 1)
+    elsewhere, here = Claimant(), Claimant()
+    elsewhere.holder = replace(elsewhere.holder, system="another machine")
+    here.holder = replace(here.holder, born="1")
+    here.claim(folder)
+    elsewhere.claim(folder)
+    write_record(folder, record())
+    assert suite_status(find_suite("tiny_suite", workspace), workspace)[0] == RunStatus("LR_tiny", 1, "done")
+    claims.clear_dead_claims(folder)
+    assert [path.name for path in folder.glob("claim-*")] == ["claim-2.json"]  # whose runner nobody here can see
+
+
 def test_the_status_needs_no_torch():
     code = (
         "import sys\n"
