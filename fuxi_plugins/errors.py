@@ -5,7 +5,17 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What must hold, what was seen, what to do; the command line prints it and exits with code 2."""
+    """What must hold, what was seen, what to do; the command line prints it and exits with code 2.
+
+    What was seen may be bytes of a broken file, so characters that end a line or move a terminal's cursor are
+    written as escapes.
+
+    >>> print(UserError("the header is \x1b[2J\x85, user."))
+    the header is \\x1b[2J\\x85, user.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
