@@ -1,6 +1,5 @@
 """``fuxibench status``: what each run of a suite is doing, by its record and its claim."""
 
-import doctest
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +10,6 @@ from fuxi_plugins.benchmark import find_suite
 from fuxi_plugins.cli import main
 from fuxi_plugins.records import write_record
 from fuxi_plugins.scheduling import claims
-from fuxi_plugins.scheduling import status as status_module
 from fuxi_plugins.scheduling.claims import Claimant
 from fuxi_plugins.scheduling.status import RunStatus, suite_status
 from tests.conftest import ROOT
@@ -74,7 +72,3 @@ def test_the_status_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("frappe_board: ")
-
-
-def test_the_examples_of_progress_are_right():
-    assert doctest.testmod(status_module) == (0, 2)

@@ -10,7 +10,7 @@ def slug(*names: object) -> str:
     """A file name of letters, digits and dashes; names that differ differ in it.
 
     >>> slug("DCNv2_ml100k", 1)
-    'DCNv2-ml100k-1-5f2ef0'
+    'DCNv2-ml100k-1-ad519e'
     """
     text = "\n".join(map(str, names))
     readable = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80]
