@@ -42,7 +42,7 @@ MISTAKES = {
     "text for a number": (edit(MODELS, "1e-2", "quick"), ["run", "tiny_suite"], "learning_rate must be a number, but is 'quick' (text)."),
     "missing file": (lambda folder: (folder / "csv" / "valid.csv").unlink(), ["run", "LR_tiny"], "the dataset 'tiny' needs valid.csv in"),
     "missing column": (edit("csv/test.csv", "price", "prize"), ["run", "LR_tiny"], "test.csv must have the columns that the dataset 'tiny' names, but lacks price"),
-    "text in a numeric column": (lambda folder: (folder / "csv" / "test.csv").open("a").write("1,2,s1,dear,\n"), ["run", "LR_tiny"], "test.csv, line 302: column 'price' must hold a number, but holds 'dear'"),
+    "text in a numeric column": (lambda folder: (folder / "csv" / "test.csv").open("a").write("1,2,s1,dear,\n"), ["run", "LR_tiny"], "test.csv, line 302: column 'price' must hold a number of at most 3.4e38, but holds 'dear'"),
     "a label that is no label": (lambda folder: (folder / "csv" / "test.csv").open("a").write("3,2,s1,1.0,\n"), ["run", "LR_tiny"], "test.csv, line 302: the label 'label' must be 0 or 1, but is '3'"),
     "an empty split": (lambda folder: (folder / "csv" / "valid.csv").write_text("label,user,shop,price,shops\n"), ["run", "LR_tiny"], "valid.csv must hold rows"),
     "one class": (lambda folder: (folder / "csv" / "valid.csv").write_text("label,user,shop,price,shops\n1,2,s1,1.0,s1\n"), ["run", "LR_tiny"], "every split needs both classes"),

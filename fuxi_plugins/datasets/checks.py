@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from fuxi_plugins.datasets.csv_blocks import Block, read_header
@@ -10,7 +11,8 @@ from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.errors import UserError
 
 _TYPES = {"float": pl.Float64, "int": pl.Int64, "str": pl.String}
-_KINDS = {"float": "a number", "int": "a whole number of at most 64 bits"}
+_LARGEST = float(np.finfo(np.float32).max)  # models compute in float32, where more is infinity
+_KINDS = {"float": "a number of at most 3.4e38", "int": "a whole number of at most 64 bits"}
 
 
 @dataclass
@@ -51,8 +53,8 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
         raise _wrong_label(block, spec.label_col.name, wrong_label)
     for name, dtype in spec.numbers_read.items():
         number = frame[name] if raw[name] != "str" else frame[name].cast(_TYPES[dtype], strict=False)
-        # A missing number is FuxiCTR's to fill; text, NaN and infinities are nobody's.
-        if number.null_count() > block.frame[name].null_count() or not number.is_finite().all():
+        # A missing number is FuxiCTR's to fill; text, NaN and what is infinite in float32 are nobody's.
+        if number.null_count() > block.frame[name].null_count() or not _usable(number).all():
             raise _wrong_number(block, name, dtype, number)
     count.rows += frame.height
     count.positives += int(label.sum())
@@ -73,6 +75,10 @@ def check_split(path: Path, count: RowCount) -> None:
         )
 
 
+def _usable(number: pl.Series) -> pl.Series:
+    return number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
+
+
 def _wrong_label(block: Block, name: str, wrong: pl.Series) -> UserError:
     row = wrong.arg_max()
     seen = block.frame[name][row]
@@ -84,7 +90,7 @@ def _wrong_label(block: Block, name: str, wrong: pl.Series) -> UserError:
 
 def _wrong_number(block: Block, name: str, dtype: str, number: pl.Series) -> UserError:
     text = block.frame[name]
-    wrong = text.is_not_null() & (number.is_null() | ~number.is_finite().fill_null(True))
+    wrong = text.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
     row = wrong.arg_max()
     return UserError(
         f"{block.path.name}, line {block.line(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds "

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scipy.stats import spearmanr
+
 from fuxi_plugins.records import Record
 from fuxi_plugins.reports.published import VALID_IS_TEST, PublishedResult, load_published, published_runs
 from fuxi_plugins.reports.statistics.inference import Interval, seeds_interval
@@ -52,6 +54,34 @@ class Entry:
     @property
     def gap(self) -> float | None:
         return self.ours.mean - self.reference if self.ours and self.reference is not None else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near the published values of a dataset and ours lie, over the models that have both."""
+
+    dataset: str  # the published name
+    models: int
+    median_gap: float  # of the absolute gaps
+    spearman: float  # between the two orders of the models
+
+
+def agreements(entries: Iterable[Entry]) -> list[Agreement]:
+    """One for each dataset of which at least three models have both values: fewer have no order to speak of."""
+    gaps: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.gap is not None:
+            gaps.setdefault(entry.dataset, []).append(entry)
+    return [
+        Agreement(
+            dataset,
+            len(both),
+            statistics.median(abs(entry.gap) for entry in both),
+            float(spearmanr([entry.reference for entry in both], [entry.ours.mean for entry in both]).statistic),
+        )
+        for dataset, both in gaps.items()
+        if len(both) >= 3
+    ]
 
 
 def build_ledger(records: Iterable[Record], results: Path, metric: str = "AUC") -> list[Entry]:
@@ -106,11 +136,16 @@ def _entry(
 
 
 def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
-    """Ours by published name; the experiments of a grid, which a ``@`` marks, are not results but a search."""
+    """Ours by published name.
+
+    Without the experiments of a grid, which a ``@`` marks: they are not results but a search. And without the arms of
+    the paper's suites in the profile ``matched``, whose sizes nobody has published.
+    """
     runs: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        counts = record.finished and record.data.published_as and "@" not in record.experiment
-        if counts and metric in record.metrics["test"]:
+        counts = record.finished and record.data.published_as
+        other = "@" in record.experiment or record.experiment.endswith("_matched")
+        if counts and not other and metric in record.metrics["test"]:
             runs.setdefault((record.dataset, record.experiment), []).append(record)
     cells: dict[tuple[str, str], list[Ours]] = {}
     for (dataset, experiment), group in runs.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from fuxi_plugins.reports.formats import markdown
-from fuxi_plugins.reports.ledger import Entry
+from fuxi_plugins.reports.ledger import Agreement, Entry, agreements
 
 LEDGER_FORMATS = ("md", "csv", "json")
 
@@ -76,7 +76,15 @@ def _markdown(entries: Sequence[Entry]) -> str:
     ]
     table = tabulate([[markdown(cell) for cell in row] for row in rows], headers=header, tablefmt="pipe",
                      disable_numparse=True)  # fmt: skip
-    return f"# Reproduction ledger, test {metric}\n\n{table}\n"
+    parts = [f"# Reproduction ledger, test {metric}", *map(agreement_sentence, agreements(entries)), table]
+    return "\n\n".join(parts) + "\n"
+
+
+def agreement_sentence(agreement: Agreement) -> str:
+    return (
+        f"{agreement.dataset}: {agreement.models} models have both a published value and ours. The median absolute gap "
+        f"is {agreement.median_gap:.4f}, Spearman's correlation of the two orders {agreement.spearman:.2f}."
+    )
 
 
 def _value(value: float | None) -> str:

@@ -150,8 +150,9 @@ def test_every_size_of_block_gives_the_same_rows(tmp_path):
         (HEADER.strip(), r"train.csv, line 602: the header stands here a second time, .* Remove the line"),
         ("1,9223372036854775808,s2,1.5,s1", r"line 602: column 'user' must hold a whole number of at most 64 bits"),
         ("1,3.5,s2,1.5,s1", r"line 602: column 'user' must hold a whole number .*dtype: str"),
-        ("1,3,s2,inf,s1", r"line 602: column 'price' must hold a number, but holds 'inf'"),
-        ("1,3,s2,1;5,s1", r"line 602: column 'price' must hold a number, but holds '1;5'"),
+        ("1,3,s2,inf,s1", r"line 602: column 'price' must hold a number of at most 3.4e38, but holds 'inf'"),
+        ("1,3,s2,-1e300,s1", r"line 602: column 'price' must hold a number of at most 3.4e38, but holds '-1e300'"),
+        ("1,3,s2,1;5,s1", r"line 602: column 'price' must hold a number of at most 3.4e38, but holds '1;5'"),
     ],
 )
 def test_a_wrong_line_is_named_with_its_remedy(workspace, files, line, message):

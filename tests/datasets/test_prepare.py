@@ -87,9 +87,9 @@ def spoil(path, old, new, count=1):
         (
             None,
             "1,3,s2,cheap,s1",
-            r"train.csv, line 602: column 'price' must hold a number, but holds 'cheap'",
+            r"train.csv, line 602: column 'price' must hold a number of at most 3.4e38, but holds 'cheap'",
         ),
-        (None, "1,3,s2,NaN,s1", r"train.csv, line 602: column 'price' must hold a number, but holds 'NaN'"),
+        (None, "1,3,s2,NaN,s1", r"train.csv, line 602: column 'price' must hold a number .*, but holds 'NaN'"),
         (None, "1,three,s2,1.5,s1", r"train.csv, line 602: column 'user' must hold a whole number"),
         (None, "2,3,s2,1.5,s1", r"train.csv, line 602: the label 'label' must be 0 or 1, but is '2'"),
         (None, "nan,3,s2,1.5,s1", r"line 602: the label 'label' must be 0 or 1, but is 'nan'"),

@@ -7,7 +7,7 @@ import json
 import pytest
 from scipy import stats
 
-from fuxi_plugins.reports.ledger import build_ledger
+from fuxi_plugins.reports.ledger import agreements, build_ledger
 from fuxi_plugins.reports.ledger_formats import render_ledger
 from fuxi_plugins.reports.published import PublishedRuns, load_published
 from fuxi_plugins.reports.verdict import judge, why_other_data
@@ -25,6 +25,7 @@ def published(tmp_path):
         Toy,A,0.709,0.3,,BARS run (x) somewhere (avg of 3 seeds),c
         Toy,YoutubeDNN,0.8,0.3,,BARS leaderboard (x),c
         Toy,DNN,0.800123,0.3,,BARS run (x) somewhere (single run),c
+        Toy,B,0.8,0.3,,BARS leaderboard (x),c
         Toy,MLP,0.79,0.3,,arXiv:1,c
         Toy,Grid,0.5,0.3,,"BARS run (x) (avg of 27 grid points, not seeds)",c
         TaobaoAd_x1,A,0.65,,,arXiv:1,c
@@ -83,6 +84,23 @@ def test_cells_that_were_not_run_or_not_published_are_shown(published):
 
 def test_a_search_is_no_result(published):
     assert cells(ours("A", [0.9], experiment="A_toy@x=1"), published)["Toy", "A"].ours is None
+
+
+def test_arms_of_equal_size_have_no_published_counterpart(published):
+    assert cells(ours("A", [0.7], experiment="A_toy_matched"), published)["Toy", "A"].ours is None
+
+
+def test_the_agreement_of_a_dataset_is_that_of_gaps_and_orders(published):
+    measured = [*ours("A", [0.7115]), *ours("B", [0.802]), *ours("DNN", [0.801]), *ours("New", [0.9])]
+    entries = build_ledger(measured, published)
+    (found,) = agreements(entries)
+    assert (found.dataset, found.models) == ("Toy", 3)
+    assert found.median_gap == pytest.approx(0.002)
+    assert found.spearman == pytest.approx(0.5)  # published: A, B, DNN
+    assert agreements(entry for entry in entries if entry.model != "A") == []
+    assert "3 models have both a published value and ours. The median absolute gap is 0.0020" in render_ledger(
+        entries, "md"
+    )
 
 
 def test_other_data_is_not_comparable(published):

@@ -12,8 +12,8 @@ from fuxi_plugins.files import write_text
 from fuxi_plugins.records import Record
 from fuxi_plugins.reports.formats import render
 from fuxi_plugins.reports.leaderboard import Leaderboard
-from fuxi_plugins.reports.ledger import Entry
-from fuxi_plugins.reports.ledger_formats import render_ledger
+from fuxi_plugins.reports.ledger import Entry, agreements
+from fuxi_plugins.reports.ledger_formats import agreement_sentence, render_ledger
 from fuxi_plugins.reports.searches import MODELS, Search
 from fuxi_plugins.reports.sentences import notes, tie_sentence
 from fuxi_plugins.reports.site import views
@@ -117,7 +117,8 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
         )
     for form in ("csv", "json"):
         yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
-    yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger)
+    agreed = list(map(agreement_sentence, agreements(contents.ledger)))
+    yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger, agreed=agreed)
     if contents.searches:
         for search in contents.searches:
             yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
