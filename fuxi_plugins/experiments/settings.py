@@ -59,6 +59,7 @@ class Training(BaseModel):
     ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``compile``: the model's forward pass goes through ``torch.compile``.
+    ``lazy_tables``: a step moves the rows of its batch in embedding tables and no others (``runs/lazy.py``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -80,6 +81,7 @@ class Training(BaseModel):
     train_step: Literal["fast", "fuxictr"] = "fast"
     amp: Literal["bf16"] | None = None
     compile: bool = False
+    lazy_tables: bool = False
 
     @field_validator("optimizer")
     @classmethod
@@ -97,6 +99,12 @@ class Training(BaseModel):
         if unknown:
             raise ValueError(f"the metrics are {METRICS}, not {unknown[0]!r}")
         return named
+
+    @model_validator(mode="after")
+    def _can_be_lazy(self) -> "Training":
+        if self.lazy_tables and (self.optimizer != "adam" or self.train_step != "fast"):
+            raise ValueError("lazy_tables: true needs optimizer: adam and train_step: fast")
+        return self
 
     @model_validator(mode="after")
     def _measures_what_it_monitors(self) -> "Training":

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.runs.host import HostedModel
+from fuxi_plugins.runs.lazy import LazyTables
 from fuxi_plugins.runs.step import FastStep
 from fuxi_plugins.runs.together import Together
 from fuxi_plugins.strict.yaml_files import load_yaml
@@ -75,18 +76,20 @@ def build(
     shape: Shape,
     *,
     fast: bool,
+    lazy: bool = False,
     hosted: bool = False,
     shared: bool = False,
     gpu: int = -1,
     root: Path | str = "unused",
     **settings: Any,
 ) -> Any:
-    """A model ready to be stepped: FuxiCTR's own, or with our step, and with all that a run mixes in.
+    """A model ready to be stepped: FuxiCTR's own, or with our step (``lazy_tables`` or not), and what a run mixes in.
 
     A ``shared`` one is to be joined with those of other processes.
     """
     torch.manual_seed(0)
-    mixins = (*((Together,) if shared else ()), *((HostedModel,) if hosted else ()), *((FastStep,) if fast else ()))
+    step = (LazyTables,) if lazy else (FastStep,) if fast else ()
+    mixins = (*((Together,) if shared else ()), *((HostedModel,) if hosted else ()), *step)
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
     model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)

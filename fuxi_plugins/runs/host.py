@@ -28,8 +28,9 @@ from fuxi_plugins.experiments.settings import OWN_SETTINGS, Training
 from fuxi_plugins.files import replacing
 from fuxi_plugins.records import Epoch, Metrics, Parameters
 from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.runs import accumulate, declared, step, together
+from fuxi_plugins.runs import accumulate, declared, lazy, step, together
 from fuxi_plugins.runs.accumulate import AccumulatingStep
+from fuxi_plugins.runs.lazy import LazyTables
 from fuxi_plugins.runs.metrics import evaluate_metrics
 from fuxi_plugins.runs.resume import NEVER, Keeper
 from fuxi_plugins.runs.together import Together
@@ -172,9 +173,18 @@ class HostedModel:
 
 
 def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
-    """What stands in front of the experiment's model class to train it."""
+    """What stands in front of the experiment's model class to train it.
+
+    Raises:
+        UserError: the settings ask for a step that the model cannot be given.
+    """
     training = Training(**experiment.params["training"])
-    fast = step.FastStep if uses_fast_step(experiment) else None
+    if training.lazy_tables and not uses_fast_step(experiment):
+        raise UserError(
+            f"experiment {experiment.id!r}: lazy_tables: true replaces the training step, but {experiment.model} "
+            "brings one, a loss or a regulariser of its own. Leave the setting out."
+        )
+    fast = LazyTables if training.lazy_tables else step.FastStep if uses_fast_step(experiment) else None
     own_step = AccumulatingStep if parts > 1 else fast
     shared = (Together,) if processes > 1 else ()
     return (*shared, HostedModel, *declared.mixins(training), *((own_step,) if own_step else ()))
@@ -186,6 +196,7 @@ def departures(experiment: Experiment, parts: int = 1, processes: int = 1) -> li
     return [
         *DEPARTURES,
         *([step.DEPARTURE] if uses_fast_step(experiment) and parts == 1 else []),
+        *([lazy.DEPARTURE] if training.lazy_tables else []),
         *([accumulate.departure(parts)] if parts > 1 else []),
         *([together.departure(processes)] if processes > 1 else []),
         *declared.departures(training),
@@ -214,10 +225,12 @@ def build_model(
 
     Raises:
         UserError: the model's constructor refuses its settings.
-        TrainingFailed: the model has a training step of its own, which cannot be done in parts.
+        TrainingFailed: the training step is one that cannot be done in parts.
     """
-    if parts > 1 and not step.can_replace_the_step_of(load_model_class(experiment.model)):
-        raise TrainingFailed("memory ran out, and the model's own training step cannot be done in parts")
+    is_lazy = Training(**experiment.params["training"]).lazy_tables
+    if parts > 1 and (is_lazy or not step.can_replace_the_step_of(load_model_class(experiment.model))):
+        whose = "with lazy_tables the" if is_lazy else "the model's own"
+        raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
     model = construct(

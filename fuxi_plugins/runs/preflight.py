@@ -44,6 +44,11 @@ def require_shareable(experiment: Experiment) -> None:
             "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
             "Leave out --processes."
         )
+    if experiment.params["training"].get("lazy_tables"):
+        raise UserError(
+            f"experiment {experiment.id!r}: lazy_tables: true cannot be run by several processes. "
+            "Leave out --processes."
+        )
 
 
 def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:

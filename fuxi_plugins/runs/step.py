@@ -41,38 +41,52 @@ class FastStep:
             self._penalties = penalties(self, self._embedding_regularizer, self._net_regularizer)
         self.optimizer.zero_grad()
         loss = self.compute_loss(self.forward(batch_data), self.get_labels(batch_data))
-        loss.backward()
+        self.find_gradients(loss)
         with torch.no_grad():
-            loss = loss + sum(penalty.value() for penalty in self._penalties)
-            for penalty in self._penalties:
-                penalty.add_gradient()
-            clip_gradients(self.parameters(), self._max_gradient_norm)
+            loss = loss + sum(penalty.add_gradient() for penalty in self._penalties)
+            gradients = [moved_rows(parameter.grad) for parameter in self.parameters() if parameter.grad is not None]
+            clip_gradients(gradients, self._max_gradient_norm)
         self.optimizer.step()
         return loss
+
+    def find_gradients(self, loss: Tensor) -> None:
+        loss.backward()
 
     def regularization_loss(self) -> float:
         """Nothing: ``train_step`` adds its value and its gradient without a graph."""
         return 0.0
 
 
+def moved_rows(gradient: Tensor) -> Tensor:
+    """A gradient, or of a sparse one the rows that it has."""
+    return gradient.values() if gradient.is_sparse else gradient
+
+
+def moved_weights(parameter: nn.Parameter) -> Tensor:
+    """A parameter, or of one with a sparse gradient the rows that a step moves."""
+    is_sparse = parameter.grad is not None and parameter.grad.is_sparse
+    return parameter.index_select(0, parameter.grad.indices()[0]) if is_sparse else parameter
+
+
 class Penalty:
-    """``weight / p * sum |x|^p`` over parameters, p being 1 or 2."""
+    """``weight / p * sum |x|^p`` over what a step moves of parameters, p being 1 or 2."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], p: int, weight: float):
         self.parameters = parameters
         self.p = p
         self.weight = weight
 
-    def value(self) -> Tensor:
-        return self.weight / self.p * nn.utils.get_total_norm(self.parameters, self.p) ** self.p
-
-    def add_gradient(self) -> None:
-        for parameter in self.parameters:
-            direction = parameter if self.p == 2 else parameter.sign()
+    def add_gradient(self) -> Tensor:
+        """Adds the penalty's gradient to those of the parameters; returns its value."""
+        moved = [moved_weights(parameter) for parameter in self.parameters]
+        value = self.weight / self.p * nn.utils.get_total_norm(moved, self.p) ** self.p
+        for parameter, weights in zip(self.parameters, moved, strict=True):
+            direction = weights if self.p == 2 else weights.sign()
             if parameter.grad is None:  # a parameter that this batch did not use
                 parameter.grad = direction * self.weight
             else:
-                parameter.grad.add_(direction, alpha=self.weight)
+                moved_rows(parameter.grad).add_(direction, alpha=self.weight)
+        return value
 
 
 def penalties(model: nn.Module, embedding_regularizer: float | str | None, net_regularizer: float | str | None):
@@ -100,9 +114,8 @@ def penalties(model: nn.Module, embedding_regularizer: float | str | None, net_r
     ]
 
 
-def clip_gradients(parameters, limit: float) -> None:
+def clip_gradients(gradients: Sequence[Tensor], limit: float) -> None:
     """torch's ``clip_grad_norm_``. On a CPU, where looking costs nothing, it does not multiply by 1."""
-    parameters = [parameter for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+    norm = nn.utils.get_total_norm(gradients)
     if norm.device.type != "cpu" or not norm + 1e-6 <= limit:  # 1e-6 as there; a NaN goes on to the parameters
-        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
