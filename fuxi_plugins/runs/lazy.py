@@ -10,10 +10,9 @@ training than FuxiCTR's, so it is a declared setting.
 from typing import Any
 
 import torch
-from fuxictr.pytorch.layers import FeatureEmbeddingDict
-from torch import Tensor, nn
+from torch import Tensor
 
-from fuxi_plugins.runs.step import FastStep
+from fuxi_plugins.runs.step import FastStep, lookups
 
 DEPARTURE = (
     "lazy_tables: a step moves (SparseAdam), regularises and clips only the rows of its batch in embedding tables"
@@ -63,13 +62,6 @@ class Optimizers:
     def load_state_dict(self, state: dict[str, list[dict[str, Any]]]) -> None:
         for optimizer, its_state in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(its_state)
-
-
-def lookups(model: nn.Module) -> list[nn.Embedding]:
-    """The trainable tables of FuxiCTR's embedding layers, each once."""
-    dictionaries = [module for module in model.modules() if isinstance(module, FeatureEmbeddingDict)]
-    found = [module for dictionary in dictionaries for module in dictionary.modules() if type(module) is nn.Embedding]
-    return [layer for layer in dict.fromkeys(found) if layer.weight.requires_grad]
 
 
 def no_rows(table: Tensor) -> Tensor:

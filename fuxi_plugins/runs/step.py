@@ -114,6 +114,13 @@ def penalties(model: nn.Module, embedding_regularizer: float | str | None, net_r
     ]
 
 
+def lookups(model: nn.Module) -> list[nn.Embedding]:
+    """The trainable tables of FuxiCTR's embedding layers, each once."""
+    dictionaries = [module for module in model.modules() if isinstance(module, FeatureEmbeddingDict)]
+    found = [module for dictionary in dictionaries for module in dictionary.modules() if type(module) is nn.Embedding]
+    return [layer for layer in dict.fromkeys(found) if layer.weight.requires_grad]
+
+
 def clip_gradients(gradients: Sequence[Tensor], limit: float) -> None:
     """torch's ``clip_grad_norm_``. On a CPU, where looking costs nothing, it does not multiply by 1."""
     norm = nn.utils.get_total_norm(gradients)

@@ -10,9 +10,9 @@ from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.deepfm import DeepFM
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.runs.host import TrainingFailed, build_model
-from fuxi_plugins.runs.lazy import LazyTables, lookups
+from fuxi_plugins.runs.lazy import LazyTables
 from fuxi_plugins.runs.preflight import require_shareable
-from fuxi_plugins.runs.step import FastStep
+from fuxi_plugins.runs.step import FastStep, lookups
 from tests.models import tiny
 from tests.runs.test_runner import make_job, run
 from tests.runs.test_step import distances
