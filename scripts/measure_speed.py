@@ -40,7 +40,8 @@ def main() -> None:
         for comparison in SECTIONS[name](options):
             results.append(comparison.plain())
             print(as_markdown(results[-1:]), flush=True)
-        command = f"python scripts/measure_speed.py {' '.join(sys.argv[1:])}".strip()
+        given = [argument.rpartition("/")[2] for argument in sys.argv[1:]]  # of a path only the name
+        command = " ".join(["python scripts/measure_speed.py", *given])
         measured[name + suffix] = {
             "results": results, "machine": description(device), "ceiling": ceiling(device), "command": command,
         }  # fmt: skip
