@@ -15,12 +15,20 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
 
     x (..., m); gain (m,), or anything that broadcasts against x, as (T, 1, m) against (T, B, m).
 
+    A vector of zeros, as the token of an empty history, stays zero and gets no gradient. By the formula its gradient
+    would be multiplied by 1 / sqrt(eps), a million, at every norm in a row; five of them overflow float32, the norm
+    of all gradients is infinite, and clipping to it stops the training of everything.
+
     >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2)).round(decimals=3)
     tensor([ 1., -1.])
     """
-    if x.device.type == "cpu":
-        return _RMSNormOnCPU.apply(x, gain)
-    return F.rms_norm(x, (x.shape[-1],), eps=EPS) * gain
+    return _RMSNormOnCPU.apply(x, gain) if x.device.type == "cpu" else rms_norm_by_torch(x, gain)
+
+
+def rms_norm_by_torch(x: Tensor, gain: Tensor) -> Tensor:
+    """:func:`rms_norm` by torch's own kernel."""
+    is_zero = (x == 0).all(dim=-1, keepdim=True)
+    return F.rms_norm(torch.where(is_zero, x.detach(), x), (x.shape[-1],), eps=EPS) * gain
 
 
 class _RMSNormOnCPU(torch.autograd.Function):
@@ -33,7 +41,8 @@ class _RMSNormOnCPU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, gain: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_()
+        is_zero = norm == 0
+        inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_().masked_fill_(is_zero, 0.0)
         normed = x * inverse_rms
         ctx.save_for_backward(normed, inverse_rms, gain)
         return normed * gain

@@ -1,9 +1,11 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from fuxi_plugins.layers import RMSNorm, rms_norm
+from fuxi_plugins.layers.norms import rms_norm_by_torch
 
 
 def test_a_hand_worked_row():
@@ -18,12 +20,29 @@ def test_values_as_small_as_fresh_embeddings_come_out_at_scale_one():
     torch.testing.assert_close(normed.square().mean(-1).sqrt(), torch.ones(5), rtol=1e-3, atol=0)
 
 
-def test_a_row_of_zeros_stays_zero():
-    x = torch.zeros(2, 3, requires_grad=True)
-    normed = RMSNorm(3)(x)
-    normed.sum().backward()
-    assert normed.eq(0).all()
-    assert x.grad.isfinite().all()
+@pytest.mark.parametrize("norm", [rms_norm, rms_norm_by_torch])
+def test_a_row_of_zeros_stays_zero_and_stops_its_gradient_alone(norm):
+    x = torch.tensor([[0.0, 0.0, 0.0], [1.0, -2.0, 0.0]], requires_grad=True)
+    gain = torch.tensor([1.0, 2.0, 3.0])
+    normed = norm(x, gain)
+    (normed * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert normed[0].eq(0).all()
+    assert x.grad[0].eq(0).all()
+    alone = x[1:].detach().requires_grad_()
+    (norm(alone, gain) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert alone.grad.abs().min() > 0.1
+    torch.testing.assert_close(x.grad[1:], alone.grad)
+
+
+@pytest.mark.parametrize("norm", [rms_norm, rms_norm_by_torch])
+def test_norms_in_a_row_do_not_blow_up_the_gradient_of_a_zero_token(norm):
+    x = torch.zeros(1, 4)
+    layers = [nn.Linear(4, 4) for _ in range(6)]
+    for layer in layers:
+        nn.init.zeros_(layer.bias)
+        x = norm(layer(x), torch.ones(4))
+    x.sum().backward()
+    assert nn.utils.get_total_norm([p.grad for layer in layers for p in layer.parameters()]) < 10
 
 
 @settings(deadline=None, max_examples=25)
