@@ -60,7 +60,8 @@ class RankElastor(TokenModel):
     Departures: a token that is zero, as of an empty history, gets no gradient through RMSNorm, where the repository's
     code gives it one that overflows (see ``layers/norms.py``). The equations leave open what the norm averages over
     (here each token), the tokenizer and the head (here the repository's). For the paper's ablations, ``mixing`` and
-    ``ffn`` replace the two components in either reading; a ``gelu`` or ``relu`` FFN is, in the paper's reading, RankMixer's: act(M W1 + b1) W2 + b2 + M.
+    ``ffn`` replace the two components in either reading; a ``gelu`` or ``relu`` FFN is, in the paper's reading,
+    RankMixer's: act(M W1 + b1) W2 + b2 + M.
 
     Args:
         reading: which of the two formulas.
