@@ -186,6 +186,14 @@ def test_ablation_scaling_and_costs_are_drawn(tmp_path):
     assert tables.sizes(scaled).rows[0][:2] == ["RankElastor width0", "1,000"]
 
 
+def test_a_run_that_learned_nothing_is_said(tmp_path):
+    study = made_up("paper_main", {"RankElastor": [0.80, 0.82], "MLP": [0.5]}, ROOT / "results")
+    epoch = study.records["MLP"][0].history[0].model_copy(update={"valid": {"AUC": 0.5}})
+    study.records["MLP"][0] = study.records["MLP"][0].model_copy(update={"history": [epoch]})
+    section = build_sections([study], ROOT / "results")[0]
+    assert section.paragraphs[1] == "Alarms: MLP seed 1: validation AUC never left 0.5."
+
+
 def test_stages_have_short_names():
     assert [short_stage(s) for s in ("raw", "cross_1", "cin_2", "ffn_3")] == ["Raw", "Cross 1", "CIN 2", "FFN 3"]
 

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from fuxi_plugins.files import write_text
 from fuxi_plugins.records import Record
+from fuxi_plugins.reports.alarms import alarms
 from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
 from fuxi_plugins.reports.paper.study import Study
 from fuxi_plugins.reports.paper.style import Drawing
@@ -68,6 +69,14 @@ def write_report(sections: Sequence[Section], folder: Path) -> list[Path]:
 def _section(study: Study, results: Path) -> Section:
     note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} seeds an arm."
     section = Section(study.title, [note])
+    alarmed = [
+        f"{preset} seed {record.seed}: {text}"
+        for preset, records in study.records.items()
+        for record in records
+        for text in alarms(record)
+    ]
+    if alarmed:
+        section.paragraphs.append(f"Alarms: {'; '.join(alarmed)}.")
     if study.suite.startswith("paper_scaling"):
         section.tables.append(tables.sizes(study))
         section.drawings.append(result_figures.scaling(study))
