@@ -16,7 +16,7 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     x (..., m); gain (m,), or anything that broadcasts against x, as (T, 1, m) against (T, B, m).
 
     A vector of zeros, as the token of an empty history, stays zero and gets no gradient. By the formula its gradient
-    would be multiplied by 1 / sqrt(eps), a million, at every norm in a row; five of them overflow float32, the norm
+    would be multiplied by 1 / sqrt(eps), a million, at every norm in a row; four of them overflow float32, the norm
     of all gradients is infinite, and clipping to it stops the training of everything.
 
     >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2)).round(decimals=3)
