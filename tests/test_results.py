@@ -46,13 +46,15 @@ RECORDS = [read_record(path) for path in committed("runs/*/record.json")]
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_is_what_its_records_say(name):
-    (board,) = suite_boards(find_suite(name, WORKSPACE), WORKSPACE)
+    suite_name, _, dataset = name.partition("-")  # a suite of several datasets has a board for each
+    suite = find_suite(suite_name, WORKSPACE)
+    (board,) = (board for board in suite_boards(suite, WORKSPACE) if dataset in ("", board.dataset))
     for form in FORMATS:
         path = WORKSPACE.results / "leaderboards" / f"{name}.{form}"
-        assert path.read_text() == render(board, find_suite(name, WORKSPACE).title, form), path
+        assert path.read_text() == render(board, suite.title, form), path
 
 
-@pytest.mark.parametrize("name", [name for name in BOARDS if name.endswith("_board")])
+@pytest.mark.parametrize("name", ["frappe_board", "ml100k_board"] if BOARDS else [])
 def test_the_readme_shows_the_board(name):
     table = [
         line for line in (ROOT / "results" / "leaderboards" / f"{name}.md").read_text().splitlines() if "|" in line
