@@ -193,10 +193,10 @@ def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[
 def departures(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
     """In what a run of this experiment is not plain FuxiCTR, for its record."""
     training = Training(**experiment.params["training"])
+    how_it_steps = lazy.DEPARTURE if training.lazy_tables else step.DEPARTURE
     return [
         *DEPARTURES,
-        *([step.DEPARTURE] if uses_fast_step(experiment) and parts == 1 else []),
-        *([lazy.DEPARTURE] if training.lazy_tables else []),
+        *([how_it_steps] if uses_fast_step(experiment) and parts == 1 else []),
         *([accumulate.departure(parts)] if parts > 1 else []),
         *([together.departure(processes)] if processes > 1 else []),
         *declared.departures(training),
