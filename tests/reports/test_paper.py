@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from fuxi_plugins import benchmark
 from fuxi_plugins.cli import main
-from fuxi_plugins.records import RANK_FILE, Parameters
-from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
+from fuxi_plugins.records import RANK_FILE, Parameters, RankFamily, RankSummary, Seconds, StageRank
+from fuxi_plugins.reports.paper import claims, rank_figures, result_figures, tables
 from fuxi_plugins.reports.paper.document import build_sections, write_report
-from fuxi_plugins.reports.paper.numbers import fit_power_law, paired_effect
+from fuxi_plugins.reports.paper.numbers import auc, fit_power_law, paired_effect
 from fuxi_plugins.reports.paper.study import Study, short_stage
 from fuxi_plugins.reproducing import studies
 from fuxi_plugins.runs.provenance import utc_now
@@ -113,19 +113,19 @@ def test_an_effect_is_paired_by_seed():
     effect = paired_effect(
         [record("B", 1, 0.71), record("B", 2, 0.82), record("B", 9, 0.1)],
         [record("A", 2, 0.80), record("A", 1, 0.70)],
-        "AUC",
+        auc,
     )
     assert effect.values == pytest.approx([0.01, 0.02])
     assert effect.mean == pytest.approx(0.015)
     assert (effect.high - effect.low) / 2 == pytest.approx(12.7062 * 0.005, rel=1e-4)  # t of one degree, 97.5%
     assert effect.verdict == "undecided"
-    assert paired_effect([record("B", 1)], [record("A", 2)], "AUC") is None
+    assert paired_effect([record("B", 1)], [record("A", 2)], auc) is None
 
 
 def test_agreement_needs_an_interval_without_zero():
     def effect(*pairs):
         b = [record("B", seed, after) for seed, (_, after) in enumerate(pairs)]
-        return paired_effect(b, [record("A", seed, before) for seed, (before, _) in enumerate(pairs)], "AUC")
+        return paired_effect(b, [record("A", seed, before) for seed, (before, _) in enumerate(pairs)], auc)
 
     clear = effect((0.7, 0.6), (0.7, 0.6001), (0.7, 0.5999))
     assert tables.agreement(-0.001, clear) == "agrees"
@@ -166,6 +166,64 @@ def test_published_values_stand_beside_the_data_they_are_of():
     name, values = tables.published_auc(results, "paper_main", "ml100k")
     assert (name, values["RankElastor"], values["MLP"]) == ("Criteo_x1", 0.81482, 0.81307)
     assert tables.published_auc(results, "paper_sequence", "ml100k")[0] == "KuaiVideo_x1"
+
+
+def probed(preset: str, seed: int, mixing: float, ffn: float, untrained: float):
+    """A run whose rows' tokens have these entropy ranks after mixing and network; normal numbers have 4."""
+
+    def stage(value: float) -> StageRank:
+        measured = {"trained": value, "untrained": untrained, "gaussian": 4.0}
+        family = RankFamily(rows=5, columns=6, **{name: {"entropy": rank} for name, rank in measured.items()})
+        return StageRank(row=family, token=family)
+
+    stages = {"tokens": stage(1.0), "mixing_1": stage(mixing), "ffn_1": stage(ffn)}
+    return record(preset, seed, rank=RankSummary(sample=8, seconds=0.1, stages=stages))
+
+
+def test_the_four_claims_by_hand(tmp_path):
+    main_table = made_up("paper_main", {"RankElastor": [0.80, 0.82, 0.81], "RankMixer": [0.79, 0.81, 0.80]}, tmp_path)
+    ranks = made_up("paper_rank", {}, tmp_path)
+    ranks.records["RankElastor"] = [probed("RankElastor", seed, 3.6, 3.8, 3.2) for seed in (1, 2)]
+    ranks.records["RankMixer"] = [probed("RankMixer", 1, 3.9, 3.0, 3.0), probed("RankMixer", 2, 3.9, 3.004, 3.0)]
+    costs = made_up("paper_efficiency", {"RankElastor": [0.8], "RankMixer": [0.8], "MLP": []}, tmp_path)
+    slower = Seconds(train=1, evaluation=1, total=2, per_epoch=2.5)
+    costs.records["RankElastor"] = [record("RankElastor", 1, seconds=slower)]
+    lines = {row[0]: row[1:] for row in claims.at_a_glance([main_table, ranks, costs]).rows}
+    assert lines["more test AUC"] == [
+        "toy, matched, 3 seeds", "0.81000", "0.80000", "+0.01000 [+0.01000, +0.01000]", "holds",
+    ]  # fmt: skip
+    assert lines["less collapse of rank"][1:3] == ["90.0%", "75.0%"]  # not the tokens' own
+    assert lines["less collapse of rank"][3].endswith("of which +5.0% untrained")
+    assert lines["less collapse of rank"][4] == "holds"
+    assert lines["little cost"][1:] == ["2.50 s", "2.00 s", "+25%", "does not hold"]
+    assert set(lines) == {"more test AUC", "less collapse of rank", "little cost"}
+    assert claims.verdict(-0.2, -0.1) == "does not hold"
+    assert claims.verdict(-0.1, 0.1).startswith("undecided")
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "undecided (one seed)"), (3, "holds")])
+def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
+    sized = {
+        f"{arm} depth{i}": [
+            record(preset, seed, auc + 0.01 * i + 1e-4 * seed, parameters=Parameters(dense=1000 * 2**i, embedding=1))
+            for preset in [f"{arm} depth{i}"]
+            for seed in range(seeds)
+        ]
+        for i in range(4)
+        for arm, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
+    }
+    study = Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 8, sized, tmp_path)
+    (line,) = claims.at_a_glance([study]).rows
+    assert line[0] == "better with size (depth)"
+    assert line[-1] == said
+
+
+def test_costs_stand_beside_rankmixers(tmp_path):
+    study = made_up("paper_efficiency", {"RankElastor": [0.8], "RankMixer": [0.8], "MLP": []}, tmp_path)
+    study.records.pop("MLP")
+    rows = {row[0]: row[1:] for row in tables.costs(study).rows}
+    assert rows["RankElastor"] == ["1,234", "56,789", "2.00", "1.00"]
+    assert rows["MLP"] == ["–", "–", "not run", "–"]
 
 
 def test_ablation_scaling_and_costs_are_drawn(tmp_path):

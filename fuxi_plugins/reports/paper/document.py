@@ -10,7 +10,7 @@ from tabulate import tabulate
 from fuxi_plugins.files import write_text
 from fuxi_plugins.records import Record
 from fuxi_plugins.reports.alarms import alarms
-from fuxi_plugins.reports.paper import rank_figures, result_figures, tables
+from fuxi_plugins.reports.paper import claims, rank_figures, result_figures, tables
 from fuxi_plugins.reports.paper.study import Study
 from fuxi_plugins.reports.paper.style import Drawing
 from fuxi_plugins.reports.paper.tables import Table
@@ -46,8 +46,10 @@ class Section:
 
 
 def build_sections(studies: Sequence[Study], results: Path) -> list[Section]:
-    """A section for every study with finished runs, then the bounds, then what all of it shows and does not."""
-    sections = [_section(study, results) for study in studies if study.finished]
+    """The claims, a section for every study with finished runs, the bounds, and what all of it shows and does not."""
+    glance = claims.at_a_glance(studies)
+    sections = [Section("The four claims at a glance", [claims.EXPLAINED], [glance])] if glance.rows else []
+    sections += [_section(study, results) for study in studies if study.finished]
     sections += _auc_against_rank(studies)
     bounds = results / "paper" / "bounds.csv"
     if bounds.exists():
@@ -67,7 +69,7 @@ def write_report(sections: Sequence[Section], folder: Path) -> list[Path]:
 
 
 def _section(study: Study, results: Path) -> Section:
-    note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} seeds an arm."
+    note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} an arm."
     section = Section(study.title, [note])
     alarmed = [
         f"{preset} seed {record.seed}: {text}"
@@ -81,6 +83,7 @@ def _section(study: Study, results: Path) -> Section:
         section.tables.append(tables.sizes(study))
         section.drawings.append(result_figures.scaling(study))
     elif study.suite == "paper_efficiency":
+        section.tables.append(tables.costs(study))
         section.drawings.append(result_figures.costs(study))
     elif study.suite == "paper_rank":
         _add_rank(section, study)

@@ -1,6 +1,6 @@
 """Effects paired by seed, and curves of scaling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +28,28 @@ class Effect:
             return "above"
         return "below" if self.high < 0 else "undecided"
 
+    def __format__(self, spec: str) -> str:
+        """The mean and its interval, each in a number's format."""
+        reach = f" [{self.low:{spec}}, {self.high:{spec}}]" if self.low is not None else ""
+        return f"{self.mean:{spec}}{reach}"
+
     def __str__(self) -> str:
-        reach = f" [{self.low:+.5f}, {self.high:+.5f}]" if self.low is not None else ""
-        return f"{self.mean:+.5f}{reach}"
+        return f"{self:+.5f}"
 
 
-def paired_effect(arm: Sequence[Record], reference: Sequence[Record], metric: str) -> Effect | None:
-    """The arm less the reference on test, over the seeds that both have, with Student's interval of the mean.
+def auc(record: Record) -> float:
+    return record.metrics["test"]["AUC"]
+
+
+def paired_effect(
+    arm: Sequence[Record], reference: Sequence[Record], measure: Callable[[Record], float]
+) -> Effect | None:
+    """The arm less the reference, over the seeds that both have, with Student's interval of the mean.
 
     None without a common seed.
     """
-    theirs = {record.seed: record.metrics["test"][metric] for record in reference}
-    values = [record.metrics["test"][metric] - theirs[record.seed] for record in arm if record.seed in theirs]
+    theirs = {record.seed: measure(record) for record in reference}
+    values = [measure(record) - theirs[record.seed] for record in arm if record.seed in theirs]
     if not values:
         return None
     mean = float(np.mean(values))

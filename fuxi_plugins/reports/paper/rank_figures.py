@@ -37,7 +37,7 @@ def trajectories(study: Study) -> Drawing:
                     axes.legend(loc="lower right" if panel is token_models else "upper right")
             grid[row][0].set_ylabel(f"{NAMES[measure]} / its cap")
     caption = (
-        f"Effective rank along the model on {study.dataset} ({study.profile}, {study.seeds} seeds). Filled markers: "
+        f"Effective rank along the model on {study.dataset} ({study.profile}, {study.seeds}). Filled markers: "
         "the reported weights, bars from the lowest to the highest seed. Open markers: the untrained model of the same "
         f"seeds. Dotted: independent normal numbers in the stage's shape. {DEFINITIONS}, divided by the smaller side "
         f"of the matrix, which stands under the stage. {_sample(probed)}"
@@ -69,7 +69,7 @@ def densities(study: Study) -> Drawing:
         figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     caption = (
         f"Distribution over rows of the entropy rank of a row's matrix of tokens, stage by stage, on {study.dataset} "
-        f"({study.profile}, {study.seeds} seeds together). Dotted: the untrained models. {_sample(records)}"
+        f"({study.profile}, {study.seeds} together). Dotted: the untrained models. {_sample(records)}"
     )
     return Drawing(f"densities-{study.name}", figure, caption)
 

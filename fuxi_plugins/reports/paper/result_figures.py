@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from fuxi_plugins.records import Record
-from fuxi_plugins.reports.paper.numbers import fit_power_law, paired_effect
+from fuxi_plugins.reports.paper.numbers import auc, fit_power_law, paired_effect
 from fuxi_plugins.reports.paper.study import Study
 from fuxi_plugins.reports.paper.style import Drawing, drawing, look
 
@@ -19,7 +19,7 @@ def ablation(study: Study) -> Drawing:
     effects = {
         arm: effect
         for arm in study.arms
-        if arm != REFERENCE and (effect := paired_effect(study.records.get(arm, []), study.records[REFERENCE], "AUC"))
+        if arm != REFERENCE and (effect := paired_effect(study.records.get(arm, []), study.records[REFERENCE], auc))
     }
     with drawing(6.2, 0.5 + 0.27 * len(effects)) as figure:
         axes = figure.subplots()
@@ -35,7 +35,7 @@ def ablation(study: Study) -> Drawing:
         reach = 1.6 * max(map(abs, everything))
         axes.set_xlim(-reach, reach)
     caption = (
-        f"Ablation on {study.dataset} ({study.profile}, {study.seeds} seeds): test AUC of an arm less RankElastor's, "
+        f"Ablation on {study.dataset} ({study.profile}, {study.seeds}): test AUC of an arm less RankElastor's, "
         "paired by seed. Dots: seeds; diamonds: their mean; lines: Student's 95% interval, cut at the frame where two "
         "seeds leave it wider than that."
     )
@@ -72,7 +72,7 @@ def scaling(study: Study) -> Drawing:
             axes.set_ylabel(f"test {metric}")
         grid[0].legend()
     caption = (
-        f"{study.title}: the two models at equal dense parameters, {study.seeds} seeds a size. Dotted: logloss = c N^b "
+        f"{study.title}: the two models at equal dense parameters, {study.seeds} a size. Dotted: logloss = c N^b "
         f"by least squares of the logarithms; b with a 95% bootstrap interval: {'; '.join(words) or 'too few sizes'}."
     )
     return Drawing(f"{study.suite.removeprefix('paper_')}-{study.dataset}-{study.profile}", figure, caption)

@@ -28,8 +28,13 @@ class Study:
 
     @property
     def seeds(self) -> str:
+        """How many an arm, as ``2 seeds`` or ``1–2 seeds``."""
         counts = sorted({len(records) for records in self.records.values()})
-        return "–".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
+        return (
+            f"{'–'.join(map(str, counts[:: len(counts) - 1 or 1]))} seed{'s' * (counts[-1] > 1)}"
+            if counts
+            else "no seed"
+        )
 
     def probed(self) -> dict[str, list[Record]]:
         """The records with effective ranks, by preset."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuxi_plugins.records import Record
-from fuxi_plugins.reports.paper.numbers import Effect, paired_effect
+from fuxi_plugins.reports.paper.numbers import Effect, auc, paired_effect
 from fuxi_plugins.reports.paper.study import Study, short_stage
 from fuxi_plugins.reports.published import load_published
 
@@ -47,9 +47,9 @@ def scores(study: Study, published: str, values: dict[str, float]) -> Table:
     for arm in study.arms:
         records = study.records.get(arm, [])
         paper = values.get(arm)
-        mean = statistics.fmean(r.metrics["test"]["AUC"] for r in records) if records else None
+        mean = statistics.fmean(map(auc, records)) if records else None
         gap = paper - values[REFERENCE] if paper is not None and REFERENCE in values and arm != REFERENCE else None
-        effect = paired_effect(records, study.records.get(REFERENCE, []), "AUC") if arm != REFERENCE else None
+        effect = paired_effect(records, study.records.get(REFERENCE, []), auc) if arm != REFERENCE else None
         rows.append(
             [
                 arm,
@@ -105,6 +105,20 @@ def sizes(study: Study) -> Table:
     return Table(header, rows)
 
 
+def costs(study: Study) -> Table:
+    """Every arm: parameters, and seconds of training an epoch, median over runs, beside RankMixer's."""
+    seconds = {arm: statistics.median(r.seconds.per_epoch for r in rs) for arm, rs in study.records.items()}
+    rows = []
+    for arm in study.arms:
+        if arm in seconds:
+            parameters = study.records[arm][0].parameters
+            times = f"{seconds[arm] / seconds['RankMixer']:.2f}" if "RankMixer" in seconds else "–"
+            rows.append([arm, f"{parameters.dense:,}", f"{parameters.embedding:,}", f"{seconds[arm]:.2f}", times])
+        else:
+            rows.append([arm, "–", "–", "; ".join(study.failed.get(arm, ["not run"])), "–"])
+    return Table(["arm", "dense parameters", "embedding parameters", "seconds an epoch", "times RankMixer's"], rows)
+
+
 def bounds(path: Path) -> Table:
     """The statements on algebraic rank, each over all shapes and ranks of its input."""
     with path.open(newline="") as file:
@@ -119,6 +133,6 @@ def bounds(path: Path) -> Table:
 
 
 def spread(records: Sequence[Record]) -> str:
-    values = [record.metrics["test"]["AUC"] for record in records]
+    values = [auc(record) for record in records]
     deviation = f" ± {statistics.stdev(values):.5f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.5f}{deviation} ({len(values)})"
