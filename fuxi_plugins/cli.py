@@ -11,6 +11,8 @@ from fuxi_plugins.commands.compare import compare
 from fuxi_plugins.commands.cost import cost
 from fuxi_plugins.commands.data import data
 from fuxi_plugins.commands.doctor import doctor
+from fuxi_plugins.commands.new import new
+from fuxi_plugins.commands.parameters import Integers
 from fuxi_plugins.commands.report import report
 from fuxi_plugins.commands.status import status
 from fuxi_plugins.commands.submit import submit
@@ -22,28 +24,6 @@ from fuxi_plugins.workspace import Workspace
 FAILED_RUNS = 1
 USER_ERROR = 2
 INTERRUPTED = 130
-
-
-class Integers(click.ParamType):
-    """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``."""
-
-    name = "n,n,..."
-
-    def __init__(self, least: int, repeated: bool = False):
-        self.least, self.repeated = least, repeated
-
-    def convert(self, value, param, context) -> list[int]:
-        if isinstance(value, list):
-            return value
-        try:
-            numbers = [int(part) for part in value.split(",")]
-        except ValueError:
-            self.fail(f"whole numbers separated by commas are needed, as 0,1,2, but this is {value!r}", param, context)
-        if min(numbers) < self.least:
-            self.fail(f"each must be {self.least} or more, but one of {value} is not", param, context)
-        if len(set(numbers)) < len(numbers) and not self.repeated:
-            self.fail(f"each may stand once, but one of {value} stands twice", param, context)
-        return numbers
 
 
 class Commands(click.Group):
@@ -233,7 +213,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, cost, data, doctor, report, status, submit, tune, zoo_):
+for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
     main.add_command(command)
 
 

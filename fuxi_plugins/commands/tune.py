@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.commands.parameters import Integers
 from fuxi_plugins.workspace import Workspace
 
 
@@ -13,7 +14,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--space", type=click.Path(exists=True, path_type=Path), help="A FuxiCTR tuner_space, or ranges.")
 @click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Of every run.")
-@click.option("--gpu", "gpus", type=click.IntRange(min=-1), multiple=True, help="One run at a time on each.")
+@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
 @click.pass_obj

@@ -78,5 +78,6 @@ def _require_groups(experiment: Experiment, data: PreparedData) -> None:
     grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
     if grouped and data.spec.group_id is None:
         raise UserError(
-            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not."
+            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not. "
+            "Name one in the dataset's config, or take the metric out of the experiment's."
         )

@@ -1,4 +1,4 @@
-"""YAML read the way its writers mean it: safe, no duplicate keys, and ``1e-3`` is a number."""
+"""YAML read the way its writers mean it: safe, no duplicate keys, and ``1e-3`` is a number; and written so."""
 
 import copy
 import re
@@ -61,6 +61,18 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of names to settings, but holds a {type(content).__name__}.")
     return content
+
+
+def yaml_text(content: dict[str, Any]) -> str:
+    """A mapping in the form of the benchmark's configs: keys in their order, short values in one line."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, indent=4, default_flow_style=None, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without anchors: a list that stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 @cache

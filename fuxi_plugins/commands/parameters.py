@@ -1,0 +1,25 @@
+"""Kinds of parameters that several commands take."""
+
+import click
+
+
+class Integers(click.ParamType):
+    """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``."""
+
+    name = "n,n,..."
+
+    def __init__(self, least: int, repeated: bool = False):
+        self.least, self.repeated = least, repeated
+
+    def convert(self, value, param, context) -> list[int]:
+        if isinstance(value, list):
+            return value
+        try:
+            numbers = [int(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"whole numbers separated by commas are needed, as 0,1,2, but this is {value!r}", param, context)
+        if min(numbers) < self.least:
+            self.fail(f"each must be {self.least} or more, but one of {value} is not", param, context)
+        if len(set(numbers)) < len(numbers) and not self.repeated:
+            self.fail(f"each may stand once, but one of {value} stands twice", param, context)
+        return numbers

@@ -1,0 +1,163 @@
+"""One common configuration for every model of the zoo: where a board starts on data that nobody has tuned for."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.errors import UserError, unknown_name
+from fuxi_plugins.experiments.experiment import load_experiment_configs
+from fuxi_plugins.files import write_text
+from fuxi_plugins.fitting import unmet_need
+from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.strict.yaml_files import yaml_text
+from fuxi_plugins.variants import VARIANTS
+
+# Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
+ROWS = (
+    "LR", "LorentzFM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
+    "OPNN", "DeepCrossing", "DCN", "DNN", "NFM", "CrossNetV2", "DCNv2", "IPNN", "HFM", "AutoInt", "WideDeep",
+    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer",
+    "TokenMixerLarge", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN", "DIN",
+    "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor", "DCN-Mix", "xDeepFM",
+    "TransAct", "BST", "DIEN", "CCPM", "CIN", "ONN", "FFM", "Wukong", "FGCNN", "FiBiNET",
+)  # fmt: skip
+HEADER = """\
+# One configuration for every model on {dataset}, tuned for none. Change what you like, or let `fuxibench tune` give
+# all of them the same number of trials.
+
+"""
+TRAINING = {
+    "optimizer": "adam",
+    "loss": "binary_crossentropy",
+    "metrics": ["AUC", "logloss"],
+    "monitor": "AUC",
+    "monitor_mode": "max",
+    "batch_size": 4096,
+    "epochs": 50,
+    "early_stop_patience": 2,
+    "learning_rate": 0.001,
+    "shuffle": True,
+}
+WIDTHS = [128, 64]
+COMMON = {  # of each, what the model's constructor knows
+    "embedding_dim": 16,
+    "embedding_regularizer": 1.0e-05,
+    "regularizer": 1.0e-05,
+    "net_dropout": 0.2,
+    "dnn_dropout": 0.2,
+    "afn_dropout": 0.2,
+    "hidden_units": WIDTHS,
+    "dnn_hidden_units": WIDTHS,
+    "afn_hidden_units": WIDTHS,
+    "dcn_hidden_units": WIDTHS,
+    "parallel_dnn_hidden_units": WIDTHS,
+    "stacked_dnn_hidden_units": WIDTHS,
+    "mlp1_hidden_units": WIDTHS,
+    "mlp2_hidden_units": WIDTHS,
+    "block1_hidden_units": WIDTHS,
+    "block2_hidden_units": WIDTHS,
+    "top_mlp_units": WIDTHS,
+    "bottom_mlp_units": WIDTHS,
+    "mlp_hidden_units": WIDTHS,
+    "residual_blocks": WIDTHS,
+    "num_tokens": 8,
+    "token_dim": 16,
+}
+# What a row needs besides. A class whose default is one of its variants, with an MLP say, is set to be the other.
+OWN = {
+    "AFN": {"ensemble_dnn": False},
+    "AutoInt": {"dnn_hidden_units": []},
+    "HFM": {"use_dnn": False},
+    "HiFormer": {"num_heads": 2},
+    "RankElastor": {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]},
+}
+
+
+def class_name(row: str) -> str:
+    """The model of a row, which may be one of its variants."""
+    return VARIANTS[row].model if row in VARIANTS else row
+
+
+def common_settings(row: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The common settings that a model or variant has; ``changes`` are to :data:`COMMON`."""
+    known = inspect.signature(load_model_class(class_name(row))).parameters
+    fixed = VARIANTS[row].fixed if row in VARIANTS else {}
+    common = {**COMMON, **(changes or {})}
+    chosen = {setting: value for setting, value in common.items() if setting in known and setting not in fixed}
+    return {**chosen, **OWN.get(row, {})}
+
+
+def model_file(
+    dataset: str,
+    rows: Sequence[str],
+    *,
+    header: str,
+    training: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    ending: str = "",
+) -> str:
+    """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows."""
+    text = header + yaml_text({"Base": {"dataset_id": dataset, **TRAINING, **(training or {})}})
+    for row in rows:
+        named = {"preset": row} if row in VARIANTS else {"model": row}
+        text += "\n" + yaml_text({f"{row}_{dataset}{ending}": {**named, **common_settings(row, changes)}})
+    return text
+
+
+@dataclass(frozen=True)
+class NewBoard:
+    """What :func:`start_board` has written."""
+
+    suite: str
+    files: list[Path]
+    rows: list[str]
+    skipped: list[str]  # why a row is not on the board, a sentence each
+
+
+def start_board(
+    configs: Path,
+    dataset: str,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (1, 2, 3),
+    *,
+    training: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> NewBoard:
+    """Writes the suite ``DATASET_common`` and its experiments: all models that the dataset can feed, or ``rows``.
+
+    Raises:
+        UserError: a name that is no model's, no model left, or a suite or experiment of that name.
+    """
+    spec = load_dataset_spec(configs, dataset)
+    suite = f"{dataset}_common"
+    files = [configs / "model_config" / f"{suite}.yaml", configs / "suites" / f"{suite}.yaml"]
+    known = load_experiment_configs(configs)
+    taken = [*(path for path in files if path.exists()), *(row for row in ROWS if f"{row}_{suite}" in known)]
+    if taken:
+        raise UserError(f"the board {suite!r} must be new, but {taken[0]} is there already; change or remove that.")
+    for row in rows:
+        if row not in ROWS:
+            raise unknown_name("model with a common configuration", row, ROWS, "fuxibench list models")
+    reasons = {row: unmet_need(load_model_class(class_name(row)), row, spec) for row in rows or ROWS}
+    chosen = [row for row, reason in reasons.items() if not reason]
+    skipped = [reason for reason in reasons.values() if reason]
+    if not chosen:
+        raise UserError(f"a board needs a model, but none is left: {'; '.join(skipped)}.")
+    metrics = [*TRAINING["metrics"], *(["gAUC"] if spec.group_id else [])]
+    settings = {"training": {"metrics": metrics, **(training or {})}, "changes": changes}
+    texts = [
+        model_file(dataset, chosen, header=HEADER.format(dataset=dataset), ending="_common", **settings),
+        yaml_text(
+            {
+                "title": f"{spec.title}, one configuration for all",
+                "experiments": [f"{row}_{suite}" for row in chosen],
+                "seeds": list(seeds),
+            }
+        ),
+    ]
+    for path, text in zip(files, texts, strict=True):
+        write_text(path, text)
+    return NewBoard(suite, files, chosen, skipped)

@@ -1,0 +1,103 @@
+"""A board of every model on somebody's own data, from one command."""
+
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli import main
+from fuxi_plugins.errors import UserError
+from fuxi_plugins.experiments.common import ROWS, class_name, common_settings, start_board
+from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.registry import NATIVE_MODELS
+from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.variants import VARIANTS
+
+HISTORY = "type: sequence, dtype: str, splitter: ^, max_len: 3, share_embedding: shop"
+NEED_A_HISTORY = {"DIN", "DIEN", "BST", "TransAct"}
+
+
+def without_history(workspace) -> None:
+    dataset = workspace.configs / "dataset_config" / "tiny.yaml"
+    assert HISTORY in dataset.read_text()
+    dataset.write_text(dataset.read_text().replace(HISTORY, HISTORY.replace(", share_embedding: shop", "")))
+
+
+def files(workspace) -> set:
+    return {path for path in workspace.configs.rglob("*") if path.is_file()}
+
+
+def test_every_model_has_a_row():
+    assert len(set(ROWS)) == len(ROWS)
+    assert {class_name(row) for row in ROWS} == set(NATIVE_MODELS)
+    assert set(VARIANTS) <= set(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_has_an_embedding_width_and_something_to_hold_it(row):
+    settings = common_settings(row, {"embedding_dim": 7, "embedding_regularizer": 0.5})
+    assert settings.get("embedding_dim", 7) == 7
+    assert row == "LR" or "embedding_dim" in settings
+    assert settings.get("embedding_regularizer", 0.5) == 0.5
+    assert {"embedding_regularizer", "regularizer"} & set(settings)
+
+
+def test_a_board_holds_all_that_the_dataset_can_feed(workspace):
+    board = start_board(workspace.configs, "tiny", training={"batch_size": 64}, changes={"embedding_dim": 4})
+    assert board.rows == list(ROWS)
+    suite = load_suite(workspace.configs, board.suite)
+    assert [config.preset for config in suite.experiments] == list(ROWS)
+    assert suite.seeds == [1, 2, 3]
+    for config in suite.experiments:
+        experiment = resolve(config)
+        assert experiment.dataset_id == "tiny"
+        assert experiment.params["training"]["batch_size"] == 64
+        assert experiment.params["training"]["metrics"] == ["AUC", "logloss", "gAUC"]  # the dataset has groups
+        assert experiment.embedding_dim in (4, None)
+
+
+def test_what_the_dataset_cannot_feed_is_left_out_with_its_reason(workspace):
+    without_history(workspace)
+    board = start_board(workspace.configs, "tiny")
+    assert set(ROWS) - set(board.rows) == NEED_A_HISTORY
+    assert "DIN cannot run on tiny: it needs a behaviour history" in board.skipped
+
+
+def test_a_board_of_nothing_is_no_board(workspace):
+    without_history(workspace)
+    before = files(workspace)
+    with pytest.raises(UserError, match="a board needs a model, but none is left: DIN cannot run on tiny"):
+        start_board(workspace.configs, "tiny", ["DIN"])
+    assert files(workspace) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["new", "tinny"], "no dataset 'tinny'; did you mean 'tiny'?"),
+        (["new", "tiny", "--models", "LR,DeepFN"], "'DeepFN'; did you mean 'DeepFM'"),
+    ],
+)
+def test_a_board_that_cannot_be_leaves_nothing(workspace, arguments, message):
+    before = files(workspace)
+    result = CliRunner().invoke(main, ["--configs", str(workspace.configs), *arguments])
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    assert files(workspace) == before
+
+
+def test_the_command_makes_a_board_that_runs_and_does_not_write_over_it(workspace):
+    def call(*arguments):
+        places = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+        return CliRunner().invoke(main, [*places, *arguments])
+
+    made = call("new", "tiny", "--models", "LR,CrossNet,RankElastor", "--seeds", "4", "--batch-size", "100")
+    assert made.exit_code == 0, made.output
+    assert "3 models, 3 runs: fuxibench run tiny_common" in made.output
+    experiments = workspace.configs / "model_config" / "tiny_common.yaml"
+    assert list(load_yaml(experiments)) == ["Base", *(f"{r}_tiny_common" for r in ("LR", "CrossNet", "RankElastor"))]
+    planned = call("run", "tiny_common", "--dry-run")
+    assert planned.output.count("would run") == 3, planned.output
+    text = experiments.read_text()
+    again = call("new", "tiny")
+    assert again.exit_code == 2
+    assert "the board 'tiny_common' must be new, but" in again.output
+    assert experiments.read_text() == text
