@@ -129,7 +129,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     for split, summaries in (("test", row.test), ("valid", row.valid)):
         for metric in board.metrics:
             summary = summaries.get(metric)
-            for statistic in ("mean", "std", "best"):
+            for statistic in ("mean", "std", "best", "worst"):
                 flat[f"{split}_{metric}_{statistic}"] = getattr(summary, statistic) if summary else None
     for metric in board.metrics:
         for end in ("low", "high"):

@@ -34,6 +34,7 @@ class Summary:
     mean: float
     std: float | None  # sample standard deviation; None for a single seed
     best: float  # the highest AUC or lowest logloss of any seed
+    worst: float
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,12 @@ def _verdict(
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
     summaries = {}
     for metric in records[0].metrics[split]:
-        values = [record.metrics[split][metric] for record in records]
+        values = sorted((record.metrics[split][metric] for record in records), reverse=higher_is_better(metric))
         summaries[metric] = Summary(
             mean=statistics.fmean(values),
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,  # statistics.stdev counts in fractions
-            best=max(values) if higher_is_better(metric) else min(values),
+            best=values[0],
+            worst=values[-1],
         )
     return summaries
 

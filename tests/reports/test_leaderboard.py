@@ -12,6 +12,7 @@ from fuxi_plugins.errors import UserError
 from fuxi_plugins.records import Cost, Latency
 from fuxi_plugins.reports.formats import cells, render
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.reports.sentences import notes
 from fuxi_plugins.reports.terminal import print_board
 from tests.conftest import write
 from tests.reports.make import card, record
@@ -32,6 +33,16 @@ def test_mean_deviation_best_and_rank(tmp_path):
     assert rows[1].test["AUC"].std == pytest.approx(math.sqrt(0.0008))  # of the sample: n - 1
     assert rows[1].test["AUC"].best == 0.74
     assert rows[1].test["logloss"].best == pytest.approx(0.26)  # the lowest
+
+
+def test_seeds_with_different_outcomes_are_named(tmp_path):
+    ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.890], "D": [0.5]}
+    runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
+    said = [line for line in notes(board(runs, tmp_path)) if line.startswith("Seeds with different outcomes")]
+    assert len(said) == 1
+    assert said[0].endswith("median deviation): C (0.8700 to 0.8900).")
+    calm = [run for run in runs if run.preset != "C"]
+    assert not any(line.startswith("Seeds with different") for line in notes(board(calm, tmp_path)))
 
 
 def test_a_single_seed_has_no_deviation(tmp_path):
