@@ -35,6 +35,30 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 
 
 @data.command()
+@click.argument("name")
+@click.option(
+    "--from", "folder", required=True, type=click.Path(path_type=Path), help="With train, valid and test.csv."
+)
+@click.option("--label", help="Its column. Default: the one with a label's usual name.")
+@click.pass_obj
+def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
+    """Writes a first config of your own files from looking at them, for you to check."""
+    from fuxi_plugins.datasets.describe import describe as look_at
+    from fuxi_plugins.datasets.spec import new_config_file
+    from fuxi_plugins.files import write_text
+    from fuxi_plugins.strict.yaml_files import yaml_text
+
+    path = new_config_file(workspace.configs, "dataset_config", name)
+    description = look_at(name, folder, label)
+    text = yaml_text({name: description.entry})
+    write_text(path, text)
+    click.echo(text)
+    for remark in description.remarks:
+        click.echo(remark)
+    click.echo(f"written: {path}; check it, then: fuxibench new {name}")
+
+
+@data.command()
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:

@@ -256,3 +256,16 @@ def config_files(configs: Path, name: str) -> list[Path]:
     """FuxiCTR's two layouts: one file ``name.yaml``, or every yaml file of the folder ``name``."""
     single = configs / f"{name}.yaml"
     return [single] if single.is_file() else sorted((configs / name).glob("*.yaml"))
+
+
+def new_config_file(configs: Path, name: str, stem: str) -> Path:
+    """Where a new file of the folder ``name`` goes.
+
+    Raises:
+        UserError: there is one of that name, or the configs are a single file, which nothing is written into.
+    """
+    path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
+    taken = next((there for there in (path, single) if there.exists()), None)
+    if taken:
+        raise UserError(f"{path} would be new, but {taken} is there already; change that, or move it away.")
+    return path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import load_experiment_configs
 from fuxi_plugins.files import write_text
@@ -133,11 +133,11 @@ def start_board(
     """
     spec = load_dataset_spec(configs, dataset)
     suite = f"{dataset}_common"
-    files = [configs / "model_config" / f"{suite}.yaml", configs / "suites" / f"{suite}.yaml"]
+    files = [new_config_file(configs, kind, suite) for kind in ("model_config", "suites")]
     known = load_experiment_configs(configs)
-    taken = [*(path for path in files if path.exists()), *(row for row in ROWS if f"{row}_{suite}" in known)]
+    taken = [f"{row}_{suite}" for row in ROWS if f"{row}_{suite}" in known]
     if taken:
-        raise UserError(f"the board {suite!r} must be new, but {taken[0]} is there already; change or remove that.")
+        raise UserError(f"{files[0]} would be new, but {known[taken[0]].file} has {taken[0]} already.")
     for row in rows:
         if row not in ROWS:
             raise unknown_name("model with a common configuration", row, ROWS, "fuxibench list models")

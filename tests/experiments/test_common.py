@@ -1,16 +1,25 @@
 """A board of every model on somebody's own data, from one command."""
 
+import time
+
 import pytest
 from click.testing import CliRunner
 
+from fuxi_plugins import benchmark
 from fuxi_plugins.cli import main
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.common import ROWS, class_name, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.files import write_text
 from fuxi_plugins.registry import NATIVE_MODELS
-from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.runs.provenance import utc_now
+from fuxi_plugins.runs.runner import carry_out
+from fuxi_plugins.strict.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.workspace import Workspace
+from tests.conftest import ROOT
+from tests.datasets.test_twins import SMALL
 
 HISTORY = "type: sequence, dtype: str, splitter: ^, max_len: 3, share_embedding: shop"
 NEED_A_HISTORY = {"DIN", "DIEN", "BST", "TransAct"}
@@ -99,5 +108,27 @@ def test_the_command_makes_a_board_that_runs_and_does_not_write_over_it(workspac
     text = experiments.read_text()
     again = call("new", "tiny")
     assert again.exit_code == 2
-    assert "the board 'tiny_common' must be new, but" in again.output
+    assert "tiny_common.yaml would be new, but" in again.output
     assert experiments.read_text() == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("twin", SMALL)
+def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp_path):
+    """One epoch of a few thousand rows each, in this process."""
+    workspace = Workspace(tmp_path / "configs", tmp_path / "results", tmp_path / "cache")
+    entry = load_yaml(ROOT / "benchmark_configs" / "dataset_config" / "twins.yaml")[twin]
+    entry["build_args"] |= SMALL[twin]
+    write_text(workspace.configs / "dataset_config" / "twin.yaml", yaml_text({twin: entry}))
+    board = start_board(workspace.configs, twin, seeds=[1], training={"batch_size": 500, "epochs": 1})
+    suite = benchmark.find_suite(board.suite, workspace)
+    plan = benchmark.plan_suite(suite, workspace, benchmark.Resources([-1], threads=1))
+    assert not plan.skipped
+    assert [job.experiment.preset for job in plan.todo] == board.rows
+    for job in plan.todo:
+        job.run_folder.mkdir(parents=True)
+        record = carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())
+        assert record.finished, job.name
+        assert 0.3 < record.metrics["test"]["AUC"] < 0.95, job.name
+    print(f"{twin}: {len(board.rows)} models trained; {'; '.join(board.skipped) or 'none left out'}")
+    assert set(ROWS) - set(board.rows) == (set() if "kuai" in twin or "taobao" in twin else NEED_A_HISTORY)

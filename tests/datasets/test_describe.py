@@ -1,0 +1,102 @@
+"""A first config from looking at somebody's files: right where it can be, plain where it cannot."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli import main
+from fuxi_plugins.datasets.describe import describe
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.errors import UserError
+
+ROWS = {"train": 400, "valid": 150, "test": 150}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Rows with a running number, two overlapping ranges of ids, a price, a history of items and a list of tags."""
+    made = tmp_path / "clicks"
+    made.mkdir()
+    for seed, (split, rows) in enumerate(ROWS.items()):
+        random = np.random.default_rng(seed)
+        lines = ["row,user,item,price,history,tags,Click"]
+        for row in range(rows):
+            history = "^".join(map(str, random.integers(0, 20, random.integers(1, 6))))
+            tags = "|".join(f"t{tag}" for tag in random.integers(0, 9, 2))
+            price = f"{random.random():.3f}"
+            lines.append(f"{row},{random.integers(60)},{random.integers(20)},{price},{history},{tags},{row % 2}")
+        (made / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    return made
+
+
+def columns(description) -> dict[str, dict]:
+    return {column["name"]: column for column in description.entry["feature_cols"]}
+
+
+def test_columns_are_taken_for_what_they_look_like(folder):
+    found = describe("clicks", folder)
+    kinds = {name: column["type"] for name, column in columns(found).items()}
+    assert kinds == {
+        "row": "categorical", "user": "categorical", "item": "categorical", "price": "numeric",
+        "history": "sequence", "tags": "sequence",
+    }  # fmt: skip
+    assert [name for name, column in columns(found).items() if column.get("active") is False] == ["row"]
+    assert found.entry["label_col"]["name"] == "Click"
+    history, tags = columns(found)["history"], columns(found)["tags"]
+    assert (history["splitter"], history["max_len"], history["share_embedding"]) == (
+        "^",
+        5,
+        "item",
+    )  # users hold it too
+    assert (tags["splitter"], tags["max_len"], "share_embedding" in tags) == ("|", 2, False)
+    remarks = " ".join(found.remarks)
+    assert "nearly every row has its own value: row." in remarks
+    assert "should be numeric: user, item." in remarks
+    assert "a table of their own; a behaviour history shares its item's: tags." in remarks
+
+
+def test_what_is_written_can_be_prepared_and_is_not_written_over(workspace, folder):
+    def call(*arguments):
+        return CliRunner().invoke(main, ["--configs", str(workspace.configs), "data", "describe", *arguments])
+
+    made = call("clicks", "--from", str(folder))
+    assert made.exit_code == 0, made.output
+    path = workspace.configs / "dataset_config" / "clicks.yaml"
+    assert f"written: {path}; check it, then: fuxibench new clicks" in made.output
+    prepared = prepare_dataset(load_dataset_spec(workspace.configs, "clicks"), workspace)
+    assert prepared.card.rows == ROWS
+    path.write_text("mine: {}\n")
+    again = call("clicks", "--from", str(folder))
+    assert again.exit_code == 2
+    assert "clicks.yaml would be new, but" in again.output
+    assert path.read_text() == "mine: {}\n"
+
+
+def test_a_label_may_be_named(folder):
+    for path in folder.glob("*.csv"):
+        path.write_text(path.read_text().replace("Click", "bought"))
+    assert describe("clicks", folder, "bought").entry["label_col"]["name"] == "bought"
+    with pytest.raises(
+        UserError, match="has no label named one of label, click, .* --label COLUMN says which it is of row"
+    ):
+        describe("clicks", folder)
+    with pytest.raises(UserError, match="has no label named 'boght'"):
+        describe("clicks", folder, "boght")
+    with pytest.raises(UserError, match="the label 'user' of .* must be 0 or 1, but is also '10'"):
+        describe("clicks", folder, "user")
+
+
+def test_every_split_must_be_there(folder):
+    (folder / "valid.csv").unlink()
+    with pytest.raises(UserError, match="must hold valid.csv or valid.csv.gz; a board needs train, valid and test"):
+        describe("clicks", folder)
+
+
+def test_configs_in_one_file_are_left_alone(workspace, folder):
+    single = workspace.configs / "dataset_config.yaml"
+    single.write_text((workspace.configs / "dataset_config" / "tiny.yaml").read_text())
+    call = ["--configs", str(workspace.configs), "data", "describe", "clicks", "--from", str(folder)]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 2
+    assert "dataset_config.yaml is there already" in result.output
