@@ -97,7 +97,7 @@ def plan_suite(
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.experiment import resolve
-    from fuxi_plugins.fitting import unmet_need
+    from fuxi_plugins.fitting import other_widths, unmet_need
     from fuxi_plugins.registry import load_model_class, model_source, sources
     from fuxi_plugins.runs.job import Job
     from fuxi_plugins.runs.preflight import preflight, require_shareable, try_one_batch
@@ -121,10 +121,13 @@ def plan_suite(
         reason = unmet[experiment.id]
         if resources.processes > 1:
             require_shareable(experiment)
-        if not reason and not model_source(experiment.model):
+        widths = other_widths(data.spec, experiment.embedding_dim)
+        if not reason and not widths and not model_source(experiment.model):
             preflight(experiment, data)
         elif not reason:
             reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
+            if reason and widths:
+                reason = f"{reason}; {widths}"
             if reason and alone:
                 raise UserError(f"{reason}.")
         for seed in suite.seeds:

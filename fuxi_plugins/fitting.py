@@ -10,6 +10,23 @@ def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
     return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
 
 
+def fixed_widths(spec: DatasetSpec) -> dict[str, int]:
+    """The columns whose embeddings have a width by the dataset's config, whatever an experiment says."""
+    columns = [column for column in spec.active_columns if column.type != "meta" and column.width]
+    return {name: column.width for column in columns for name in column.names}
+
+
+def other_widths(spec: DatasetSpec, embedding_dim: int | None) -> str | None:
+    """A clause on columns that are not as wide as an experiment's embeddings, with which few models can do."""
+    others = {name: width for name, width in fixed_widths(spec).items() if embedding_dim not in (None, width)}
+    listed = ", ".join(f"{name} {width}" for name, width in others.items())
+    return (
+        f"the experiment's embedding_dim is {embedding_dim}, but {spec.dataset_id} makes {listed} wide"
+        if listed
+        else None
+    )
+
+
 def unmet(needs: Needs, spec: DatasetSpec) -> str | None:
     """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
     if needs.labels > 1:

@@ -27,6 +27,10 @@ def edit(relative, old, new):
     return lambda folder: replace(folder / relative, old, new)
 
 
+def both(*changes):
+    return lambda folder: [change(folder) for change in changes]
+
+
 MODELS = "benchmark_configs/model_config/tiny.yaml"
 DATA = "benchmark_configs/dataset_config/tiny.yaml"
 SUITE = "benchmark_configs/suites/tiny_suite.yaml"
@@ -48,6 +52,7 @@ MISTAKES = {
     "one class": (lambda folder: (folder / "csv" / "valid.csv").write_text("label,user,shop,price,shops\n1,2,s1,1.0,s1\n"), ["run", "LR_tiny"], "every split needs both classes"),
     "tokens that do not fit": (edit(MODELS, "model: DNN\n    embedding_dim: 4\n    hidden_units: [16]", "model: RankMixer\n    num_tokens: 4\n    token_dim: 6"), ["run", "tiny_suite"], "num_tokens=4"),
     "a GPU that is not there": (None, ["run", "LR_tiny", "--gpu", "93"], "GPU 93 was asked for, but torch sees"),
+    "a column of another width": (both(edit(DATA, "name: user, type: categorical, dtype: int", "name: user, type: categorical, dtype: int, feature_encoder: 'nn.Linear(4, 6, bias=False)'"), edit(MODELS, "model: DNN\n    embedding_dim: 4\n    hidden_units: [16]", "model: FM\n    embedding_dim: 4")), ["run", "DNN_tiny"], "the experiment's embedding_dim is 4, but tiny makes user 6 wide"),
     "gAUC without groups": (edit(DATA, "    group_id: group\n", ""), ["run", "LR_tiny"], "gAUC needs a group_id"),
     "wrong md5": (edit(DATA, "    data_root", "    files: {train.csv: '0123'}\n    data_root"), ["data", "import", "tiny", "--from", "FOLDER/csv"], "needs train.csv with md5 0123, but the one in"),
     "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "nowhere is neither"),

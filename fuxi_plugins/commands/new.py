@@ -11,7 +11,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--models", help="Separated by commas. Default: all that the dataset can feed.")
 @click.option("--seeds", type=Integers(0), default=[1, 2, 3], help="Default: 1,2,3.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=4096, show_default=True)
-@click.option("--embedding-dim", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--embedding-dim", type=click.IntRange(min=1), help="Default: 16, or that of the dataset's own columns.")
 @click.option("--embedding-regularizer", type=click.FloatRange(min=0), default=1e-5, show_default=True, help="L2.")
 @click.pass_obj
 def new(
@@ -20,7 +20,7 @@ def new(
     models: str | None,
     seeds: list[int],
     batch_size: int,
-    embedding_dim: int,
+    embedding_dim: int | None,
     embedding_regularizer: float,
 ) -> None:
     """Writes a suite of every model on a dataset, one configuration for all of them.
@@ -38,7 +38,10 @@ def new(
         models.split(",") if models else (),
         seeds,
         training={"batch_size": batch_size},
-        changes={"embedding_dim": embedding_dim, "embedding_regularizer": embedding_regularizer},
+        changes={
+            "embedding_regularizer": embedding_regularizer,
+            **({"embedding_dim": embedding_dim} if embedding_dim else {}),
+        },
     )
     for reason in board.skipped:
         click.echo(f"left out: {reason}.")

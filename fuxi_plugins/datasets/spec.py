@@ -27,6 +27,7 @@ SPLITS = ("train", "valid", "test")
 _ENCODER = re.compile(
     r"layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\)"
 )
+_LINEAR = re.compile(r"nn\.Linear\([0-9]+, ([0-9]+)")
 _COPY = re.compile(r"copy_from\(([A-Za-z_][A-Za-z_0-9]*)\)")
 # FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
 PREPROCESSORS = {
@@ -102,6 +103,13 @@ class FeatureColumn(Strict):
         """The raw column of another name that this one is computed from, or None for its own."""
         copied = _COPY.fullmatch(self.preprocess or "")
         return copied.group(1) if copied else PREPROCESSORS.get(self.preprocess or "")
+
+    @property
+    def width(self) -> int | None:
+        """Of its embedding, where the config fixes it; else an experiment's ``embedding_dim`` says it."""
+        encoders = [self.feature_encoder] if isinstance(self.feature_encoder, str) else self.feature_encoder or []
+        linear = [found for encoder in encoders if (found := _LINEAR.match(encoder))]
+        return int(linear[-1].group(1)) if linear else self.emb_output_dim or self.embedding_dim
 
     def as_fuxictr(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)

@@ -10,7 +10,7 @@ from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import load_experiment_configs
 from fuxi_plugins.files import write_text
-from fuxi_plugins.fitting import unmet_need
+from fuxi_plugins.fitting import fixed_widths, unmet_need
 from fuxi_plugins.registry import load_model_class
 from fuxi_plugins.strict.yaml_files import yaml_text
 from fuxi_plugins.variants import VARIANTS
@@ -147,7 +147,9 @@ def start_board(
     if not chosen:
         raise UserError(f"a board needs a model, but none is left: {'; '.join(skipped)}.")
     metrics = [*TRAINING["metrics"], *(["gAUC"] if spec.group_id else [])]
-    settings = {"training": {"metrics": metrics, **(training or {})}, "changes": changes}
+    widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
+    width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
+    settings = {"training": {"metrics": metrics, **(training or {})}, "changes": {**width, **(changes or {})}}
     texts = [
         model_file(dataset, chosen, header=HEADER.format(dataset=dataset), ending="_common", **settings),
         yaml_text(

@@ -54,7 +54,8 @@ def require_shareable(experiment: Experiment) -> None:
 def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:
     """Builds the model on the CPU and takes the loss of a few rows and its gradient: what fails, or None.
 
-    For models that nobody has tested here, in place of :func:`preflight`: not all can be built without memory.
+    In place of :func:`preflight` for models that nobody has tested here, for not all can be built without memory, and
+    where the dataset gives columns another width than the experiment.
 
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.

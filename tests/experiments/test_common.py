@@ -71,6 +71,15 @@ def test_what_the_dataset_cannot_feed_is_left_out_with_its_reason(workspace):
     assert "DIN cannot run on tiny: it needs a behaviour history" in board.skipped
 
 
+def test_a_dataset_with_columns_of_its_own_width_gives_it_to_all(workspace):
+    dataset = workspace.configs / "dataset_config" / "tiny.yaml"
+    column = "name: user, type: categorical, dtype: int"
+    dataset.write_text(dataset.read_text().replace(column, f"{column}, feature_encoder: 'nn.Linear(4, 6, bias=False)'"))
+    board = start_board(workspace.configs, "tiny", ["DNN"])
+    (config,) = load_suite(workspace.configs, board.suite).experiments
+    assert config.settings["embedding_dim"] == 6
+
+
 def test_a_board_of_nothing_is_no_board(workspace):
     without_history(workspace)
     before = files(workspace)
