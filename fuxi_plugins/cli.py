@@ -58,6 +58,7 @@ def main(
     fuxibench leaderboard frappe_board the board again, from the records alone
     fuxibench list models
     fuxibench data import ml100k --from ~/ml-100k
+    fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
     """
     context.obj = Workspace.locate(configs, results)
     if zoo or model_files:
@@ -70,7 +71,7 @@ def main(
 @click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites"]), required=False)
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None) -> None:
-    """Shows models, datasets, experiments or suites; all of them without a word."""
+    """Shows what there is. All of it without a word, else models, datasets, experiments or suites."""
     from fuxi_plugins import listing
 
     for shown in [kind] if kind else listing.KINDS:
@@ -80,7 +81,7 @@ def list_(workspace: Workspace, kind: str | None) -> None:
 @main.command()
 @click.pass_obj
 def check(workspace: Workspace) -> None:
-    """Checks every config against the models' signatures, without data."""
+    """Checks every config, without data. Settings are held to the models' signatures."""
     from fuxi_plugins.datasets.spec import load_dataset_specs
     from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
     from fuxi_plugins.experiments.suite import load_suite, suite_names
@@ -187,7 +188,7 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
 @click.pass_obj
 def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
-    """Rebuilds a suite's board from its records alone."""
+    """Rebuilds a board from its records alone."""
     from fuxi_plugins import benchmark
     from fuxi_plugins.reports.formats import render
 

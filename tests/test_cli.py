@@ -133,6 +133,14 @@ def test_the_shipped_configs_are_in_order():
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize("group", [[], ["data"], ["report"], ["submit"]])
+def test_every_command_is_summed_up_in_a_line_that_fits(group):
+    shown = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output
+    commands = shown.partition("Commands:")[2].splitlines()
+    assert commands
+    assert not [line for line in commands if line.endswith("...")]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "models"], ["run", "--help"]])
 def test_help_and_lists_come_at_once_and_without_torch(arguments):
     code = (

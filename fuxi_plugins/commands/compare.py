@@ -13,7 +13,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--format", "form", type=click.Choice(["json"]), help="Print in this format.")
 @click.pass_obj
 def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: str, form: str | None) -> None:
-    """Compares two models or experiments, A less B: effect, interval, p, seeds won, and a sentence.
+    """Compares two models, paired. A less B: effect, interval, p, seeds won, and a sentence.
 
     \b
     fuxibench compare RankElastor DCNv2 --dataset ml100k

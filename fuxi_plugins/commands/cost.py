@@ -12,7 +12,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--record", "into_records", is_flag=True, help="Write the figures into its finished records.")
 @click.pass_obj
 def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
-    """Measures what the models of a suite or experiment cost: operations, throughput, latency, memory.
+    """Measures what models cost. Of a suite or experiment: operations, throughput, latency, memory.
 
     Nothing else should run on the machine meanwhile.
     """

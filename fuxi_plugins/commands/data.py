@@ -17,7 +17,7 @@ def data() -> None:
 @click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
 @click.pass_obj
 def list_(workspace: Workspace, as_catalogue: bool) -> None:
-    """Shows each dataset: what is here, how large it is, which fingerprint it has."""
+    """Shows what is here of each dataset. How large it is, and which fingerprint it has."""
     from tabulate import tabulate
 
     from fuxi_plugins.datasets.inventory import catalogue, inventory
@@ -42,7 +42,7 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 @click.option("--label", help="Its column. Default: the one with a label's usual name.")
 @click.pass_obj
 def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
-    """Writes a first config of your own files from looking at them, for you to check."""
+    """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
     from fuxi_plugins.datasets.describe import describe as look_at
     from fuxi_plugins.datasets.spec import new_config_file
     from fuxi_plugins.files import write_text
@@ -62,7 +62,7 @@ def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub, verifies and installs them; resumes what was cut."""
+    """Downloads datasets from the Hugging Face hub. Verifies and installs them; resumes what was cut."""
     from fuxi_plugins.datasets.hub import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.files import require_writable
@@ -78,7 +78,7 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
 @click.option("--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder or zip with the files.")
 @click.pass_obj
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
-    """Copies a dataset's files (plain, .gz or .zip) into the cache, checked by md5."""
+    """Copies a dataset's files into the cache. They may be plain, .gz or .zip, and are checked by md5."""
     from fuxi_plugins.datasets.install import import_files
     from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
     from fuxi_plugins.files import require_writable
@@ -93,7 +93,7 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
 @click.argument("name")
 @click.pass_obj
 def verify(workspace: Workspace, name: str) -> None:
-    """Reads a dataset's installed files again and compares them with the published md5."""
+    """Holds installed files to their published md5."""
     from fuxi_plugins.datasets.acquire import source_folder
     from fuxi_plugins.datasets.install import verify_files
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -114,7 +114,7 @@ def verify(workspace: Workspace, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def prepare(workspace: Workspace, name: str) -> None:
-    """Checks and preprocesses a dataset; `run` does so by itself."""
+    """Checks and preprocesses a dataset. `run` does so by itself."""
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.files import require_writable

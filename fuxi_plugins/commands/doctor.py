@@ -11,7 +11,7 @@ from fuxi_plugins.workspace import Workspace
 @click.command()
 @click.pass_obj
 def doctor(workspace: Workspace) -> None:
-    """Examines versions, devices, prepared splits and the records' alarms; exit code 1 when something is wrong."""
+    """Looks for what is wrong. Versions, devices, prepared splits, the records' alarms; exit code 1 if anything is."""
     from fuxi_plugins.doctor import examine
 
     ill = 0

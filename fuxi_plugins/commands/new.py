@@ -23,7 +23,7 @@ def new(
     embedding_dim: int | None,
     embedding_regularizer: float,
 ) -> None:
-    """Writes a suite of every model on a dataset, one configuration for all of them.
+    """Starts a board of every model on a dataset. One configuration for all of them, in two files that you may edit.
 
     \b
     fuxibench new my_clicks

@@ -9,7 +9,7 @@ from fuxi_plugins.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes what is published: the ledger, the site, the paper's claims beside our runs."""
+    """Writes ledger, site and the paper's report."""
 
 
 @report.command()
@@ -17,7 +17,7 @@ def report() -> None:
 @click.option("--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format; write nothing.")
 @click.pass_obj
 def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
-    """Ours beside the paper's and BARS's values: reproduced, above, below or not comparable, and why."""
+    """Puts ours beside published values. Reproduced, above, below or not comparable, and why."""
     from fuxi_plugins.files import write_text
     from fuxi_plugins.records import find_records
     from fuxi_plugins.reports.ledger import build_ledger
@@ -40,7 +40,7 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
 )
 @click.pass_obj
 def site(workspace: Workspace, out: Path) -> None:
-    """Writes every board, model, run and the ledger as static pages that open from disk."""
+    """Writes the site. Every board, model and run and the ledger, as static pages that open from disk."""
     from fuxi_plugins.errors import UserError
     from fuxi_plugins.publishing import gather
     from fuxi_plugins.reports.site.build import write_site
@@ -59,7 +59,7 @@ def site(workspace: Workspace, out: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
 @click.pass_obj
 def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: Path | None) -> None:
-    """The paper's tables and figures with our runs of its suites, as HTML and Markdown."""
+    """Writes the RankElastor paper, rerun. Its claims, tables and figures beside ours, as HTML and Markdown."""
     from fuxi_plugins.errors import UserError
     from fuxi_plugins.reports.paper.document import build_sections, write_report
     from fuxi_plugins.reproducing import studies
@@ -79,7 +79,7 @@ def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: P
 @click.option("--contributor", default="fuxibench", show_default=True)
 @click.pass_obj
 def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
-    """Writes a suite's results as BARS does: a leaderboard csv, and a folder a model with FuxiCTR's result lines."""
+    """Writes a suite's results as BARS does. A leaderboard csv, and a folder a model with FuxiCTR's result lines."""
     from fuxi_plugins import benchmark
     from fuxi_plugins.files import write_text
     from fuxi_plugins.records import find_records

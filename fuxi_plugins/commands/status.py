@@ -10,7 +10,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--all", "everything", is_flag=True, help="Show also what is done or waiting, run by run.")
 @click.pass_obj
 def status(workspace: Workspace, name: str, everything: bool) -> None:
-    """Shows how far a suite is: done, running, failed, waiting; whoever runs it, and without torch."""
+    """Shows how far a suite is. Done, running, failed, waiting, whoever runs it; without torch."""
     from tabulate import tabulate
 
     from fuxi_plugins.benchmark import find_suite

@@ -9,7 +9,7 @@ from fuxi_plugins.workspace import Workspace
 
 @click.group()
 def submit() -> None:
-    """Packs results to send, and verifies results that were sent."""
+    """Packs results to send, verifies those sent."""
 
 
 @submit.command()
@@ -17,7 +17,7 @@ def submit() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Default: <experiment>.zip here.")
 @click.pass_obj
 def pack(workspace: Workspace, experiment: str, out: Path | None) -> None:
-    """Packs an experiment's finished runs: records, predictions, settings, environment and logs, in one zip."""
+    """Packs an experiment's finished runs. Records, predictions, settings, environment and logs, in one zip."""
     from fuxi_plugins import submissions
 
     path = out or Path(f"{experiment}.zip")
@@ -29,7 +29,7 @@ def pack(workspace: Workspace, experiment: str, out: Path | None) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def verify(workspace: Workspace, file: Path) -> None:
-    """Checks a submission offline: digests, schema, split, and every metric worked out anew from the predictions."""
+    """Checks a submission, offline. Digests, schema, split, and every metric worked out anew from the predictions."""
     from fuxi_plugins import submissions
 
     for one in submissions.verify(file, workspace):

@@ -19,7 +19,7 @@ from fuxi_plugins.workspace import Workspace
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
 @click.pass_obj
 def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed: int, gpus, jobs, threads) -> None:
-    """Searches settings for every model of a suite: equal trials, equal kind of space, judged on validation.
+    """Searches settings, the same for every model. Equal trials, equal kind of space, judged on validation.
 
     \b
     fuxibench tune ml100k_board --trials 20

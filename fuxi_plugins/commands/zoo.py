@@ -8,7 +8,7 @@ import click
 @click.command("zoo")
 @click.argument("checkout", type=click.Path(path_type=Path))
 def zoo_(checkout: Path) -> None:
-    """Shows the models of a FuxiCTR checkout, read without executing anything."""
+    """Shows the models of a FuxiCTR checkout. It is read without executing anything."""
     from fuxi_plugins.zoo import PREFIX, discover
 
     found = discover(checkout.resolve())
