@@ -20,11 +20,8 @@ def other_widths(spec: DatasetSpec, embedding_dim: int | None) -> str | None:
     """A clause on columns that are not as wide as an experiment's embeddings, with which few models can do."""
     others = {name: width for name, width in fixed_widths(spec).items() if embedding_dim not in (None, width)}
     listed = ", ".join(f"{name} {width}" for name, width in others.items())
-    return (
-        f"the experiment's embedding_dim is {embedding_dim}, but {spec.dataset_id} makes {listed} wide"
-        if listed
-        else None
-    )
+    said = f"the experiment's embedding_dim is {embedding_dim}, but {spec.dataset_id} makes {listed} wide"
+    return said if others else None
 
 
 def unmet(needs: Needs, spec: DatasetSpec) -> str | None:

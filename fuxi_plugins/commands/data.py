@@ -44,11 +44,13 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
     """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
     from fuxi_plugins.datasets.describe import describe as look_at
-    from fuxi_plugins.datasets.spec import new_config_file
+    from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
     from fuxi_plugins.files import write_text
     from fuxi_plugins.strict.yaml_files import yaml_text
 
     path = new_config_file(workspace.configs, "dataset_config", name)
+    if name in load_dataset_specs(workspace.configs):
+        raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     description = look_at(name, folder, label)
     text = yaml_text({name: description.entry})
     write_text(path, text)

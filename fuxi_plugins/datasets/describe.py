@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fuxi_plugins.datasets.csv_blocks import read_blocks, read_header
-from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
+from fuxi_plugins.datasets.spec import SPLITS, read_spec
 from fuxi_plugins.errors import UserError
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of the training file
@@ -32,18 +32,20 @@ def describe(dataset_id: str, folder: Path, label: str | None = None) -> Descrip
     table of the column whose values it holds; everything else is categorical.
 
     Raises:
-        UserError: a file or the label is missing, or the label is not 0 or 1.
+        UserError: a file, its rows or the label are missing, the label is not 0 or 1, or FuxiCTR could not take a name.
     """
     files = {split: _split_file(folder, split) for split in SPLITS}
     train = folder / files["train"]
-    frame = next(read_blocks(train, read_header(train), LOOKED_AT)).frame
+    head = next(read_blocks(train, read_header(train), LOOKED_AT), None)
+    if head is None:
+        raise UserError(f"{train} must hold rows, but has only its header.")
+    frame = head.frame
     label = _label(frame, label, train)
     columns = {name: _column(name, frame[name].drop_nulls()) for name in frame.columns if name != label}
+    categorical = [name for name, column in columns.items() if column["type"] == "categorical"]
     for name, column in columns.items():
         if column["type"] == "sequence":
-            owner = _owner(
-                frame, name, column["splitter"], [n for n, c in columns.items() if c["type"] == "categorical"]
-            )
+            owner = _owner(frame, name, column["splitter"], categorical)
             column |= {"share_embedding": owner} if owner else {}
             column["feature_encoder"] = "layers.MaskedAveragePooling()"
     entry = {
@@ -54,7 +56,7 @@ def describe(dataset_id: str, folder: Path, label: str | None = None) -> Descrip
         "feature_cols": list(columns.values()),
         "label_col": {"name": label, "dtype": "float"},
     }
-    DatasetSpec(dataset_id=dataset_id, **entry)
+    read_spec(dataset_id, entry, train)
     return Description(entry, _remarks(frame, columns))
 
 

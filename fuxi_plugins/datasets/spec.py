@@ -232,12 +232,7 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
         for dataset_id, settings in load_yaml(path).items():
             if dataset_id in specs:
                 raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
-            if not isinstance(settings, dict):
-                raise UserError(f"{path}: the dataset {dataset_id!r} must be a mapping of settings.")
-            try:
-                specs[dataset_id] = DatasetSpec(dataset_id=dataset_id, **settings)
-            except ValidationError as error:
-                raise UserError(f"{path}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+            specs[dataset_id] = read_spec(dataset_id, settings, path)
     for dataset_id, spec in specs.items():
         owner = specs.get(spec.files_of or dataset_id)
         if owner is None or owner.files_of or owner.files != spec.files:
@@ -246,6 +241,20 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
                 f"but is {spec.files_of!r}."
             )
     return specs
+
+
+def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
+    """One entry of a dataset config.
+
+    Raises:
+        UserError: it is not valid; ``where`` says what it was read from.
+    """
+    if not isinstance(settings, dict):
+        raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
+    try:
+        return DatasetSpec(dataset_id=dataset_id, **settings)
+    except ValidationError as error:
+        raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
 
 
 def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:

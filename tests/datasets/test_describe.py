@@ -100,3 +100,28 @@ def test_configs_in_one_file_are_left_alone(workspace, folder):
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 2
     assert "dataset_config.yaml is there already" in result.output
+
+
+def test_a_name_that_fuxictr_could_not_take_is_told(folder):
+    train = folder / "train.csv"
+    train.write_text(train.read_text().replace("price", "item.price"))
+    with pytest.raises(UserError, match=r"train.csv: dataset 'clicks': .* holds no dot or slash, .*item\.price"):
+        describe("clicks", folder)
+    with pytest.raises(UserError, match="dataset 'my clicks'"):
+        describe("my clicks", folder)
+
+
+def test_a_file_without_rows_is_told(folder):
+    (folder / "train.csv").write_text("user,label\n")
+    with pytest.raises(UserError, match="train.csv must hold rows, but has only its header"):
+        describe("clicks", folder)
+
+
+def test_a_dataset_of_that_name_stays_the_only_one(workspace, folder):
+    call = ["--configs", str(workspace.configs), "data", "describe", "tiny2", "--from", str(folder)]
+    entry = workspace.configs / "dataset_config" / "tiny.yaml"
+    entry.write_text(entry.read_text().replace("tiny:", "tiny2:"))
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 2
+    assert "the dataset 'tiny2' has a config already" in result.output
+    assert not (workspace.configs / "dataset_config" / "tiny2.yaml").exists()

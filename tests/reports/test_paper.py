@@ -203,15 +203,12 @@ def test_the_four_claims_by_hand(tmp_path):
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, "undecided (one seed)"), (3, "holds")])
 def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
-    sized = {
-        f"{arm} depth{i}": [
-            record(preset, seed, auc + 0.01 * i + 1e-4 * seed, parameters=Parameters(dense=1000 * 2**i, embedding=1))
-            for preset in [f"{arm} depth{i}"]
-            for seed in range(seeds)
-        ]
-        for i in range(4)
-        for arm, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
-    }
+    sized = {}
+    for depth in range(4):
+        size = Parameters(dense=1000 * 2**depth, embedding=1)
+        for arm, start in (("RankElastor", 0.7), ("RankMixer", 0.69)):
+            name, level = f"{arm} depth{depth}", start + 0.01 * depth
+            sized[name] = [record(name, seed, level + 1e-4 * seed, parameters=size) for seed in range(seeds)]
     study = Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 8, sized, tmp_path)
     (line,) = claims.at_a_glance([study]).rows
     assert line[0] == "better with size (depth)"

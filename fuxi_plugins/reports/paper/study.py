@@ -30,11 +30,11 @@ class Study:
     def seeds(self) -> str:
         """How many an arm, as ``2 seeds`` or ``1–2 seeds``."""
         counts = sorted({len(records) for records in self.records.values()})
-        return (
-            f"{'–'.join(map(str, counts[:: len(counts) - 1 or 1]))} seed{'s' * (counts[-1] > 1)}"
-            if counts
-            else "no seed"
-        )
+        if not counts:
+            return "no seed"
+        least, most = counts[0], counts[-1]
+        said = str(most) if least == most else f"{least}–{most}"
+        return f"{said} seed{'s' * (most > 1)}"
 
     def probed(self) -> dict[str, list[Record]]:
         """The records with effective ranks, by preset."""
