@@ -15,7 +15,7 @@ EXPLAINED = (
     "mixing on, as a share of what independent normal numbers have; a share near 100% is no collapse, and what the "
     "untrained models differ by, training did not bring. Scaling: the exponent b of test logloss = c N^b in dense "
     "parameters N, below 0 where larger is better. Cost: seconds of training an epoch, which the paper puts 10 to 15% "
-    "above RankMixer's."
+    "above RankMixer's; it has no interval and is judged by the medians."
 )
 
 
