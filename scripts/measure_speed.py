@@ -4,7 +4,8 @@
     python scripts/measure_speed.py --only step tables   some of them; the others' figures stay
     python scripts/measure_speed.py --authors ../RankElastor --rows 1000000
 
-The script starts itself anew with the allocator settings that runs have, unless --default-allocator is given.
+Ours is measured in a process with the allocator settings that runs have, the peers in another one with the same or,
+with --default-allocator, with glibc's own, as FuxiCTR runs by itself. The two take turns.
 """
 
 import argparse
@@ -17,16 +18,19 @@ import torch
 from fuxi_plugins.measuring.machine import ceiling, description
 from fuxi_plugins.measuring.report import as_markdown, merge, update_page
 from fuxi_plugins.measuring.sections import SECTIONS, Options
-from fuxi_plugins.scheduling.processes import ALLOCATOR
+from fuxi_plugins.measuring.timing import compare
+from fuxi_plugins.scheduling.processes import ALLOCATOR, THREADS
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     arguments = parse()
-    if not arguments.default_allocator and not set(ALLOCATOR) <= set(os.environ):
+    if not set(ALLOCATOR) <= set(os.environ):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
     torch.set_num_threads(arguments.threads)
+    ours = {**os.environ, THREADS: str(arguments.threads)}
+    peers = {name: value for name, value in ours.items() if name not in ALLOCATOR or not arguments.default_allocator}
     device = torch.device("cpu" if arguments.gpu < 0 else f"cuda:{arguments.gpu}")
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("--gpu was given, but torch sees no GPU here; without it the CPU is measured.")
@@ -37,7 +41,7 @@ def main() -> None:
     measured = {}
     for name in arguments.only:
         results = []
-        for comparison in SECTIONS[name](options):
+        for comparison in compare(SECTIONS[name], options, ours, peers):
             results.append(comparison.plain())
             print(as_markdown(results[-1:]), flush=True)
         given = [argument.rpartition("/")[2] for argument in sys.argv[1:]]  # of a path only the name
@@ -62,7 +66,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpu", type=int, default=-1)
     parser.add_argument("--authors", type=Path, help="a checkout of the RankElastor authors' code")
-    parser.add_argument("--default-allocator", action="store_true", help="glibc's own settings, kept apart by name")
+    parser.add_argument("--default-allocator", action="store_true", help="of glibc for the peers; kept apart by name")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "speed")
     return parser.parse_args()
 

@@ -1,11 +1,15 @@
-"""What is measured, a function a section."""
+"""What is measured, a function a section.
 
-import copy
+Two processes go through a section, one to do ours and one to do the peers, so each way is made ready when it is first
+called.
+"""
+
 import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,7 @@ from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.measuring import peers
 from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
 from fuxi_plugins.measuring.machine import synchronize
-from fuxi_plugins.measuring.timing import Comparison, compare
+from fuxi_plugins.measuring.timing import Case, Section
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.rankelastor import RankElastor
@@ -47,21 +51,23 @@ class Options:
         return (self.device.index or 0) if self.device.type == "cuda" else -1
 
 
-def loading(options: Options) -> Iterator[Comparison]:
+def loading(options: Options) -> Iterator[Case]:
     """One epoch of shuffled batches, nothing done with them, against FuxiCTR's own loaders."""
     shape = peers.Shape(peers.CRITEO, numeric=13, embedding_dim=20)
     with tempfile.TemporaryDirectory() as folder:
         paths = peers.write_data(Path(folder), shape, options.rows)
-        ours = ColumnLoader(shape.feature_map(), paths["store"], batch_size=options.batch_size, shuffle=True)
-        ray = peers.ray_loader(shape, paths["parquet"], options.batch_size)
-        npz = peers.npz_loader(shape, paths["npz"], options.batch_size)
-        ways = {name: (lambda loader=loader: exhaust(loader)) for name, loader in
-                (("ours", ours), ("FuxiCTR Ray", ray), ("FuxiCTR npz", npz))}  # fmt: skip
-        yield compare("loading", f"{options.rows:,} Criteo-shaped rows, shuffled", "an epoch", ways, options.rounds,
-                      "starting Ray is left out")  # fmt: skip
+        rows = options.batch_size
+        loaders = {
+            "ours": lambda: ColumnLoader(shape.feature_map(), paths["store"], batch_size=rows, shuffle=True),
+            "FuxiCTR Ray": lambda: peers.ray_loader(shape, paths["parquet"], rows),
+            "FuxiCTR npz": lambda: peers.npz_loader(shape, paths["npz"], rows),
+        }
+        ways = {name: partial(exhaust, cache(make)) for name, make in loaders.items()}
+        yield Case("loading", f"{options.rows:,} Criteo-shaped rows, shuffled", "an epoch", ways, options.rounds,
+                   "starting Ray is left out")  # fmt: skip
 
 
-def steps(options: Options) -> Iterator[Comparison]:
+def steps(options: Options) -> Iterator[Case]:
     """One training step of the token models at the shapes of the RankElastor authors."""
     criteo = peers.Shape(peers.SMALL, numeric=13, embedding_dim=20)
     avazu = peers.Shape(peers.AVAZU, numeric=0, embedding_dim=16)
@@ -78,53 +84,48 @@ def steps(options: Options) -> Iterator[Comparison]:
           "tokenizer_hidden_units": [800], "ffn_hidden_units": [16]}),
     ]  # fmt: skip
     for name, model_class, shape, rows, experiment, settings in cases:
-        gpu = options.gpu
+        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
         models = {
-            "ours": peers.build(model_class, shape, fast=True, gpu=gpu, **settings),
-            "FuxiCTR's step, token loops": with_loops(
-                peers.build(model_class, shape, fast=False, gpu=gpu, **settings)
-            ).to(options.device),
+            "ours": partial(build, fast=True),
+            "FuxiCTR's step, token loops": lambda build=build: recompiled(with_loops(build(fast=False)), options),
         }
-        models["FuxiCTR's step, token loops"].compile("adam", "binary_crossentropy", 1e-3)  # the loops' weights are new
         if options.authors:
-            models["FuxiCTR's step, authors' code"] = peers.authors_model(options.authors, experiment, shape, gpu)
-        yield compare("step", f"{name}, batch {rows}", "a step", steppers(models, shape, rows, options), options.rounds)
+            authors = partial(peers.authors_model, options.authors, experiment, shape, options.gpu)
+            models["FuxiCTR's step, authors' code"] = authors
+        yield Case("step", f"{name}, batch {rows}", "a step", steppers(models, shape, rows, options), options.rounds)
 
 
-def tables(options: Options) -> Iterator[Comparison]:
+def tables(options: Options) -> Iterator[Case]:
     """One step over large embedding tables, of width 20, with an L2 penalty; over the largest with ``lazy_tables``."""
     dnn = (DNN, {"hidden_units": [400, 400]})
     dcnv2 = (DCNv2, {"parallel_dnn_hidden_units": [400, 400]})
     for millions, lazy, (model_class, settings) in [(2, False, dnn), (2, False, dcnv2), (10, True, dnn)]:
         shape = peers.Shape([millions * 1_000_000 // 26] * 26, numeric=13, embedding_dim=20)
         settings = {**settings, "embedding_dim": 20, "embedding_regularizer": 1e-5, "gpu": options.gpu}
-        models = {
-            "ours": peers.build(model_class, shape, fast=True, lazy=lazy, **settings),
-            "FuxiCTR's step": peers.build(model_class, shape, fast=False, **settings),
-        }
+        build = partial(peers.build, model_class, shape, **settings)
+        models = {"ours": partial(build, fast=True, lazy=lazy), "FuxiCTR's step": partial(build, fast=False)}
         ways = steppers(models, shape, options.batch_size, options)
         how = ", lazy_tables" if lazy else ""
         job = f"{model_class.__name__} 400-400, {millions} million ids x 20, L2, batch {options.batch_size}{how}"
         note = "another training: declared, not equal" if lazy else ""
-        yield compare("tables", job, "a step", ways, options.rounds, note)
+        yield Case("tables", job, "a step", ways, options.rounds, note)
 
 
-def overhead(options: Options) -> Iterator[Comparison]:
+def overhead(options: Options) -> Iterator[Case]:
     """One step of a small model, where what is not arithmetic counts, against a loop written by hand."""
     shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
     for name, model_class, settings in SMALL_MODELS:
+        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
         models = {
-            "ours": peers.build(model_class, shape, fast=True, gpu=options.gpu, **settings),
-            "FuxiCTR's step": peers.build(model_class, shape, fast=False, gpu=options.gpu, **settings),
+            "ours": partial(build, fast=True),
+            "FuxiCTR's step": partial(build, fast=False),
+            "hand-written loop": lambda build=build: peers.BareLoop(build(fast=False)),
         }
-        models["hand-written loop"] = peers.BareLoop(copy.deepcopy(models["FuxiCTR's step"]))
         ways = steppers(models, shape, options.batch_size, options, repeats=5)
-        yield compare(
-            "overhead", f"{name} at Frappe's shape, batch {options.batch_size}", "5 steps", ways, options.rounds
-        )
+        yield Case("overhead", f"{name} at Frappe's shape, batch {options.batch_size}", "5 steps", ways, options.rounds)
 
 
-def tokens(options: Options) -> Iterator[Comparison]:
+def tokens(options: Options) -> Iterator[Case]:
     """Forward and backward of per-token networks alone, against one stack of modules a token."""
     for name, num_tokens, width, network in [
         ("glu FFN of RankElastor, 26 x 30", 26, 30, glu_ffn(26, 30, [64, 64], 3.0)),
@@ -133,66 +134,65 @@ def tokens(options: Options) -> Iterator[Comparison]:
         x = torch.randn(options.batch_size, num_tokens, width, device=options.device)
         networks = {"ours": network, "loop of modules": PerTokenLoop(network, num_tokens)}
         ways = {key: forward_backward(made.to(options.device), x) for key, made in networks.items()}
-        yield compare("tokens", f"{name}, batch {options.batch_size}", "forward and backward", ways, options.rounds)
+        yield Case("tokens", f"{name}, batch {options.batch_size}", "forward and backward", ways, options.rounds)
 
 
-def evaluation(options: Options) -> Iterator[Comparison]:
+def evaluation(options: Options) -> Iterator[Case]:
     """The metrics of a split, and metrics within groups, against FuxiCTR's ``evaluate_metrics``."""
     from fuxictr.metrics import evaluate_metrics as fuxictrs
 
     random = np.random.default_rng(0)
     rows = options.rows
     labels, scores = (random.random(rows) < 0.25).astype(np.float64), random.random(rows)
-    yield compare("evaluation", f"AUC and logloss of {rows:,} rows", "a call", {
+    yield Case("evaluation", f"AUC and logloss of {rows:,} rows", "a call", {
         "ours": lambda: metrics.evaluate_metrics(labels, scores, ["AUC", "logloss"]),
         "FuxiCTR": lambda: fuxictrs(labels, scores, ["AUC", "logloss"]),
     }, options.rounds)  # fmt: skip
     batches = np.array_split(scores.astype(np.float32), math.ceil(rows / options.batch_size))
     tensors = [torch.from_numpy(batch) for batch in batches]
-    yield compare("evaluation", f"collecting {rows:,} predictions and labels", "a pass", {
+    yield Case("evaluation", f"collecting {rows:,} predictions and labels", "a pass", {
         "ours": lambda: collect_arrays(tensors),
         "FuxiCTR": lambda: collect_lists(tensors),
     }, options.rounds)  # fmt: skip
     few = rows // 10  # FuxiCTR makes one task of a process pool a group
     groups = random.integers(0, few // 10, few)
-    yield compare("evaluation", f"gAUC of {few:,} rows in {few // 10:,} groups", "a call", {
+    yield Case("evaluation", f"gAUC of {few:,} rows in {few // 10:,} groups", "a call", {
         "ours": lambda: metrics.evaluate_metrics(labels[:few], scores[:few], ["gAUC"], groups),
         "FuxiCTR": lambda: fuxictrs(labels[:few], scores[:few], ["gAUC"], groups),
     }, 1)  # fmt: skip
 
 
-def training(options: Options) -> Iterator[Comparison]:
+def training(options: Options) -> Iterator[Case]:
     """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
     shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
     for name, model_class, settings in SMALL_MODELS:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             paths = peers.write_data(root / "data", shape, options.rows)
-            ours = peers.build(
-                model_class, shape, fast=True, hosted=True, gpu=options.gpu, root=root / "ours", **settings
-            )
-            theirs = peers.build(model_class, shape, fast=False, gpu=options.gpu, root=root / "theirs", **settings)
-            for model in (ours, theirs):
-                Path(model.model_dir).mkdir(parents=True)
-            ray = peers.ray_loader(shape, paths["parquet"], options.batch_size)
+            build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
+            ours = cache(partial(built_in, root / "ours", partial(build, fast=True, hosted=True)))
+            theirs = cache(partial(built_in, root / "theirs", partial(build, fast=False)))
+            ray = cache(partial(peers.ray_loader, shape, paths["parquet"], options.batch_size))
 
-            def loader(split: str, paths=paths, model=ours) -> ColumnLoader:
+            def loader(split: str, store=paths["store"]) -> ColumnLoader:
                 rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
-                return ColumnLoader(shape.feature_map(), paths["store"], split=split, device=model.device, **rows)
+                return ColumnLoader(shape.feature_map(), store, split=split, device=options.device, **rows)
 
             def fit_ours(model=ours, loader=loader) -> None:
-                model.watch(lambda news: None, [], NEVER)
-                model.fit(loader("train"), epochs=2, validation_data=loader("valid"))
+                model().watch(lambda news: None, [], NEVER)
+                model().fit(loader("train"), epochs=2, validation_data=loader("valid"))
 
             ways = {
                 "ours": fit_ours,
-                "FuxiCTR, Ray loader": lambda model=theirs, ray=ray: model.fit(ray, epochs=2, validation_data=ray),
+                "FuxiCTR, Ray loader": lambda model=theirs, ray=ray: model().fit(
+                    ray(), epochs=2, validation_data=ray()
+                ),
             }
             job = f"{name} at Frappe's shape, {options.rows:,} rows, 2 epochs"
-            yield compare("training", job, "a training", ways, options.rounds, "starting Ray is left out")
+            yield Case("training", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
-def start(options: Options) -> Iterator[Comparison]:
+def start(options: Options) -> Iterator[Case]:
     """A run's process from its start until it has imported everything and looked for its job."""
     command = [sys.executable, "-c", "import fuxi_plugins.runs.preload as runs; runs.worker.main()"]
     with tempfile.TemporaryDirectory() as folder:
@@ -209,12 +209,11 @@ def start(options: Options) -> Iterator[Comparison]:
             "ours": lambda: live(lambda: Forked(log, threads=1)),
             "a new interpreter": lambda: live(lambda: Started(command, log, threads=1)),
         }
-        made = compare("start", "a process with torch and FuxiCTR", "a run", ways, options.rounds,
-                       "starting the server that is forked is left out, once a suite")  # fmt: skip
-    yield replace(made, cpu_seconds={})  # which is that of other processes
+        yield Case("start", "a process with torch and FuxiCTR", "a run", ways, options.rounds,
+                   "starting the server that is forked is left out, once a suite", own_cpu=False)  # fmt: skip
 
 
-SECTIONS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
+SECTIONS: dict[str, Section] = {
     "loading": loading,
     "step": steps,
     "tables": tables,
@@ -226,21 +225,36 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
 }
 
 
-def exhaust(batches) -> None:
-    for _ in batches:
+def exhaust(loader: Callable) -> None:
+    for _ in loader():
         pass
 
 
-def steppers(models: dict, shape: peers.Shape, rows: int, options: Options, repeats: int = 1) -> dict[str, Callable]:
-    """A call of some training steps for each model."""
+def recompiled(model, options: Options):
+    """A model whose weights were replaced after it was built, with an optimizer for the new ones."""
+    model.to(options.device).compile("adam", "binary_crossentropy", 1e-3)
+    return model
+
+
+def steppers(
+    models: dict[str, Callable], shape: peers.Shape, rows: int, options: Options, repeats: int = 1
+) -> dict[str, Callable]:
+    """A call of some training steps for each model, which is built at the first."""
     batch = shape.batch(rows, options.device)
 
-    def step(model) -> None:
+    def step(ready: Callable) -> None:
         for _ in range(repeats):
-            model.train_step(batch)
+            ready().train_step(batch)
         synchronize(options.device)
 
-    return {name: (lambda model=model: step(model)) for name, model in models.items()}
+    return {name: partial(step, cache(build)) for name, build in models.items()}
+
+
+def built_in(root: Path, build: Callable):
+    """A model whose checkpoints go below a folder."""
+    model = build(root=root)
+    Path(model.model_dir).mkdir(parents=True)
+    return model
 
 
 def forward_backward(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """The peers compute what ours compute, and the table says what was measured."""
 
 import json
+import os
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.measuring import peers
 from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
 from fuxi_plugins.measuring.report import END, START, as_markdown, merge, update_page
-from fuxi_plugins.measuring.timing import compare
+from fuxi_plugins.measuring.timing import Case, Comparison, compare
 from fuxi_plugins.models.rankelastor import RankElastor
 
 SHAPE = peers.Shape([9, 30], numeric=1, embedding_dim=4)
@@ -56,9 +57,33 @@ def test_a_checkout_that_is_not_there_is_said(tmp_path):
         peers.authors_model(tmp_path, "any", SHAPE)
 
 
+def naps(seconds):
+    """A section: each way belongs to the process whose environment names it."""
+
+    def nap(name, of):
+        assert os.environ["MEASURED"] == name
+        time.sleep(of)
+
+    ways = {"ours": lambda: nap("ours", seconds / 5), "peer": lambda: nap("peer", seconds)}
+    yield Case("toy", "sleeping", "a nap", ways, rounds=3)
+    yield Case("toy", "dozing", "a nap", ways, rounds=1, own_cpu=False)
+
+
+def broken(_):
+    yield Case("toy", "failing", "a try", {"ours": lambda: 1 / 0}, rounds=1)
+
+
+def test_a_way_that_fails_ends_the_measurement(capfd):
+    with pytest.raises(RuntimeError, match="traceback stands above"):
+        list(compare(broken, None, os.environ, os.environ))
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
 def test_the_slower_way_has_the_ratio_and_the_page_shows_it(tmp_path):
-    ways = {"ours": lambda: time.sleep(0.01), "peer": lambda: time.sleep(0.05)}
-    comparison = compare("toy", "sleeping", "a nap", ways, rounds=3)
+    comparison, not_ours = compare(naps, 0.05, {**os.environ, "MEASURED": "ours"}, {**os.environ, "MEASURED": "peer"})
+    assert not_ours.cpu_seconds == {}
+    assert comparison.rounds == 3
+    assert comparison.cpu_seconds["peer"] < comparison.seconds["peer"]
     assert comparison.ratio("peer") == comparison.seconds["peer"] / comparison.seconds["ours"] > 1.2
     results = [comparison.plain()]
     page = tmp_path / "page.md"
@@ -75,9 +100,7 @@ def test_sections_that_were_not_measured_again_stay(tmp_path):
     path = tmp_path / "speed.json"
     merge(path, ["a"], {"a": {"results": [1]}})
     known = merge(path, ["b"], {"b": {"results": [2]}})
-    comparison = compare(
-        "toy", "waiting", "a nap", {"ours": lambda: None, "A peer": lambda: time.sleep(0.01)}, rounds=1
-    )
+    comparison = Comparison("toy", "waiting", "a nap", {"ours": 0.1, "A peer": 0.3}, {"ours": 0.1, "A peer": 0.2}, 1)
     stored = merge(tmp_path / "own.json", ["toy"], {"toy": {"results": [comparison.plain()]}})
     reread = merge(tmp_path / "own.json", [], {})
     assert as_markdown(reread["sections"]["toy"]["results"]) == as_markdown(stored["sections"]["toy"]["results"])

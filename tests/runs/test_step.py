@@ -7,7 +7,7 @@ from torch import nn
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.finalnet import FinalNet
 from fuxi_plugins.models.rankelastor import RankElastor
-from fuxi_plugins.runs.step import FastStep, can_replace_the_step_of, clip_gradients
+from fuxi_plugins.runs.step import FastStep, Lookup, can_replace_the_step_of, clip_gradients, look_up, lookups
 from tests.models import tiny
 
 SETTINGS = {
@@ -68,6 +68,35 @@ def test_the_regulariser_of_the_fast_step_is_felt():
     train(plain, 10.0)
     train(free, 10.0)
     assert distances(free, plain)[0] > 1e-3
+
+
+@pytest.mark.parametrize("padding_idx", [None, 0])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("shape", "size", "dim"), [((64,), 9, 4), ((300, 7), 5000, 1), ((4096,), 30, 3), ((0,), 9, 4)])
+def test_the_gradient_of_a_table_is_torchs_to_the_last_bit(shape, size, dim, threads, padding_idx):
+    torch.manual_seed(0)
+    table = nn.Embedding(size, dim, padding_idx)
+    ids = (torch.rand(shape) ** 3 * size).long()
+    gradient = torch.randn(*shape, dim)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found, torchs = (
+            torch.autograd.grad(looked_up, table.weight, gradient) for looked_up in (look_up(table, ids), table(ids))
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], torchs[0])
+
+
+def test_the_fast_step_looks_up_in_its_own_way(monkeypatch):
+    model = build(DCNv2, True)
+    seen = []
+    monkeypatch.setattr(
+        Lookup, "apply", lambda ids, weight, _: seen.append(weight) or nn.functional.embedding(ids, weight)
+    )
+    train(model, 10.0, steps=1)
+    assert {id(weight) for weight in seen} == {id(table.weight) for table in lookups(model)} != set()
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, float("nan")])
