@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.runs.declared import InBfloat16
 from fuxi_plugins.runs.host import HostedModel
 from fuxi_plugins.runs.lazy import LazyTables
 from fuxi_plugins.runs.step import FastStep
@@ -79,17 +80,19 @@ def build(
     lazy: bool = False,
     hosted: bool = False,
     shared: bool = False,
+    bf16: bool = False,
     gpu: int = -1,
     root: Path | str = "unused",
     **settings: Any,
 ) -> Any:
     """A model ready to be stepped: FuxiCTR's own, or with our step (``lazy_tables`` or not), and what a run mixes in.
 
-    A ``shared`` one is to be joined with those of other processes.
+    A ``shared`` one is to be joined with those of other processes, one of ``bf16`` has its products in bfloat16.
     """
     torch.manual_seed(0)
     step = (LazyTables,) if lazy else (FastStep,) if fast else ()
-    mixins = (*((Together,) if shared else ()), *((HostedModel,) if hosted else ()), *step)
+    around = (*((Together,) if shared else ()), *((HostedModel,) if hosted else ()))
+    mixins = (*around, *step, *((InBfloat16,) if bf16 else ()))
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
     model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)

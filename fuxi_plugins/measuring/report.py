@@ -18,10 +18,10 @@ def as_markdown(results: Sequence[dict]) -> str:
     for result in results:
         for peer, ratio in result["ratios"].items():
             cpu = result["cpu_seconds"]
-            cpu_ratio = f"{cpu[peer] / cpu[OURS]:.1f}x" if cpu.get(OURS) and cpu.get(peer) else "–"
+            cpu_ratio = _ratio(cpu[peer] / cpu[OURS]) if cpu.get(OURS) and cpu.get(peer) else "–"
             rows.append([
                 result["section"], f"{result['job']}, {result['unit']}", peer, _time(result["seconds"][peer]),
-                _time(result["seconds"][OURS]), f"**{ratio:.1f}x**", cpu_ratio,
+                _time(result["seconds"][OURS]), f"**{_ratio(ratio)}**", cpu_ratio,
             ])  # fmt: skip
     header = ["section", "job", "peer", "peer takes", "ours takes", "ratio", "ratio of CPU time"]
     return tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
@@ -40,6 +40,10 @@ def update_page(page: Path, table: str) -> None:
     head, _, rest = page.read_text().partition(START)
     _, _, tail = rest.partition(END)
     write_text(page, f"{head}{START}\n{table}\n{END}{tail}")
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2f}x" if ratio < 2 else f"{ratio:.1f}x"
 
 
 def _time(seconds: float) -> str:
