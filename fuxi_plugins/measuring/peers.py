@@ -138,8 +138,9 @@ def write_data(folder: Path, shape: Shape, rows: int) -> dict[str, Path]:
     return {"parquet": folder / "parquet", "npz": folder / "train.npz", "store": folder / "store"}
 
 
-def ray_loader(shape: Shape, path: Path, batch_size: int) -> ParquetDataLoader:
-    return ParquetDataLoader(shape.feature_map(), str(path), split="train", batch_size=batch_size, shuffle=True)
+def ray_loader(shape: Shape, path: Path, batch_size: int, split: str = "train") -> ParquetDataLoader:
+    rows = {"batch_size": batch_size, "shuffle": split == "train"}
+    return ParquetDataLoader(shape.feature_map(), str(path), split=split, **rows)
 
 
 def npz_loader(shape: Shape, path: Path, batch_size: int) -> NpzDataLoader:

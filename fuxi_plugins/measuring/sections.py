@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fuxi_plugins.datasets.batches import ColumnLoader
+from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.measuring import peers
 from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
@@ -30,11 +31,9 @@ from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.runs import metrics
 from fuxi_plugins.runs.resume import NEVER
 from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started
+from fuxi_plugins.workspace import Workspace
 
-SMALL_MODELS = [
-    ("DCNv2", DCNv2, {"parallel_dnn_hidden_units": [400, 400]}),
-    ("RankElastor", RankElastor, {"num_tokens": 10, "token_dim": 20, "num_blocks": 2}),
-]
+FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
 
 
 @dataclass(frozen=True)
@@ -135,16 +134,16 @@ def tables(options: Options) -> Iterator[Case]:
 
 def overhead(options: Options) -> Iterator[Case]:
     """One step of a small model, where what is not arithmetic counts, against a loop written by hand."""
-    shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
-    for name, model_class, settings in SMALL_MODELS:
-        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
+    for model_class, settings in board_models():
+        build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, **settings)
         models = {
             "ours": partial(build, fast=True),
             "FuxiCTR's step": partial(build, fast=False),
             "hand-written loop": lambda build=build: peers.BareLoop(build(fast=False)),
         }
-        ways = steppers(models, shape, options.batch_size, options, repeats=5)
-        yield Case("overhead", f"{name} at Frappe's shape, batch {options.batch_size}", "5 steps", ways, options.rounds)
+        ways = steppers(models, FRAPPE, options.batch_size, options, repeats=5)
+        job = f"{model_class.__name__} at Frappe's shape, batch {options.batch_size}"
+        yield Case("overhead", job, "5 steps", ways, options.rounds)
 
 
 def tokens(options: Options) -> Iterator[Case]:
@@ -186,31 +185,34 @@ def evaluation(options: Options) -> Iterator[Case]:
 
 def training(options: Options) -> Iterator[Case]:
     """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
-    shape = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
-    for name, model_class, settings in SMALL_MODELS:
+    for model_class, settings in board_models():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            paths = peers.write_data(root / "data", shape, options.rows)
-            build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
+            splits = {"train": options.rows, "valid": options.rows * 2 // 7}  # as in Frappe_x1
+            paths = {split: peers.write_data(root / split, FRAPPE, rows) for split, rows in splits.items()}
+            build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, **settings)
             ours = cache(partial(built_in, root / "ours", partial(build, fast=True, hosted=True)))
             theirs = cache(partial(built_in, root / "theirs", partial(build, fast=False)))
-            ray = cache(partial(peers.ray_loader, shape, paths["parquet"], options.batch_size))
 
-            def loader(split: str, store=paths["store"]) -> ColumnLoader:
+            @cache
+            def ray(split: str, paths=paths):
+                return peers.ray_loader(FRAPPE, paths[split]["parquet"], options.batch_size, split)
+
+            def loader(split: str, paths=paths) -> ColumnLoader:
                 rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
-                return ColumnLoader(shape.feature_map(), store, split=split, device=options.device, **rows)
+                return ColumnLoader(
+                    FRAPPE.feature_map(), paths[split]["store"], split=split, device=options.device, **rows
+                )
 
             def fit_ours(model=ours, loader=loader) -> None:
                 model().watch(lambda news: None, [], NEVER)
                 model().fit(loader("train"), epochs=2, validation_data=loader("valid"))
 
-            ways = {
-                "ours": fit_ours,
-                "FuxiCTR, Ray loader": lambda model=theirs, ray=ray: model().fit(
-                    ray(), epochs=2, validation_data=ray()
-                ),
-            }
-            job = f"{name} at Frappe's shape, {options.rows:,} rows, 2 epochs"
+            def fit_theirs(model=theirs, ray=ray) -> None:
+                model().fit(ray("train"), epochs=2, validation_data=ray("valid"))
+
+            ways = {"ours": fit_ours, "FuxiCTR, Ray loader": fit_theirs}
+            job = f"{model_class.__name__} at Frappe's shape, {options.rows:,} rows, 2 epochs"
             yield Case("training", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
@@ -246,6 +248,14 @@ SECTIONS: dict[str, Section] = {
     "training": training,
     "start": start,
 }
+
+
+def board_models() -> Iterator[tuple[type, dict]]:
+    """Two models of the Frappe board and their settings there."""
+    configs = Workspace.locate().configs
+    for model_class in (DCNv2, RankElastor):
+        experiment = resolve(load_experiment_config(configs, f"{model_class.__name__}_frappe_x1r"))
+        yield model_class, experiment.params["model"]
 
 
 def exhaust(loader: Callable) -> None:
