@@ -26,6 +26,8 @@ from fuxi_plugins.measuring.machine import synchronize
 from fuxi_plugins.measuring.timing import Case, Section
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
+from fuxi_plugins.models.fm import FM
+from fuxi_plugins.models.lr import LR
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.runs import metrics
@@ -134,7 +136,7 @@ def tables(options: Options) -> Iterator[Case]:
 
 def overhead(options: Options) -> Iterator[Case]:
     """One step of a small model, where what is not arithmetic counts, against a loop written by hand."""
-    for model_class, settings in board_models():
+    for model_class, settings in on_frappes_board(LR, FM, DCNv2, RankElastor):
         build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, **settings)
         models = {
             "ours": partial(build, fast=True),
@@ -185,7 +187,7 @@ def evaluation(options: Options) -> Iterator[Case]:
 
 def training(options: Options) -> Iterator[Case]:
     """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
-    for model_class, settings in board_models():
+    for model_class, settings in on_frappes_board(DCNv2, RankElastor):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             splits = {"train": options.rows, "valid": options.rows * 2 // 7}  # as in Frappe_x1
@@ -250,10 +252,10 @@ SECTIONS: dict[str, Section] = {
 }
 
 
-def board_models() -> Iterator[tuple[type, dict]]:
-    """Two models of the Frappe board and their settings there."""
+def on_frappes_board(*models: type) -> Iterator[tuple[type, dict]]:
+    """Models with their settings on that board."""
     configs = Workspace.locate().configs
-    for model_class in (DCNv2, RankElastor):
+    for model_class in models:
         experiment = resolve(load_experiment_config(configs, f"{model_class.__name__}_frappe_x1r"))
         yield model_class, experiment.params["model"]
 
