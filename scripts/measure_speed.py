@@ -52,7 +52,9 @@ def main() -> None:
         known = merge(arguments.out / "speed.json", [name + suffix], measured)
     if arguments.out == ROOT / "results" / "speed":
         everything = [
-            {**result, "section": section} for section, made in known["sections"].items() for result in made["results"]
+            {**result, "section": section}
+            for section, made in sorted(known["sections"].items())
+            for result in made["results"]
         ]
         update_page(ROOT / "docs" / "speed.md", as_markdown(everything))
 

@@ -189,32 +189,9 @@ def training(options: Options) -> Iterator[Case]:
     """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
     for model_class, settings in on_frappes_board(DCNv2, RankElastor):
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            splits = {"train": options.rows, "valid": options.rows * 2 // 7}  # as in Frappe_x1
-            paths = {split: peers.write_data(root / split, FRAPPE, rows) for split, rows in splits.items()}
             build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, **settings)
-            ours = cache(partial(built_in, root / "ours", partial(build, fast=True, hosted=True)))
-            theirs = cache(partial(built_in, root / "theirs", partial(build, fast=False)))
-
-            @cache
-            def ray(split: str, paths=paths):
-                return peers.ray_loader(FRAPPE, paths[split]["parquet"], options.batch_size, split)
-
-            def loader(split: str, paths=paths) -> ColumnLoader:
-                rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
-                return ColumnLoader(
-                    FRAPPE.feature_map(), paths[split]["store"], split=split, device=options.device, **rows
-                )
-
-            def fit_ours(model=ours, loader=loader) -> None:
-                model().watch(lambda news: None, [], NEVER)
-                model().fit(loader("train"), epochs=2, validation_data=loader("valid"))
-
-            def fit_theirs(model=theirs, ray=ray) -> None:
-                model().fit(ray("train"), epochs=2, validation_data=ray("valid"))
-
-            ways = {"ours": fit_ours, "FuxiCTR, Ray loader": fit_theirs}
             job = f"{model_class.__name__} at Frappe's shape, {options.rows:,} rows, 2 epochs"
+            ways = trainings(build, Path(folder), options)
             yield Case("training", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
@@ -301,11 +278,34 @@ def square_products(operations: int, options: Options) -> None:
     synchronize(options.device)
 
 
-def built_in(root: Path, build: Callable):
-    """A model whose checkpoints go below a folder."""
-    model = build(root=root)
-    Path(model.model_dir).mkdir(parents=True)
-    return model
+def trainings(build: Callable, root: Path, options: Options) -> dict[str, Callable]:
+    """Two epochs of a model over data of Frappe's shape, all of which goes below a folder."""
+    splits = {"train": options.rows, "valid": options.rows * 2 // 7}  # as in Frappe_x1
+    paths = {split: peers.write_data(root / split, FRAPPE, rows) for split, rows in splits.items()}
+
+    @cache
+    def model(**how):
+        made = build(root=root / "model", **how)
+        Path(made.model_dir).mkdir(parents=True, exist_ok=True)
+        return made
+
+    @cache
+    def theirs(split: str):
+        return peers.ray_loader(FRAPPE, paths[split]["parquet"], options.batch_size, split)
+
+    def ours(split: str) -> ColumnLoader:
+        rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
+        return ColumnLoader(FRAPPE.feature_map(), paths[split]["store"], split=split, device=options.device, **rows)
+
+    def fit_ours() -> None:
+        hosted = model(fast=True, hosted=True)
+        hosted.watch(lambda news: None, [], NEVER)
+        hosted.fit(ours("train"), epochs=2, validation_data=ours("valid"))
+
+    def fit_theirs() -> None:
+        model(fast=False).fit(theirs("train"), epochs=2, validation_data=theirs("valid"))
+
+    return {"ours": fit_ours, "FuxiCTR, Ray loader": fit_theirs}
 
 
 def forward_backward(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:

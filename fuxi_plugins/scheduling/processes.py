@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
 
-# glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which costs about half of
-# a training step on a CPU. Other allocators ignore these variables.
+# glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which can cost half of a
+# training step on a CPU. Other allocators ignore these variables.
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
