@@ -101,7 +101,7 @@ def utilisation(options: Options) -> Iterator[Case]:
     """One step of RankMixer at its paper's sizes, against square products of as many operations.
 
     The ratio is the share of the machine's rate that the step reaches, of which the paper reports 45% on its GPUs. How
-    wide the networks' hidden layers are is not published; ours, three times a token, give 1.1 and 0.9 billion.
+    wide the networks' hidden layers are is not published; ours, three times a token, give 113 and 906 million.
     """
     on_gpu = options.device.type == "cuda"
     sizes = [("RankMixer-100M", 16, 768), ("RankMixer-1B", 32, 1536)]

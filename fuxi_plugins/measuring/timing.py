@@ -104,10 +104,10 @@ class Side(AbstractContextManager):
         return self._ask(way)
 
     def _ask(self, way: str | None) -> Any:
-        self._connection.send(way)
         try:
+            self._connection.send(way)
             return self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             raise RuntimeError("a measuring process ended early; its traceback stands above") from None
 
     def __exit__(self, *_) -> None:
