@@ -78,7 +78,7 @@ class AFM(BaseModel):
         self.attention = None
         if use_attention:
             self.attention = nn.Sequential(
-                nn.Linear(embedding_dim, attention_dim),
+                LinearOfShortVectors(embedding_dim, attention_dim),
                 nn.ReLU(),
                 nn.Linear(attention_dim, 1, bias=False),
                 nn.Softmax(dim=1),
@@ -101,3 +101,14 @@ class AFM(BaseModel):
             return products.flatten(1).sum(dim=1, keepdim=True)
         weights = self.weights_dropout(self.attention(products))  # (B, P, 1)
         return self.weight_p(self.sum_dropout((weights * products).sum(dim=1)))
+
+
+class LinearOfShortVectors(nn.Linear):
+    """``nn.Linear`` for many short vectors, (..., k) -> (..., d): the same values, gradients sooner on a CPU.
+
+    torch takes the gradient of a transposed weight as g^T x and that of any other as x^T g; where k is far below d,
+    MKL is much slower with the first.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.t().contiguous() + self.bias

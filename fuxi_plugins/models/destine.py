@@ -167,8 +167,10 @@ class DisentangledSelfAttention(nn.Module):
         if self.relu_before_att:
             q, k, v = q.relu(), k.relu(), v.relu()
         q, k, v = (split_heads(part, self.num_heads, self.head_split) for part in (q, k, v))  # (B, heads, n, d)
-        q, k = q - q.mean(dim=2, keepdim=True), k - k.mean(dim=2, keepdim=True)
-        pairs = (q @ k.transpose(-1, -2) / self.scale).softmax(dim=-1)  # (B, heads, n, n)
+        # <q_i - mean(q), k_j - mean(k)> is <q_i, k_j> less its mean over i, and less what is one for all j, which the
+        # softmax does not see: so the scores are centred, far fewer than the entries of q and k.
+        scores = q @ k.transpose(-1, -2) / self.scale  # (B, heads, n, n)
+        pairs = (scores - scores.mean(dim=2, keepdim=True)).softmax(dim=-1)
         unary = split_heads(self.W_unary(x).softmax(dim=1), self.num_heads, self.head_split)  # (B, heads, n, 1)
         weights = self.dropout(pairs + unary.transpose(-1, -2))
         out = merge_heads(weights @ v, self.head_split)
