@@ -73,7 +73,7 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
             raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
         own_seed = [config.seed] if config.seed is not None else [1]
         suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
-    return Suite(**{**suite.__dict__, "seeds": list(seeds)}) if seeds else suite
+    return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 
 def plan_suite(
@@ -130,7 +130,7 @@ def plan_suite(
                 reason = f"{reason}; {widths}"
             if reason and alone:
                 raise UserError(f"{reason}.")
-        for seed in suite.seeds:
+        for seed in suite.seeds_of(experiment.id):
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(
                 experiment=experiment,
@@ -193,7 +193,7 @@ def suite_cells(suite: Suite) -> list[Cell]:
     return [
         Cell(config.dataset_id, config.id, config.preset, seed, config.settings_from)
         for config in suite.experiments
-        for seed in suite.seeds
+        for seed in suite.seeds_of(config.id)
     ]
 
 

@@ -1,8 +1,13 @@
 """Tables of what there is, made without torch or FuxiCTR."""
 
+from typing import TYPE_CHECKING
+
 from tabulate import tabulate
 
 from fuxi_plugins.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.experiments.suite import Suite
 
 KINDS = ("models", "datasets", "experiments", "suites")
 
@@ -41,7 +46,10 @@ def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.experiments.suite import load_suite, suite_names
 
     suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
-    return [
-        (suite.name, suite.title, f"{len(suite.experiments)} experiments x {len(suite.seeds)} seeds")
-        for suite in suites
-    ]
+    return [(suite.name, suite.title, _runs(suite)) for suite in suites]
+
+
+def _runs(suite: "Suite") -> str:
+    product = f"{len(suite.experiments)} experiments x {len(suite.seeds)} seeds"
+    further = sum(map(len, suite.more_seeds.values()))
+    return f"{product} + {further} runs" if further else product

@@ -58,6 +58,8 @@ MISTAKES = {
     "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "nowhere is neither"),
     "no board yet": (None, ["leaderboard", "tiny_suite"], "the board of tiny has no finished run yet."),
     "a seed twice": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 1]"), ["run", "tiny_suite"], "nothing stands twice in a suite"),
+    "more seeds of none": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 2]\nmore_seeds: {DN_tiny: [3]}"), ["run", "tiny_suite"], "more_seeds: the suite has no experiment 'DN_tiny'; did you mean 'DNN_tiny'?"),
+    "more of the same seed": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 2]\nmore_seeds: {DNN_tiny: [3, 2]}"), ["run", "tiny_suite"], "more_seeds: DNN_tiny has seed 2 twice."),
 }  # fmt: skip
 
 

@@ -4,14 +4,14 @@ A suite names experiments, or arms of a template; the latter is a suite for any 
 named as ``paper_rank@ml100k,matched``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.errors import UserError, unknown_name
+from fuxi_plugins.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid, load_experiment_configs
 from fuxi_plugins.experiments.template import expand
 from fuxi_plugins.strict.explain import explain
@@ -34,6 +34,7 @@ class SuiteFile(BaseModel):
     needs: Literal["sequence"] | None = None  # a type of column that the dataset must have
     probe: Literal["rank"] | None = None  # measured along the way; no part of any configuration
     seeds: list[int] = Field(min_length=1)
+    more_seeds: dict[str, list[int]] = {}  # experiment -> further seeds of its own, as of a board's first places
     grid: dict[str, list[Any]] = {}  # setting -> values; every experiment is run with every combination
     grid_for: dict[str, dict[str, list[Any]]] = {}  # experiment -> a grid of its own, where names differ
     timeout_minutes: float = Field(default=360, gt=0)  # of one run
@@ -61,8 +62,12 @@ class Suite:
     experiments: list[ExperimentConfig]
     seeds: list[int]
     timeout_minutes: float
+    more_seeds: dict[str, list[int]] = field(default_factory=dict)  # by experiment
     probe: bool = False
     shape: str = ""  # of a template's token models on this dataset, in words
+
+    def seeds_of(self, experiment_id: str) -> list[int]:
+        return self.seeds + self.more_seeds.get(experiment_id, [])
 
 
 def suite_names(configs: Path) -> list[str]:
@@ -107,6 +112,7 @@ def load_suite(configs: Path, name: str) -> Suite:
         raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or profile.")
     else:
         experiments = _listed(configs, stem, file)
+    _check_more_seeds(path, file, experiments)
     return Suite(
         name=name,
         title=title,
@@ -114,6 +120,7 @@ def load_suite(configs: Path, name: str) -> Suite:
         experiments=experiments,
         seeds=file.seeds,
         timeout_minutes=file.timeout_minutes,
+        more_seeds=file.more_seeds,
         probe=file.probe is not None,
         shape=shape,
     )
@@ -124,6 +131,16 @@ def require_columns(configs: Path, dataset: str, kind: str | None, suite: str) -
     columns = load_dataset_spec(configs, dataset).active_columns
     if kind and not any(column.type == kind for column in columns):
         raise UserError(f"the suite {suite!r} needs a dataset with a column of type {kind}, which {dataset!r} has not.")
+
+
+def _check_more_seeds(path: Path, file: SuiteFile, experiments: list[ExperimentConfig]) -> None:
+    listed = [config.id for config in experiments]
+    for experiment_id, seeds in file.more_seeds.items():
+        if experiment_id not in listed:
+            suggestion = did_you_mean(experiment_id, listed) or "."
+            raise UserError(f"{path}: more_seeds: the suite has no experiment {experiment_id!r}{suggestion}")
+        if twice := [seed for seed in seeds if seed in file.seeds or seeds.count(seed) > 1]:
+            raise UserError(f"{path}: more_seeds: {experiment_id} has seed {twice[0]} twice.")
 
 
 def _listed(configs: Path, name: str, file: SuiteFile) -> list[ExperimentConfig]:

@@ -30,7 +30,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     return [
         _run_status(workspace, config.dataset_id, config.id, seed)
         for config in suite.experiments
-        for seed in suite.seeds
+        for seed in suite.seeds_of(config.id)
     ]
 
 

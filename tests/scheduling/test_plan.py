@@ -1,10 +1,12 @@
 import pytest
 
-from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
+from fuxi_plugins.benchmark import Resources, find_suite, plan_suite, suite_cells
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.listing import table
 from fuxi_plugins.records import Record, read_record, write_record
 from fuxi_plugins.runs.runner import failed_record, identity
 from fuxi_plugins.scheduling.plan import take_over
+from fuxi_plugins.scheduling.status import suite_status
 from tests.reports.make import record
 
 RESOURCES = Resources(slots=[-1], threads=1)
@@ -109,3 +111,15 @@ def test_gpus_make_slots(monkeypatch):
     monkeypatch.setattr("fuxi_plugins.benchmark._require_gpus", lambda asked: None)
     assert Resources.choose([0, 1, 0], None, 2).slots == [0, 1, 0]
     assert Resources.choose([1], 3, 2).slots == [1, 1, 1]
+
+
+def test_further_seeds_of_one_experiment(workspace):
+    suite = workspace.configs / "suites" / "tiny_suite.yaml"
+    suite.write_text(suite.read_text() + "more_seeds: {DNN_tiny: [3, 5]}\n")
+    planned = [(job.experiment.id, job.seed) for job in plan(workspace).todo]
+    assert planned == [("LR_tiny", 1), ("LR_tiny", 2), *(("DNN_tiny", seed) for seed in (1, 2, 3, 5))]
+    found = find_suite("tiny_suite", workspace)
+    assert [(cell.experiment, cell.seed) for cell in suite_cells(found)] == planned
+    assert [(run.experiment, run.seed) for run in suite_status(found, workspace)] == planned
+    assert "2 experiments x 2 seeds + 2 runs" in table("suites", workspace)
+    assert len(suite_cells(find_suite("tiny_suite", workspace, seeds=[7]))) == 2
