@@ -34,9 +34,12 @@ def main() -> None:
     device = torch.device("cpu" if arguments.gpu < 0 else f"cuda:{arguments.gpu}")
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("--gpu was given, but torch sees no GPU here; without it the CPU is measured.")
-    options = Options(device, arguments.rounds, arguments.rows, arguments.batch_size, arguments.authors)
+    options = Options(device, arguments.rounds, arguments.rows, arguments.batch_size, arguments.authors, arguments.zoo)
     if arguments.authors is None:
         print("without --authors the RankElastor authors' own code is not among the peers of a step")
+    if arguments.zoo is None and "zoo" in arguments.only:
+        arguments.only.remove("zoo")
+        print("without --zoo the models are not measured beside those of a FuxiCTR checkout")
     suffix = ("-default-allocator" if arguments.default_allocator else "") + ("-gpu" if device.type == "cuda" else "")
     measured = {}
     for name in arguments.only:
@@ -56,7 +59,9 @@ def main() -> None:
             for section, made in sorted(known["sections"].items())
             for result in made["results"]
         ]
-        update_page(ROOT / "docs" / "speed.md", as_markdown(everything))
+        for table, of_zoo in (("speed", False), ("zoo", True)):
+            chosen = [result for result in everything if result["section"].startswith("zoo") == of_zoo]
+            update_page(ROOT / "docs" / "speed.md", table, as_markdown(chosen))
 
 
 def parse() -> argparse.Namespace:
@@ -68,6 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpu", type=int, default=-1)
     parser.add_argument("--authors", type=Path, help="a checkout of the RankElastor authors' code")
+    parser.add_argument("--zoo", type=Path, help="a checkout of FuxiCTR")
     parser.add_argument("--default-allocator", action="store_true", help="of glibc for the peers; kept apart by name")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "speed")
     return parser.parse_args()

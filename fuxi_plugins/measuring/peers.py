@@ -35,12 +35,18 @@ class Shape:
     vocabulary: Sequence[int]  # of each categorical field
     numeric: int
     embedding_dim: int
+    names: Sequence[str] = ()  # of the categorical fields, for settings that name some
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The vocabulary of each categorical field by its name."""
+        return dict(zip(self.names or [f"C{i}" for i in range(len(self.vocabulary))], self.vocabulary, strict=True))
 
     def feature_map(self) -> FeatureMap:
         made = FeatureMap("measured", "")
         columns = {f"N{i}": {"source": "", "type": "numeric"} for i in range(self.numeric)}
-        for i, size in enumerate(self.vocabulary):
-            columns[f"C{i}"] = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": size}
+        for name, size in self.sizes.items():
+            columns[name] = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": size}
         made.features = OrderedDict(columns)
         made.labels = ["label"]
         made.default_emb_dim = self.embedding_dim
@@ -53,8 +59,8 @@ class Shape:
         """Ids by a power law, as real ones are; a quarter of the labels is positive."""
         random = np.random.default_rng(seed)
         made = {f"N{i}": random.random(rows, dtype=np.float32) for i in range(self.numeric)}
-        for i, size in enumerate(self.vocabulary):
-            made[f"C{i}"] = (1 + (size - 1) * random.random(rows) ** 3).astype(np.int32)
+        for name, size in self.sizes.items():
+            made[name] = (1 + (size - 1) * random.random(rows) ** 3).astype(np.int32)
         made["label"] = (random.random(rows) < 0.25).astype(np.float32)
         return made
 
@@ -62,7 +68,8 @@ class Shape:
         made = {}
         for name, values in self.columns(rows, seed).items():
             tensor = torch.from_numpy(values).to(device)
-            made[name] = tensor.long() if name[0] == "C" else tensor.unsqueeze(1) if name[0] == "N" else tensor
+            is_numeric = name != "label" and tensor.is_floating_point()
+            made[name] = tensor.unsqueeze(1) if is_numeric else tensor if name == "label" else tensor.long()
         return made
 
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from fuxi_plugins.files import write_text
 from fuxi_plugins.measuring.timing import OURS
 
-START, END = "<!-- speed table -->", "<!-- end -->"
+END = "<!-- end -->"
 
 
 def as_markdown(results: Sequence[dict]) -> str:
@@ -35,11 +35,16 @@ def merge(path: Path, sections: Sequence[str], measured: dict) -> dict:
     return known
 
 
-def update_page(page: Path, table: str) -> None:
-    """Puts the table between the page's markers."""
-    head, _, rest = page.read_text().partition(START)
+def start(name: str) -> str:
+    """The line of a page after which its table of that name stands."""
+    return f"<!-- {name} table -->"
+
+
+def update_page(page: Path, name: str, table: str) -> None:
+    """Puts a table between its markers on the page."""
+    head, marker, rest = page.read_text().partition(start(name))
     _, _, tail = rest.partition(END)
-    write_text(page, f"{head}{START}\n{table}\n{END}{tail}")
+    write_text(page, f"{head}{marker}\n{table}\n{END}{tail}")
 
 
 def _ratio(ratio: float) -> str:

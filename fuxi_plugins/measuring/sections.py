@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
+from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.measuring import peers
 from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
@@ -30,12 +31,15 @@ from fuxi_plugins.models.fm import FM
 from fuxi_plugins.models.lr import LR
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
+from fuxi_plugins.registry import Sources, load_model_class, use_sources
 from fuxi_plugins.runs import metrics
 from fuxi_plugins.runs.resume import NEVER
 from fuxi_plugins.scheduling.processes import Forked, RunProcess, Started
 from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.zoo import PREFIX, discover
 
-FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10)
+FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
+FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10, names=FIELDS)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Options:
     rows: int = 200_000
     batch_size: int = 4096
     authors: Path | None = None  # a checkout of the RankElastor authors' code
+    zoo: Path | None = None  # a checkout of FuxiCTR
 
     @property
     def gpu(self) -> int:
@@ -148,6 +153,24 @@ def overhead(options: Options) -> Iterator[Case]:
         yield Case("overhead", job, "5 steps", ways, options.rounds)
 
 
+def zoo(options: Options) -> Iterator[Case]:
+    """One step of each model of Frappe's board that a FuxiCTR checkout has too, against its class there."""
+    if options.zoo is None:
+        return
+    use_sources(Sources(zoo=str(options.zoo)))
+    theirs = discover(options.zoo).models
+    for config in load_suite(Workspace.locate().configs, "frappe_zoo_board").experiments:
+        if config.model not in theirs:
+            continue
+        build = partial(peers.build, shape=FRAPPE, gpu=options.gpu, **resolve(config).params["model"])
+        models = {
+            "ours": partial(build, load_model_class(config.model), fast=True),
+            "FuxiCTR's zoo": partial(build, load_model_class(PREFIX + config.model), fast=False),
+        }
+        job = f"{config.preset} at Frappe's shape, batch {options.batch_size}"
+        yield Case("zoo", job, "a step", steppers(models, FRAPPE, options.batch_size, options), options.rounds)
+
+
 def tokens(options: Options) -> Iterator[Case]:
     """Forward and backward of per-token networks alone, against one stack of modules a token."""
     for name, num_tokens, width, network in [
@@ -222,6 +245,7 @@ SECTIONS: dict[str, Section] = {
     "utilisation": utilisation,
     "tables": tables,
     "overhead": overhead,
+    "zoo": zoo,
     "tokens": tokens,
     "evaluation": evaluation,
     "training": training,

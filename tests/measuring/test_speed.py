@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from fuxi_plugins import registry
 from fuxi_plugins.datasets.batches import ColumnLoader
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
-from fuxi_plugins.measuring import peers
+from fuxi_plugins.measuring import peers, sections
 from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
-from fuxi_plugins.measuring.report import END, START, as_markdown, merge, update_page
+from fuxi_plugins.measuring.report import END, as_markdown, merge, start, update_page
 from fuxi_plugins.measuring.timing import Case, Comparison, compare
 from fuxi_plugins.models.rankelastor import RankElastor
 
@@ -57,6 +58,48 @@ def test_a_checkout_that_is_not_there_is_said(tmp_path):
         peers.authors_model(tmp_path, "any", SHAPE)
 
 
+def test_fields_keep_the_names_that_settings_use():
+    named = peers.Shape([9, 30], numeric=1, embedding_dim=4, names=["user", "Name"])
+    assert list(named.feature_map().features) == ["N0", "user", "Name"]
+    batch = named.batch(5, torch.device("cpu"))
+    assert {name: (column.dtype, column.ndim) for name, column in batch.items()} == {
+        "N0": (torch.float32, 2), "user": (torch.int64, 1), "Name": (torch.int64, 1), "label": (torch.float32, 1),
+    }  # fmt: skip
+
+
+def test_a_checkouts_models_are_measured_beside_ours(tmp_path, monkeypatch):
+    written = tmp_path / "model_zoo" / "FM" / "src" / "FM.py"
+    written.parent.mkdir(parents=True)
+    written.write_text(SLOW_FM)
+    options = sections.Options(torch.device("cpu"), batch_size=50, zoo=tmp_path)
+    monkeypatch.setattr(registry, "_sources", registry.INSTALLED_ONLY)
+    cases = list(sections.zoo(options))
+    assert [case.job for case in cases] == ["FM at Frappe's shape, batch 50"]
+    seconds = {}
+    for name, way in cases[0].ways.items():
+        way()
+        begun = time.perf_counter()
+        way()
+        seconds[name] = time.perf_counter() - begun
+    assert seconds["FuxiCTR's zoo"] > 0.3
+    assert list(sections.zoo(sections.Options(torch.device("cpu")))) == []
+
+
+SLOW_FM = """\
+import time
+
+from fuxictr.pytorch.models import BaseModel
+
+from fuxi_plugins.models.fm import FM as Ours
+
+
+class FM(Ours, BaseModel):
+    def forward(self, inputs):
+        time.sleep(0.3)
+        return super().forward(inputs)
+"""
+
+
 def naps(seconds):
     """A section: each way belongs to the process whose environment names it."""
 
@@ -87,11 +130,12 @@ def test_the_slower_way_has_the_ratio_and_the_page_shows_it(tmp_path):
     assert comparison.ratio("peer") == comparison.seconds["peer"] / comparison.seconds["ours"] > 1.2
     results = [comparison.plain()]
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{START}\nold\n{END}\nafter\n")
-    update_page(page, as_markdown(results))
+    other = f"{start('other')}\nkept\n{END}\n"
+    page.write_text(f"before\n{start('toy')}\nold\n{END}\nafter\n{other}")
+    update_page(page, "toy", as_markdown(results))
     text = page.read_text()
     assert text.startswith("before\n")
-    assert text.endswith("after\n")
+    assert text.endswith(f"after\n{other}")
     assert f"**{results[0]['ratios']['peer']:.1f}x**" in text
     assert "old" not in text
 
