@@ -5,7 +5,8 @@
     python scripts/measure_speed.py --authors ../RankElastor --rows 1000000
 
 Ours is measured in a process with the allocator settings that runs have, the peers in another one with the same or,
-with --default-allocator, with glibc's own, as FuxiCTR runs by itself. The two take turns.
+with --default-allocator, with glibc's own, as FuxiCTR runs by itself. The two take turns, on one core where one process
+with one thread does the work.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch
 
 from fuxi_plugins.measuring.machine import ceiling, description
 from fuxi_plugins.measuring.report import as_markdown, merge, update_page
-from fuxi_plugins.measuring.sections import SECTIONS, Options
+from fuxi_plugins.measuring.sections import ON_ONE_CORE, SECTIONS, Options
 from fuxi_plugins.measuring.timing import compare
 from fuxi_plugins.scheduling.processes import ALLOCATOR, THREADS
 
@@ -42,7 +43,10 @@ def main() -> None:
         print("without --zoo the models are not measured beside those of a FuxiCTR checkout")
     suffix = ("-default-allocator" if arguments.default_allocator else "") + ("-gpu" if device.type == "cuda" else "")
     measured = {}
+    cores = os.sched_getaffinity(0)
     for name in arguments.only:
+        # Of two virtual cores one may be slower for minutes, and would make one side look slow.
+        os.sched_setaffinity(0, {max(cores)} if name in ON_ONE_CORE and arguments.threads == 1 else cores)
         results = []
         for comparison in compare(SECTIONS[name], options, ours, peers):
             results.append(comparison.plain())

@@ -251,6 +251,8 @@ SECTIONS: dict[str, Section] = {
     "training": training,
     "start": start,
 }
+# Those of which every way is the work of one process: with one thread both sides can take turns on one core.
+ON_ONE_CORE = {"step", "utilisation", "tables", "overhead", "zoo", "tokens"}
 
 
 def on_frappes_board(*models: type) -> Iterator[tuple[type, dict]]:
