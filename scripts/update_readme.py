@@ -18,7 +18,10 @@ SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 def table(board: str) -> str:
     """The table of a board's Markdown, without its title and notes."""
-    text = (ROOT / "results" / "leaderboards" / f"{board}.md").read_text(encoding="utf-8")
+    path = ROOT / "results" / "leaderboards" / f"{board}.md"
+    if not path.exists():
+        sys.exit(f"{path} is not there: run the suite {board!r} first, or name the boards to put into the README.")
+    text = path.read_text(encoding="utf-8")
     return "".join(line for line in text.splitlines(keepends=True) if line.startswith("|"))
 
 
