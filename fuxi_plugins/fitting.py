@@ -28,13 +28,12 @@ def unmet(needs: Needs, spec: DatasetSpec) -> str | None:
     """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
     if needs.labels > 1:
         return f"it learns {needs.labels} or more labels, and the dataset has one"
-    columns = [column for column in spec.active_columns if column.type != "meta"]
-    names = [name for column in columns for name in column.names]
-    if len(names) < needs.fields:
-        return f"it needs {needs.fields} fields, and the dataset has {len(names)}"
-    missing = sorted(set(needs.sources) - {column.source for column in columns})
+    if len(spec.source_of) < needs.fields:
+        return f"it needs {needs.fields} fields, and the dataset has {len(spec.source_of)}"
+    missing = sorted(set(needs.sources) - set(spec.source_of.values()))
     if missing:
         return f"it needs features of source {' and '.join(missing)}, which the dataset's config gives to none"
-    if needs.history and not any(column.type == "sequence" and column.share_embedding for column in columns):
+    shared = [column for column in spec.active_columns if column.share_embedding]
+    if needs.history and not any(column.type == "sequence" for column in shared):
         return "it needs a behaviour history"
     return None

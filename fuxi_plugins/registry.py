@@ -33,6 +33,7 @@ NATIVE_MODELS = {
     "DIN": "fuxi_plugins.models.din:DIN",
     "DLRM": "fuxi_plugins.models.dlrm:DLRM",
     "DNN": "fuxi_plugins.models.dnn:DNN",
+    "DSSM": "fuxi_plugins.models.dssm:DSSM",
     "DeepCrossing": "fuxi_plugins.models.deepcrossing:DeepCrossing",
     "DeepFM": "fuxi_plugins.models.deepfm:DeepFM",
     "DeepIM": "fuxi_plugins.models.deepim:DeepIM",

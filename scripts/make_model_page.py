@@ -77,6 +77,7 @@ def _published(name: str, configs: list[ExperimentConfig]) -> str:
 def _needs(model_class: type) -> str:
     needs = getattr(model_class, "needs", Needs())
     told = ["a behaviour history"] * needs.history + [f"{needs.fields} fields"] * (needs.fields > 1)
+    told += [f"a field of source {source}" for source in needs.sources]
     return ", ".join(told) or "any features"
 
 

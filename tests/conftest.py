@@ -86,6 +86,7 @@ TINY_DATASET = """\
         - {{name: shops, type: sequence, dtype: str, splitter: ^, max_len: 3, share_embedding: shop,
             feature_encoder: layers.MaskedAveragePooling()}}
         - {{name: group, type: meta, dtype: int, preprocess: copy_from(user), remap: false}}
+        feature_sources: {{user: [user, shops], item: [shop]}}
         label_col: {{name: label, dtype: float}}
 """
 

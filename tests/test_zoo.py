@@ -159,6 +159,8 @@ def test_a_model_that_asks_for_sources_needs_them_in_the_datasets_config(checkou
     model_class = registry.load_model_class("zoo:Towers")
     assert model_class.needs.sources == ("user",)
     spec = load_dataset_spec(workspace.configs, "tiny")
+    assert unmet_need(model_class, "Towers", spec) is None
+    spec = spec.model_copy(update={"feature_sources": {}})
     assert unmet_need(model_class, "Towers", spec) == (
         "Towers cannot run on tiny: it needs features of source user, which the dataset's config gives to none"
     )
@@ -170,6 +172,7 @@ def test_a_single_run_refuses_what_its_model_needs_and_a_suite_skips_it(workspac
     dataset = workspace.configs / "dataset_config" / "tiny.yaml"
     config = yaml.safe_load(dataset.read_text())
     config["tiny"]["feature_cols"] = [c for c in config["tiny"]["feature_cols"] if c["type"] != "sequence"]
+    del config["tiny"]["feature_sources"]
     dataset.write_text(yaml.safe_dump(config))
     (workspace.configs / "model_config" / "din.yaml").write_text("DIN_tiny: {model: DIN, dataset_id: tiny}\n")
     write(workspace.configs / "suites" / "two.yaml", "title: Two\nexperiments: [LR_tiny, DIN_tiny]\nseeds: [1]\n")
@@ -226,9 +229,6 @@ ON_TWIN = {
     "PPNet": {"gate_priors": ["userid", "pid"]},
     "TransAct": {"target_item_field": ["cate_id"], "sequence_item_field": ["cate_his"]},
 }
-# Which side a feature of the twin is of, as FuxiCTR's configs say it; the sequences are the user's.
-ITEMS = {"adgroup_id", "cate_id", "campaign_id", "customer", "brand", "price"}
-CONTEXT = {"pid", "btag"}
 
 
 @pytest.mark.slow
@@ -270,19 +270,11 @@ def test_the_classes_of_a_real_checkout_load_and_train_or_are_refused_for_a_reas
 
 
 def twin_workspace(folder: Path) -> Workspace:
-    """A workspace with a small twin of TaobaoAd_x1 in which every feature has a source."""
+    """A workspace with a small twin of TaobaoAd_x1."""
     twins = yaml.safe_load((ROOT / "benchmark_configs" / "dataset_config" / "twins.yaml").read_text())
     config = twins["taobaoad_x1_twin"]
     config["build_args"] = {"seed": 3, "rows": [2000, 500], "users": 60, "ads": 300}
-    columns = []
-    for column in config["feature_cols"]:
-        for name in [column["name"]] if isinstance(column["name"], str) else column["name"]:
-            source = "item" if name in ITEMS else "context" if name in CONTEXT else "user"
-            columns.append({**column, "name": name, **({} if column["type"] == "meta" else {"source": source})})
-    write(folder / "configs" / "dataset_config" / "twin.yaml", "")
-    (folder / "configs" / "dataset_config" / "twin.yaml").write_text(
-        yaml.safe_dump({"twin": {**config, "feature_cols": columns}})
-    )
+    write(folder / "configs" / "dataset_config" / "twin.yaml", yaml.safe_dump({"twin": config}))
     return Workspace(folder / "configs", folder / "results", folder / "cache")
 
 

@@ -96,10 +96,11 @@ def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -
 def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
     """Names the data that models see: the bytes of the csv files and how they are preprocessed.
 
-    It depends on no version, machine or path, so records made anywhere can be told to share their data.
+    It depends on no version, machine or path, so records made anywhere can be told to share their data. Whose a column
+    is (``source``) only some models ask, and changes no value.
     """
     preprocessing = spec.model_dump(include={"min_categr_count", "group_id"}) | {
-        "feature_cols": [column.as_fuxictr() for column in spec.active_columns],
+        "feature_cols": [column.model_dump(exclude_none=True, exclude={"source"}) for column in spec.active_columns],
         "label_col": spec.label_col.model_dump(),
     }
     return digest({"files": digests, "preprocessing": preprocessing})

@@ -149,6 +149,7 @@ class DatasetSpec(Strict):
     min_categr_count: StrictInt = 1
     group_id: str | None = None
     feature_cols: list[FeatureColumn]
+    feature_sources: dict[str, list[str]] = {}  # {item: [item, cost]}; or a column's own ``source`` says so
     label_col: LabelColumn
 
     @field_validator("train_data", "valid_data", "test_data")
@@ -168,6 +169,11 @@ class DatasetSpec(Strict):
         for column in self.feature_cols:
             if column.share_embedding and column.share_embedding not in names:
                 raise ValueError(f"{column.name} shares the embedding of {column.share_embedding!r}, no such column")
+        named = [name for listed in self.feature_sources.values() for name in listed]
+        named += [name for column in self.feature_cols if column.source for name in column.names]
+        odd = sorted({name for name in named if name not in names or named.count(name) > 1})
+        if odd:
+            raise ValueError(f"feature_sources names columns of feature_cols, each once, which does not hold for {odd}")
         if self.group_id and self.group_id not in names:
             raise ValueError(f"group_id names {self.group_id!r}, which is not in feature_cols")
         return self
@@ -175,6 +181,17 @@ class DatasetSpec(Strict):
     @property
     def active_columns(self) -> list[FeatureColumn]:
         return [column for column in self.feature_cols if column.active]
+
+    @property
+    def source_of(self) -> dict[str, str]:
+        """By feature whose it is, ``user`` or ``item`` say; empty where the config does not tell."""
+        listed = {name: source for source, names in self.feature_sources.items() for name in names}
+        return {
+            name: column.source or listed.get(name, "")
+            for column in self.active_columns
+            if column.type != "meta"
+            for name in column.names
+        }
 
     @property
     def raw_columns(self) -> dict[str, str]:

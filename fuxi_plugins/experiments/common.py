@@ -17,7 +17,7 @@ from fuxi_plugins.variants import VARIANTS
 
 # Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
 ROWS = (
-    "LR", "LorentzFM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
+    "LR", "LorentzFM", "DSSM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
     "OPNN", "DeepCrossing", "DCN", "DNN", "NFM", "CrossNetV2", "DCNv2", "IPNN", "HFM", "AutoInt", "WideDeep",
     "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer",
     "TokenMixerLarge", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN", "DIN",
@@ -61,6 +61,10 @@ COMMON = {  # of each, what the model's constructor knows
     "block2_hidden_units": WIDTHS,
     "top_mlp_units": WIDTHS,
     "bottom_mlp_units": WIDTHS,
+    "user_tower_units": WIDTHS,
+    "item_tower_units": WIDTHS,
+    "user_tower_dropout": 0.2,
+    "item_tower_dropout": 0.2,
     "mlp_hidden_units": WIDTHS,
     "residual_blocks": WIDTHS,
     "num_tokens": 8,

@@ -11,7 +11,7 @@ class Needs:
         reads it one behaviour after the other, whether or not the dataset's config pools it.
     fields: the least number of features.
     labels: how many labels are learned at once; the datasets here have one.
-    sources: what the config of some feature must have as its ``source``, as ``user`` and ``item`` for two towers.
+    sources: what some feature's ``source`` must be by the dataset's config, as ``user`` and ``item`` for two towers.
     """
 
     history: bool = False

@@ -307,8 +307,8 @@ def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMa
     feature_map = FeatureMap(data.spec.dataset_id, str(data.folder))
     params = {"group_id": data.spec.group_id, "embedding_dim": embedding_dim}
     feature_map.load(str(data.folder / FEATURE_MAP_FILE), params)
-    for spec in feature_map.features.values():
-        spec.setdefault("source", "")  # some models look it up on every feature; FuxiCTR leaves it out on meta ones
+    for name, spec in feature_map.features.items():  # as the config has them now; FuxiCTR leaves them out on meta ones
+        spec["source"] = data.spec.source_of.get(name, "")
     return feature_map
 
 

@@ -9,6 +9,7 @@ from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns, smallest_integer
 from fuxi_plugins.errors import UserError
+from fuxi_plugins.runs.host import load_feature_map
 from fuxi_plugins.workspace import Workspace
 from tests.conftest import write
 from tests.datasets.reference import assert_same_ids, fuxictr_build
@@ -51,6 +52,36 @@ def test_the_title_is_not_part_of_the_fingerprint(workspace):
     config = workspace.configs / "dataset_config" / "tiny.yaml"
     config.write_text(config.read_text().replace("A tiny dataset", "Another title"))
     assert prepare_tiny(workspace).card.fingerprint == before.card.fingerprint
+
+
+TOLD = "feature_sources: {user: [user, shops], item: [shop]}"
+
+
+def test_whose_a_column_is_changes_no_data_and_is_what_the_config_says_now(workspace):
+    listed = prepare_tiny(workspace)
+    assert sources(listed) == {"user": "user", "shop": "item", "price": "", "shops": "user", "group": ""}
+    config = workspace.configs / "dataset_config" / "tiny.yaml"
+    by_column = config.read_text().replace(TOLD, "").replace("{name: shop, ", "{name: shop, source: item, ")
+    config.write_text(by_column)
+    changed = prepare_tiny(workspace)
+    assert (changed.folder, changed.card) == (listed.folder, listed.card)
+    assert sources(changed) == {"user": "", "shop": "item", "price": "", "shops": "", "group": ""}
+
+
+def sources(data):
+    return {name: feature["source"] for name, feature in load_feature_map(data, 4).features.items()}
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [("{item: [shop, shopp]}", "shopp"), ("{item: [shop], user: [shop]}", "shop"), ("{item: [price]}", "price")],
+)
+def test_a_column_has_one_source_and_is_there(workspace, told, wrong):
+    config = workspace.configs / "dataset_config" / "tiny.yaml"
+    text = config.read_text().replace("{name: price, ", "{name: price, source: user, ")
+    config.write_text(text.replace(TOLD, f"feature_sources: {told}"))
+    with pytest.raises(UserError, match=rf"each once, which does not hold for \['{wrong}'\]"):
+        load_dataset_spec(workspace.configs, "tiny")
 
 
 def test_chunks_do_not_change_what_is_stored(workspace, tmp_path, monkeypatch):

@@ -21,14 +21,19 @@ from fuxi_plugins.workspace import Workspace
 from tests.conftest import ROOT
 from tests.datasets.test_twins import SMALL
 
-HISTORY = "type: sequence, dtype: str, splitter: ^, max_len: 3, share_embedding: shop"
+HISTORY = ", share_embedding: shop"
+SOURCES = "feature_sources: {user: [user, shops], item: [shop]}"
 NEED_A_HISTORY = {"DIN", "DIEN", "BST", "TransAct"}
+NEED_SOURCES = {"DSSM"}
 
 
-def without_history(workspace) -> None:
+def without(workspace, *told: str) -> None:
     dataset = workspace.configs / "dataset_config" / "tiny.yaml"
-    assert HISTORY in dataset.read_text()
-    dataset.write_text(dataset.read_text().replace(HISTORY, HISTORY.replace(", share_embedding: shop", "")))
+    text = dataset.read_text()
+    assert all(text.count(part) == 1 for part in told)
+    for part in told:
+        text = text.replace(part, "")
+    dataset.write_text(text)
 
 
 def files(workspace) -> set:
@@ -39,7 +44,8 @@ def test_every_model_has_a_row():
     assert len(set(ROWS)) == len(ROWS)
     assert {class_name(row) for row in ROWS} == set(NATIVE_MODELS)
     assert set(VARIANTS) <= set(ROWS)
-    said = f"{len(ROWS)} models where there is a history, {len(ROWS) - len(NEED_A_HISTORY)} else"
+    for_all = len(ROWS) - len(NEED_A_HISTORY | NEED_SOURCES)
+    said = f"{len(ROWS)} models with a history and feature_sources, {for_all} with neither"
     assert said in (ROOT / "README.md").read_text()
 
 
@@ -67,9 +73,9 @@ def test_a_board_holds_all_that_the_dataset_can_feed(workspace):
 
 
 def test_what_the_dataset_cannot_feed_is_left_out_with_its_reason(workspace):
-    without_history(workspace)
+    without(workspace, HISTORY, SOURCES)
     board = start_board(workspace.configs, "tiny")
-    assert set(ROWS) - set(board.rows) == NEED_A_HISTORY
+    assert set(ROWS) - set(board.rows) == NEED_A_HISTORY | NEED_SOURCES
     assert "DIN cannot run on tiny: it needs a behaviour history" in board.skipped
 
 
@@ -83,7 +89,7 @@ def test_a_dataset_with_columns_of_its_own_width_gives_it_to_all(workspace):
 
 
 def test_a_board_of_nothing_is_no_board(workspace):
-    without_history(workspace)
+    without(workspace, HISTORY)
     before = files(workspace)
     with pytest.raises(UserError, match="a board needs a model, but none is left: DIN cannot run on tiny"):
         start_board(workspace.configs, "tiny", ["DIN"])
@@ -142,4 +148,6 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
         assert record.finished, job.name
         assert 0.3 < record.metrics["test"]["AUC"] < 0.95, job.name
     print(f"{twin}: {len(board.rows)} models trained; {'; '.join(board.skipped) or 'none left out'}")
-    assert set(ROWS) - set(board.rows) == (set() if "kuai" in twin or "taobao" in twin else NEED_A_HISTORY)
+    assert set(ROWS) - set(board.rows) == (
+        set() if "kuai" in twin or "taobao" in twin else NEED_A_HISTORY | NEED_SOURCES
+    )

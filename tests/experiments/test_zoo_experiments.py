@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.bars import DROPPED, published_settings
 from fuxi_plugins.experiments.experiment import load_experiment_config, load_experiment_configs, resolve
@@ -18,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS, RESULTS = ROOT / "benchmark_configs", ROOT / "results"
 BARS_DATASETS = ["Avazu_x4_001", "Avazu_x4_002", "Criteo_x1", "Frappe_x1", "KuaiVideo_x1", "TaobaoAd_x1"]
 FRAPPE = published_settings(RESULTS, "Frappe_x1")
-NOT_HERE = {"DSSM"}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_what_means_something_is_not_dropped(tmp_path):
         published_settings(tmp_path, "D")
 
 
-@pytest.mark.parametrize("name", sorted(set(FRAPPE) - NOT_HERE))
+@pytest.mark.parametrize("name", sorted(FRAPPE))
 def test_the_frappe_experiments_have_the_published_settings(name):
     """Those written by hand too."""
     fact = FRAPPE[name]
@@ -85,15 +85,18 @@ COUNTS_APART = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(FRAPPE) - NOT_HERE))
+@pytest.mark.parametrize("name", sorted(FRAPPE))
 def test_the_models_have_as_many_parameters_as_bars_logged(name):
     fact = FRAPPE[name]
     config = load_experiment_config(CONFIGS, f"{fact.preset}_frappe_x1r")
     # Before 2.0, FuxiCTR kept no row for unknown values; Frappe_x1 has 10 fields and 5,389 values with padding.
     rows = 5_399 if name in ("FinalMLP", "FinalNet_1B", "FinalNet_2B") else 5_389
-    feature_map = tiny.make_feature_map(
-        "frappe", {field: {**tiny.CATEGORICAL, "vocab_size": size} for field, size in _frappe_fields(rows)}, 10
-    )
+    source_of = load_dataset_spec(CONFIGS, "frappe_x1r").source_of
+    features = {
+        field: {**tiny.CATEGORICAL, "source": source_of[field], "vocab_size": size}
+        for field, size in _frappe_fields(rows)
+    }
+    feature_map = tiny.make_feature_map("frappe", features, 10)
     model = tiny.build(load_model_class(fact.model), feature_map, **resolve(config).params["model"])
     apart, _ = COUNTS_APART.get(name, (0, ""))
     assert sum(parameter.numel() for parameter in model.parameters()) == fact.parameters + apart
@@ -111,7 +114,7 @@ def test_the_boards_hold_every_model_once():
     covered = {VARIANTS[row].model if row in VARIANTS else row for row in rows}
     assert covered == set(NATIVE_MODELS)
     frappe = {config.id for config in load_suite(CONFIGS, "frappe_zoo_board").experiments}
-    published = {f"{fact.preset}_frappe_x1r" for name, fact in FRAPPE.items() if name not in NOT_HERE}
+    published = {f"{fact.preset}_frappe_x1r" for fact in FRAPPE.values()}
     assert frappe == published | {f"{model}_frappe_x1r" for model in ("RankMixer", "RankElastor", "TokenMixerLarge")}
 
 

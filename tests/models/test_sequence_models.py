@@ -202,7 +202,7 @@ def test_what_a_model_says_it_needs_is_what_its_constructor_needs(name):
     one_token = {name: value for name, value in (("num_tokens", 1), ("global_token", False)) if name in parameters}
     for fields, settings in ((1, one_token), (6, {})):
         feature_map = tiny.plain_feature_map(fields, 10)
-        if needs.history or fields < needs.fields:
+        if needs.history or needs.sources or fields < needs.fields:
             with pytest.raises(ValueError, match="history is needed|two fields|fields"):
                 tiny.build(model_class, feature_map, **settings)
         else:

@@ -30,11 +30,11 @@ POOLED_SEQUENCE = {
 def feature_map(embedding_dim: int = 10, root: Path | str = "") -> FeatureMap:
     """The map of the tiny dataset, five fields."""
     features = {
-        "user": CATEGORICAL,
-        "item": CATEGORICAL,
-        "device": CATEGORICAL,
-        "price": NUMERIC,
-        "history": {**POOLED_SEQUENCE, "share_embedding": "item"},
+        "user": {**CATEGORICAL, "source": "user"},
+        "item": {**CATEGORICAL, "source": "item"},
+        "device": {**CATEGORICAL, "source": "user"},
+        "price": {**NUMERIC, "source": "item"},
+        "history": {**POOLED_SEQUENCE, "source": "user", "share_embedding": "item"},
         "group": {"source": "", "type": "meta"},
     }
     return make_feature_map("tiny", features, embedding_dim, group_id="group", root=root)
