@@ -23,7 +23,7 @@ LOG_FILE = "run.log"
 EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
-DECLARED_SETTINGS = ("amp", "compile", "lazy_tables")
+DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
 
 Metrics = dict[str, float]
 

@@ -40,12 +40,38 @@ class Compiled:
         return self._compiled(inputs)
 
 
+class UniformGains:
+    """Mixed in front of a model class: ``batch_norm_gains: uniform``, BatchNorm's start in PyTorch before 1.2.
+
+    Gains of a half on average make logits smaller, by much where two networks are multiplied.
+    """
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        norms = [
+            module for module in self.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine
+        ]
+        if not norms:
+            raise ValueError("batch_norm_gains: uniform needs a BatchNorm, and there is none with gains in the model")
+        for norm in norms:
+            nn.init.uniform_(norm.weight)
+
+
 def mixins(training: Any) -> tuple[type, ...]:
     """Those that a run's training settings ask for."""
-    return (*((Compiled,) if training.compile else ()), *((InBfloat16,) if training.amp == "bf16" else ()))
+    asked = {
+        Compiled: training.compile,
+        InBfloat16: training.amp == "bf16",
+        UniformGains: training.batch_norm_gains == "uniform",
+    }
+    return tuple(mixin for mixin, wanted in asked.items() if wanted)
 
 
 def departures(training: Any) -> list[str]:
     """The same in words, for the record."""
-    said = ["amp=bf16: matrix products in bfloat16"] if training.amp == "bf16" else []
-    return said + (["compile: the forward pass went through torch.compile"] if training.compile else [])
+    said = {
+        Compiled: "compile: the forward pass went through torch.compile",
+        InBfloat16: "amp=bf16: matrix products in bfloat16",
+        UniformGains: "batch_norm_gains=uniform: BatchNorm's gains started in U(0, 1), not at one",
+    }
+    return [said[mixin] for mixin in mixins(training)]

@@ -198,8 +198,13 @@ def test_a_job_survives_its_journey_as_json(workspace, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"amp": "bf16"}, "amp=bf16"), ({"train_step": "fuxictr"}, None), ({}, "step: fused optimizer")],
-    ids=["bf16", "fuxictr", "usual"],
+    [
+        ({"amp": "bf16"}, "amp=bf16"),
+        ({"batch_norm": True, "batch_norm_gains": "uniform"}, "batch_norm_gains=uniform"),
+        ({"train_step": "fuxictr"}, None),
+        ({}, "step: fused optimizer"),
+    ],
+    ids=["bf16", "gains", "fuxictr", "usual"],
 )
 def test_the_record_says_how_the_steps_were_computed(workspace, tmp_path, changes, said):
     record = run(make_job(workspace, tmp_path, changes=changes))
@@ -212,6 +217,23 @@ def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
     half = run(make_job(workspace, tmp_path / "half", changes={"amp": "bf16"})).history[0].train_loss
     assert full != half
     assert full == pytest.approx(half, rel=0.02)
+
+
+def test_gains_start_as_old_pytorch_had_them_where_there_are_any(workspace, tmp_path):
+    def gains(job):
+        model = host.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+        norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
+        return torch.cat([norm.weight for norm in norms]).detach()
+
+    normed = {"batch_norm": True, "hidden_units": [400, 300]}
+    assert torch.equal(gains(make_job(workspace, tmp_path, changes=normed)), torch.ones(700))
+    old = gains(make_job(workspace, tmp_path, changes={**normed, "batch_norm_gains": "uniform"}))
+    assert old.min() >= 0
+    assert old.max() <= 1
+    assert old.mean() == pytest.approx(1 / 2, abs=0.05)
+    assert old.var() == pytest.approx(1 / 12, abs=0.01)
+    with pytest.raises(UserError, match="'DNN_tiny@batch_norm_gains=uniform': .* needs a BatchNorm"):
+        gains(make_job(workspace, tmp_path, changes={"batch_norm_gains": "uniform"}))
 
 
 @pytest.mark.slow
