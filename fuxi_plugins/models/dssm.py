@@ -22,8 +22,8 @@ class DSSM(BaseModel):
 
         y = sigmoid( < MLP_user([e_i for all other fields]), MLP_item([e_i for all fields of the item]) > )
 
-    No field of the item meets another before that product, so that items can be looked up in an index of their vectors;
-    what the model scores below those that cross all fields is the price of it.
+    No field of the item meets one of the user before that product, so that items can be looked up in an index of their
+    vectors; what the model scores below those that cross all fields is the price of it.
 
     Data: some fields of source ``item`` and some that are not; a sequence must be pooled to one embedding.
 
