@@ -59,7 +59,7 @@ class Training(BaseModel):
     ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``compile``: the model's forward pass goes through ``torch.compile``.
-    ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch before 1.2 did and with it the
+    ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
     ``lazy_tables``: a step moves the rows of its batch in embedding tables and no others (``runs/lazy.py``).
     """

@@ -41,7 +41,7 @@ class Compiled:
 
 
 class UniformGains:
-    """Mixed in front of a model class: ``batch_norm_gains: uniform``, BatchNorm's start in PyTorch before 1.2.
+    """Mixed in front of a model class: ``batch_norm_gains: uniform``, BatchNorm's start in PyTorch up to 1.1.
 
     Gains of a half on average make logits smaller, by much where two networks are multiplied.
     """
