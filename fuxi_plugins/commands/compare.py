@@ -31,7 +31,7 @@ def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: s
     for one in found:
         click.echo(one.sentence)
         means = " against ".join(
-            f"{mean:.5f} ({count} seeds)" for mean, count in zip(one.means, one.seeds, strict=True)
+            f"{mean:.5f} ({count} seed{'s' * (count > 1)})" for mean, count in zip(one.means, one.seeds, strict=True)
         )
         click.echo(f"  test {metric}: {means}; noise of {one.units + ' and ' if one.units else ''}seeds")
         for caveat in one.caveats:

@@ -7,6 +7,7 @@ import numpy as np
 from fuxi_plugins.reports.evidence import Evidence
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row, higher_is_better
 from fuxi_plugins.reports.statistics.inference import Sample, rank_ranges, tie_groups
+from fuxi_plugins.reports.statistics.moderation import moderate
 
 
 def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard:
@@ -37,11 +38,15 @@ def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard
 
 
 def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:
-    """What is known of the rows' noise in one metric."""
+    """What is known of the rows' noise in one metric; of that between seeds the rows inform each other."""
+    seeds = np.array([len(row.seeds) for row in rows])
+    variances = np.array([(row.test[metric].std or 0.0) ** 2 for row in rows])
+    seed_variances, seed_freedom = moderate(variances, seeds - 1)
     return Sample(
         means=np.array([row.test[metric].mean for row in rows]),
-        seed_variances=np.array([(row.test[metric].std or 0.0) ** 2 for row in rows]),
-        seeds=np.array([len(row.seeds) for row in rows]),
+        seed_variances=seed_variances,
+        seed_freedom=seed_freedom,
+        seeds=seeds,
         sampling=evidence.covariance(metric, [row.experiment for row in rows]) if evidence else None,
         units=evidence.units if evidence else None,
     )

@@ -10,6 +10,8 @@ from fuxi_plugins.reports.evidence import Evidence
 from fuxi_plugins.reports.leaderboard import higher_is_better
 from fuxi_plugins.reports.statistics.inference import LEVEL, Interval, Sample
 
+SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -37,11 +39,13 @@ class Comparison:
         better = (self.effect > 0) == higher_is_better(self.metric)
         word = "not told apart from" if not self.told_apart else "better than" if better else "worse than"
         reach = f"95% {self.interval.low:+.4f} to {self.interval.high:+.4f}, " if self.interval else ""
+        p = f"p = {self.p:.2g}" if self.p >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
         won = f"{self.seeds_won} of {self.seeds_shared} shared seeds won"
-        return (
-            f"On {self.dataset}, {self.a} is {word} {self.b}: {self.effect:+.4f} test {self.metric} "
-            f"({reach}p = {self.p:.2g}; {won})."
+        a, b = (
+            name if count > 1 else f"one seed of {name}"  # of which alone the sentence then holds
+            for name, count in zip((self.a, self.b), self.seeds, strict=True)
         )
+        return f"On {self.dataset}, {a} is {word} {b}: {self.effect:+.4f} test {self.metric} ({reach}{p}; {won})."
 
     @property
     def caveats(self) -> list[str]:
@@ -66,10 +70,12 @@ def compare(a: Sequence[Record], b: Sequence[Record], metric: str, evidence: Evi
     values = [{record.seed: record.metrics["test"][metric] for record in runs} for runs in (a, b)]
     samples = [np.array(list(by_seed.values())) for by_seed in values]
     experiments = [a[0].experiment, b[0].experiment]
+    seeds = np.array([len(s) for s in samples])
     differences = Sample(
         means=np.array([s.mean() for s in samples]),
         seed_variances=np.array([s.var(ddof=1) if len(s) > 1 else 0.0 for s in samples]),
-        seeds=np.array([len(s) for s in samples]),
+        seed_freedom=seeds - 1,
+        seeds=seeds,
         sampling=evidence.covariance(metric, experiments) if evidence else None,
         units=evidence.units if evidence else None,
     ).differences()

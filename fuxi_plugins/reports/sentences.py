@@ -1,12 +1,12 @@
 """What a reader of a board must know, in sentences."""
 
-import statistics
+import numpy as np
 
 from fuxi_plugins.reports.leaderboard import Leaderboard
 from fuxi_plugins.reports.statistics.inference import LEVEL
+from fuxi_plugins.reports.statistics.moderation import FEWEST, stands_apart
 
 PER_CENT = f"{LEVEL:.0%}"
-FAR = 10  # times the median deviation of a board's rows: seeds that far apart have had different outcomes
 
 
 def notes(board: Leaderboard) -> list[str]:
@@ -62,23 +62,25 @@ def _about_certainty(board: Leaderboard) -> list[str]:
         lines.append("Intervals and ties count the sampling of test rows and the noise between seeds.")
     single = [row.preset for row in board.rows if len(row.seeds) == 1]
     if single:
-        lines.append(f"One seed only, whose noise no interval knows: {', '.join(single)}.")
+        others = sum(len(row.seeds) > 1 for row in board.rows)
+        known = "is taken to be as usual on this board" if others >= FEWEST else "no interval knows"
+        lines.append(f"One seed only, whose noise {known}: {', '.join(single)}.")
     return [*lines, *_about_outcomes(board)]
 
 
 def _about_outcomes(board: Leaderboard) -> list[str]:
     """Rows whose seeds ended in different places, as where early stopping caught some of them on a plateau."""
-    spread = {row.preset: row.test[board.rank_by] for row in board.rows if len(row.seeds) > 1}
-    if len(spread) < 3:
-        return []
-    usual = statistics.median(summary.std for summary in spread.values())
+    several = [row for row in board.rows if len(row.seeds) > 1]
+    found = {row.preset: row.test[board.rank_by] for row in several}
+    apart = stands_apart(
+        np.array([summary.std**2 for summary in found.values()]), np.array([len(row.seeds) - 1 for row in several])
+    )
     far = [
         f"{preset} ({summary.worst:.4f} to {summary.best:.4f})"
-        for preset, summary in spread.items()
-        if abs(summary.best - summary.worst) > FAR * usual > 0
+        for (preset, summary), is_apart in zip(found.items(), apart, strict=True)
+        if is_apart
     ]
-    said = "Seeds with different outcomes, which a mean does not describe"
-    return [f"{said} (further apart than {FAR} times the board's median deviation): {', '.join(far)}."] if far else []
+    return [f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}."] if far else []
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:

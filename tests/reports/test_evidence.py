@@ -94,6 +94,18 @@ def test_one_seed_and_no_labels_leave_no_interval(tmp_path):
     assert "One seed only, whose noise no interval knows: B, A." in text
 
 
+def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
+    several = {"A": (0.70, 0.71, 0.72), "B": (0.80, 0.81, 0.82), "C": (0.90, 0.91, 0.92)}
+    runs = {f"{name}_toy": [record(name, s, auc) for s, auc in enumerate(aucs)] for name, aucs in several.items()}
+    runs["D_toy"] = [record("D", 0, 0.76)]
+    board = make_board(runs, None, tmp_path)
+    intervals = {row.preset: row.intervals["AUC"] for row in board.rows}
+    # The deviations are all 0.01, so they are one of 6 degrees of freedom, of which Student's t is 2.447.
+    for name, seeds in {**dict.fromkeys("ABC", 3), "D": 1}.items():
+        assert intervals[name].high - intervals[name].low == pytest.approx(2 * 2.44691 * 0.01 / seeds**0.5, rel=1e-5)
+    assert "One seed only, whose noise is taken to be as usual on this board: D." in render(board, "Title", "md")
+
+
 def test_evidence_survives_a_file_and_covers_only_the_predictions_it_is_of(world, tmp_path):
     runs = make_runs(world)
     evidence = measure(world, runs)
@@ -167,7 +179,7 @@ def test_a_comparison_is_one_sentence(world):
     assert "C is worse than A" in worse.sentence
     assert worse.seeds_won == 0
     alike = compare(runs["A_toy"], runs["B_toy"][:1], "AUC", None)
-    assert "A is not told apart from B" in alike.sentence
+    assert "A is not told apart from one seed of B" in alike.sentence
     assert alike.seeds_shared == 1
     assert len(alike.caveats) == 2
 

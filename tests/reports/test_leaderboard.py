@@ -40,7 +40,7 @@ def test_seeds_with_different_outcomes_are_named(tmp_path):
     runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
     said = [line for line in notes(board(runs, tmp_path)) if line.startswith("Seeds with different outcomes")]
     assert len(said) == 1
-    assert said[0].endswith("median deviation): C (0.8700 to 0.8900).")
+    assert said[0].endswith("which a mean does not describe: C (0.8700 to 0.8900).")
     calm = [run for run in runs if run.preset != "C"]
     assert not any(line.startswith("Seeds with different") for line in notes(board(calm, tmp_path)))
 

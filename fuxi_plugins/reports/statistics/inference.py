@@ -2,16 +2,25 @@
 
 The variance of a model's mean over n seeds is C + s² / n: C is the sampling variance over test rows of that mean, s²
 the variance between seeds on the same rows. Two models share the rows, so the variance of their difference is
-C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b. Degrees of freedom are Satterthwaite's.
+C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b.
+
+Each part v_i of such a variance is an estimate with degrees of freedom of its own. An interval reaches
+sqrt(sum t_i² v_i) to either side, t_i being Student's quantile for part i, and covers the truth at least as often as it
+says, at every level and whatever the parts' shares (Banerjee, Sankhya 22, 1960). A p value is the level whose interval
+ends at zero. Satterthwaite's one t for all parts is nearly exact for a single comparison, but far out in the tails,
+where a procedure for all pairs of models looks, it errs several times as often as it says.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
+
+from fuxi_plugins.reports.statistics.roots import falling_root
 
 LEVEL = 0.05  # of tests; intervals cover 1 - LEVEL
 POWER = 0.8
+SMALLEST_P = 1e-100  # to which p values are worked out
 
 
 @dataclass(frozen=True)
@@ -21,12 +30,41 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """The independent parts of variances.
+
+    Args:
+        variances: (P, ...) of P parts.
+        freedom: (P, ...) their degrees of freedom; has no meaning where the variance is 0.
+    """
+
+    variances: np.ndarray
+    freedom: np.ndarray
+
+    @classmethod
+    def of(cls, *parts: tuple[np.ndarray, np.ndarray]) -> "Noise":
+        """Of pairs (variances, degrees of freedom) whose shapes broadcast together."""
+        shape = np.broadcast_shapes(*(array.shape for part in parts for array in part))
+        return cls(*(np.array([np.broadcast_to(array, shape) for array in kind]) for kind in zip(*parts, strict=True)))
+
+    def reach(self, level: float | np.ndarray) -> np.ndarray:
+        """(...) How far an interval of ``1 - level`` reaches to either side."""
+        with np.errstate(over="ignore"):  # of few degrees of freedom at a tiny level
+            squares = np.where(self.variances > 0, stdtrit(self.freedom, level / 2) ** 2, 0) * self.variances
+        return np.sqrt(squares.sum(0))
+
+    def __getitem__(self, place: tuple) -> "Noise":
+        return Noise(self.variances[:, *place], self.freedom[:, *place])
+
+
+@dataclass(frozen=True)
 class Sample:
     """What is known of one metric of M models.
 
     Args:
         means: (M,) over seeds.
-        seed_variances: (M,) of one seed's value; 0 where there is one seed only.
+        seed_variances: (M,) of one seed's value; 0 where nothing is known of it.
+        seed_freedom: (M,) degrees of freedom of these variances.
         seeds: (M,) number of seeds.
         sampling: (M, M) covariance of the means over test rows, or None where it is not known.
         units: rows or groups of rows that vary independently.
@@ -34,6 +72,7 @@ class Sample:
 
     means: np.ndarray
     seed_variances: np.ndarray
+    seed_freedom: np.ndarray
     seeds: np.ndarray
     sampling: np.ndarray | None
     units: int | None
@@ -41,69 +80,63 @@ class Sample:
     def intervals(self) -> list[Interval | None]:
         """A 1 - LEVEL interval for each mean; None where nothing is known of its noise."""
         rows = np.zeros(len(self.means)) if self.sampling is None else np.diag(self.sampling)
-        variance, freedom = self._joined(rows, [self._of_seeds()])
-        return [
-            _interval(float(mean), float(v), float(f)) for mean, v, f in zip(self.means, variance, freedom, strict=True)
-        ]
+        reaches = Noise.of((rows, self._freedom_of_rows), (self._of_seeds, self.seed_freedom)).reach(LEVEL)
+        return [_interval(float(mean), float(reach)) for mean, reach in zip(self.means, reaches, strict=True)]
 
     def differences(self) -> "Differences":
         """Every model against every other, paired by test row."""
-        if self.sampling is None:
-            rows = np.zeros((len(self.means),) * 2)
-        else:
-            own = np.diag(self.sampling)
-            rows = np.maximum(own[:, None] + own[None, :] - 2 * self.sampling, 0)
-        variance, freedom = self._of_seeds()
-        parts = [(variance[:, None], freedom[:, None]), (variance[None, :], freedom[None, :])]
-        total, freedom = self._joined(rows, parts)
-        return Differences(self.means[:, None] - self.means[None, :], total, freedom)
+        own = np.zeros(len(self.means)) if self.sampling is None else np.diag(self.sampling)
+        shared = 0 if self.sampling is None else self.sampling
+        noise = Noise.of(
+            (np.maximum(own[:, None] + own[None, :] - 2 * shared, 0), self._freedom_of_rows),
+            (self._of_seeds[:, None], self.seed_freedom[:, None]),
+            (self._of_seeds[None, :], self.seed_freedom[None, :]),
+        )
+        return Differences(self.means[:, None] - self.means[None, :], noise)
 
-    def _of_seeds(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.seed_variances / self.seeds, np.maximum(self.seeds - 1, 1).astype(float)
+    @property
+    def _of_seeds(self) -> np.ndarray:
+        return self.seed_variances / self.seeds
 
-    def _joined(self, rows: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        """Sum of the variances, and Satterthwaite's degrees of freedom of the sum."""
-        parts = [(rows, np.array(float((self.units or 2) - 1))), *parts]
-        total = sum(variance for variance, _ in parts)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-        return total, np.where(total > 0, freedom, 1.0)
+    @property
+    def _freedom_of_rows(self) -> np.ndarray:
+        return np.array((self.units or 2) - 1)
 
 
 @dataclass(frozen=True)
 class Differences:
-    """(M, M) differences of means, their variances and degrees of freedom."""
+    """(M, M) differences of means and their noise."""
 
     effects: np.ndarray
-    variances: np.ndarray
-    freedom: np.ndarray
+    noise: Noise
 
     def p_values(self) -> np.ndarray:
         """(M, M) two-sided p values; 1 where nothing is known of the noise."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            t = np.abs(self.effects) / np.sqrt(self.variances)
-        return np.where(self.variances > 0, 2 * stdtr(self.freedom, -t), 1.0)
+        above = np.triu_indices(len(self.effects), 1)
+        sizes, noise = np.abs(self.effects[above]), self.noise[above]
+        lowest = np.full(sizes.shape, np.log(SMALLEST_P))
+        logs = falling_root(lambda log: noise.reach(np.exp(log)) - sizes, lowest, np.zeros(sizes.shape))
+        p = np.ones_like(self.effects)
+        p[above] = np.where((noise.variances > 0).any(0), np.exp(logs), 1.0)
+        return np.minimum(p, p.T)
 
     def separable(self) -> np.ndarray:
         """(M, M), true where Holm's procedure over all pairs tells two models apart at LEVEL."""
-        count = len(self.effects)
-        above = np.triu_indices(count, 1)
-        told_apart = np.zeros((count, count), bool)
+        above = np.triu_indices(len(self.effects), 1)
+        told_apart = np.zeros(self.effects.shape, bool)
         told_apart[above] = holm(self.p_values()[above]) < LEVEL
         return told_apart | told_apart.T
 
     def interval(self, a: int, b: int) -> Interval | None:
-        return _interval(float(self.effects[a, b]), float(self.variances[a, b]), float(self.freedom[a, b]))
+        return _interval(float(self.effects[a, b]), float(self.noise[a, b].reach(LEVEL)))
 
     def smallest_detectable(self) -> float | None:
         """The difference that one planned comparison at LEVEL finds with POWER, for the median pair of models."""
-        above = np.triu_indices(len(self.effects), 1)
-        variances, freedom = self.variances[above], self.freedom[above]
-        known = variances > 0
+        noise = self.noise[np.triu_indices(len(self.effects), 1)]
+        known = (noise.variances > 0).any(0)
         if not known.any():
             return None
-        reach = stdtrit(freedom[known], 1 - LEVEL / 2) + stdtrit(freedom[known], POWER)
-        return float(np.median(reach * np.sqrt(variances[known])))
+        return float(np.median((noise.reach(LEVEL) + noise.reach(2 * (1 - POWER)))[known]))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -118,7 +151,9 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 def seeds_interval(mean: float, std: float | None, seeds: int) -> Interval | None:
     """Student's interval of a mean over seeds on fixed test rows; None for one seed."""
-    return _interval(mean, std**2 / seeds, seeds - 1) if std is not None else None
+    if std is None:
+        return None
+    return _interval(mean, float(Noise.of((np.array(std**2 / seeds), np.array(seeds - 1))).reach(LEVEL)))
 
 
 def rank_ranges(separable: np.ndarray, effects: np.ndarray) -> list[tuple[int, int]]:
@@ -144,8 +179,5 @@ def tie_groups(separable: np.ndarray) -> list[tuple[int, int]]:
     return groups
 
 
-def _interval(mean: float, variance: float, freedom: float) -> Interval | None:
-    if not variance > 0:
-        return None
-    reach = float(stdtrit(freedom, 1 - LEVEL / 2)) * variance**0.5
-    return Interval(mean - reach, mean + reach)
+def _interval(mean: float, reach: float) -> Interval | None:
+    return Interval(mean - reach, mean + reach) if reach > 0 else None
