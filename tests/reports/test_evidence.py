@@ -1,5 +1,7 @@
 """Evidence: what labels say about certainty, kept without them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -174,6 +176,8 @@ def test_a_comparison_is_one_sentence(world):
     assert better.sentence.startswith("On toy, A is better than C: +0.")
     assert "3 of 3 shared seeds won" in better.sentence
     assert better.interval.low < better.effect < better.interval.high
+    assert f"p = {better.p:.2g}; " in better.sentence
+    assert "p < 1e-06; " in replace(better, p=1e-7).sentence
     worse = compare(runs["C_toy"], runs["A_toy"], "logloss", evidence)
     assert worse.effect > 0
     assert "C is worse than A" in worse.sentence

@@ -64,6 +64,12 @@ def test_a_model_that_stands_apart_keeps_its_own_and_tells_nobody():
     np.testing.assert_array_equal(np.array(with_it)[:, :-1], without)
 
 
+def test_the_noise_of_one_seed_has_at_least_one_degree_of_freedom():
+    variances, freedom = np.array([1e-4, 1e-2, 1, 1.1, 0]), np.array([9, 9, 9, 9, 0])
+    assert fit_scaled_f(variances[:4], freedom[:4])[1] < 1
+    assert moderate(variances, freedom)[1][-1] == 1
+
+
 def test_models_stand_apart_by_the_quantile_of_chi_squared():
     usual = stats.chi2.ppf(0.5, 2) / 2
     limit = stats.chi2.isf(1e-9, 4) / 4

@@ -198,8 +198,8 @@ def test_noise_in_one_part_is_students_t():
     values = np.array([0.70, 0.72, 0.71, 0.74])
     differences = sample_of_seeds(values, [0.75]).differences()
     assert differences.p_values()[0, 1] == pytest.approx(stats.ttest_1samp(values, 0.75).pvalue)
-    rows_only = sample_of_seeds([0.7], [0.72], sampling=np.diag([3e-5, 1e-5]), units=21)
-    p = 2 * stats.t.sf(0.02 / np.sqrt(4e-5), 20)
+    rows_only = sample_of_seeds([0.7], [0.72], sampling=np.array([[4e-5, 1e-5], [1e-5, 2e-5]]), units=21)
+    p = 2 * stats.t.sf(0.02 / np.sqrt(4e-5), 20)  # the variance of the difference is 4 + 2 - 2 of 1e-5
     assert rows_only.differences().p_values()[0, 1] == pytest.approx(p)
 
 
