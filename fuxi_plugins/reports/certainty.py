@@ -6,7 +6,7 @@ import numpy as np
 
 from fuxi_plugins.reports.evidence import Evidence
 from fuxi_plugins.reports.leaderboard import Leaderboard, Row, higher_is_better
-from fuxi_plugins.reports.statistics.inference import Sample, rank_ranges, tie_groups
+from fuxi_plugins.reports.statistics.inference import Interval, Sample, rank_ranges, tie_groups
 from fuxi_plugins.reports.statistics.moderation import moderate
 
 
@@ -14,7 +14,10 @@ def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard
     """Says how sure the board is. Without evidence only the noise between seeds is known, and the board says so."""
     ranked = [row for row in board.rows if row.rank]
     samples = {metric: sample(ranked, metric, evidence) for metric in board.metrics}
-    intervals = {metric: samples[metric].intervals() for metric in board.metrics}
+    intervals = {
+        metric: [interval and _possible(interval, metric) for interval in samples[metric].intervals()]
+        for metric in board.metrics
+    }
     differences = samples[board.rank_by].differences()
     separable = differences.separable()
     better = differences.effects if higher_is_better(board.rank_by) else -differences.effects
@@ -35,6 +38,11 @@ def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard
         smallest_detectable=differences.smallest_detectable(),
         evidence=evidence,
     )
+
+
+def _possible(interval: Interval, metric: str) -> Interval:
+    """The part of it that the metric can reach: Student's distribution does not know that no AUC is above 1."""
+    return Interval(max(interval.low, 0.0), min(interval.high, 1.0) if higher_is_better(metric) else interval.high)
 
 
 def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:

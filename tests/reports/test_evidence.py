@@ -96,6 +96,15 @@ def test_one_seed_and_no_labels_leave_no_interval(tmp_path):
     assert "One seed only, whose noise no interval knows: B, A." in text
 
 
+def test_no_interval_reaches_beyond_what_a_metric_can_be(tmp_path):
+    values = {1: {"AUC": 0.99, "logloss": 0.02}, 2: {"AUC": 0.5, "logloss": 1.5}}
+    runs = {"A_toy": [record("A", seed, metrics={"valid": v, "test": v}) for seed, v in values.items()]}
+    intervals = make_board(runs, None, tmp_path).rows[0].intervals
+    assert (intervals["AUC"].low, intervals["AUC"].high) == (0, 1)
+    assert intervals["logloss"].low == 0
+    assert intervals["logloss"].high > 1.5
+
+
 def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
     several = {"A": (0.70, 0.71, 0.72), "B": (0.80, 0.81, 0.82), "C": (0.90, 0.91, 0.92)}
     runs = {f"{name}_toy": [record(name, s, auc) for s, auc in enumerate(aucs)] for name, aucs in several.items()}
