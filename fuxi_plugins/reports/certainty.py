@@ -1,5 +1,6 @@
 """Leaderboard + evidence -> the leaderboard with intervals, possible ranks and ties."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,14 +48,18 @@ def _possible(interval: Interval, metric: str) -> Interval:
 
 def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:
     """What is known of the rows' noise in one metric; of that between seeds the rows inform each other."""
-    seeds = np.array([len(row.seeds) for row in rows])
-    variances = np.array([(row.test[metric].std or 0.0) ** 2 for row in rows])
-    seed_variances, seed_freedom = moderate(variances, seeds - 1)
+    seed_variances, seed_freedom = moderate(*seed_noise(rows, metric))
     return Sample(
         means=np.array([row.test[metric].mean for row in rows]),
         seed_variances=seed_variances,
         seed_freedom=seed_freedom,
-        seeds=seeds,
+        seeds=np.array([len(row.seeds) for row in rows]),
         sampling=evidence.covariance(metric, [row.experiment for row in rows]) if evidence else None,
         units=evidence.units if evidence else None,
     )
+
+
+def seed_noise(rows: Sequence[Row], metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Each row's variance between seeds, 0 of one seed, and its degrees of freedom; (M,) both."""
+    variances = np.array([(row.test[metric].std or 0.0) ** 2 for row in rows])
+    return variances, np.array([len(row.seeds) - 1 for row in rows])

@@ -1,10 +1,9 @@
 """What a reader of a board must know, in sentences."""
 
-import numpy as np
-
-from fuxi_plugins.reports.leaderboard import Leaderboard
+from fuxi_plugins.reports.certainty import seed_noise
+from fuxi_plugins.reports.leaderboard import Leaderboard, Row
 from fuxi_plugins.reports.statistics.inference import LEVEL
-from fuxi_plugins.reports.statistics.moderation import FEWEST, stands_apart
+from fuxi_plugins.reports.statistics.moderation import inform_each_other, stands_apart
 
 PER_CENT = f"{LEVEL:.0%}"
 
@@ -62,25 +61,25 @@ def _about_certainty(board: Leaderboard) -> list[str]:
         lines.append("Intervals and ties count the sampling of test rows and the noise between seeds.")
     single = [row.preset for row in board.rows if len(row.seeds) == 1]
     if single:
-        others = sum(len(row.seeds) > 1 for row in board.rows)
-        known = "is taken to be as usual on this board" if others >= FEWEST else "no interval knows"
+        told = inform_each_other(*seed_noise(_ranked(board), board.rank_by)).any()
+        known = "is taken to be as usual on this board" if told else "no interval knows"
         lines.append(f"One seed only, whose noise {known}: {', '.join(single)}.")
     return [*lines, *_about_outcomes(board)]
 
 
 def _about_outcomes(board: Leaderboard) -> list[str]:
     """Rows whose seeds ended in different places, as where early stopping caught some of them on a plateau."""
-    several = [row for row in board.rows if len(row.seeds) > 1]
-    found = {row.preset: row.test[board.rank_by] for row in several}
-    apart = stands_apart(
-        np.array([summary.std**2 for summary in found.values()]), np.array([len(row.seeds) - 1 for row in several])
-    )
+    rows = _ranked(board)
     far = [
-        f"{preset} ({summary.worst:.4f} to {summary.best:.4f})"
-        for (preset, summary), is_apart in zip(found.items(), apart, strict=True)
+        f"{row.preset} ({row.test[board.rank_by].worst:.4f} to {row.test[board.rank_by].best:.4f})"
+        for row, is_apart in zip(rows, stands_apart(*seed_noise(rows, board.rank_by)), strict=True)
         if is_apart
     ]
     return [f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}."] if far else []
+
+
+def _ranked(board: Leaderboard) -> list[Row]:
+    return [row for row in board.rows if row.rank]
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:

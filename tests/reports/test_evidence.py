@@ -117,6 +117,14 @@ def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
     assert "One seed only, whose noise is taken to be as usual on this board: D." in render(board, "Title", "md")
 
 
+def test_a_row_of_one_seed_learns_nothing_from_rows_without_noise(tmp_path):
+    runs = {f"{name}_toy": [record(name, s, 0.75) for s in (1, 2, 3)] for name in "ABC"}
+    runs["D_toy"] = [record("D", 1, 0.76)]
+    board = make_board(runs, None, tmp_path)
+    assert {row.preset: row.intervals.get("AUC") for row in board.rows}["D"] is None
+    assert "One seed only, whose noise no interval knows: D." in render(board, "Title", "md")
+
+
 def test_evidence_survives_a_file_and_covers_only_the_predictions_it_is_of(world, tmp_path):
     runs = make_runs(world)
     evidence = measure(world, runs)

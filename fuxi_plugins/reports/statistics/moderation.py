@@ -26,16 +26,26 @@ def moderate(variances: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np
     Returns:
         Variances (M,) and degrees of freedom (M,); as they came if fewer than ``FEWEST`` models inform each other.
     """
-    alone = stands_apart(variances, freedom)
-    crowd = (freedom > 0) & ~alone
-    if crowd.sum() < FEWEST or np.median(variances[crowd]) == 0:
+    crowd = inform_each_other(variances, freedom)
+    if not crowd.any():
         return variances, freedom
     common, weight = fit_scaled_f(variances[crowd], freedom[crowd])
     joined = weight + freedom
     moderated = (weight * common + freedom * variances) / joined
     # No estimate rests on more than all seeds say together; below 1, Student's quantiles lose all meaning.
     surer = np.clip(joined, 1, freedom[crowd].sum())
+    alone = (freedom > 0) & ~crowd
     return np.where(alone, variances, moderated), np.where(alone, freedom, surer)
+
+
+def inform_each_other(variances: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """(M,), true for the models with several seeds that do not stand apart.
+
+    For none where these are fewer than ``FEWEST``, or where most of them have no noise at all.
+    """
+    crowd = (freedom > 0) & ~stands_apart(variances, freedom)
+    enough = crowd.sum() >= FEWEST and np.median(variances[crowd]) > 0
+    return crowd & enough
 
 
 def stands_apart(variances: np.ndarray, freedom: np.ndarray) -> np.ndarray:
