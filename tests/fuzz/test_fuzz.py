@@ -36,7 +36,6 @@ def fuzz(count: int, strategy, check) -> None:
     @settings(
         max_examples=count,
         derandomize=count < 1000,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
