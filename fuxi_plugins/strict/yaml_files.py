@@ -12,7 +12,6 @@ import yaml
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.strict.explain import shortened
 
-
 MOST_BYTES = 1 << 20  # of a file, also when each of its aliases is replaced by what it stands for
 MOST_DEPTH = 50  # of lists and mappings in each other
 MOST_DIGITS = 100
