@@ -5,12 +5,24 @@ FuxiCTR, and a laptop without either can rebuild every table.
 """
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.files import canonical_json, digest, write_text
@@ -25,7 +37,40 @@ EPOCHS_FILE = "metrics.jsonl"
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
 
-Metrics = dict[str, float]
+# The metrics there are and the values they can have. Log loss keeps probabilities an epsilon from 0 and 1.
+_SHARES = re.compile(r"AUC|gAUC|avgAUC|MRR|NDCG\(k=[1-9][0-9]{0,8}\)")
+_MOST_LOGLOSS = 36.1  # -ln of float64's epsilon, rounded up
+_MOST_METRICS = 20
+
+
+@cache
+def _greatest(metric: str) -> float:
+    """The greatest value that a metric can have; the least is 0 for all."""
+    if metric == "logloss":
+        return _MOST_LOGLOSS
+    if _SHARES.fullmatch(metric):
+        return 1.0
+    raise ValueError(f"the metrics are AUC, logloss, gAUC, avgAUC, MRR and NDCG(k=...), not {metric!r}")
+
+
+def _possible(metrics: dict[str, float]) -> dict[str, float]:
+    """Refuses what no evaluation can give: a metric that does not exist, or a value outside its range."""
+    if len(metrics) > _MOST_METRICS:
+        raise ValueError(f"there must be at most {_MOST_METRICS} metrics, but there are {len(metrics)}")
+    for name, value in metrics.items():
+        if not 0 <= value <= _greatest(name):
+            raise ValueError(f"{name} must lie between 0 and {_greatest(name):g}, but is {value}")
+    return metrics
+
+
+def _storable(params: dict[str, Any]) -> dict[str, Any]:
+    """Refuses settings of which no digest can be made: numbers that are not finite or have thousands of digits."""
+    canonical_json(params)
+    return params
+
+
+Metrics = Annotated[dict[str, float], AfterValidator(_possible)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Frozen(BaseModel):
@@ -38,8 +83,8 @@ class DataCard(Frozen):
     fingerprint: str  # of the prepared columns' content; equal fingerprints mean equal data
     title: str
     note: str = ""
-    rows: dict[str, int]  # by split
-    positive_rate: dict[str, float]  # by split
+    rows: dict[str, NonNegativeInt]  # by split
+    positive_rate: dict[str, Share]  # by split
     published_as: str | None = None  # the dataset's name in the published tables
     synthetic: bool = False
     valid_is_test: bool = False
@@ -55,33 +100,33 @@ class DataCard(Frozen):
 class Epoch(Frozen):
     """One evaluation during training; FuxiCTR makes one an epoch unless ``eval_steps`` says otherwise."""
 
-    epoch: int
-    step: int
+    epoch: NonNegativeInt
+    step: NonNegativeInt
     train_loss: float  # mean over the steps since the last evaluation, regularisation included
-    learning_rate: float
+    learning_rate: NonNegativeFloat
     valid: Metrics
-    seconds: float  # training time since the last evaluation
-    evaluation_seconds: float
+    seconds: NonNegativeFloat  # training time since the last evaluation
+    evaluation_seconds: NonNegativeFloat
 
 
 class Parameters(Frozen):
-    dense: int  # everything but the embedding tables
-    embedding: int
+    dense: NonNegativeInt  # everything but the embedding tables
+    embedding: NonNegativeInt
 
 
 class Seconds(Frozen):
-    train: float
-    evaluation: float
-    total: float  # from the first import to the record
-    per_epoch: float  # training alone, mean over epochs
+    train: NonNegativeFloat
+    evaluation: NonNegativeFloat
+    total: NonNegativeFloat  # from the first import to the record
+    per_epoch: NonNegativeFloat  # training alone, mean over epochs
 
 
 class Machine(Frozen):
     device: str
     processor: str
-    threads: int  # of each process
+    threads: PositiveInt  # of each process
     versions: dict[str, str]
-    processes: int = 1  # that shared the run
+    processes: PositiveInt = 1  # that shared the run
 
 
 class RankFamily(Frozen):
@@ -124,9 +169,9 @@ class ModelSource(Frozen):
 class Latency(Frozen):
     """Of one prediction of some rows, after warming up."""
 
-    calls: int
-    p50_ms: float
-    p99_ms: float
+    calls: NonNegativeInt
+    p50_ms: NonNegativeFloat
+    p99_ms: NonNegativeFloat
 
 
 class Cost(Frozen):
@@ -134,14 +179,14 @@ class Cost(Frozen):
 
     device: str
     processor: str
-    threads: int
-    batch_size: int  # rows of a training step
-    flops_per_row: float  # of the forward pass
-    flops_coverage: float  # the share of them that torch has formulas for
-    training_rows_per_second: float
-    inference_rows_per_second: float  # in the largest batch of ``latency``
+    threads: PositiveInt
+    batch_size: PositiveInt  # rows of a training step
+    flops_per_row: NonNegativeFloat  # of the forward pass
+    flops_coverage: Share  # of them that torch has formulas for
+    training_rows_per_second: NonNegativeFloat
+    inference_rows_per_second: NonNegativeFloat  # in the largest batch of ``latency``
     latency: dict[str, Latency]  # by rows predicted at once
-    peak_bytes: int  # while training
+    peak_bytes: NonNegativeInt  # while training
 
     @property
     def hardware(self) -> tuple[str, str, int]:
@@ -168,15 +213,17 @@ class Record(Frozen):
     model: str
     preset: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
-    seed: int
-    params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
+    seed: NonNegativeInt
+    params: Annotated[
+        dict[str, Any], AfterValidator(_storable)
+    ]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
     config_digest: str
     status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
     reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
-    best_epoch: int | None = None
+    best_epoch: NonNegativeInt | None = None
     history: list[Epoch] = []
     parameters: Parameters | None = None
     seconds: Seconds | None = None

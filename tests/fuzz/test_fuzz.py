@@ -5,6 +5,7 @@ A few cases of each kind run with all tests, always the same; ``--slow`` runs 10
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +17,11 @@ from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 from fuxi_plugins.errors import UserError
 from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
 from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.predictions import read_predictions
 from fuxi_plugins.records import Record, find_records, read_record, write_record
 from fuxi_plugins.reports.formats import FORMATS, render
 from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.runs.runner import write_predictions
 from fuxi_plugins.scheduling.claims import Claimant, read_claim
 from fuxi_plugins.scheduling.status import describe_progress
 from tests.conftest import TINY_DATASET, TINY_EXPERIMENTS, TINY_SUITE, make_workspace, write_tiny_csv
@@ -139,6 +142,24 @@ def test_claims(count, tmp_path):
         describe_progress(held.progress)
 
     fuzz(count, as_bytes(mutated(text, separators=' :,{}"')), check)
+
+
+@cases(200, 5_000)
+def test_predictions(count, tmp_path):
+    """Bytes of the HDF5 file are exchanged; whatever HDF5 says of it, it is one message."""
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, np.linspace(0, 1, 300, dtype=np.float32))
+    whole = path.read_bytes()
+    damages = st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), min_size=1, max_size=6)
+
+    def check(damage):
+        content = bytearray(whole)
+        for place, value in damage:
+            content[place] = value
+        path.write_bytes(content)
+        read_predictions(path, 300)
+
+    fuzz(count, damages, check)
 
 
 @cases(8, 1_000)
