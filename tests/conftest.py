@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fuxi_plugins.workspace import CACHE_VARIABLE, Workspace
+from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 
