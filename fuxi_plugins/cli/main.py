@@ -1,5 +1,7 @@
 """The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
 
+from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl-C has its message
+
 import dataclasses
 import sys
 from pathlib import Path
@@ -23,7 +25,6 @@ from fuxi_plugins.core.workspace import Workspace
 
 FAILED_RUNS = 1
 USER_ERROR = 2
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -31,13 +32,14 @@ class Commands(click.Group):
 
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with stopping.sigterm_as_ctrl_c():
+                return super().invoke(context)
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished runs are kept, and the same command goes on from here", err=True)
-            sys.exit(INTERRUPTED)
+            click.echo(stopping.MESSAGE, err=True)
+            sys.exit(stopping.INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -218,6 +220,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
 
 for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
     main.add_command(command)
+stopping.imported()
 
 
 if __name__ == "__main__":

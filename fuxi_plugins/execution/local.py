@@ -5,7 +5,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from fuxi_plugins.execution.interrupts import interrupts
 from fuxi_plugins.execution.leases import Claim
 from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.execution.plan import RecordState, existing_record
-from fuxi_plugins.execution.processes import Forked, RunProcess, Started, start_server
+from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, Started, start_server
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.records.record import LOG_FILE, Record, write_record
 from fuxi_plugins.training import provenance
@@ -26,6 +26,7 @@ from fuxi_plugins.training.runner import failed_record
 
 MICRO_BATCHES = 4  # of a run that is tried again because memory ran out
 OUT_OF_MEMORY_REASON = "out of memory"
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)  # that somebody sends who wants an end
 
 
 class Watcher(Protocol):
@@ -118,6 +119,9 @@ def run_jobs(
                         continue
                     _end(entry, selector)
                     running.remove(entry)
+                    if not breach and -entry.code in STOPS and _is_told_too(interrupted):
+                        entry.claim.release()
+                        raise KeyboardInterrupt
                     if not holds:
                         queue.give_back(entry.job)
                     elif _deserves_another_try(entry, breach):
@@ -209,6 +213,18 @@ def _record_of(entry: _Running, breach: str) -> Record:
     record = failed_record(job, reason, started=provenance.utc_now(), trace=_log_tail(entry.log))
     write_record(job.run_folder, record)
     return record
+
+
+def _is_told_too(interrupted: Callable[[], bool]) -> bool:
+    """Whether the stop that ended a run's process is meant for us as well.
+
+    Who stops a process group or a job (``timeout``, systemd, Slurm) signals one process after the other, and a run's
+    may be the first.
+    """
+    end = time.monotonic() + STOP_SECONDS
+    while not interrupted() and time.monotonic() < end:
+        time.sleep(0.01)
+    return interrupted()
 
 
 def _exit_reason(entry: _Running) -> str:

@@ -65,6 +65,8 @@ def _judge(job: Job, started: str, codes: set[int]) -> int:
     signals = [-code for code in codes if code < 0 and -code != signal.SIGTERM]  # with which the launcher ends the rest
     if signals:
         _end_by(signals[0])
+    if codes == {-signal.SIGTERM}:  # sent to all of us
+        _end_by(signal.SIGTERM)
     told = [json.loads(path.read_text()) for path in job.checkpoint_folder.glob(FAILURES)]
     if not told:
         return LOST
