@@ -194,14 +194,13 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None,
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
-    from fuxi_plugins.reporting.formats import render
+    from fuxi_plugins.reporting.formats import render_all
 
     suite = find_suite(name, workspace, seeds)
     if form is None:
         _show(suite, workspace, rank_by)
         return
-    for board in suite_boards(suite, workspace, rank_by):
-        click.echo(render(board, suite.title, form), nl=False)
+    click.echo(render_all(suite_boards(suite, workspace, rank_by), suite.title, form), nl=False)
 
 
 def _show(suite, workspace: Workspace, rank_by: str) -> None:

@@ -27,8 +27,8 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     if form:
         click.echo(render_ledger(entries, form), nl=False)
         return
+    name = "ledger" if metric == "AUC" else f"ledger-{metric}"
     for ending in LEDGER_FORMATS:
-        name = "ledger" if metric == "AUC" else f"ledger-{metric}"
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
     click.echo(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
     click.echo(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")

@@ -6,7 +6,7 @@ A column is one entry of :func:`columns`; every format draws the same ones.
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
@@ -99,18 +99,27 @@ def render(board: Leaderboard, title: str, form: str) -> str:
         return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
     if form == "tex":
         return booktabs(board, title, header, rows)
-    if form == "csv":
-        return _csv(board)
-    if form == "json":
-        return json.dumps({"title": title, **_plain(board), "notes": notes(board)}, indent=1) + "\n"
+    if form in ("csv", "json"):
+        return render_all([board], title, form)
     raise ValueError(f"the formats are {', '.join(FORMATS)}, not {form!r}")
 
 
-def _csv(board: Leaderboard) -> str:
-    """Full precision, one plain name a column, for programs."""
+def render_all(boards: Sequence[Leaderboard], title: str, form: str) -> str:
+    """The boards of a suite in one text: a csv has one header, JSON is a list when there are several."""
+    if form == "csv":
+        return _csv(boards)
+    if form == "json":
+        plain = [{"title": title, **_plain(board), "notes": notes(board)} for board in boards]
+        return json.dumps(plain if len(plain) > 1 else plain[0], indent=1) + "\n"
+    return "\n".join(render(board, title, form) for board in boards)
+
+
+def _csv(boards: Sequence[Leaderboard]) -> str:
+    """Full precision, one plain name a column, for programs; a column that a board lacks is empty there."""
     buffer = io.StringIO()
-    table = [_flat(row, board) for row in board.rows]
-    writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
+    table = [_flat(row, board) for board in boards for row in board.rows]
+    names = list(dict.fromkeys(name for row in table for name in row))
+    writer = csv.DictWriter(buffer, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     return buffer.getvalue()

@@ -1,5 +1,8 @@
 """The command line as a user meets it: every mistake is one message, exit code 2, and nothing left behind."""
 
+import csv
+import io
+import json
 import subprocess
 import sys
 import time
@@ -8,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.records.record import write_record
+from tests.analysis.make import record
 from tests.conftest import ROOT
 
 
@@ -99,6 +104,22 @@ def test_a_run_from_start_to_board(workspace):
     assert (workspace.results / "leaderboards" / "tiny_suite.md").read_bytes() == before
     assert call(workspace, "leaderboard", "tiny_suite", "--format", "md").output.encode() == before
     assert "gAUC" in call(workspace, "leaderboard", "tiny_suite", "--by", "gAUC").output
+
+
+def test_the_boards_of_several_datasets_are_one_text(workspace):
+    dataset, model, suite = (workspace.configs.parent / name for name in (DATA, MODELS, SUITE))
+    dataset.write_text(dataset.read_text() + dataset.read_text().replace("tiny:", "other:"))
+    model.write_text(model.read_text() + "LR_other: {model: LR, dataset_id: other, metrics: [AUC, logloss]}\n")
+    suite.write_text("title: Two datasets\nexperiments: [LR_tiny, LR_other]\nseeds: [1]\n")
+    for name in ("tiny", "other"):
+        made = record("LR", dataset=name, experiment=f"LR_{name}")
+        write_record(workspace.run_folder(name, f"LR_{name}", 1), made)
+    boards = json.loads(call(workspace, "leaderboard", "tiny_suite", "--format", "json").output)
+    assert [board["dataset"] for board in boards] == ["tiny", "other"]
+    rows = list(csv.DictReader(io.StringIO(call(workspace, "leaderboard", "tiny_suite", "--format", "csv").output)))
+    assert [(row["dataset"], row["experiment"]) for row in rows] == [("tiny", "LR_tiny"), ("other", "LR_other")]
+    assert all(float(row["test_AUC_mean"]) == 0.7 for row in rows)
+    assert json.loads(call(workspace, "leaderboard", "LR_tiny", "--format", "json").output)["dataset"] == "tiny"
 
 
 @pytest.mark.parametrize(
