@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
@@ -33,7 +34,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     resources = Resources.choose([gpu], jobs=1, threads=threads)
     plan = plan_suite(suite, workspace, resources, force=True)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        click.echo(f"skipped: {reason}.")
+        say(f"skipped: {reason}.")
     if not plan.todo:
         raise UserError(f"{name} has no model that its data can feed, so there is nothing to measure.")
     costs = []
@@ -47,9 +48,9 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",
               *(f"ms at {count}: p50 / p99" for count in costs[0].latency), "peak MB"]  # fmt: skip
     rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(plan.todo, costs, strict=True)]
-    click.echo(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
+    say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
     machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
-    click.echo(f"{machine}; after warming up, loading apart")
+    say(f"{machine}; after warming up, loading apart")
 
 
 def _figures(cost: "Cost") -> list[str]:

@@ -5,11 +5,13 @@ from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.cli.compare import compare
+from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
@@ -30,15 +32,19 @@ USER_ERROR = 2
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        show_in_any_encoding()
+        return super().main(*args, **kwargs)
+
     def invoke(self, context: click.Context):
         try:
             with stopping.sigterm_as_ctrl_c():
                 return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
-            click.echo(stopping.MESSAGE, err=True)
+            say(stopping.MESSAGE, err=True)
             sys.exit(stopping.INTERRUPTED)
 
 
@@ -77,7 +83,7 @@ def list_(workspace: Workspace, kind: str | None) -> None:
     from fuxi_plugins.cli import listing
 
     for shown in [kind] if kind else listing.KINDS:
-        click.echo(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
+        say(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
 
 
 @main.command()
@@ -99,7 +105,7 @@ def check(workspace: Workspace) -> None:
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    click.echo(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
 
 
 @main.command()
@@ -144,7 +150,7 @@ def run(
     suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
-        click.echo(suite.shape)
+        say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
             "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
@@ -155,21 +161,21 @@ def run(
     plan = planner.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
-    click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        click.echo(f"skipped: {reason}.")
+        say(f"skipped: {reason}.")
     for job, twin in plan.equal:
-        click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
+        say(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:
         for job in plan.todo:
-            click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
+            say(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace, "AUC")
     if failed:
-        click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
 
@@ -200,7 +206,7 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None,
     if form is None:
         _show(suite, workspace, rank_by)
         return
-    click.echo(render_all(suite_boards(suite, workspace, rank_by), suite.title, form), nl=False)
+    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form), nl=False)
 
 
 def _show(suite, workspace: Workspace, rank_by: str) -> None:
@@ -214,7 +220,7 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
         print_board(board, suite.title)
     if rank_by == "AUC" and suite.name.partition("@")[0] in suite_names(workspace.configs):
         written = write_boards(suite, boards, workspace)
-        click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
 for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):

@@ -156,8 +156,8 @@ def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str
             os.dup2(end, number)
     stdin.close()
     stdout.close()
-    sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
-    sys.stderr = os.fdopen(2, "w", buffering=1)
+    sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8")
     sys.exit(worker.main())
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing
 from fuxi_plugins.core.workspace import Workspace
@@ -68,7 +69,8 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
     for folder, record in finished.items():
         for name in (RECORD_FILE, PREDICTIONS_FILE, LOG_FILE):
             if (folder / name).exists():
-                files[f"seed-{record.seed}/{name}"] = (folder / name).read_bytes()
+                content = (folder / name).read_bytes()
+                files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
                 raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -223,6 +225,11 @@ def _environment(record: Record) -> bytes:
         lines += [f"device {record.machine.device}", f"processor {record.machine.processor}"]
         lines += [f"{name} {version}" for name, version in record.machine.versions.items()]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _passed_on(content: bytes) -> bytes:
+    """A log as others may read it: nothing in it says whose machine wrote it."""
+    return log(content.decode(errors="replace")).encode()
 
 
 def _json(value: object) -> bytes:

@@ -53,6 +53,8 @@ def set_up() -> Callable[[dict], None]:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):  # a model may print what the terminal's encoding lacks
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return _reporter(progress)
 
