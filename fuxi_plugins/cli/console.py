@@ -14,14 +14,14 @@ _PLAIN = {"±": "+-", "–": "-", "…": "...", "×": "x", "•": "*", "·": "*"
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Prints a text with its lines; what moves a cursor or cannot be seen is an escape."""
-    click.echo(terminal(text), err=err, nl=nl)
+    click.echo(terminal(text), file=sys.stderr if err else sys.stdout, nl=nl)
 
 
 def show_in_any_encoding() -> None:
     """A character that the output's encoding lacks is replaced, where Python would stop."""
     codecs.register_error("fuxibench", _replace)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="fuxibench")
 
 

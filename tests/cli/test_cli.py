@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -120,6 +121,35 @@ def test_the_boards_of_several_datasets_are_one_text(workspace):
     assert [(row["dataset"], row["experiment"]) for row in rows] == [("tiny", "LR_tiny"), ("other", "LR_other")]
     assert all(float(row["test_AUC_mean"]) == 0.7 for row in rows)
     assert json.loads(call(workspace, "leaderboard", "LR_tiny", "--format", "json").output)["dataset"] == "tiny"
+
+
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_commands_work_in_every_encoding_of_the_output(workspace, encoding):
+    replace(workspace.configs.parent / SUITE, "Two models on tiny data", "Zwei Modelle für 小 data – ±")
+    write_record(workspace.run_folder("tiny", "LR_tiny", 1), record("LR", dataset="tiny", experiment="LR_tiny"))
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    for arguments in (["list", "suites"], ["leaderboard", "tiny_suite"], ["leaderboard", "tiny_suite", "--format", "md"],
+                      ["status", "tiny_suite"], ["report", "ledger"], ["run", "té"]):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "fuxi_plugins", *folders, *arguments],
+            env={**os.environ, **ENCODINGS[encoding]},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == (2 if "té" in arguments else 0), (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+        if encoding != "latin-1":
+            (done.stdout + done.stderr).decode("ascii")
+        if arguments == ["list", "suites"]:
+            assert b"tiny_suite" in done.stdout
+            assert ("für ? data - " if encoding == "latin-1" else "f?r ? data - +-").encode("latin-1") in done.stdout
 
 
 @pytest.mark.parametrize(

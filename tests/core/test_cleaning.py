@@ -82,7 +82,10 @@ def test_a_log_does_not_name_its_user(monkeypatch):
     monkeypatch.setenv("LOGNAME", "ann")
     monkeypatch.setenv("HOME", "/home/annie")
     cleaning._user_names.cache_clear()
-    assert cleaning.log("annie@host:\x1b[1m ann said anna\n/home/annie/x.py") == "user@host:\\x1b[1m user said anna\n.../x.py"
+    assert (
+        cleaning.log("annie@host:\x1b[1m ann said anna\n/home/annie/x.py")
+        == "user@host:\\x1b[1m user said anna\n.../x.py"
+    )
     cleaning._user_names.cache_clear()
 
 

@@ -112,7 +112,7 @@ def test_suites(home, count):
         path.write_bytes(kept)
 
 
-@cases(60, 35_000)
+@cases(60, 30_000)
 def test_records(home, count, tmp_path):
     path = tmp_path / "runs" / "toy" / "A_toy" / "seed-1" / "record.json"
     write_record(path.parent, record())

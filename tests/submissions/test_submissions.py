@@ -127,6 +127,20 @@ def test_the_same_runs_pack_to_the_same_bytes(world, packed, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
+def test_a_log_that_is_packed_names_no_folders(world, tmp_path):
+    log = world.run_folder("tiny", "LR_tiny", 1) / "run.log"
+    kept = log.read_bytes()
+    log.write_bytes(b'Traceback\n  File "/home/ann/my models/net.py", line 3\n\x1b[1mbold\x80\n')
+    try:
+        bundle.pack("LR_tiny", world, tmp_path / "x.zip")
+    finally:
+        log.write_bytes(kept)
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        packed = archive.read("seed-1/run.log").decode()
+    assert packed == 'Traceback\n  File ".../net.py", line 3\n\\x1b[1mbold\ufffd\n'
+    bundle.verify(tmp_path / "x.zip", world)
+
+
 def test_nothing_to_pack(world, tmp_path):
     assert "no finished run of 'DNN_tiny'" in call(world, "pack", "DNN_tiny", "--out", tmp_path / "x.zip").output
     assert not (tmp_path / "x.zip").exists()
