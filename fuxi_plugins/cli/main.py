@@ -3,6 +3,7 @@
 from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl-C has its message
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from fuxi_plugins.cli.submit import submit
 from fuxi_plugins.cli.tune import tune
 from fuxi_plugins.cli.zoo import zoo_
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
 FAILED_RUNS = 1
@@ -42,6 +44,12 @@ class Commands(click.Group):
                 return super().invoke(context)
         except UserError as error:
             say(f"error: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except FileNotFoundError as error:
+            missing = Path(os.fsdecode(error.filename or ""))
+            if not (isinstance(context.obj, Workspace) and missing.is_relative_to(context.obj.cache)):
+                raise
+            say(f"error: {cache_gone(missing)}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
             say(stopping.MESSAGE, err=True)

@@ -90,6 +90,14 @@ def explaining_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def cache_gone(path: Path) -> UserError:
+    """What to say when something of the cache is no longer there, which may be deleted only while nothing runs."""
+    return UserError(
+        f"{path} was deleted while it was needed. The cache may be deleted when nothing runs; finished runs are kept, "
+        "and the same command prepares the data again and goes on."
+    )
+
+
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)

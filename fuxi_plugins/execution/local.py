@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.execution.interrupts import interrupts
 from fuxi_plugins.execution.leases import Claim
 from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log, used_memory
@@ -20,7 +21,7 @@ from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, S
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.records.record import LOG_FILE, Record, write_record
 from fuxi_plugins.training import provenance
-from fuxi_plugins.training.faults import DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
+from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record
 
@@ -89,7 +90,7 @@ def run_jobs(
         worker: the command of a run's process; by default it is a fork of one that has imported everything.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or the prepared data were deleted.
     """
     if not worker and jobs:  # before anything is claimed and signals are caught
         start_server(jobs[0].threads)
@@ -207,6 +208,8 @@ def _record_of(entry: _Running, breach: str) -> Record:
     job, code = entry.job, entry.code
     if code == DISK_FULL:
         raise DiskFull(job.run_folder)
+    if code == DATA_GONE:
+        raise cache_gone(job.data.folder)
     if code in (0, FAILED) and not breach:  # the worker has written its record, finished or failed
         return existing_record(job.run_folder)
     reason = breach or _exit_reason(entry)

@@ -18,7 +18,15 @@ from collections.abc import Callable
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import write_record
 from fuxi_plugins.training import provenance
-from fuxi_plugins.training.faults import DISK_FULL, FAILED, ORPHANED, OUT_OF_MEMORY, is_disk_full, is_out_of_memory
+from fuxi_plugins.training.faults import (
+    DATA_GONE,
+    DISK_FULL,
+    FAILED,
+    ORPHANED,
+    OUT_OF_MEMORY,
+    is_disk_full,
+    is_out_of_memory,
+)
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import carry_out, describe_failure, failed_record
 
@@ -38,6 +46,8 @@ def main() -> int:
         carry_out(job, report, started=started, clock_start=clock_start)
     except Exception as error:
         logging.exception("the run failed")
+        if not job.data.folder.exists():
+            return DATA_GONE
         if is_disk_full(error):
             return DISK_FULL
         if is_out_of_memory(error):

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.training import preflight
 from fuxi_plugins.training.runner import identity
 from tests.analysis.make import record
 from tests.conftest import write
@@ -61,6 +63,7 @@ FAULTS = {
     "memory": "sys.exit(5)",
     "memory_once": "finish() if job['micro_batches'] > 1 else sys.exit(5)",
     "disk": "sys.exit(6)",
+    "data": "sys.exit(7)",
     "chatters": "os.write(1, b'{\"epoch\": 1, \"step\": 1}\\n' * 100_000)\nfinish()",
 }  # fmt: skip
 
@@ -169,6 +172,36 @@ def test_a_full_disk_stops_the_suite_says_what_to_free_and_invents_no_record(fau
         faulty("disk", jobs=2)
     assert not list(find_records(workspace.results))
     assert not list(workspace.results.rglob("claim-*"))
+
+
+def test_prepared_data_that_are_deleted_stop_the_suite_and_invent_no_record(faulty, workspace):
+    with pytest.raises(UserError, match="was deleted while it was needed"):
+        faulty("data", jobs=2)
+    assert not list(find_records(workspace.results))
+    assert not list(workspace.results.rglob("claim-*"))
+
+
+def test_a_cache_that_is_deleted_before_the_runs_start(workspace):
+    suite, resources = find_suite("LR_tiny", workspace), Resources(slots=[-1], threads=1)
+    plan = plan_suite(suite, workspace, resources)
+    shutil.rmtree(workspace.cache)
+    with pytest.raises(UserError, match="was deleted while it was needed"):
+        run_plan(plan, suite, workspace, resources)
+    assert not list(find_records(workspace.results))
+
+
+def test_a_cache_that_is_deleted_while_a_suite_is_planned(workspace, monkeypatch):
+    real = preflight.preflight
+
+    def after_deletion(experiment, data):
+        shutil.rmtree(workspace.cache)
+        real(experiment, data)
+
+    monkeypatch.setattr(preflight, "preflight", after_deletion)
+    arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results), "run", "LR_tiny"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    assert "was deleted while it was needed" in result.output
 
 
 @pytest.fixture
