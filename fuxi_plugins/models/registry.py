@@ -138,7 +138,9 @@ def model_summary(name: str) -> str:
     The docstring is read from the source without running it, so that listing models stays quick.
     """
     entry = _find(name)
-    return f"from {entry.origin}" if entry.plugin or entry.file else _docstring_summary(entry.target)
+    if entry.file:
+        return f"from {entry.file.name}"
+    return f"from {entry.origin}" if entry.plugin else _docstring_summary(entry.target)
 
 
 def load_model_class(name: str) -> type:

@@ -138,6 +138,7 @@ class Grouped:
 
     def ndcg(self, k: int) -> float:
         """Mean over groups of the discounted gain among the k highest scores, as a share of the greatest possible."""
+        k = min(k, int(self.sizes.max()))  # no group has more to count
         discounts = 1 / np.log2(np.arange(2, k + 2))
         counted = self.positive & (self.from_top < k)
         gains = np.zeros(len(self.scores))
