@@ -28,6 +28,7 @@ NATIVE_MODELS = {
     "CCPM": "fuxi_plugins.models.ccpm:CCPM",
     "DCN": "fuxi_plugins.models.dcn:DCN",
     "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DCNv3": "fuxi_plugins.models.dcnv3:DCNv3",
     "DESTINE": "fuxi_plugins.models.destine:DESTINE",
     "DIEN": "fuxi_plugins.models.dien:DIEN",
     "DIN": "fuxi_plugins.models.din:DIN",
