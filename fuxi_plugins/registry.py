@@ -35,6 +35,8 @@ NATIVE_MODELS = {
     "DIEN": "fuxi_plugins.models.dien:DIEN",
     "DIN": "fuxi_plugins.models.din:DIN",
     "DLRM": "fuxi_plugins.models.dlrm:DLRM",
+    "DMIN": "fuxi_plugins.models.dmin:DMIN",
+    "DMR": "fuxi_plugins.models.dmr:DMR",
     "DNN": "fuxi_plugins.models.dnn:DNN",
     "DSSM": "fuxi_plugins.models.dssm:DSSM",
     "DeepCrossing": "fuxi_plugins.models.deepcrossing:DeepCrossing",

@@ -78,8 +78,11 @@ def mlp_block(
     activations: str | Sequence[str],
     dropout: float,
     batch_norm: bool,
+    bn_only_once: bool = False,
 ) -> MLP_Block:
     """FuxiCTR's MLP, (B, input_dim) -> (B, output_dim), or to the last hidden layer where output_dim is None.
+
+    BatchNorm comes before each activation, or with ``bn_only_once`` before the first layer alone.
 
     FuxiCTR adds lists and asks ``isinstance(..., list)``, so a tuple would be an error or be taken for one
     activation.
@@ -91,6 +94,7 @@ def mlp_block(
         output_dim=output_dim,
         dropout_rates=dropout,
         batch_norm=batch_norm,
+        bn_only_once=bn_only_once,
     )
 
 
