@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from fuxi_plugins.models.apg import APGMLP, GeneratedLinear
-from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class
 from tests.models import tiny
 
 B, M, D, C = 3, 6, 5, 4

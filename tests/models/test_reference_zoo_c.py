@@ -16,7 +16,7 @@ import torch
 from fuxictr.features import FeatureMap
 from torch import Tensor, nn
 
-from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class
 from tests.models import tiny
 
 CHECKOUT = os.environ.get("FUXICTR_CHECKOUT")
