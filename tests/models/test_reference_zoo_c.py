@@ -3,6 +3,7 @@
 The zoo is in no package. Where ``FUXICTR_CHECKOUT`` names a checkout of reczoo/FuxiCTR, these tests run.
 """
 
+import copy
 import importlib
 import importlib.machinery
 import importlib.util
@@ -14,15 +15,16 @@ from pathlib import Path
 import pytest
 import torch
 from fuxictr.features import FeatureMap
-from torch import Tensor, nn
+from torch import nn
 
 from fuxi_plugins.models.registry import load_model_class
 from tests.models import tiny
+from tests.models.test_reference_zoo_a import move_off_the_start, predictions
 
 CHECKOUT = os.environ.get("FUXICTR_CHECKOUT")
 pytestmark = pytest.mark.skipif(not CHECKOUT, reason="FUXICTR_CHECKOUT names no checkout of reczoo/FuxiCTR")
 
-FOLDERS = {"PPNet": "PEPNet", "APG_DCNv2": "APG", "APG_DeepFM": "APG"}
+FOLDERS = {"FFMv2": "FFM", "PPNet": "PEPNet", "APG_DCNv2": "APG", "APG_DeepFM": "APG"}
 
 WIDTHS = {"hidden_units": [8, 6]}
 PRIOR = {"gate_priors": ["item"]}
@@ -37,8 +39,8 @@ ZOO_MASK = {"num_heads": 2, "refiner_mask": "fuxictr", **HISTORY}
 # What the zoo's constructor needs beside our settings: its defaults name fields that only some data has.
 THEIRS_ALONE = {"DMR": {"neg_seq_field": None, "context_field": None}, "DMIN": {"neg_seq_field": None}}
 OURS_ALONE = ("refiner_mask",)
-# Weights of theirs that nothing reads, or of which a softmax takes no notice: ours may lack them.
-WITHOUT_EFFECT = r"output_embedding\..*|.*\.score\.mlp\.mlp\.\d+\.bias"
+# What they keep and nothing reads, of which a softmax takes no notice, or which is a constant: ours may lack it.
+WITHOUT_EFFECT = r".*\.triu_index|output_embedding\..*|.*\.score\.mlp\.mlp\.\d+\.bias"
 
 CASES = [
     ("PPNet", {"gate_priors": ["user", "item"]}),
@@ -58,6 +60,10 @@ CASES = [
     ("DMIN", {"use_behavior_refiner": False, "use_pos_emb": False, "num_heads": 5, **HISTORY, **DNN}),
     ("DMIN", {"layer_norm": False, "enable_sum_pooling": True, "bn_only_once": True, "pos_emb_dim": 3, **ZOO_MASK}),
     ("DMIN", {"batch_norm": False, "attention_hidden_units": [6], "dnn_activations": "ReLU", **ZOO_MASK, **DNN}),
+    ("FFMv2", {}),
+    ("FFMv2", {"embedding_dim": 3}),
+    ("FLEN", {}),
+    ("FLEN", {"embedding_dim": 4, "batch_norm": True, "net_dropout": 0.1, **DNN}),
 ]
 
 # Their names -> ours, as patterns.
@@ -82,6 +88,13 @@ RENAMED = {
         (r"\.dense_layers\.bn_2\.", ".after.1.0."),
         (r"\.dense_layers\.act_1\.", ".after.0.1."),
         (r"\.dense_layers\.act_2\.", ".after.1.1."),
+    ],
+    "FLEN": [
+        (r"^embedding_layer\.", "embedding_layer.embedding_layer."),
+        (r"^r_ij\.", "between."),
+        (r"^r_mm\.", "within."),
+        (r"^w_FwBI\.0\.", "crosses."),
+        (r"^w_F\.", "fc."),
     ],
     "DMR": [
         (r"^embedding_layer\.", "embedding_layer.embedding_dict."),
@@ -116,12 +129,12 @@ def zoo_class(name: str) -> type:
     return getattr(importlib.import_module(f"{package}.{name}"), name)
 
 
-def their_map(name: str) -> FeatureMap:
+def their_map(name: str, feature_map: FeatureMap) -> FeatureMap:
     """The zoo takes a history one behaviour after the other only where the dataset's config does not pool it."""
-    feature_map = tiny.feature_map()
+    theirs = copy.deepcopy(feature_map)
     if name in THEIRS_ALONE:
-        del feature_map.features["history"]["feature_encoder"]
-    return feature_map
+        del theirs.features["history"]["feature_encoder"]
+    return theirs
 
 
 def load_reference_weights(model: nn.Module, reference: nn.Module, name: str) -> None:
@@ -139,18 +152,17 @@ def our_name(theirs: str, name: str) -> str:
     return theirs
 
 
-def predictions(model: nn.Module, batch: dict, training: bool) -> Tensor:
-    torch.manual_seed(2)  # for dropout
-    with torch.no_grad():
-        return model.train(training)(batch)["y_pred"]
-
-
 @pytest.mark.parametrize(("name", "settings"), CASES)
 def test_it_is_the_zoos_model(name, settings):
     their_settings = {key: value for key, value in settings.items() if key not in OURS_ALONE}
-    reference = tiny.build(zoo_class(name), their_map(name), **their_settings, **THEIRS_ALONE.get(name, {}))
-    tiny.randomize(reference, 0.2)
-    model = tiny.build(load_model_class(name), **settings)
+    feature_map = tiny.feature_map(settings.get("embedding_dim", 10))
+    if name == "FLEN":  # the zoo's class cannot do without context
+        feature_map.features["device"]["source"] = "context"
+    reference = tiny.build(
+        zoo_class(name), their_map(name, feature_map), **their_settings, **THEIRS_ALONE.get(name, {})
+    )
+    move_off_the_start(reference)
+    model = tiny.build(load_model_class(name), feature_map, **settings)
     load_reference_weights(model, reference, name)
     batch = tiny.columns(32)
     batch["history"] = batch["history"].sort(dim=1).values  # padding first, as the zoo's classes need it
