@@ -32,6 +32,7 @@ NATIVE_MODELS = {
     "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
     "DCNv3": "fuxi_plugins.models.dcnv3:DCNv3",
     "DESTINE": "fuxi_plugins.models.destine:DESTINE",
+    "DHEN": "fuxi_plugins.models.dhen:DHEN",
     "DIEN": "fuxi_plugins.models.dien:DIEN",
     "DIN": "fuxi_plugins.models.din:DIN",
     "DLRM": "fuxi_plugins.models.dlrm:DLRM",
