@@ -33,8 +33,8 @@ class DHEN(BaseModel):
         linear:    W X
         attention: a layer of a transformer encoder over the rows
 
-    X_0 holds a field embedding in each row. Where the number of rows changes, the shortcut is a learned map of the rows,
-    and so are the ends of dcn and attention.
+    X_0 holds a field embedding in each row. Where the number of rows changes, the shortcut is a learned map of the
+    rows, and so are the ends of dcn and attention.
 
     Data: two or more features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 

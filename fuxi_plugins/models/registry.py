@@ -61,6 +61,7 @@ NATIVE_MODELS = {
     "HFM": "fuxi_plugins.models.hfm:HFM",
     "HOFM": "fuxi_plugins.models.hofm:HOFM",
     "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
+    "InterFormer": "fuxi_plugins.models.interformer:InterFormer",
     "InterHAt": "fuxi_plugins.models.interhat:InterHAt",
     "LR": "fuxi_plugins.models.lr:LR",
     "LorentzFM": "fuxi_plugins.models.lorentzfm:LorentzFM",
