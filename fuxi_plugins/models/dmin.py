@@ -51,9 +51,10 @@ class DMIN(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: there is no auxiliary loss, which needs sampled items that the user passed over and BARS left out. A
-    row without behaviours has interests of 0, where FuxiCTR has the mean over its padding. The default of
-    ``num_heads`` is 2 and not FuxiCTR's 4, so that it divides more widths.
+    Departures: positions count back from the latest behaviour, where FuxiCTR counts the places of the padded history.
+    There is no auxiliary loss, which needs sampled items that the user passed over and BARS left out. A row without
+    behaviours has interests of 0, where FuxiCTR has the mean over its padding. The default of ``num_heads`` is 2 and
+    not FuxiCTR's 4, so that it divides more widths.
 
     Args:
         target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays

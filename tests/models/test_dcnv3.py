@@ -92,6 +92,27 @@ def test_parameters(layer_norm, num_heads):
     assert tiny.embedding_count(model) == num_heads * tiny.embedding_count(build())
 
 
+CRITEO, AVAZU = (39, 910_747), (24, 3_750_999)  # fields, and rows of all tables together, a numeric field's vector one
+AVAZU_RUN = {"batch_norm": True, "num_deep_cross_layers": 4}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings", "logged"),
+    [
+        *((CRITEO, {"num_deep_cross_layers": n, "num_shallow_cross_layers": 0}, 14_572_577 + 195_936 * n)
+          for n in range(1, 7)),
+        (CRITEO, {"num_deep_cross_layers": 3}, 15_944_754),
+        (CRITEO, {"num_shallow_cross_layers": 5}, 16_336_626),
+        (AVAZU, {"num_shallow_cross_layers": 5, "num_heads": 4, **AVAZU_RUN}, 240_735_242),
+        (AVAZU, {"num_shallow_cross_layers": 0, "num_heads": 3, **AVAZU_RUN}, 180_346_345),
+    ],
+)  # fmt: skip
+def test_the_authors_runs_have_as_many_parameters_as_they_logged(dataset, settings, logged):
+    fields, rows = dataset
+    model = tiny.build(DCNv3, tiny.plain_feature_map(fields, 16), embedding_dim=16, **settings)
+    assert tiny.dense_count(model) + rows * 16 * settings.get("num_heads", 1) == logged
+
+
 def cross(width: int = 6, bias: float | None = None) -> MaskedCross:
     layer = MaskedCross(width, dropout=0.0, layer_norm=True, batch_norm=False, num_heads=1).double()
     with torch.no_grad():
