@@ -121,7 +121,7 @@ RENAMED = {
 def zoo_class(name: str) -> type:
     """The zoo's class; its folder becomes a package of another name, which the checkout's own would shadow."""
     folder = FOLDERS.get(name, name)
-    package = f"_reference_zoo_{folder}"
+    package = f"_reference_package_{folder}"
     if package not in sys.modules:
         spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
         spec.submodule_search_locations = [str(Path(CHECKOUT) / "model_zoo" / folder / "src")]
