@@ -66,6 +66,7 @@ NATIVE_MODELS = {
     "SAM": "fuxi_plugins.models.sam:SAM",
     "TokenMixerLarge": "fuxi_plugins.models.tokenmixer_large:TokenMixerLarge",
     "TransAct": "fuxi_plugins.models.transact:TransAct",
+    "UniMixer": "fuxi_plugins.models.unimixer:UniMixer",
     "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
     "Wukong": "fuxi_plugins.models.wukong:Wukong",
     "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",

@@ -48,8 +48,10 @@ from .tokenizers import (
     check_tokenizer,
     make_tokenizer,
 )
+from .unimixing import BlockMixing, UniMixing, UniMixingLite, check_block_size, sinkhorn
 
 __all__ = [
+    "BlockMixing",
     "BlockTranspose",
     "Dropout",
     "FFNKind",
@@ -80,7 +82,10 @@ __all__ = [
     "SharedTokenizer",
     "TokenBlock",
     "TokenizerKind",
+    "UniMixing",
+    "UniMixingLite",
     "block_transpose",
+    "check_block_size",
     "check_ffn",
     "check_mixing",
     "check_mlp",
@@ -99,4 +104,5 @@ __all__ = [
     "require_positive",
     "rms_norm",
     "rms_norm_block",
+    "sinkhorn",
 ]
