@@ -60,6 +60,7 @@ NATIVE_MODELS = {
     "MaskNet": "fuxi_plugins.models.masknet:MaskNet",
     "NFM": "fuxi_plugins.models.nfm:NFM",
     "ONN": "fuxi_plugins.models.onn:ONN",
+    "OneTrans": "fuxi_plugins.models.onetrans:OneTrans",
     "PNN": "fuxi_plugins.models.pnn:PNN",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",

@@ -9,6 +9,9 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from torch import Tensor, nn
 
+from fuxi_plugins.layers import RMSNorm
+from fuxi_plugins.layers.tokenizers import mlp
+
 # One field for each target, or a list of fields whose embeddings are laid side by side.
 Fields = Sequence[str | Sequence[str]]
 
@@ -46,6 +49,21 @@ def find_histories(feature_map: FeatureMap, targets: Fields | None, sequences: F
         if name not in features:
             raise ValueError(f"the fields are {', '.join(features)}, but {name!r} is named")
     return found
+
+
+class BehaviourTokens(nn.Module):
+    """Behaviours as tokens, each through RMSNorm and one MLP for all of a history, (B, L, m) -> (B, L, D).
+
+    The norm is there because FuxiCTR starts embeddings at a standard deviation of 1e-4.
+    """
+
+    def __init__(self, width: int, token_dim: int, hidden_units: Sequence[int] = ()):
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.mlp = mlp(width, hidden_units, token_dim, norm=False, dropout=0.0)
+
+    def forward(self, behaviours: Tensor) -> Tensor:
+        return self.mlp(self.norm(behaviours))
 
 
 class HistoryEmbedding(nn.Module):
@@ -90,7 +108,21 @@ def gather(history: History, embedded: Mapping[str, Tensor], features: Mapping[s
 
 def latest_last(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """Moves the real behaviours to the front, their order kept, so that padding comes after them."""
-    order = torch.sort((~real).to(torch.uint8), dim=1, stable=True).indices  # (B, L)
+    return _sorted_by(~real, behaviours, real)
+
+
+def padding_first(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Moves the padding to the front, the order of the real behaviours kept, and makes it zero.
+
+    (B, L, m) and (B, L) -> the same. The last place then holds the latest behaviour, and what an embedding table has
+    for padding is gone.
+    """
+    behaviours, real = _sorted_by(real, behaviours, real)
+    return behaviours * real.unsqueeze(-1), real
+
+
+def _sorted_by(key: Tensor, behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    order = torch.sort(key.to(torch.uint8), dim=1, stable=True).indices  # (B, L)
     return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
 
 

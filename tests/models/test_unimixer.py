@@ -137,7 +137,7 @@ def test_at_the_last_temperature_it_is_finite_sharp_and_its_columns_still_sum_to
     matrix = sinkhorn(logits, 0.05, 20)
     torch.testing.assert_close(matrix.sum(0), torch.ones(32))
     assert matrix.isfinite().all()
-    assert matrix.max(dim=0).values.mean() > 0.75 > 0.6 > sinkhorn(logits, 1.0, 20).max(dim=0).values.mean()
+    assert matrix.max(dim=0).values.mean() > 0.75 > 0.65 > sinkhorn(logits, 1.0, 20).max(dim=0).values.mean()
 
 
 def test_rankmixers_permutation_is_one_of_its_mixings():
