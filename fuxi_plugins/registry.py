@@ -53,6 +53,7 @@ NATIVE_MODELS = {
     "HFM": "fuxi_plugins.models.hfm:HFM",
     "HOFM": "fuxi_plugins.models.hofm:HOFM",
     "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
+    "HyFormer": "fuxi_plugins.models.hyformer:HyFormer",
     "InterHAt": "fuxi_plugins.models.interhat:InterHAt",
     "LR": "fuxi_plugins.models.lr:LR",
     "LorentzFM": "fuxi_plugins.models.lorentzfm:LorentzFM",

@@ -49,10 +49,10 @@ class OneTrans(BaseModel):
         Z  = X + MHA( RMSNorm(X) ),  X' = Z + FFN( RMSNorm(Z) ),  FFN(z) = W2 GELU(W1 z + b1) + b2
         y  = sigmoid( MLP([f_1'; ...; f_T']) )
 
-    All maps, those of queries, keys, values and outputs too, are one for all S tokens, and an own one for each NS token.
-    A token sees itself and what stands before it: an S token no field, an NS token all behaviours. The NS tokens are
-    one linear map of all embeddings, cut in T. The pyramid: only the last n_l tokens of block l ask and go on, where
-    n_l falls linearly from all in the first block to the NS tokens in the last.
+    All S tokens share their maps, those of queries, keys, values and outputs too; each NS token has its own. A token
+    sees itself and what stands before it: an S token no field, an NS token all behaviours. The NS tokens are one linear
+    map of all embeddings, cut in T. The pyramid: only the last n_l tokens of block l ask and go on, where n_l falls
+    linearly from all in the first block to the NS tokens in the last.
 
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.

@@ -12,7 +12,7 @@ from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
-SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "OneTrans", "TransAct"]
+SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "HyFormer", "OneTrans", "TransAct"]
 SMALL = {"embedding_dim": 4}
 
 
@@ -45,7 +45,7 @@ def test_a_row_without_history_learns(name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["DIEN", "DIN", "OneTrans", "TransAct"])
+@pytest.mark.parametrize("name", ["DIEN", "DIN", "HyFormer", "OneTrans", "TransAct"])
 def test_it_does_not_matter_on_which_side_the_padding_is(name):
     model = build(name)
     front, behind = (batch_with([row])["history"] for row in ([0, 0, 5, 7], [5, 7, 0, 0]))
