@@ -52,6 +52,7 @@ NATIVE_MODELS = {
     "GDCN": "fuxi_plugins.models.gdcn:GDCN",
     "HFM": "fuxi_plugins.models.hfm:HFM",
     "HOFM": "fuxi_plugins.models.hofm:HOFM",
+    "HSTU": "fuxi_plugins.models.hstu:HSTU",
     "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
     "HyFormer": "fuxi_plugins.models.hyformer:HyFormer",
     "InterHAt": "fuxi_plugins.models.interhat:InterHAt",

@@ -51,8 +51,8 @@ def find_histories(feature_map: FeatureMap, targets: Fields | None, sequences: F
     return found
 
 
-class BehaviourTokens(nn.Module):
-    """Behaviours as tokens, each through RMSNorm and one MLP for all of a history, (B, L, m) -> (B, L, D).
+class TokenProjection(nn.Module):
+    """Embeddings as tokens, each through RMSNorm and one MLP for all of them, (..., m) -> (..., D).
 
     The norm is there because FuxiCTR starts embeddings at a standard deviation of 1e-4.
     """
@@ -62,8 +62,8 @@ class BehaviourTokens(nn.Module):
         self.norm = RMSNorm(width)
         self.mlp = mlp(width, hidden_units, token_dim, norm=False, dropout=0.0)
 
-    def forward(self, behaviours: Tensor) -> Tensor:
-        return self.mlp(self.norm(behaviours))
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return self.mlp(self.norm(embeddings))
 
 
 class HistoryEmbedding(nn.Module):
@@ -121,19 +121,34 @@ def padding_first(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     return behaviours * real.unsqueeze(-1), real
 
 
+def ages(real: Tensor) -> Tensor:
+    """How many behaviours are later than each place, (B, L) -> (B, L): 0 for the latest, on either side of padding.
+
+    >>> ages(torch.tensor([[True, False, True, True]]))
+    tensor([[2, 2, 1, 0]])
+    """
+    from_here = real.long().flip(1).cumsum(dim=1).flip(1)
+    return from_here - real.long()
+
+
 def _sorted_by(key: Tensor, behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     order = torch.sort(key.to(torch.uint8), dim=1, stable=True).indices  # (B, L)
     return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
 
 
-def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> int:
-    """The width of the flat vector of all fields that are no history."""
+def field_widths(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> dict[str, int]:
+    """The width of the embedding of each field that is no history, in their order."""
     sequences = {name for history in histories for name in history.sequences}
-    return sum(
-        spec.get("emb_output_dim", spec.get("embedding_dim", embedding_dim))
+    return {
+        name: spec.get("emb_output_dim", spec.get("embedding_dim", embedding_dim))
         for name, spec in feature_map.features.items()
         if spec["type"] != "meta" and name not in sequences
-    )
+    }
+
+
+def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> int:
+    """The width of the flat vector of all fields that are no history."""
+    return sum(field_widths(feature_map, histories, embedding_dim).values())
 
 
 def history_width(feature_map: FeatureMap, history: History, embedding_dim: int) -> int:

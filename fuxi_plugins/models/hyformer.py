@@ -30,9 +30,9 @@ from fuxi_plugins.layers import (
 
 from .citation import Paper
 from .histories import (
-    BehaviourTokens,
     Fields,
     HistoryEmbedding,
+    TokenProjection,
     find_histories,
     gather,
     history_width,
@@ -151,7 +151,7 @@ class HyFormer(BaseModel):
         self.carry_fields = carry_fields
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, field_tokens, token_dim, **projection)
-        self.behaviour_tokens = nn.ModuleList(BehaviourTokens(width, token_dim) for width in widths)
+        self.behaviour_tokens = nn.ModuleList(TokenProjection(width, token_dim) for width in widths)
         self.query_makers = nn.ModuleList(QueryMaker(field_tokens, num_queries, token_dim) for _ in histories)
         self.blocks = nn.ModuleList(
             HyFormerBlock(len(histories), num_tokens, token_dim, num_heads, encoder, encoder_expansion, ffn_expansion)

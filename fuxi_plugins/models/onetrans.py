@@ -26,9 +26,9 @@ from fuxi_plugins.layers.checks import require_widths
 from .citation import Paper
 from .fuxictr_layers import mlp_block
 from .histories import (
-    BehaviourTokens,
     Fields,
     HistoryEmbedding,
+    TokenProjection,
     find_histories,
     gather,
     history_width,
@@ -144,7 +144,7 @@ class OneTrans(BaseModel):
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.behaviour_tokens = nn.ModuleList(
-            BehaviourTokens(width, token_dim, sequence_hidden_units) for width in widths
+            TokenProjection(width, token_dim, sequence_hidden_units) for width in widths
         )
         self.separators = nn.ParameterList(torch.randn(token_dim) for _ in histories[1:])
         self.blocks = nn.ModuleList(

@@ -12,12 +12,13 @@ from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
-SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "HyFormer", "OneTrans", "TransAct"]
+SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "HSTU", "HyFormer", "OneTrans", "TransAct"]
 SMALL = {"embedding_dim": 4}
+NARROW = {"HSTU": {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4}}  # else random weights predict 1e-13 for all
 
 
 def build(name: str, **settings):
-    model = tiny.build(load_model_class(name), **SMALL, **settings)
+    model = tiny.build(load_model_class(name), **SMALL, **NARROW.get(name, {}), **settings)
     tiny.randomize(model, 0.3)
     return model.eval()
 
@@ -45,7 +46,7 @@ def test_a_row_without_history_learns(name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["DIEN", "DIN", "HyFormer", "OneTrans", "TransAct"])
+@pytest.mark.parametrize("name", ["DIEN", "DIN", "HSTU", "HyFormer", "OneTrans", "TransAct"])
 def test_it_does_not_matter_on_which_side_the_padding_is(name):
     model = build(name)
     front, behind = (batch_with([row])["history"] for row in ([0, 0, 5, 7], [5, 7, 0, 0]))
@@ -54,7 +55,7 @@ def test_it_does_not_matter_on_which_side_the_padding_is(name):
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("name", ["BST", "DIEN", "OneTrans", "TransAct"])
+@pytest.mark.parametrize("name", ["BST", "DIEN", "HSTU", "OneTrans", "TransAct"])
 def test_the_order_of_the_history_matters(name):
     model = build(name)
     batch = batch_with([[0, 3, 5, 7]])
