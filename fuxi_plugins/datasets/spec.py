@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from fuxi_plugins.errors import UserError, unknown_name
-from fuxi_plugins.strict.explain import explain
-from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.yaml_files import load_yaml
 
 SPLITS = ("train", "valid", "test")
 

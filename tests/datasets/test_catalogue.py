@@ -4,15 +4,15 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.cli import main
-from fuxi_plugins.datasets.carve import build_carved
-from fuxi_plugins.datasets.install import import_files
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.inventory import catalogue
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.sources.holdout import build_carved
+from fuxi_plugins.datasets.sources.install import import_files
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
-from fuxi_plugins.datasets.twins.kuaivideo_x1 import build_kuaivideo_x1
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1 import build_kuaivideo_x1
 from tests.conftest import ROOT
 
 SPECS = load_dataset_specs(ROOT / "benchmark_configs")

@@ -5,12 +5,12 @@ import logging
 import numpy as np
 import pytest
 
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns, smallest_integer
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.runs.host import load_feature_map
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.training.trainer import load_feature_map
 from tests.conftest import write
 from tests.datasets.reference import assert_same_ids, fuxictr_build
 
@@ -86,7 +86,7 @@ def test_a_column_has_one_source_and_is_there(workspace, told, wrong):
 
 def test_chunks_do_not_change_what_is_stored(workspace, tmp_path, monkeypatch):
     whole = prepare_tiny(workspace)
-    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 100)
+    monkeypatch.setattr("fuxi_plugins.datasets.reading.csv_blocks.BLOCK_BYTES", 100)
     monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache2"))
     chunked = prepare_tiny(Workspace.locate(workspace.configs, workspace.results))
     for split in ("train", "valid", "test"):
