@@ -7,6 +7,7 @@ expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD
 from .blocks import TokenBlock, rms_norm_block
 from .checks import nearest_divisor, nearest_multiple, require_multiple, require_one_of, require_positive
 from .dropout import Dropout
+from .experts import PerTokenExperts, check_experts
 from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
 from .mixing import (
     BlockTranspose,
@@ -69,6 +70,7 @@ __all__ = [
     "MixingNorm",
     "MixingOptions",
     "PerToken",
+    "PerTokenExperts",
     "PerTokenGLU",
     "PerTokenLinear",
     "PerTokenRMSNorm",
@@ -86,6 +88,7 @@ __all__ = [
     "UniMixingLite",
     "block_transpose",
     "check_block_size",
+    "check_experts",
     "check_ffn",
     "check_mixing",
     "check_mlp",
