@@ -12,9 +12,10 @@ from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
-SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "HSTU", "HyFormer", "OneTrans", "TransAct"]
+SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "ETA", "HSTU", "HyFormer", "OneTrans", "SDIM", "SIM", "TransAct"]
 SMALL = {"embedding_dim": 4}
 NARROW = {  # else random weights predict 0 or 1 for all
+    **{name: {"dnn_hidden_units": [8], "attention_dim": 4} for name in ("ETA", "SDIM", "SIM")},
     "HSTU": {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4},
     "OneTrans": {"token_dim": 8, "num_tokens": 3, "num_heads": 2},
 }
@@ -49,7 +50,7 @@ def test_a_row_without_history_learns(name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["DIEN", "DIN", "HSTU", "HyFormer", "OneTrans", "TransAct"])
+@pytest.mark.parametrize("name", [name for name in SEQUENCE_MODELS if name != "BST"])
 def test_it_does_not_matter_on_which_side_the_padding_is(name):
     model = build(name)
     front, behind = (batch_with([row])["history"] for row in ([0, 0, 5, 7], [5, 7, 0, 0]))
