@@ -23,7 +23,7 @@ from tests.datasets.test_twins import SMALL
 
 HISTORY = ", share_embedding: shop"
 SOURCES = "feature_sources: {user: [user, shops], item: [shop]}"
-NEED_A_HISTORY = {"DIN", "DIEN", "BST", "TransAct"}
+NEED_A_HISTORY = {"BST", "DIEN", "DIN", "ETA", "HSTU", "HyFormer", "OneTrans", "SDIM", "SIM", "TransAct"}
 NEED_SOURCES = {"DSSM"}
 
 
