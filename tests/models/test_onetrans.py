@@ -28,7 +28,7 @@ BATCH = {
     "user": torch.tensor([1, 2, 3]),
     "item": torch.tensor([4, 5, 6]),
     "liked": torch.tensor([[0, 3, 5, 7], [0, 0, 0, 0], [4, 0, 2, 0]]),
-    "seen": torch.tensor([[1, 2, 3], [0, 9, 8], [0, 0, 0]]),
+    "seen": torch.tensor([[1, 2, 3], [9, 8, 0], [0, 0, 0]]),
     "click": torch.tensor([1.0, 0.0, 1.0]),
 }
 
@@ -85,12 +85,12 @@ class SlowOneTrans(SpelledOut):
         return model.dnn(read.unsqueeze(0)).sigmoid()[0]
 
 
-@pytest.mark.parametrize(("pyramid", "queries"), [(True, [11, 7, 3]), (False, [11, 11, 3])])
+@pytest.mark.parametrize(("pyramid", "queries"), [(True, [11, 8, 5, 3]), (False, [11, 11, 11, 3])])
 def test_values_and_gradients_are_those_of_the_equations(pyramid, queries):
-    model = tiny.build(OneTrans, two_histories(), **SETTINGS, num_blocks=3, pyramid=pyramid).double()
+    model = tiny.build(OneTrans, two_histories(), **SETTINGS, num_blocks=4, pyramid=pyramid).double()
     tiny.randomize(model, scale=0.5)
     parameters = dict(model.named_parameters())
-    slow = SlowOneTrans(parameters, T, D, 3)
+    slow = SlowOneTrans(parameters, T, D, 4)
     expected = torch.stack([slow.prediction(model, tiny.take(BATCH, row), queries) for row in range(3)])
     predicted = model(BATCH)["y_pred"]
     torch.testing.assert_close(predicted, expected, rtol=0, atol=1e-9)
