@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from fuxi_plugins.analysis.statistics.letters import compact_letters
 from fuxi_plugins.analysis.statistics.moderation import inform_each_other, moderate, stands_apart
 from fuxi_plugins.analysis.statistics.noise import LEVEL, Interval, Noise, interval_around
+from fuxi_plugins.records.metrics import Metric
 
 # An interval of an AUC counts this much of one more test row of each class, ranked by chance (docs/statistics.md says
 # how it was chosen). Without it, a model that happens to rank a few rows perfectly would have no sampling error.
@@ -55,13 +56,13 @@ class Inference:
         means: (M,) over seeds.
         seeds: (M,) their number.
         intervals: 95%, of each mean.
-        effects: (M, M), the row less the column.
+        effects: (M, M), the row less the column, in the numbers by which the metric compares (``Metric.compared``).
         noise: of the effects.
         comparable: (M, M), false where one row has a single seed of unknown noise.
         p_values, adjusted: (M, M), NaN where not comparable.
         pooled: (M,), rows whose variance between seeds is drawn from all rows that inform each other.
         different_outcomes: (M,), rows whose seeds lie so far apart that a mean does not describe them.
-        higher_is_better: of the metric.
+        metric: in which the rows are compared; None: a quantity without bounds of which more is better.
     """
 
     names: list[str]
@@ -75,7 +76,11 @@ class Inference:
     adjusted: np.ndarray
     pooled: np.ndarray
     different_outcomes: np.ndarray
-    higher_is_better: bool
+    metric: Metric | None
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.metric is None or self.metric.higher_is_better
 
     @property
     def significant(self) -> np.ndarray:
@@ -99,7 +104,8 @@ class Inference:
 
     def order(self) -> np.ndarray:
         """(M,) places of the rows from the best mean to the worst."""
-        return np.argsort(-self.means if self.higher_is_better else self.means, kind="stable")
+        compared = self.effects[:, 0]  # which differ from the rows' own numbers by a constant
+        return np.argsort(-compared if self.higher_is_better else compared, kind="stable")
 
     def letters(self) -> dict[str, str]:
         """By name: rows share a letter if and only if they do not differ significantly. Letters follow the ranks."""
@@ -127,11 +133,7 @@ class Inference:
 
 
 def infer(
-    values: Mapping[str, Mapping[int, float]],
-    *,
-    higher_is_better: bool = True,
-    upper: float | None = 1.0,
-    sampling: Sampling | None = None,
+    values: Mapping[str, Mapping[int, float]], metric: Metric | None = None, sampling: Sampling | None = None
 ) -> Inference:
     """Works out intervals of all rows and comparisons of all pairs of rows.
 
@@ -139,8 +141,8 @@ def infer(
     single seed takes its noise from them; where there are too few, it is compared with nothing.
 
     Args:
-        values: by row, the metric by seed.
-        upper: the largest value of the metric, whose intervals are then made on the logit scale; None: no bound.
+        values: of the metric, by row and seed.
+        metric: None: a quantity without bounds of which more is better.
         sampling: of the test rows, with the rows in the order of ``values``; None: only the noise between seeds counts.
     """
     listed = [np.array(list(by_seed.values()), np.float64) for by_seed in values.values()]
@@ -152,7 +154,11 @@ def infer(
     apart = stands_apart(own_variances, seeds - 1)
     pooled = np.full(len(listed), informing.any()) & ~apart
     of_seeds = seed_variances / seeds
-    covariance = np.zeros((len(listed),) * 2) if sampling is None else sampling.covariance
+    slopes, compared = np.ones(len(means)), means
+    if metric is not None:
+        slopes = np.array([metric.slope(mean) for mean in means.tolist()])
+        compared = np.array([metric.compared(mean) for mean in means.tolist()])
+    covariance = np.zeros((len(listed),) * 2) if sampling is None else sampling.covariance * np.outer(slopes, slopes)
     row_dof = np.array(max(1, (sampling.units if sampling else 2) - 1))
 
     own = np.diag(covariance)
@@ -161,7 +167,7 @@ def infer(
         (of_seeds[:, None], seed_dof[:, None]),
         (of_seeds[None, :], seed_dof[None, :]),
     )
-    effects = means[:, None] - means[None, :]
+    effects = compared[:, None] - compared[None, :]
     noise_known = (seeds > 1) | pooled
     comparable = noise_known[:, None] & noise_known[None, :]
     p_values, adjusted = _tests(effects, noise, comparable)
@@ -169,7 +175,7 @@ def infer(
         names=list(values),
         means=means,
         seeds=seeds,
-        intervals=_intervals(means, Noise.of((own, row_dof), (of_seeds, seed_dof)), upper, sampling),
+        intervals=_intervals(means, Noise.of((own, row_dof), (of_seeds, seed_dof)), metric, sampling),
         effects=effects,
         noise=noise,
         comparable=comparable,
@@ -177,7 +183,7 @@ def infer(
         adjusted=adjusted,
         pooled=pooled,
         different_outcomes=apart,
-        higher_is_better=higher_is_better,
+        metric=metric,
     )
 
 
@@ -204,25 +210,28 @@ def _tests(effects: np.ndarray, noise: Noise, comparable: np.ndarray) -> tuple[n
 
 
 def _intervals(
-    means: np.ndarray, noise: Noise, upper: float | None, sampling: Sampling | None
+    means: np.ndarray, noise: Noise, metric: Metric | None, sampling: Sampling | None
 ) -> list[Interval | None]:
-    """95% intervals. Of a bounded metric they are made on the logit scale, where few test rows and values near the
-    bound do less harm, with ``PSEUDO_ROW`` of a row ranked by chance; they always hold the mean itself."""
-    if upper is None:
-        plain = [interval_around(m, h) for m, h in zip(means.tolist(), noise.half_width(LEVEL).tolist(), strict=True)]
-        return [found and Interval(max(found.low, 0.0), found.high) for found in plain]
-    shares = means / upper
-    variances = noise.variances / upper**2
-    centres = shares
+    """95% intervals, None where nothing is known of the noise.
+
+    Those of an AUC, and of what else lies between 0 and a best value of 1, are made on the logit scale and hold the
+    mean: there few test rows and values near the bound do less harm. Others are symmetric, and end at the bounds.
+    """
+    low, high = metric.bounds if metric else (-np.inf, np.inf)
+    if metric is None or metric.bounds != (0, 1) or not metric.higher_is_better:
+        half_widths = noise.half_width(LEVEL).tolist()
+        found = [interval_around(mean, half) for mean, half in zip(means.tolist(), half_widths, strict=True)]
+        return [one and Interval(max(one.low, low), min(one.high, high)) for one in found]
+    variances, centres = noise.variances.copy(), means
     if sampling is not None:
         weight = PSEUDO_ROW / (sampling.units + PSEUDO_ROW)
-        centres = shares + weight * (0.5 - shares)
-        variances[0] += weight**2 / PSEUDO_ROW * (shares - 0.5) ** 2
+        centres = means + weight * (0.5 - means)
+        variances[0] += weight**2 / PSEUDO_ROW * (means - 0.5) ** 2
     half_widths = Noise(variances, noise.dof).half_width(LEVEL)
     inside = np.clip(centres, 1e-12, 1 - 1e-12)
-    slopes = inside * (1 - inside)
-    lows, highs = (expit(logit(inside) + sign * half_widths / slopes) for sign in (-1, 1))
+    reach = half_widths / (inside * (1 - inside))
+    lows, highs = np.minimum(expit(logit(inside) - reach), means), np.maximum(expit(logit(inside) + reach), means)
     return [
-        Interval(float(min(low, share) * upper), float(max(high, share) * upper)) if half_width > 0 else None
-        for low, high, share, half_width in zip(lows, highs, shares, half_widths, strict=True)
+        Interval(low, high) if half_width > 0 else None
+        for low, high, half_width in zip(lows.tolist(), highs.tolist(), half_widths.tolist(), strict=True)
     ]
