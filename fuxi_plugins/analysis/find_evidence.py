@@ -59,11 +59,12 @@ def find_evidence(kept_in: Iterable[Path], runs: Runs, workspace: Workspace) -> 
         return _measured(runs, digests, kept, test, workspace)
     fingerprint = first.data.fingerprint if first.data else ""
     covering = [evidence for evidence in kept if evidence.covers(fingerprint, runs)]
+    for evidence in covering:
+        if not _problems(runs, digests, evidence):
+            return Found(evidence.only(list(runs)))
     problems: dict[str, str] = {}
     for evidence in covering or kept:  # a file about other seeds, too, knows what these runs once said
-        problems = _problems(runs, digests, evidence)
-        if not problems and evidence in covering:
-            return Found(evidence.only(list(runs)))
+        problems |= _problems(runs, digests, evidence)
     if not covering:
         return Found(None, problems)
     agreeing = [name for name in runs if name not in problems]
@@ -104,9 +105,7 @@ def _digests(runs: Runs, workspace: Workspace) -> Digests:
     }
 
 
-def _measured(
-    runs: Runs, digests: Digests, kept: Sequence[Evidence], test: TestRows, workspace: Workspace
-) -> Found:
+def _measured(runs: Runs, digests: Digests, kept: Sequence[Evidence], test: TestRows, workspace: Workspace) -> Found:
     """Measured from the data, once for the same predictions: the cache keeps it, and nobody publishes the cache."""
     from fuxi_plugins.records.predictions import read_predictions  # HDF5 takes long to load
 

@@ -108,10 +108,15 @@ class Inference:
         return np.argsort(-compared if self.higher_is_better else compared, kind="stable")
 
     def letters(self) -> dict[str, str]:
-        """By name: rows share a letter if and only if they do not differ significantly. Letters follow the ranks."""
-        order = self.order()
+        """By name: two rows share a letter if and only if they do not differ significantly. Letters follow the ranks.
+
+        A row that is compared with nothing has none.
+        """
+        order = [place for place in self.order() if self.comparable[place, place]]
         letters = compact_letters(self.significant[np.ix_(order, order)])
-        return {self.names[place]: found for place, found in zip(order, letters, strict=True)}
+        return dict.fromkeys(self.names, "") | {
+            self.names[place]: found for place, found in zip(order, letters, strict=True)
+        }
 
     def rank_ranges(self) -> dict[str, tuple[int, int]]:
         """By name: the ranks that a row may have, below all that are significantly better, above all that are worse."""
@@ -122,9 +127,17 @@ class Inference:
         }
 
     def like_the_best(self) -> list[str]:
-        """Rows that are not significantly different from the first by its mean, without that one, best first."""
+        """Rows that are not significantly different from the first by its mean, without that one, best first.
+
+        Those only that are compared with it.
+        """
         best, *others = self.order()
-        return [self.names[place] for place in others if not self.significant[best, place]]
+        alike = self.comparable[best] & ~self.significant[best]
+        return [self.names[place] for place in others if alike[place]]
+
+    def not_compared(self) -> list[str]:
+        """Rows of a single seed whose noise is not known."""
+        return [name for name, known in zip(self.names, self.comparable.diagonal(), strict=True) if not known]
 
     def smallest_detectable(self) -> float | None:
         """The difference that one planned comparison finds with a power of 80%, for the median pair of rows."""
