@@ -71,6 +71,26 @@ def find_evidence(kept_in: Iterable[Path], runs: Runs, workspace: Workspace) -> 
     return Found(covering[-1].only(agreeing) if agreeing else None, problems)
 
 
+def changed_since_measured(
+    records: Iterable[Record], kept_in: Iterable[Path], workspace: Workspace
+) -> dict[tuple[str, str, int], str]:
+    """Records and predictions that are not what boards measured, by dataset, experiment and seed; needs no data.
+
+    Args:
+        kept_in: the files of boards' evidence.
+    """
+    kept = [evidence for path in kept_in if (evidence := read_evidence(path))]
+    found = {}
+    for record in records:
+        about = [e for e in kept if e.dataset == record.dataset and record.seed in e.runs.get(record.experiment, ())]
+        if about and record.finished:
+            now = _digests({record.experiment: [record]}, workspace)[record.experiment].get(record.seed)
+            texts = [text for evidence in about if (text := evidence.problem(record, now))]
+            if texts:
+                found[record.dataset, record.experiment, record.seed] = texts[0]
+    return found
+
+
 def predictions_path(record: Record, workspace: Workspace) -> Path:
     return workspace.run_folder(record.dataset, record.experiment, record.seed) / PREDICTIONS_FILE
 
