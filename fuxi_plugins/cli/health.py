@@ -67,7 +67,7 @@ def evidence(workspace: Workspace) -> Iterator[Finding]:
     if outdated:
         yield Finding(
             "boards",
-            f"measured by an older method: {', '.join(outdated)}; 'fuxibench leaderboard' measures anew where the data are",
+            f"measured by an older method: {', '.join(outdated)}; 'fuxibench leaderboard' measures anew from the data",
             well=False,
         )
     if not wrong:

@@ -23,7 +23,7 @@ class RunStatus:
     seed: int
     state: State
     note: str = (
-        ""  # of a running one its progress, of a failed one the reason, of a finished one what was changed since
+        ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
     )
 
 

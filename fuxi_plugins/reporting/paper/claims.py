@@ -18,9 +18,9 @@ EXPLAINED = (
     "pairs of arms); the interval is that of this one comparison. Rank: the lowest that the entropy rank of a row's "
     "tokens falls from the first mixing on, as a share of what independent normal numbers have, with the noise "
     "between seeds; a share near 100% is no collapse, and what the untrained models differ by, training did not bring. "
-    "Scaling: the exponent b of test logloss = c N^b in dense parameters N, below 0 where larger is better. Cost: operations a "
-    "row and rows trained a second, which the paper puts 10 to 15% above RankMixer's. It is judged where both models "
-    "were timed several times on one machine ('fuxibench cost'), and not by the seconds that runs happened to take."
+    "Scaling: the exponent b of test logloss = c N^b in dense parameters N, below 0 where larger is better. Cost: "
+    "operations a row and rows trained a second, which the paper puts 10 to 15% above RankMixer's. It is judged where "
+    "both models were timed several times on one machine ('fuxibench cost'), not by the seconds that runs took."
 )
 
 
