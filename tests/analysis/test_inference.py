@@ -222,7 +222,7 @@ def test_nothing_depends_on_the_order_of_the_rows(count, seed):
     assert again.rank_ranges() == found.rank_ranges()
 
 
-# --- simulation: do intervals cover what they promise, and do tests err as often as they may? ---------------------------
+# --- simulation: do intervals cover what they promise, and do tests err as often as they may? ---
 
 REPLICATIONS = 1000
 
