@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fuxi_plugins.analysis.evidence import Evidence
-from fuxi_plugins.analysis.leaderboard import higher_is_better
 from fuxi_plugins.analysis.statistics.inference import LEVEL, Interval, Sample
+from fuxi_plugins.analysis.uncertainty import compared
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Record
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
@@ -15,7 +16,7 @@ SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones wou
 
 @dataclass(frozen=True)
 class Comparison:
-    """A less B, in one metric."""
+    """A less B, in one metric; of a metric with a target, A's distance from it less B's."""
 
     dataset: str
     metric: str
@@ -36,16 +37,19 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        better = (self.effect > 0) == higher_is_better(self.metric)
+        metric = find_metric(self.metric)
+        better = (self.effect > 0) == metric.higher_is_better
         word = "not told apart from" if not self.told_apart else "better than" if better else "worse than"
-        reach = f"95% {self.interval.low:+.4f} to {self.interval.high:+.4f}, " if self.interval else ""
+        ends = map(metric.show_difference_end, (self.interval.low, self.interval.high)) if self.interval else ()
+        reach = f"95% {' to '.join(ends)}, " if self.interval else ""
         p = f"p = {self.p:.2g}" if self.p >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
         won = f"{self.seeds_won} of {self.seeds_shared} shared seeds won"
         a, b = (
             name if count > 1 else f"one seed of {name}"  # of which alone the sentence then holds
             for name, count in zip((self.a, self.b), self.seeds, strict=True)
         )
-        return f"On {self.dataset}, {a} is {word} {b}: {self.effect:+.4f} test {self.metric} ({reach}{p}; {won})."
+        effect = f"{metric.show_difference_end(self.effect)} test {metric.compared_name}"
+        return f"On {self.dataset}, {a} is {word} {b}: {effect} ({reach}{p}; {won})."
 
     @property
     def caveats(self) -> list[str]:
@@ -67,20 +71,21 @@ def compare(a: Sequence[Record], b: Sequence[Record], metric: str, evidence: Evi
         metric: one that all of them measured on test.
         evidence: that covers both, or None.
     """
+    measured = find_metric(metric)
     values = [{record.seed: record.metrics["test"][metric] for record in runs} for runs in (a, b)]
     samples = [np.array(list(by_seed.values())) for by_seed in values]
     experiments = [a[0].experiment, b[0].experiment]
     seeds = np.array([len(s) for s in samples])
-    differences = Sample(
+    known = Sample(
         means=np.array([s.mean() for s in samples]),
         seed_variances=np.array([s.var(ddof=1) if len(s) > 1 else 0.0 for s in samples]),
         seed_freedom=seeds - 1,
         seeds=seeds,
         sampling=evidence.covariance(metric, experiments) if evidence else None,
         units=evidence.units if evidence else None,
-    ).differences()
+    )
+    differences = compared(known, measured).differences()
     shared = sorted(values[0].keys() & values[1].keys())
-    sign = 1 if higher_is_better(metric) else -1
     return Comparison(
         dataset=a[0].dataset,
         metric=metric,
@@ -91,7 +96,7 @@ def compare(a: Sequence[Record], b: Sequence[Record], metric: str, evidence: Evi
         effect=float(differences.effects[0, 1]),
         interval=differences.interval(0, 1),
         p=float(differences.p_values()[0, 1]),
-        seeds_won=sum(sign * (values[0][seed] - values[1][seed]) > 0 for seed in shared),
+        seeds_won=sum(measured.sort_key(values[0][seed]) < measured.sort_key(values[1][seed]) for seed in shared),
         seeds_shared=len(shared),
         units="" if evidence is None else "groups of test rows" if evidence.groups else "test rows",
     )

@@ -6,11 +6,15 @@ from fuxi_plugins.analysis.compare import Comparison, compare
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, find_records
 
 
-def comparisons(a: str, b: str, dataset: str | None, metric: str, workspace: Workspace) -> list[Comparison]:
+def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
     """Compares two experiments, or two models by the names of their rows, on each dataset that both have run on.
+
+    Args:
+        metric: None means the first of the table of metrics that all the runs on a dataset have.
 
     Raises:
         UserError: a name that no finished record has, or no dataset in common.
@@ -47,7 +51,9 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     return found
 
 
-def _compare(a: list[Record], b: list[Record], metric: str, workspace: Workspace) -> Comparison:
+def _compare(a: list[Record], b: list[Record], metric: str | None, workspace: Workspace) -> Comparison:
+    measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
+    metric = find_metric(metric).name if metric else main_metric(measured)
     for record in (*a, *b):
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")

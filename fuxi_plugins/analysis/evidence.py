@@ -11,19 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from fuxi_plugins.analysis.statistics.calibration import calibration
-from fuxi_plugins.analysis.statistics.influence import (
-    auc_influence,
-    bootstrap_draws,
-    group_auc_influence,
-    logloss_influence,
-    sampling_covariance,
-    within_groups,
-)
+from fuxi_plugins.analysis.statistics.influence import sampling_covariance
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import Scored, calibration, find_metric, sampling_components
 from fuxi_plugins.records.record import Frozen, Record
 
-DRAWS = 2000  # of the cluster bootstrap
 TOLERANCE = 1e-6  # between a record's metric and the one its predictions give
 DIGITS = 6  # significant ones that are kept
 
@@ -67,6 +59,7 @@ def measure_evidence(
     scores: Callable[[Record], np.ndarray],
     labels: np.ndarray,
     groups: np.ndarray | None,
+    fields: Mapping[str, np.ndarray] | None = None,
 ) -> Evidence:
     """Works out the evidence of a board, and on the way whether its records tell the truth.
 
@@ -76,27 +69,22 @@ def measure_evidence(
         scores: gives the (N,) predictions of a record.
         labels: (N,) of the test rows.
         groups: (N,) from 0 to G - 1, or None.
+        fields: (N,) integers each, the categorical fields that metrics may ask for.
 
     Raises:
         UserError: a record's metric is not what its predictions give.
     """
     first = next(iter(runs.values()))[0]
     count = int(groups.max()) + 1 if groups is not None else None
-    draws = bootstrap_draws(count, DRAWS) if count else None
     components: dict[str, list[np.ndarray]] = {metric: [] for metric in first.metrics["test"]}
     calibrated = {}
     for experiment, records in runs.items():
-        seeds = [np.asarray(scores(record), np.float64) for record in records]
+        seeds = [Scored(labels, scores(record), groups, fields) for record in records]
         for metric, listed in components.items():
             listed.append(
-                np.array(
-                    [
-                        _components(metric, record, own, labels, groups, draws)
-                        for record, own in zip(records, seeds, strict=True)
-                    ]
-                )
+                np.array([_components(metric, record, own) for record, own in zip(records, seeds, strict=True)])
             )
-        measured = [calibration(labels, own) for own in seeds]
+        measured = [calibration(own) for own in seeds]
         calibrated[experiment] = {name: _rounded(np.mean([m[name] for m in measured])) for name in measured[0]}
     return Evidence(
         dataset=first.dataset,
@@ -127,27 +115,17 @@ def render_evidence(evidence: Evidence) -> str:
     return evidence.model_dump_json(indent=1) + "\n"
 
 
-def _components(
-    metric: str,
-    record: Record,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-    draws: np.ndarray | None,
-) -> np.ndarray:
+def _components(name: str, record: Record, scored: Scored) -> np.ndarray:
     """psi of one run, checked against its record."""
-    if metric == "gAUC":
-        value, psi = group_auc_influence(labels, scores, groups, draws)
-    else:
-        value, psi = (auc_influence if metric == "AUC" else logloss_influence)(labels, scores)
-        psi = psi if groups is None else within_groups(psi, groups)
-    said = record.metrics["test"][metric]
-    if abs(float(value) - said) > TOLERANCE:
+    metric = find_metric(name)
+    value = metric.value(scored)
+    said = record.metrics["test"][name]
+    if not abs(value - said) <= TOLERANCE:
         raise UserError(
-            f"the record of {record.experiment} seed {record.seed} says test {metric} {said:.6f}, but its predictions "
-            f"give {float(value):.6f}. One of the two was changed; run it again with --force."
+            f"the record of {record.experiment} seed {record.seed} says test {name} {said:.6f}, but its predictions "
+            f"give {value:.6f}. One of the two was changed; run it again with --force."
         )
-    return psi
+    return sampling_components(metric, scored, scored.groups)
 
 
 def _triangle(covariance: np.ndarray) -> list[list[float]]:

@@ -63,4 +63,4 @@ def _measure(runs: Mapping[str, Sequence[Record]], digests: Digests, workspace: 
     def scores(record: Record):
         return read_predictions(predictions_path(record, workspace), len(test.labels))
 
-    return measure_evidence(runs, digests, scores, test.labels, test.groups)
+    return measure_evidence(runs, digests, scores, test.labels, test.groups, test.fields)

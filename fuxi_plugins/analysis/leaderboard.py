@@ -13,6 +13,7 @@ from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.statistics.inference import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
 
 
@@ -33,7 +34,7 @@ class Summary:
 
     mean: float
     std: float | None  # sample standard deviation; None for a single seed
-    best: float  # the highest AUC or lowest logloss of any seed
+    best: float  # of any seed
     worst: float
 
 
@@ -82,7 +83,7 @@ class Leaderboard:
 
 
 def build_leaderboard(
-    dataset: str, records: Iterable[Record], cells: Sequence[Cell], results: Path, rank_by: str = "AUC"
+    dataset: str, records: Iterable[Record], cells: Sequence[Cell], results: Path, rank_by: str | None = None
 ) -> Leaderboard:
     """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
     by its mean on validation.
@@ -92,10 +93,10 @@ def build_leaderboard(
         records: any records; those that no cell expects are left out.
         cells: the runs that the board expects, finished or not.
         results: folder with the published results.
-        rank_by: ``AUC``, ``gAUC`` or ``logloss``.
+        rank_by: a metric that all records have. Default: the first of the table of metrics that they have.
 
     Raises:
-        UserError: the records do not share one data fingerprint, or none has finished.
+        UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
@@ -104,6 +105,8 @@ def build_leaderboard(
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
+    metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
+    rank_by = _measured(rank_by, metrics, dataset)
     rows = [_row(preset, cells, found, results, rank_by) for preset in dict.fromkeys(cell.preset for cell in cells)]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
@@ -111,13 +114,19 @@ def build_leaderboard(
         dataset=dataset,
         data=finished[0].data,
         rank_by=rank_by,
-        metrics=list(finished[0].metrics["test"]),
+        metrics=metrics,
         rows=numbered + [row for row in rows if not row.seeds],
     )
 
 
-def higher_is_better(metric: str) -> bool:
-    return metric != "logloss"
+def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
+    """The metric to rank by, which all finished runs must have measured."""
+    if not metrics:
+        raise UserError(f"the runs of {dataset} have no metric in common, so that no board can rank them.")
+    name = find_metric(asked).name if asked else main_metric(metrics)
+    if name not in metrics:
+        raise UserError(f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}.")
+    return name
 
 
 def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record], results: Path, rank_by: str) -> Row:
@@ -194,7 +203,7 @@ def _verdict(
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
     summaries = {}
     for metric in records[0].metrics[split]:
-        values = sorted((record.metrics[split][metric] for record in records), reverse=higher_is_better(metric))
+        values = sorted((record.metrics[split][metric] for record in records), key=find_metric(metric).sort_key)
         summaries[metric] = Summary(
             mean=statistics.fmean(values),
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,  # statistics.stdev counts in fractions
@@ -205,10 +214,7 @@ def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
 
 
 def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
-    if rank_by not in summaries:
-        raise UserError(f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}.")
-    mean = summaries[rank_by].mean
-    return -mean if higher_is_better(rank_by) else mean
+    return find_metric(rank_by).sort_key(summaries[rank_by].mean)
 
 
 def _with_rank(row: Row, rank: int) -> Row:

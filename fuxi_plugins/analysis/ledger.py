@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from fuxi_plugins.analysis.published import VALID_IS_TEST, PublishedResult, load_published, published_runs
 from fuxi_plugins.analysis.statistics.inference import Interval, seeds_interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 
 NOT_RUN = Verdict("not run", "")
@@ -39,7 +40,7 @@ class Entry:
     paper: float | None
     bars: float | None  # BARS's leaderboard, or its log where that has more digits
     bars_mean: float | None  # of its runs, where it published several
-    bars_best: float | None  # the highest AUC or lowest logloss
+    bars_best: float | None  # the best of them
     bars_runs: int
     valid_is_test: bool  # the published number was tuned on the test labels
     ours: Ours | None
@@ -84,7 +85,7 @@ def agreements(entries: Iterable[Entry]) -> list[Agreement]:
     ]
 
 
-def build_ledger(records: Iterable[Record], results: Path, metric: str = "AUC") -> list[Entry]:
+def build_ledger(records: Iterable[Record], results: Path, metric: str = main_metric()) -> list[Entry]:
     """Every published cell, and every one of ours on a dataset that has published ones; those that we ran first."""
     ours = _ours(records, metric)
     cells: dict[tuple[str, str], list[PublishedResult]] = {}
@@ -126,7 +127,7 @@ def _entry(
         paper=papers[0].metrics[metric] if papers else None,
         bars=single.metrics[metric] if single else None,
         bars_mean=runs.mean if runs else None,
-        bars_best=(max if metric != "logloss" else min)(runs.values) if runs else None,
+        bars_best=min(runs.values, key=find_metric(metric).sort_key) if runs else None,
         bars_runs=len(runs.values) if runs else int(single is not None),
         valid_is_test=dataset in VALID_IS_TEST,
         ours=ours,

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from fuxi_plugins.analysis.evidence import Evidence
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row, higher_is_better
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.analysis.statistics.inference import Interval, Sample, rank_ranges, tie_groups
 from fuxi_plugins.analysis.statistics.moderation import moderate
+from fuxi_plugins.records.metrics import Metric, find_metric
 
 
 def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard:
@@ -19,9 +20,10 @@ def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard
         metric: [interval and _possible(interval, metric) for interval in samples[metric].intervals()]
         for metric in board.metrics
     }
-    differences = samples[board.rank_by].differences()
+    metric = find_metric(board.rank_by)
+    differences = compared(samples[board.rank_by], metric).differences()
     separable = differences.separable()
-    better = differences.effects if higher_is_better(board.rank_by) else -differences.effects
+    better = differences.effects if metric.higher_is_better else -differences.effects
     ranges = rank_ranges(separable, better)
     rows = [
         replace(
@@ -43,7 +45,8 @@ def with_certainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboard
 
 def _possible(interval: Interval, metric: str) -> Interval:
     """The part of it that the metric can reach: Student's distribution does not know that no AUC is above 1."""
-    return Interval(max(interval.low, 0.0), min(interval.high, 1.0) if higher_is_better(metric) else interval.high)
+    low, high = find_metric(metric).bounds
+    return Interval(max(interval.low, low), min(interval.high, high))
 
 
 def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:
@@ -56,6 +59,16 @@ def sample(rows: list[Row], metric: str, evidence: Evidence | None) -> Sample:
         seeds=np.array([len(row.seeds) for row in rows]),
         sampling=evidence.covariance(metric, [row.experiment for row in rows]) if evidence else None,
         units=evidence.units if evidence else None,
+    )
+
+
+def compared(known: Sample, metric: Metric) -> Sample:
+    """The same of the numbers by which models are compared: of a metric with a target, their distances from it."""
+    slopes = np.array([metric.slope(mean) for mean in known.means])
+    return replace(
+        known,
+        means=np.array([metric.compared(mean) for mean in known.means]),
+        sampling=None if known.sampling is None else known.sampling * np.outer(slopes, slopes),
     )
 
 

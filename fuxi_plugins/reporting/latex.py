@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, higher_is_better
+from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.notes import notes
 
 _ESCAPES = {
@@ -45,8 +46,10 @@ def escape(text: str) -> str:
 
 
 def _best_row(board: Leaderboard, metric: str) -> int | None:
-    means = {i: row.test[metric].mean for i, row in enumerate(board.rows) if metric in row.test}
-    return (max if higher_is_better(metric) else min)(means, key=means.get, default=None)
+    keys = {
+        i: find_metric(metric).sort_key(row.test[metric].mean) for i, row in enumerate(board.rows) if metric in row.test
+    }
+    return min(keys, key=keys.__getitem__, default=None)
 
 
 def _row(cells) -> str:

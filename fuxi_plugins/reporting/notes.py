@@ -4,6 +4,7 @@ from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.analysis.statistics.inference import LEVEL
 from fuxi_plugins.analysis.statistics.moderation import inform_each_other, stands_apart
 from fuxi_plugins.analysis.uncertainty import seed_noise
+from fuxi_plugins.records.metrics import find_metric
 
 PER_CENT = f"{LEVEL:.0%}"
 
@@ -45,9 +46,10 @@ def _about_the_data(board: Leaderboard) -> list[str]:
 def _about_certainty(board: Leaderboard) -> list[str]:
     lines = [tie_sentence(board)]
     if board.smallest_detectable is not None:
+        metric = find_metric(board.rank_by)
         lines.append(
-            f"Smallest detectable difference: {board.smallest_detectable:.4f} {board.rank_by} for the median pair "
-            f"(one planned comparison, level {PER_CENT}, power 80%)."
+            f"Smallest detectable difference: {metric.show_end(board.smallest_detectable)} {metric.compared_name} for "
+            f"the median pair (one planned comparison, level {PER_CENT}, power 80%)."
         )
     evidence = board.evidence
     if evidence is None:
@@ -69,9 +71,9 @@ def _about_certainty(board: Leaderboard) -> list[str]:
 
 def _about_outcomes(board: Leaderboard) -> list[str]:
     """Rows whose seeds ended in different places, as where early stopping caught some of them on a plateau."""
-    rows = _ranked(board)
+    rows, show = _ranked(board), find_metric(board.rank_by).show_end
     far = [
-        f"{row.preset} ({row.test[board.rank_by].worst:.4f} to {row.test[board.rank_by].best:.4f})"
+        f"{row.preset} ({show(row.test[board.rank_by].worst)} to {show(row.test[board.rank_by].best)})"
         for row, is_apart in zip(rows, stands_apart(*seed_noise(rows, board.rank_by)), strict=True)
         if is_apart
     ]

@@ -180,7 +180,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     except UserError as error:
         raise UserError(f"{where}: {error.args[0].replace(str(folder) + '/', '')}") from error
     said = record.metrics["test"]
-    metrics = evaluate_metrics(test.labels, scores, list(said), test.groups)
+    metrics = evaluate_metrics(test.labels, scores, list(said), test.groups, test.fields)
     for name, value in metrics.items():
         if not abs(value - said[name]) <= TOLERANCE:
             raise UserError(

@@ -8,10 +8,10 @@ import pytest
 from fuxi_plugins.analysis.compare import compare
 from fuxi_plugins.analysis.evidence import Evidence, measure_evidence, read_evidence, render_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.statistics.influence import auc_influence
 from fuxi_plugins.analysis.uncertainty import with_certainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics.ranking import auc_influence
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.notes import tie_sentence
 from tests.analysis.make import record

@@ -60,7 +60,7 @@ def sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
     for rival in RIVALS:
         if rival in presets:
             try:
-                compared = comparisons(SUBJECT, rival, None, "AUC", workspace)
+                compared = comparisons(SUBJECT, rival, None, None, workspace)
                 found += [one.sentence for one in compared if one.dataset in datasets]
             except UserError as error:  # no dataset in common, or several experiments of one name: said instead
                 found.append(str(error))
