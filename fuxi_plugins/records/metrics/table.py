@@ -139,7 +139,7 @@ TABLE: dict[str, Metric | Family] = {
         bounds=(0.0, math.inf),
         value=probability.predicted_over_observed,
         influence=probability.predicted_over_observed_influence,
-        source="Graepel et al., ICML 2010 (as a ratio of predicted and empirical click-through rate)",
+        source="He et al., ADKDD 2014 (there called calibration)",
         calibration=True,
     ),
     "field-RCE(user_id)": Family(re.compile(r"field-RCE\(([\w-]{1,100})\)"), _field_error),
