@@ -16,6 +16,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import all_metrics, evaluate_metrics, find_metric
 from fuxi_plugins.records.record import write_record
 from fuxi_plugins.reporting.formats import render
+from fuxi_plugins.reporting.site.addresses import board_page
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from tests.analysis.make import record
