@@ -11,14 +11,17 @@ from fuxi_plugins.analysis.roles import role
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, find_records
 
 EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
 
-def comparisons(a: str, b: str, dataset: str | None, metric: str, workspace: Workspace) -> list[Comparison]:
+def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
     """Compares two experiments, or two models by the names of their rows, on each dataset that both have run on.
+
+    Args:
+        metric: None means the first of the table of metrics that all the runs on a dataset have.
 
     Raises:
         UserError: a name that no finished record has, or no dataset in common.
@@ -59,9 +62,11 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _compare(
-    a: list[Record], b: list[Record], records: Sequence[Record], metric: str, workspace: Workspace
+    a: list[Record], b: list[Record], records: Sequence[Record], metric: str | None, workspace: Workspace
 ) -> Comparison:
     """By the largest board that holds both with these seeds; by themselves where there is none."""
+    measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
+    metric = find_metric(metric).name if metric else main_metric(measured)
     for record in (*a, *b):
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")
@@ -81,8 +86,8 @@ def _compare(
             name: [r for r in records if r.experiment == name and r.seed in by_seed]
             for name, by_seed in evidence.runs.items()
         }
-        measured = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
-        if evidence.covers(_fingerprint(a[0]), rows | pair) and measured:
+        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
+        if evidence.covers(_fingerprint(a[0]), rows | pair) and has_metric:
             boards.append((stem, rows))
         else:
             other_seeds.append(stem)

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from fuxi_plugins.analysis.statistics.calibration import calibration
 from fuxi_plugins.analysis.statistics.inference import Sampling
 from fuxi_plugins.analysis.statistics.influence import sampling_covariance
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.metrics import Scored, find_metric, sampling_components, within_clusters
+from fuxi_plugins.records.metrics import Scored, calibration, find_metric, sampling_components, within_clusters
 from fuxi_plugins.records.record import Frozen, Metrics, Record
 
 METHOD = 2  # how evidence is measured; raised when the same predictions would give other numbers
@@ -171,7 +170,7 @@ def measure_evidence(
             continue
         for metric, listed in components.items():
             listed.append(np.array([_components(metric, own, test.clusters) for own in scored]))
-        measured = [calibration(own.labels, own.scores) for own in scored]
+        measured = [calibration(own) for own in scored]
         calibrated[experiment] = {name: _rounded(np.mean([m[name] for m in measured])) for name in measured[0]}
     if not calibrated:
         return None, problems

@@ -161,9 +161,7 @@ def _test_rows(record: Record, workspace: Workspace) -> TestRows | None:
         return None
     # Imported here: what preparation needs takes a second to load, and most calls find no data.
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
-    from fuxi_plugins.datasets.prepare import prepared_folder
     from fuxi_plugins.datasets.spec import load_dataset_spec
-    from fuxi_plugins.datasets.store import read_columns
 
     spec = load_dataset_spec(workspace.configs, record.dataset)
     test = find_test_labels(spec, record.data.fingerprint, workspace)
@@ -172,10 +170,4 @@ def _test_rows(record: Record, workspace: Workspace) -> TestRows | None:
     clusters, clustered_by = find_test_clusters(spec, record.data.fingerprint, workspace), spec.cluster_id
     if clusters is None:
         clusters, clustered_by = test.groups, spec.group_id
-    columns = read_columns(prepared_folder(spec, record.data.fingerprint, workspace) / "test")
-    categorical = {
-        name: np.asarray(column)
-        for name, column in columns.items()
-        if column.ndim == 1 and column.dtype.kind in "iu" and name != spec.label_col.name
-    }
-    return TestRows(np.asarray(test.labels), test.groups, clusters, clustered_by, categorical)
+    return TestRows(np.asarray(test.labels), test.groups, clusters, clustered_by, test.fields)

@@ -14,7 +14,7 @@ from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
 
 
@@ -127,7 +127,7 @@ def build_leaderboard(
     records: Iterable[Record],
     cells: Sequence[Cell],
     results: Path,
-    rank_by: str = "AUC",
+    rank_by: str | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> Leaderboard:
     """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
@@ -138,11 +138,11 @@ def build_leaderboard(
         records: any records; those that no cell expects are left out.
         cells: the runs that the board expects, finished or not.
         results: folder with the published results.
-        rank_by: a metric that the records have.
+        rank_by: a metric that all records have. Default: the first of the table of metrics that they have.
         left_out: experiments whose runs do not count, with what is wrong with them.
 
     Raises:
-        UserError: the records do not share one data fingerprint, or none has finished.
+        UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
@@ -151,6 +151,8 @@ def build_leaderboard(
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
+    metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
+    rank_by = _measured(rank_by, metrics, dataset)
     left_out = left_out or {}
     kept = {key: record for key, record in found.items() if record.experiment not in left_out}
     presets = dict.fromkeys(cell.preset for cell in cells)
@@ -161,9 +163,19 @@ def build_leaderboard(
         dataset=dataset,
         data=finished[0].data,
         rank_by=rank_by,
-        metrics=list(finished[0].metrics["test"]),
+        metrics=metrics,
         rows=numbered + [row for row in rows if not row.seeds],
     )
+
+
+def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
+    """The metric to rank by, which all finished runs must have measured."""
+    if not metrics:
+        raise UserError(f"the runs of {dataset} have no metric in common, so that no board can rank them.")
+    name = find_metric(asked).name if asked else main_metric(metrics)
+    if name not in metrics:
+        raise UserError(f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}.")
+    return name
 
 
 def _row(
@@ -262,8 +274,6 @@ def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
 
 
 def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
-    if rank_by not in summaries:
-        raise UserError(f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}.")
     return find_metric(rank_by).sort_key(summaries[rank_by].mean)
 
 

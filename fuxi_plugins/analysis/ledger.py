@@ -15,7 +15,7 @@ from fuxi_plugins.analysis.roles import role
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
-from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 
 NOT_RUN = Verdict("not run", "")
@@ -97,7 +97,7 @@ def agreements(entries: Iterable[Entry]) -> list[Agreement]:
     ]
 
 
-def build_ledger(records: Iterable[Record], results: Path, metric: str = "AUC") -> list[Entry]:
+def build_ledger(records: Iterable[Record], results: Path, metric: str = main_metric()) -> list[Entry]:
     """Every published cell, and every one of ours on a dataset that has published ones; those that we ran first."""
     ours = _ours(records, metric)
     cells: dict[tuple[str, str], list[PublishedResult]] = {}

@@ -184,6 +184,12 @@ class DatasetSpec(Strict):
         return [column for column in self.feature_cols if column.active]
 
     @property
+    def categorical_columns(self) -> list[str]:
+        """Those that hold one id a row."""
+        names = [name for column in self.active_columns if column.type == "categorical" for name in column.names]
+        return names if self.group_id in (None, *names) else [*names, self.group_id]
+
+    @property
     def source_of(self) -> dict[str, str]:
         """By feature whose it is, ``user`` or ``item`` say; empty where the config does not tell."""
         listed = {name: source for source, names in self.feature_sources.items() for name in names}

@@ -24,13 +24,13 @@ def suite_cells(suite: Suite) -> list[Cell]:
     ]
 
 
-def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> list[Leaderboard]:
+def suite_boards(suite: Suite, workspace: Workspace, rank_by: str | None = None) -> list[Leaderboard]:
     """The suite's leaderboards, one a dataset, from the records that are there."""
     return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite.datasets]
 
 
 def suite_board(
-    suite: Suite, dataset: str, workspace: Workspace, rank_by: str = "AUC", *, leave_out: bool = False
+    suite: Suite, dataset: str, workspace: Workspace, rank_by: str | None = None, *, leave_out: bool = False
 ) -> Leaderboard:
     """The suite's leaderboard of one dataset, with what is known of its uncertainty.
 

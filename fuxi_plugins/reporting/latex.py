@@ -69,8 +69,10 @@ def escape(text: str) -> str:
 
 
 def _best_row(board: Leaderboard, metric: str) -> int | None:
-    means = {i: row.test[metric].mean for i, row in enumerate(board.rows) if metric in row.test}
-    return min(means, key=lambda index: find_metric(metric).sort_key(means[index]), default=None)
+    keys = {
+        i: find_metric(metric).sort_key(row.test[metric].mean) for i, row in enumerate(board.rows) if metric in row.test
+    }
+    return min(keys, key=keys.__getitem__, default=None)
 
 
 def _row(cells) -> str:

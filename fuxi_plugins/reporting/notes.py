@@ -63,10 +63,10 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
         return lines
     if inference.compared:
         lines.append("Two rows share a letter if and only if they are not significantly different from each other.")
-    detectable = inference.smallest_detectable()
+    metric, detectable = find_metric(board.rank_by), inference.smallest_detectable()
     if detectable is not None:
         lines.append(
-            f"Smallest detectable difference: {detectable:.4f} {board.rank_by} for the median pair "
+            f"Smallest detectable difference: {metric.show_end(detectable)} {metric.compared_name} for the median pair "
             f"(one planned comparison, level {PER_CENT}, power 80%)."
         )
     if evidence is None:

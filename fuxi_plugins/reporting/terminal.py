@@ -11,7 +11,7 @@ from fuxi_plugins.reporting.notes import notes
 
 PIPE_WIDTH = 200  # columns, where no terminal says how wide it is
 
-# What a narrow terminal does without, first to last; no number is ever cut short.
+# What a narrow terminal does without, first to last, and after that other metrics; no number is ever cut short.
 DISPENSABLE = (
     "chosen configuration",
     "embedding parameters",
@@ -23,8 +23,6 @@ DISPENSABLE = (
     "verdict",
     "difference",
     "published",
-    "gAUC",
-    "logloss",
 )
 
 
@@ -36,7 +34,7 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     header, rows = cells(board)
     left_out: list[str] = []
     table = _table(header, rows, left_out)
-    for name in DISPENSABLE:
+    for name in (*DISPENSABLE, *reversed(board.metrics)):
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
             break
         left_out += [column for column in header if name in column and column != f"{board.rank_by} mean ± std"]

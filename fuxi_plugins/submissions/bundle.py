@@ -17,7 +17,7 @@ from pathlib import Path
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import (
     LOG_FILE,
@@ -179,7 +179,11 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     except UserError as error:
         raise UserError(f"{where}: {error.args[0].replace(str(folder) + '/', '')}") from error
     said = record.metrics["test"]
-    metrics = evaluate_metrics(test.labels, scores, list(said), test.groups)
+    try:
+        check_metrics(said)
+        metrics = evaluate_metrics(test.labels, scores, list(said), test.groups, test.fields)
+    except ValueError as error:
+        raise UserError(f"{where}: test metrics: {error}.") from error
     for name, value in metrics.items():
         if not abs(value - said[name]) <= TOLERANCE:
             raise UserError(

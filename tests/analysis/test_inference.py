@@ -102,6 +102,16 @@ def test_holm_by_hand():
     assert holm(np.array([])).shape == (0,)
 
 
+def test_the_seeds_own_noise_is_not_counted_twice():
+    """Seeds that share nothing have no common sampling error; equal seeds have all of it in common."""
+    random = np.random.default_rng(0)
+    independent = random.normal(size=(5, 100_000)) / np.sqrt(100_000)  # each of variance 1
+    assert sampling_covariance([independent])[0, 0] == pytest.approx(0, abs=0.01)
+    equal = np.tile(independent[:1], (5, 1))
+    assert sampling_covariance([equal])[0, 0] == pytest.approx(equal[0] @ equal[0])
+    assert sampling_covariance([equal[:1]])[0, 0] == pytest.approx(equal[0] @ equal[0])
+
+
 def test_an_interval_over_seeds_is_students():
     values = np.array([0.70, 0.72, 0.74])
     (plain,) = infer(rows_of(values), LOGLOSS).intervals

@@ -7,11 +7,13 @@ from fuxi_plugins.records.metrics.table import (
     TABLE,
     UnknownMetric,
     all_metrics,
+    calibration,
     check_metrics,
     evaluate_metrics,
     find_metric,
     is_metric,
     main_metric,
+    usual_group_metrics,
     usual_metrics,
 )
 
@@ -23,12 +25,14 @@ __all__ = [
     "Scored",
     "UnknownMetric",
     "all_metrics",
+    "calibration",
     "check_metrics",
     "evaluate_metrics",
     "find_metric",
     "is_metric",
     "main_metric",
     "sampling_components",
+    "usual_group_metrics",
     "usual_metrics",
     "within_clusters",
 ]

@@ -29,6 +29,7 @@ class Metric:
         digits: decimals to show.
         per_group: it is computed within groups of rows, such as those of one user, and needs the dataset's group_id.
         field: the categorical field that it needs, or None.
+        calibration: boards give it in their csv and json, whatever the experiments measure.
         usual: measured in every experiment that does not choose its metrics, where the data allow it.
     """
 
@@ -42,6 +43,7 @@ class Metric:
     digits: int = 5
     per_group: bool = False
     field: str | None = None
+    calibration: bool = False
     usual: bool = False
 
     @property

@@ -92,9 +92,7 @@ def field_error_influence(data: Scored, field: str) -> np.ndarray:
     return influence_of_mean(relative[values] + of_gap + of_clicks)
 
 
-def _by_value(
-    data: Scored, field: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _by_value(data: Scored, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Labels (N,), each row's value of the field from 0 (N,), and of each value the mean gap, the smoothed share of
     positives and the gap's sign (V,)."""
     if field not in data.fields:

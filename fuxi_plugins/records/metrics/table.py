@@ -110,6 +110,7 @@ TABLE: dict[str, Metric | Family] = {
         value=probability.normalised_entropy,
         influence=probability.normalised_entropy_influence,
         source="He et al., ADKDD 2014",
+        calibration=True,
     ),
     "RIG": Metric(
         name="RIG",
@@ -129,6 +130,7 @@ TABLE: dict[str, Metric | Family] = {
         value=probability.expected_calibration_error,
         influence=probability.expected_calibration_error_influence,
         source="Naeini, Cooper and Hauskrecht, AAAI 2015; Nguyen and O'Connor, EMNLP 2015 (bins of equal mass)",
+        calibration=True,
     ),
     "PCOC": Metric(
         name="PCOC",
@@ -137,9 +139,10 @@ TABLE: dict[str, Metric | Family] = {
         bounds=(0.0, math.inf),
         value=probability.predicted_over_observed,
         influence=probability.predicted_over_observed_influence,
-        source="Graepel et al., ICML 2010 (as a ratio of predicted and empirical click-through rate)",
+        source="He et al., ADKDD 2014 (there called calibration)",
+        calibration=True,
     ),
-    "field-RCE(user_id)": Family(re.compile(r"field-RCE\(([\w.-]{1,100})\)"), _field_error),
+    "field-RCE(user_id)": Family(re.compile(r"field-RCE\(([\w-]{1,100})\)"), _field_error),
 }
 
 
@@ -156,7 +159,7 @@ def find_metric(name: str) -> Metric:
     found = next((metric for family in families if (metric := family.find(name))), None)
     if found is None:
         raise UnknownMetric(
-            f"there is no metric {name!r}{did_you_mean(name, TABLE) or '.'} The metrics are {', '.join(TABLE)}."
+            f"there is no metric {name!r}{did_you_mean(name, TABLE) or '.'} The metrics are {', '.join(TABLE)}"
         )
     return found
 
@@ -174,12 +177,17 @@ def is_metric(name: str) -> bool:
     return True
 
 
-def usual_metrics(grouped: bool) -> list[str]:
-    """What an experiment measures that does not choose its metrics, on data with or without groups."""
-    return [metric.name for metric in all_metrics() if metric.usual and (grouped or not metric.per_group)]
+def usual_metrics() -> list[str]:
+    """What an experiment measures that does not choose its metrics."""
+    return [metric.name for metric in all_metrics() if metric.usual and not metric.per_group]
 
 
-def main_metric(measured: Iterable[str]) -> str:
+def usual_group_metrics() -> list[str]:
+    """What it measures besides on data with groups."""
+    return [metric.name for metric in all_metrics() if metric.usual and metric.per_group]
+
+
+def main_metric(measured: Iterable[str] = TABLE) -> str:
     """By which of some measured metrics a board ranks when nobody says: the first of the table, else the first."""
     measured = list(measured)
     return next((name for name in TABLE if name in measured), measured[0])
@@ -207,6 +215,11 @@ def evaluate_metrics(
     """
     data = Scored(labels, scores, groups, fields)
     return {name: find_metric(name).value(data) for name in names}
+
+
+def calibration(data: Scored) -> dict[str, float]:
+    """The metrics that say whether probabilities mean what they say, of any predictions."""
+    return {metric.name: metric.value(data) for metric in all_metrics() if metric.calibration and not metric.field}
 
 
 def check_metrics(values: Mapping[str, float]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.tuning_results import Search
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, search_data
@@ -179,7 +180,7 @@ def _curves(runs: Sequence[Record]) -> Any:
 
 
 def _monitored(record: Record) -> str:
-    monitor = record.params.get("training", {}).get("monitor", "AUC")
+    monitor = record.params.get("training", {}).get("monitor", main_metric())
     return monitor if isinstance(monitor, str) else next(iter(monitor))
 
 
@@ -195,11 +196,12 @@ def _extent(row: Row, metric: str) -> list[float]:
 def _interval(row: Row, metric: str, scale: Scale) -> Any:
     mean, reach = row.test[metric].mean, row.intervals.get(metric)
     published = row.published.metrics.get(metric) if row.published else None
-    text = f"{row.preset}: {metric} {mean:.4f}"
+    show = find_metric(metric).show_end
+    text = f"{row.preset}: {metric} {show(mean)}"
     if reach:
-        text += f", 95% interval {reach.low:.4f} to {reach.high:.4f}"
+        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
     if published is not None:
-        text += f", published {published:.4f}"
+        text += f", published {show(published)}"
     return interval(mean, reach.low if reach else None, reach.high if reach else None, published, scale, text)
 
 
@@ -218,6 +220,8 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
             if cost(row)
         ]
         if len(points) > 1:
-            chart = scatter(points, title, f"test {metric}", logarithmic=logarithmic)
+            chart = scatter(
+                points, title, f"test {metric}", logarithmic=logarithmic, sort_key=find_metric(metric).sort_key
+            )
             plots.append({"title": f"{metric} against {title}", "chart": chart})
     return plots
