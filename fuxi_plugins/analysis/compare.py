@@ -1,22 +1,19 @@
-"""Two models on one dataset, paired by test row and counted by seed, and what may be said of them in one sentence."""
+"""Two rows on one dataset, paired by test row and counted by seed, and what may be said of them in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from fuxi_plugins.analysis.evidence import Evidence
-from fuxi_plugins.analysis.statistics.inference import LEVEL, Interval, Sample
-from fuxi_plugins.analysis.uncertainty import compared
-from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference
+from fuxi_plugins.records.metrics import Metric, find_metric
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A less B, in one metric; of a metric with a target, A's distance from it less B's."""
+    """A less B, in one metric."""
 
     dataset: str
     metric: str
@@ -24,85 +21,125 @@ class Comparison:
     b: str
     means: tuple[float, float]
     seeds: tuple[int, int]
-    effect: float
-    interval: Interval | None
-    p: float
+    difference: Difference
     seeds_won: int  # of the seeds that both have
     seeds_shared: int
-    units: str  # what the sampling error is of: "test rows", "groups of test rows", or "" where it is not known
+    units: str  # what the sampling error is of: "test rows", "clusters of test rows", or "" where it is not known
+    board: str = ""  # the board whose rows inform these two of the noise between seeds; "": nobody does
+    pairs: int = 1  # of rows that are compared there, for all of which the p value is adjusted
+    caveats: tuple[str, ...] = ()
 
     @property
-    def told_apart(self) -> bool:
-        return self.p < LEVEL
+    def words(self) -> str:
+        """The verdict."""
+        if self.difference.adjusted_p is None:
+            return "not compared with"
+        if not self.difference.significant:
+            return "not significantly different from"
+        better = (self.difference.effect > 0) == find_metric(self.metric).higher_is_better
+        return f"significantly {'better' if better else 'worse'} than"
 
     @property
     def sentence(self) -> str:
         metric = find_metric(self.metric)
-        better = (self.effect > 0) == metric.higher_is_better
-        word = "not told apart from" if not self.told_apart else "better than" if better else "worse than"
-        ends = map(metric.show_difference_end, (self.interval.low, self.interval.high)) if self.interval else ()
-        reach = f"95% {' to '.join(ends)}, " if self.interval else ""
-        p = f"p = {self.p:.2g}" if self.p >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
         won = f"{self.seeds_won} of {self.seeds_shared} shared seeds won"
-        a, b = (
-            name if count > 1 else f"one seed of {name}"  # of which alone the sentence then holds
-            for name, count in zip((self.a, self.b), self.seeds, strict=True)
+        said = [*self._said_of_p(metric), won]
+        return (
+            f"On {self.dataset}, {self.a} is {self.words} {self.b}: "
+            f"{metric.show_difference(self.difference.effect)} test {metric.compared_name} ({'; '.join(said)})."
         )
-        effect = f"{metric.show_difference_end(self.effect)} test {metric.compared_name}"
-        return f"On {self.dataset}, {a} is {word} {b}: {effect} ({reach}{p}; {won})."
 
-    @property
-    def caveats(self) -> list[str]:
-        """What the interval does not know."""
+    def _said_of_p(self, metric: Metric) -> list[str]:
         found = []
-        if not self.units:
-            found.append("The test labels were not at hand, so only the noise between seeds is counted.")
-        single = [name for name, count in zip((self.a, self.b), self.seeds, strict=True) if count == 1]
-        if single:
-            found.append(f"One seed only, whose noise is not known: {', '.join(single)}.")
+        if interval := self.difference.interval:
+            found.append(
+                f"95% {metric.show_difference_end(interval.low)} to {metric.show_difference_end(interval.high)}"
+            )
+        if self.difference.p is None or self.difference.adjusted_p is None:
+            found.append("one seed does not say how much seeds differ")
+        elif self.pairs > 1:
+            adjusted = f"{_p(self.difference.adjusted_p)} adjusted for the {self.pairs:,} pairs of {self.board}"
+            found.append(f"{_p(self.difference.p)}, {adjusted}")
+        else:
+            found.append(_p(self.difference.p))
         return found
 
 
-def compare(a: Sequence[Record], b: Sequence[Record], metric: str, evidence: Evidence | None) -> Comparison:
-    """Compares the finished runs of two experiments on the same data.
+def compare(
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+    names: tuple[str, str],
+    shown: tuple[str, str],
+    inference: Inference,
+    *,
+    dataset: str,
+    metric: str,
+    evidence: Evidence | None,
+    board: str = "",
+    caveats: tuple[str, ...] = (),
+) -> Comparison:
+    """What the inference about a set of rows says of two of them.
 
     Args:
-        a, b: records of one experiment each, in any order of seeds.
-        metric: one that all of them measured on test.
-        evidence: that covers both, or None.
+        a, b: the metric by seed.
+        names: of the two in the inference.
+        shown: their names in the sentence.
+        board: whose rows the inference is about, if of more than these two.
     """
-    measured = find_metric(metric)
-    values = [{record.seed: record.metrics["test"][metric] for record in runs} for runs in (a, b)]
-    samples = [np.array(list(by_seed.values())) for by_seed in values]
-    experiments = [a[0].experiment, b[0].experiment]
-    seeds = np.array([len(s) for s in samples])
-    known = Sample(
-        means=np.array([s.mean() for s in samples]),
-        seed_variances=np.array([s.var(ddof=1) if len(s) > 1 else 0.0 for s in samples]),
-        seed_freedom=seeds - 1,
-        seeds=seeds,
-        sampling=evidence.covariance(metric, experiments) if evidence else None,
-        units=evidence.units if evidence else None,
-    )
-    differences = compared(known, measured).differences()
-    shared = sorted(values[0].keys() & values[1].keys())
+    shared = sorted(a.keys() & b.keys())
+    key = find_metric(metric).sort_key
+    single = [name for name, values in zip(shown, (a, b), strict=True) if len(values) == 1]
+    difference = inference.difference(*names)
+    found = list(caveats)
+    if evidence is None:
+        found.append("The test labels were not at hand, so only the noise between seeds is counted.")
+    elif not evidence.clusters and evidence.growth:
+        found.append(clustering_warning(evidence))
+    if single and difference.p is not None:
+        found.append(f"One seed only, whose noise is taken to be as usual on {board}: {', '.join(single)}.")
     return Comparison(
-        dataset=a[0].dataset,
+        dataset=dataset,
         metric=metric,
-        a=_name(a[0]),
-        b=_name(b[0]),
-        means=(float(samples[0].mean()), float(samples[1].mean())),
-        seeds=(len(samples[0]), len(samples[1])),
-        effect=float(differences.effects[0, 1]),
-        interval=differences.interval(0, 1),
-        p=float(differences.p_values()[0, 1]),
-        seeds_won=sum(measured.sort_key(values[0][seed]) < measured.sort_key(values[1][seed]) for seed in shared),
+        a=shown[0],
+        b=shown[1],
+        means=(sum(a.values()) / len(a), sum(b.values()) / len(b)),
+        seeds=(len(a), len(b)),
+        difference=difference,
+        seeds_won=sum(key(a[seed]) < key(b[seed]) for seed in shared),
         seeds_shared=len(shared),
-        units="" if evidence is None else "groups of test rows" if evidence.groups else "test rows",
+        units="" if evidence is None else "clusters of test rows" if evidence.clusters else "test rows",
+        board=board,
+        pairs=inference.compared if board else 1,
+        caveats=tuple(found),
     )
 
 
-def _name(record: Record) -> str:
-    """The preset; a variant of a grid says what it varies."""
-    varied = record.experiment.partition("@")[2]
-    return f"{record.preset}@{varied}" if varied else record.preset
+def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Comparison | None:
+    """Two rows of a board by the board's own inference; None where one has no finished run."""
+    if board.inference is None or not (a.rank and b.rank):
+        return None
+    return compare(
+        a.test[board.rank_by].by_seed,
+        b.test[board.rank_by].by_seed,
+        (a.experiment, b.experiment),
+        (a.preset, b.preset),
+        board.inference,
+        dataset=board.dataset,
+        metric=board.rank_by,
+        evidence=board.evidence,
+        board=stem if len(board.inference.names) > 2 else "",
+    )
+
+
+def clustering_warning(evidence: Evidence) -> str:
+    """That rows count as independent although values of a column repeat, and what difference that makes."""
+    columns = ", ".join(f"{name} ({ratio:g} times)" for name, ratio in list(evidence.growth.items())[:3])
+    return (
+        f"Test rows count as independent, but values of these columns repeat, and clustered by one of them the "
+        f"standard error would grow: {columns}. If rows of one value are not independent, name the column as the "
+        "dataset's cluster_id."
+    )
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"

@@ -1,13 +1,20 @@
-"""Finds the runs that two names mean and the evidence about them."""
+"""Finds the runs that two names mean, the board that both stand on, and the evidence about them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from fuxi_plugins.analysis.compare import Comparison, compare
+from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.roles import role
+from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, find_records
+
+EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
 
 def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
@@ -25,17 +32,20 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspa
     if not shared:
         where = f"{a} on {', '.join(ours[a])}; {b} on {', '.join(ours[b])}"
         raise UserError(f"two models are compared on the same dataset, but the finished runs are of {where}.")
-    return [_compare(ours[a][name], ours[b][name], metric, workspace) for name in shared]
+    return [
+        _compare(ours[a][name], ours[b][name], [r for r in records if r.dataset == name], metric, workspace)
+        for name in shared
+    ]
 
 
 def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Finished runs by dataset of an experiment, or of a row's name; a grid's variants only by their own names.
+    """Finished runs by dataset of an experiment, or of a row's name; trials of a search only by their own names.
 
     Of several experiments of one row's name, as those of a board and of the paper's suites are, it means the one that
     is called ``<name>_<dataset>``.
     """
     by_experiment = [record for record in records if record.experiment == name]
-    by_row = [record for record in records if record.preset == name and "@" not in record.experiment]
+    by_row = [record for record in records if record.preset == name and role(record) != "trial"]
     found: dict[str, list[Record]] = {}
     for record in by_experiment or by_row:
         found.setdefault(record.dataset, []).append(record)
@@ -51,14 +61,81 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     return found
 
 
-def _compare(a: list[Record], b: list[Record], metric: str | None, workspace: Workspace) -> Comparison:
+def _compare(
+    a: list[Record], b: list[Record], records: Sequence[Record], metric: str | None, workspace: Workspace
+) -> Comparison:
+    """By the largest board that holds both with these seeds; by themselves where there is none."""
     measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
     metric = find_metric(metric).name if metric else main_metric(measured)
     for record in (*a, *b):
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")
-        if record.data.fingerprint != a[0].data.fingerprint:
+        if _fingerprint(record) != _fingerprint(a[0]):
             raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
-    kept = sorted((workspace.results / "leaderboards").glob("*.statistics.json"))
-    evidence = find_evidence(kept, {a[0].experiment: a, b[0].experiment: b}, workspace)
-    return compare(a, b, metric, evidence)
+    pair = {runs[0].experiment: runs for runs in (a, b)}
+    names = (a[0].experiment, b[0].experiment)
+    files = sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}"))
+    boards: list[tuple[str, dict[str, list[Record]]]] = []
+    other_seeds = []
+    for path in files:
+        evidence = read_evidence(path)
+        if evidence is None or evidence.dataset != a[0].dataset or not set(names) <= set(evidence.runs):
+            continue
+        stem = path.name.removesuffix(f".{EVIDENCE}")
+        rows = {
+            name: [r for r in records if r.experiment == name and r.seed in by_seed]
+            for name, by_seed in evidence.runs.items()
+        }
+        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
+        if evidence.covers(_fingerprint(a[0]), rows | pair) and has_metric:
+            boards.append((stem, rows))
+        else:
+            other_seeds.append(stem)
+    boards.sort(key=lambda board: -len(board[1]))
+    found = [_decide(names, rows, stem, metric, files, workspace) for stem, rows in boards if len(rows) > 2]
+    if not found:
+        caveat = f"Other runs of the two stand on {', '.join(other_seeds)}." if other_seeds else ""
+        return _decide(names, pair, "", metric, files, workspace, caveat)
+    first, *others = found
+    differing = [other for other in others if other.words != first.words]
+    if not differing:
+        return first
+    listed = ", ".join(f"{other.words} on {other.board} ({other.pairs:,} pairs)" for other in differing)
+    caveat = (
+        f"Smaller boards decide otherwise: {listed}. A board pools the noise between seeds over its own rows and "
+        "adjusts p for its own pairs."
+    )
+    return replace(first, caveats=(*first.caveats, caveat))
+
+
+def _decide(
+    names: tuple[str, str],
+    rows: dict[str, list[Record]],
+    board: str,
+    metric: str,
+    files: Sequence[Path],
+    workspace: Workspace,
+    caveat: str = "",
+) -> Comparison:
+    kept = [path for path in files if path.name == f"{board}.{EVIDENCE}"] if board else files
+    evidence = find_evidence(kept, rows, workspace).strict()
+    values = {
+        name: {record.seed: record.metrics["test"][metric] for record in records} for name, records in rows.items()
+    }
+    sampling = evidence.sampling_of(metric, list(values)) if evidence else None
+    shown = (_name(rows[names[0]][0]), _name(rows[names[1]][0]))
+    return compare(
+        values[names[0]], values[names[1]], names, shown, infer(values, find_metric(metric), sampling),
+        dataset=rows[names[0]][0].dataset, metric=metric, evidence=evidence, board=board,
+        caveats=(caveat,) if caveat else (),
+    )  # fmt: skip
+
+
+def _fingerprint(record: Record) -> str:
+    return record.data.fingerprint if record.data else ""
+
+
+def _name(record: Record) -> str:
+    """The preset; a variant of a grid says what it varies."""
+    varied = record.experiment.partition("@")[2]
+    return f"{record.preset}@{varied}" if varied else record.preset

@@ -187,8 +187,11 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
 @click.pass_obj
-def leaderboard(workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds) -> None:
+def leaderboard(
+    workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
+) -> None:
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
@@ -196,13 +199,13 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str | None, form: str 
 
     suite = find_suite(name, workspace, seeds)
     if form is None:
-        _show(suite, workspace, rank_by)
+        _show(suite, workspace, rank_by, baselines)
         return
     for board in suite_boards(suite, workspace, rank_by):
-        click.echo(render(board, suite.title, form), nl=False)
+        click.echo(render(board, suite.title, form, baselines), nl=False)
 
 
-def _show(suite, workspace: Workspace, rank_by: str | None = None) -> None:
+def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards
@@ -212,7 +215,7 @@ def _show(suite, workspace: Workspace, rank_by: str | None = None) -> None:
     for board in boards:
         print_board(board, suite.title)
     if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
-        written = write_boards(suite, boards, workspace)
+        written = write_boards(suite, boards, workspace, baselines)
         click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 

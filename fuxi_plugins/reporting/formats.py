@@ -6,7 +6,7 @@ A column is one entry of :func:`columns`; every format draws the same ones.
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
@@ -40,6 +40,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     origins = {row.settings_from for row in board.rows}
     return (
         Column("rank", _rank),
+        *([Column("letters", lambda row: row.letters or "–")] if board.inference and board.inference.compared else []),
         Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
         *measured,
         Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
@@ -88,8 +89,15 @@ def cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     return [column.title for column in drawn], rows
 
 
-def render(board: Leaderboard, title: str, form: str) -> str:
-    """The board in one of :data:`FORMATS`."""
+def render(board: Leaderboard, title: str, form: str, baselines: Sequence[str] = ()) -> str:
+    """The board in one of :data:`FORMATS`.
+
+    Args:
+        baselines: names of rows; LaTeX stars what is significantly better than the best of them.
+
+    Raises:
+        UserError: a baseline that no ranked row is.
+    """
     header, rows = cells(board)
     if form == "md":
         rows = [[markdown(cell) for cell in row] for row in rows]
@@ -98,7 +106,7 @@ def render(board: Leaderboard, title: str, form: str) -> str:
         named = f"{markdown(board.data.title)} (`{board.dataset}`)"
         return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
     if form == "tex":
-        return booktabs(board, title, header, rows)
+        return booktabs(board, title, header, rows, baselines)
     if form == "csv":
         return _csv(board)
     if form == "json":
@@ -135,6 +143,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
         for end in ("low", "high"):
             flat[f"test_{metric}_{end}"] = getattr(row.intervals.get(metric), end, None)
     flat["best_rank"], flat["worst_rank"] = row.rank_range or (None, None)
+    flat["letters"] = row.letters
     for name in dict.fromkeys(name for one in board.rows for name in one.calibration):
         flat[name] = row.calibration.get(name)
     flat["dense_parameters"] = row.parameters.dense if row.parameters else None
@@ -163,8 +172,8 @@ def _plain(board: Leaderboard) -> dict:
         "data": board.data.model_dump(),
         "rank_by": board.rank_by,
         "metrics": board.metrics,
-        "ties": board.ties,
-        "smallest_detectable_difference": board.smallest_detectable,
+        "not_significantly_different_from_best": [row.preset for row in board.like_the_best()],
+        "smallest_detectable_difference": board.inference.smallest_detectable() if board.inference else None,
         "rows": rows,
     }
 
@@ -220,5 +229,5 @@ def _difference(row: Row, metric: str) -> str:
 
 
 def _alignment(header: list[str]) -> list[str]:
-    texts = ("model", "chosen configuration", "settings", "verdict")
+    texts = ("letters", "model", "chosen configuration", "settings", "verdict")
     return ["left" if title in texts else "right" for title in header]

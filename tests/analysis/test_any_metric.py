@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.compare import compare
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.evidence import measure_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import all_metrics, evaluate_metrics, find_metric
@@ -53,7 +53,7 @@ def make_world(names):
 def make_board(runs, evidence, results, rank_by=None):
     records = [r for listed in runs.values() for r in listed]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
-    return with_certainty(build_leaderboard("toy", records, cells, results, rank_by), evidence)
+    return with_uncertainty(build_leaderboard("toy", records, cells, results, rank_by), evidence)
 
 
 @pytest.fixture(scope="module")

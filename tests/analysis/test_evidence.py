@@ -8,7 +8,7 @@ import pytest
 from fuxi_plugins.analysis.compare import compare
 from fuxi_plugins.analysis.evidence import Evidence, measure_evidence, read_evidence, render_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.metrics.ranking import auc_influence
@@ -53,7 +53,7 @@ def measure(world, runs, groups=None):
 def make_board(runs, evidence, tmp_path, **settings):
     records = [r for listed in runs.values() for r in listed]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
-    return with_certainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
+    return with_uncertainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
 
 
 def test_a_board_says_what_is_separable(world, tmp_path):

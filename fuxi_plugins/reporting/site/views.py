@@ -1,11 +1,10 @@
 """What each page shows, worked out before a template draws it."""
 
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.records.metrics import find_metric, main_metric
@@ -41,14 +40,14 @@ def board(named: NamedBoard) -> dict[str, Any]:
     """A board's rows with their drawn intervals and letters of ties, and its plots."""
     board = named.board
     metric = board.rank_by
-    ranked = [row for row in board.rows if row.rank]
+    ranked = board.ranked()
+    like_the_best = board.like_the_best()
     near = near_the_first(ranked, metric)
     scale = Scale.over([value for row in near for value in _extent(row, metric)], *INTERVAL_ENDS)
-    letters = tie_letters(board)
     drawn = [
         {
             "row": row,
-            "letters": letters.get(row.rank, ""),
+            "like_the_best": row.rank == 1 or row in like_the_best,
             "chart": _interval(row, metric, scale) if row.rank else "",
             "interval": row.intervals.get(metric),
             "published": row.published.metrics.get(metric) if row.published else None,
@@ -64,6 +63,7 @@ def board(named: NamedBoard) -> dict[str, Any]:
         "has_published": any(row.published for row in board.rows),
         "origins": sorted({row.settings_from for row in board.rows}),
         "plots": _plots(near, metric),
+        "detectable": board.inference.smallest_detectable() if board.inference else None,
         "beyond": [row.preset for row in ranked if row not in near],
     }
 
@@ -76,17 +76,6 @@ def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
     if reach is None:
         return list(rows)
     return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
-
-
-def tie_letters(board: Leaderboard) -> dict[int, str]:
-    """Letters by rank: models that share one are not told apart. The notation of plant breeders' tables."""
-    alphabet = string.ascii_lowercase
-    found: dict[int, str] = {}
-    for index, (first, last) in enumerate(board.ties):
-        letter = alphabet[index] if index < len(alphabet) else f"[{index + 1}]"
-        for rank in range(first, last + 1):
-            found[rank] = found.get(rank, "") + letter
-    return found
 
 
 def model(

@@ -12,7 +12,7 @@ import pytest
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Cost, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
@@ -32,7 +32,7 @@ def contents(results, hostile=False):
     records += [record("Delta", s, failed=f"RuntimeError: {ATTACK}", traceback=ATTACK) for s in (1, 2, 3)]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
     cells += [Cell("toy", "Omega_toy", "Omega", 1)]
-    board = with_certainty(build_leaderboard("toy", records, cells, results), None)
+    board = with_uncertainty(build_leaderboard("toy", records, cells, results), None)
     title = f"Toy {ATTACK}" if hostile else "Toy board"
     return Contents(
         boards=[NamedBoard("toy_board", "toy_board", title, board)],
@@ -157,7 +157,7 @@ def test_a_measured_model_shows_what_it_costs(tmp_path):
     made = contents(tmp_path)
     records = [record.model_copy(update={"cost": cost}) for record in made.records if record.preset == "Alpha"]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
-    board = with_certainty(build_leaderboard("toy", records, cells, tmp_path), None)
+    board = with_uncertainty(build_leaderboard("toy", records, cells, tmp_path), None)
     write_site(tmp_path / "site", replace(made, records=records, boards=[NamedBoard("toy", "toy", "Toy", board)]))
     text = next((tmp_path / "site" / "models").glob("Alpha-*.html")).read_text()
     for shown in ("1.5e+06", "12,345", "67,890", "200", "1: 0.25, 0.75", "Toy 1000"):
