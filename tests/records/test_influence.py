@@ -97,14 +97,15 @@ def test_logloss_is_scikit_learns_even_of_certainties():
 
 
 def draw(random, groups, size=1):
-    """A test set of groups with 1 + Poisson(size - 1) rows, some of one class. The model is wrong in all values of a
-    field, in some more than in others; its scores have ties."""
+    """A test set of groups with 1 + Poisson(size - 1) rows, some of one class. The model is too sure of itself, so that
+    low bins predict too little and high ones too much, and wrong by another amount in each value of a field. Its scores
+    have ties."""
     group = np.repeat(np.arange(groups), 1 + random.poisson(size - 1, groups))
     rows = len(group)
     easiness, field = random.normal(0, 1, groups)[group], random.integers(0, FIELD_VALUES, rows)
     logit = -1 + random.normal(0, 1, rows) + easiness
     labels = (random.random(rows) < 1 / (1 + np.exp(-logit))).astype(float)
-    scores = 1 / (1 + np.exp(-(logit + 0.6 * (1 + field / FIELD_VALUES))))
+    scores = 1 / (1 + np.exp(-(2 * logit + 1.2 + (field - 1) / 2)))
     return Scored(labels, scores.round(2).clip(0.01, 0.99), group, {"user_id": field})
 
 
