@@ -21,9 +21,11 @@ SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
 def readme_boards(text: str, workspace: Workspace) -> list[NamedBoard]:
-    """The boards whose markers stand in the text, each of one dataset."""
+    """The boards whose markers stand in the text and that have been written, each of one dataset."""
     named = []
     for _, name, _ in MARKED.findall(text):
+        if not (workspace.results / "leaderboards" / f"{name}.md").exists():
+            continue
         suite = find_suite(name, workspace)
         (board,) = suite_boards(suite, workspace)
         named.append(NamedBoard(board_file(suite, board.dataset, workspace, "x").stem, name, suite.title, board))
@@ -34,7 +36,7 @@ def table(named: NamedBoard, workspace: Workspace) -> str:
     """The table of a board's Markdown, without its title and notes."""
     path = workspace.results / "leaderboards" / f"{named.stem}.md"
     text = render(named.board, named.title, "md")
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if path.read_text(encoding="utf-8") != text:
         sys.exit(f"{path} is not what its records say: run 'fuxibench leaderboard {named.suite}' first.")
     return "".join(line for line in text.splitlines(keepends=True) if line.startswith("|"))
 
@@ -44,7 +46,7 @@ def updated(text: str, workspace: Workspace) -> str:
     boards = readme_boards(text, workspace)
     tables = {named.suite: table(named, workspace) for named in boards}
     said = "".join(f"- {sentence}\n" for sentence in sentences(boards))
-    text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3], text)
+    text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3] if match[2] in tables else match[0], text)
     return SAID.sub(lambda match: match[1] + said + match[2], text)
 
 
