@@ -1,12 +1,14 @@
 """Two rows on one dataset, paired by test row and counted by seed, and what may be said of them in one sentence."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
-from fuxi_plugins.analysis.statistics.inference import Difference, Inference
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.metrics import Metric, find_metric
+from fuxi_plugins.records.record import Record
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
 
@@ -28,6 +30,10 @@ class Comparison:
     board: str = ""  # the board whose rows inform these two of the noise between seeds; "": nobody does
     pairs: int = 1  # of rows that are compared there, for all of which the p value is adjusted
     caveats: tuple[str, ...] = ()
+
+    @property
+    def effect(self) -> float:
+        return self.difference.effect
 
     @property
     def words(self) -> str:
@@ -66,43 +72,73 @@ class Comparison:
 
 
 def compare(
-    a: Mapping[int, float],
-    b: Mapping[int, float],
-    names: tuple[str, str],
-    shown: tuple[str, str],
+    a: Sequence[Record],
+    b: Sequence[Record],
+    metric: str,
+    evidence: Evidence | None,
+    rows: Mapping[str, Sequence[Record]] | None = None,
+    board: str = "",
+) -> Comparison:
+    """Compares the finished runs of two experiments on the same data.
+
+    Args:
+        a, b: records of one experiment each, in any order of seeds.
+        metric: one that all records measured on test.
+        evidence: about all the rows, or None.
+        rows: by experiment, the rows of a board on which both stand; they inform these two of the noise between seeds.
+        board: its name.
+    """
+    rows = rows or {runs[0].experiment: runs for runs in (a, b)}
+    values = {
+        name: {record.seed: record.metrics["test"][metric] for record in records} for name, records in rows.items()
+    }
+    sampling = evidence.sampling_of(metric, list(values)) if evidence else None
+    inference = infer(values, find_metric(metric), sampling)
+    ours, theirs = ((runs[0].experiment, _name(runs[0])) for runs in (a, b))
+    return _comparison(inference, values, ours, theirs, a[0].dataset, metric, evidence, board)
+
+
+def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Comparison | None:
+    """Two rows of a board by the board's own inference; None where one has no finished run."""
+    if board.inference is None or not (a.rank and b.rank):
+        return None
+    values = {row.experiment: row.test[board.rank_by].by_seed for row in (a, b)}
+    ours, theirs = ((row.experiment, row.preset) for row in (a, b))
+    named = stem if len(board.inference.names) > 2 else ""
+    return _comparison(board.inference, values, ours, theirs, board.dataset, board.rank_by, board.evidence, named)
+
+
+def _comparison(
     inference: Inference,
-    *,
+    values: Mapping[str, Mapping[int, float]],
+    ours: tuple[str, str],
+    theirs: tuple[str, str],
     dataset: str,
     metric: str,
     evidence: Evidence | None,
-    board: str = "",
-    caveats: tuple[str, ...] = (),
+    board: str,
 ) -> Comparison:
-    """What the inference about a set of rows says of two of them.
-
-    Args:
-        a, b: the metric by seed.
-        names: of the two in the inference.
-        shown: their names in the sentence.
-        board: whose rows the inference is about, if of more than these two.
-    """
+    """What the inference says of two rows, each given as its name in the inference and its name in the sentence."""
+    a, b = values[ours[0]], values[theirs[0]]
     shared = sorted(a.keys() & b.keys())
     key = find_metric(metric).sort_key
-    single = [name for name, values in zip(shown, (a, b), strict=True) if len(values) == 1]
-    difference = inference.difference(*names)
-    found = list(caveats)
+    difference = inference.difference(ours[0], theirs[0])
+    single = [shown for name, shown in (ours, theirs) if len(values[name]) == 1]
+    caveats = []
     if evidence is None:
-        found.append("The test labels were not at hand, so only the noise between seeds is counted.")
+        caveats.append("The test labels were not at hand, so only the noise between seeds is counted.")
     elif not evidence.clusters and evidence.growth:
-        found.append(clustering_warning(evidence))
-    if single and difference.p is not None:
-        found.append(f"One seed only, whose noise is taken to be as usual on {board}: {', '.join(single)}.")
+        caveats.append(clustering_warning(evidence))
+    if single and difference.p is None:
+        caveats.append(f"One seed only, whose noise is not known: {', '.join(single)}.")
+    elif single:
+        caveats.append(f"One seed only, whose noise is taken to be as usual on {board}: {', '.join(single)}.")
     return Comparison(
         dataset=dataset,
         metric=metric,
-        a=shown[0],
-        b=shown[1],
-        means=(sum(a.values()) / len(a), sum(b.values()) / len(b)),
+        a=ours[1],
+        b=theirs[1],
+        means=(statistics.fmean(a.values()), statistics.fmean(b.values())),
         seeds=(len(a), len(b)),
         difference=difference,
         seeds_won=sum(key(a[seed]) < key(b[seed]) for seed in shared),
@@ -110,24 +146,7 @@ def compare(
         units="" if evidence is None else "clusters of test rows" if evidence.clusters else "test rows",
         board=board,
         pairs=inference.compared if board else 1,
-        caveats=tuple(found),
-    )
-
-
-def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Comparison | None:
-    """Two rows of a board by the board's own inference; None where one has no finished run."""
-    if board.inference is None or not (a.rank and b.rank):
-        return None
-    return compare(
-        a.test[board.rank_by].by_seed,
-        b.test[board.rank_by].by_seed,
-        (a.experiment, b.experiment),
-        (a.preset, b.preset),
-        board.inference,
-        dataset=board.dataset,
-        metric=board.rank_by,
-        evidence=board.evidence,
-        board=stem if len(board.inference.names) > 2 else "",
+        caveats=tuple(caveats),
     )
 
 
@@ -143,3 +162,8 @@ def clustering_warning(evidence: Evidence) -> str:
 
 def _p(value: float) -> str:
     return f"p = {value:.2g}" if value >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
+
+
+def _name(record: Record) -> str:
+    """The row's name; a trial of a search says what it varies."""
+    return f"{record.preset}@{record.variant}" if record.role == "trial" else record.preset

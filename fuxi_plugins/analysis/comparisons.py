@@ -7,8 +7,6 @@ from pathlib import Path
 from fuxi_plugins.analysis.compare import Comparison, compare
 from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.analysis.roles import role
-from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import find_metric, main_metric
@@ -45,7 +43,7 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     is called ``<name>_<dataset>``.
     """
     by_experiment = [record for record in records if record.experiment == name]
-    by_row = [record for record in records if record.preset == name and role(record) != "trial"]
+    by_row = [record for record in records if record.preset == name and record.role != "trial"]
     found: dict[str, list[Record]] = {}
     for record in by_experiment or by_row:
         found.setdefault(record.dataset, []).append(record)
@@ -92,10 +90,15 @@ def _compare(
         else:
             other_seeds.append(stem)
     boards.sort(key=lambda board: -len(board[1]))
-    found = [_decide(names, rows, stem, metric, files, workspace) for stem, rows in boards if len(rows) > 2]
+    found = [
+        compare(a, b, metric, find_evidence([_evidence_file(stem, workspace)], rows, workspace).strict(), rows, stem)
+        for stem, rows in boards
+        if len(rows) > 2
+    ]
     if not found:
-        caveat = f"Other runs of the two stand on {', '.join(other_seeds)}." if other_seeds else ""
-        return _decide(names, pair, "", metric, files, workspace, caveat)
+        alone = compare(a, b, metric, find_evidence(files, pair, workspace).strict())
+        caveat = [f"Other runs of the two stand on {', '.join(other_seeds)}."] if other_seeds else []
+        return replace(alone, caveats=(*alone.caveats, *caveat))
     first, *others = found
     differing = [other for other in others if other.words != first.words]
     if not differing:
@@ -108,34 +111,9 @@ def _compare(
     return replace(first, caveats=(*first.caveats, caveat))
 
 
-def _decide(
-    names: tuple[str, str],
-    rows: dict[str, list[Record]],
-    board: str,
-    metric: str,
-    files: Sequence[Path],
-    workspace: Workspace,
-    caveat: str = "",
-) -> Comparison:
-    kept = [path for path in files if path.name == f"{board}.{EVIDENCE}"] if board else files
-    evidence = find_evidence(kept, rows, workspace).strict()
-    values = {
-        name: {record.seed: record.metrics["test"][metric] for record in records} for name, records in rows.items()
-    }
-    sampling = evidence.sampling_of(metric, list(values)) if evidence else None
-    shown = (_name(rows[names[0]][0]), _name(rows[names[1]][0]))
-    return compare(
-        values[names[0]], values[names[1]], names, shown, infer(values, find_metric(metric), sampling),
-        dataset=rows[names[0]][0].dataset, metric=metric, evidence=evidence, board=board,
-        caveats=(caveat,) if caveat else (),
-    )  # fmt: skip
+def _evidence_file(stem: str, workspace: Workspace) -> Path:
+    return workspace.results / "leaderboards" / f"{stem}.{EVIDENCE}"
 
 
 def _fingerprint(record: Record) -> str:
     return record.data.fingerprint if record.data else ""
-
-
-def _name(record: Record) -> str:
-    """The preset; a variant of a grid says what it varies."""
-    varied = record.experiment.partition("@")[2]
-    return f"{record.preset}@{varied}" if varied else record.preset

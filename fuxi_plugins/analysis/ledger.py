@@ -11,7 +11,6 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from fuxi_plugins.analysis.published import VALID_IS_TEST, PublishedResult, load_published, published_runs
-from fuxi_plugins.analysis.roles import role
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
@@ -152,7 +151,7 @@ def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[
     """Ours by published name, of the runs that are results: trials of a search and studies at other sizes are none."""
     runs: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        counts = record.finished and record.data and record.data.published_as and role(record) == "result"
+        counts = record.finished and record.data and record.data.published_as and record.role == "result"
         if counts and metric in record.metrics["test"]:
             runs.setdefault((record.dataset, record.experiment), []).append(record)
     cells: dict[tuple[str, str], list[Ours]] = {}
