@@ -174,7 +174,10 @@ def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
         raise UserError(f"the runs of {dataset} have no metric in common, so that no board can rank them.")
     name = find_metric(asked).name if asked else main_metric(metrics)
     if name not in metrics:
-        raise UserError(f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}.")
+        raise UserError(
+            f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}. Runs measure what "
+            "their experiments list in metrics; add it there and run them again."
+        )
     return name
 
 

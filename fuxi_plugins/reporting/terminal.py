@@ -34,7 +34,7 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     header, rows = cells(board)
     left_out: list[str] = []
     table = _table(header, rows, left_out)
-    for name in (*DISPENSABLE, *reversed(board.metrics)):
+    for name in (*DISPENSABLE, *(f"{metric} mean ± std" for metric in reversed(board.metrics))):
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
             break
         left_out += [column for column in header if name in column and column != f"{board.rank_by} mean ± std"]

@@ -5,7 +5,7 @@ import pytest
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import grid, resolve
-from fuxi_plugins.experiments.settings import model_settings, resolve_settings
+from fuxi_plugins.experiments.settings import model_settings, monitored, resolve_settings
 from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models.registry import load_model_class
 from tests.conftest import ROOT, write
@@ -173,3 +173,23 @@ def test_a_signature_without_annotations_is_checked_by_its_defaults():
 @pytest.mark.parametrize("experiment", load_experiment_configs(ROOT / "benchmark_configs"))
 def test_every_shipped_experiment_is_in_order(experiment):
     resolve(load_experiment_config(ROOT / "benchmark_configs", experiment))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("AUC", True)),
+        ({"monitor": "logloss"}, ("logloss", False)),
+        ({"metrics": ["RIG", "NE"], "monitor": "NE", "learning_rate": 0.1}, ("NE", False)),
+        ({"monitor": {"AUC": 1, "logloss": -1}}, ("AUC + logloss", True)),
+        ({"monitor": {"AUC": -1, "logloss": 1}, "monitor_mode": "min"}, ("AUC + logloss", False)),
+        ({"monitor": {"AUC": 1, "logloss": 0}}, ("AUC + logloss", True)),
+    ],
+)
+def test_what_is_monitored_has_the_direction_of_its_metric(settings, expected):
+    assert monitored(settings, "experiment 'x'") == expected
+
+
+def test_what_cannot_be_monitored_names_the_experiment():
+    with pytest.raises(UserError, match="experiment 'x': .*PCOC, nearest to 1 is best"):
+        monitored({"metrics": ["PCOC"], "monitor": "PCOC"}, "experiment 'x'")

@@ -154,6 +154,11 @@ def test_metrics_that_cannot_be_are_refused(world, packed, metrics, message):
     assert message in refusal(world, packed)
 
 
+def test_a_validation_metric_that_cannot_be_is_refused(world, packed):
+    repack(packed, in_record(metrics=lambda said: {**said, "valid": {**said["valid"], "AUC": 5.0}}))
+    assert "AUC must be 0 to 1, but is 5.0" in refusal(world, packed)
+
+
 def test_a_changed_prediction_is_refused(world, packed, tmp_path):
     def change(file):
         scores = file["y_pred"][:]

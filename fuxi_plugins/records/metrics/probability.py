@@ -3,6 +3,8 @@
 Each is a function of means over rows. Its psi is that of the mean of ``terms``, its linear terms (the delta method).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fuxi_plugins.records.metrics.scored import Scored
@@ -79,29 +81,38 @@ def expected_calibration_error_influence(data: Scored, bins: int = BINS) -> np.n
 def field_error(data: Scored, field: str) -> float:
     """Field-level relative calibration error (Pan et al., WWW 2020): mean over the values of a field, weighted by
     their rows, of |sum of predictions - positives| / (positives + SMOOTHING * rows)."""
-    _, values, gap, smoothed, _ = _by_value(data, field)
-    return float((np.abs(gap) / smoothed)[values].mean())
+    by_value = _ByValue.of(data, field)
+    return float((np.abs(by_value.gap) / by_value.smoothed)[by_value.of_row].mean())
 
 
 def field_error_influence(data: Scored, field: str) -> np.ndarray:
     """What is said of ECE holds here, with the values of the field as bins."""
-    labels, values, gap, smoothed, side = _by_value(data, field)
+    by_value = _ByValue.of(data, field)
+    gap, smoothed = by_value.gap[by_value.of_row], by_value.smoothed[by_value.of_row]
     relative = np.abs(gap) / smoothed
-    of_gap = side[values] * (data.scores - labels - gap[values]) / smoothed[values]
-    of_clicks = -relative[values] * (labels + SMOOTHING - smoothed[values]) / smoothed[values]
-    return influence_of_mean(relative[values] + of_gap + of_clicks)
+    of_gap = np.sign(gap) * (data.scores - data.labels - gap) / smoothed
+    of_clicks = -relative * (data.labels + SMOOTHING - smoothed) / smoothed
+    return influence_of_mean(relative + of_gap + of_clicks)
 
 
-def _by_value(data: Scored, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Labels (N,), each row's value of the field from 0 (N,), and of each value the mean gap, the smoothed share of
-    positives and the gap's sign (V,)."""
-    if field not in data.fields:
-        raise ValueError(f"field-RCE({field}) needs the categorical field {field!r}, which is not among those at hand")
-    values = np.unique(data.fields[field], return_inverse=True)[1]
-    rows = np.bincount(values)
-    gap = np.bincount(values, data.scores - data.labels) / rows
-    smoothed = np.bincount(values, data.labels) / rows + SMOOTHING
-    return data.labels, values, gap, smoothed, np.sign(gap)
+@dataclass(frozen=True)
+class _ByValue:
+    """The rows by the V values of a field."""
+
+    of_row: np.ndarray  # (N,) from 0 to V - 1
+    gap: np.ndarray  # (V,) mean of prediction - label
+    smoothed: np.ndarray  # (V,) share of positives + SMOOTHING
+
+    @classmethod
+    def of(cls, data: Scored, field: str) -> "_ByValue":
+        if field not in data.fields:
+            raise ValueError(
+                f"field-RCE({field}) needs the categorical field {field!r}, which is not among those at hand"
+            )
+        of_row = np.unique(data.fields[field], return_inverse=True)[1]
+        rows = np.bincount(of_row)
+        gap = np.bincount(of_row, data.scores - data.labels) / rows
+        return cls(of_row, gap, np.bincount(of_row, data.labels) / rows + SMOOTHING)
 
 
 def _sides_of_bins(data: Scored, bins: int) -> np.ndarray:
