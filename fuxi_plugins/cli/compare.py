@@ -2,6 +2,7 @@
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import MetricName
 from fuxi_plugins.core.workspace import Workspace
 
@@ -28,14 +29,14 @@ def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: s
 
     found = comparisons(a, b, dataset, metric, workspace)
     if form == "json":
-        click.echo(json.dumps([{**asdict(one), "sentence": one.sentence} for one in found], indent=1))
+        say(json.dumps([{**asdict(one), "sentence": one.sentence} for one in found], indent=1))
         return
     for one in found:
         show = find_metric(one.metric).show
-        click.echo(one.sentence)
+        say(one.sentence)
         means = " against ".join(
             f"{show(mean)} ({count} seed{'s' * (count > 1)})" for mean, count in zip(one.means, one.seeds, strict=True)
         )
-        click.echo(f"  test {one.metric}: {means}; noise of {one.units + ' and ' if one.units else ''}seeds")
+        say(f"  test {one.metric}: {means}; noise of {one.units + ' and ' if one.units else ''}seeds")
         for caveat in one.caveats:
-            click.echo(f"  {caveat}")
+            say(f"  {caveat}")

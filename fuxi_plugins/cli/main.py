@@ -1,13 +1,18 @@
 """The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
 
+from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl-C has its message
+
 import dataclasses
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.cli.compare import compare
+from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
@@ -19,25 +24,36 @@ from fuxi_plugins.cli.submit import submit
 from fuxi_plugins.cli.tune import tune
 from fuxi_plugins.cli.zoo import zoo_
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
 FAILED_RUNS = 1
 USER_ERROR = 2
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        show_in_any_encoding()
+        return super().main(*args, **kwargs)
+
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with stopping.sigterm_as_ctrl_c():
+                return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except FileNotFoundError as error:
+            missing = Path(os.fsdecode(error.filename or ""))
+            if not (isinstance(context.obj, Workspace) and missing.is_relative_to(context.obj.cache)):
+                raise
+            say(f"error: {cache_gone(missing)}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished runs are kept, and the same command goes on from here", err=True)
-            sys.exit(INTERRUPTED)
+            say(stopping.MESSAGE, err=True)
+            sys.exit(stopping.INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -75,7 +91,7 @@ def list_(workspace: Workspace, kind: str | None) -> None:
     from fuxi_plugins.cli import listing
 
     for shown in [kind] if kind else listing.KINDS:
-        click.echo(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
+        say(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
 
 
 @main.command()
@@ -97,7 +113,7 @@ def check(workspace: Workspace) -> None:
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    click.echo(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
 
 
 @main.command()
@@ -142,7 +158,7 @@ def run(
     suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
-        click.echo(suite.shape)
+        say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
             "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
@@ -153,21 +169,21 @@ def run(
     plan = planner.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
-    click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        click.echo(f"skipped: {reason}.")
+        say(f"skipped: {reason}.")
     for job, twin in plan.equal:
-        click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
+        say(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:
         for job in plan.todo:
-            click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
+            say(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace)
     if failed:
-        click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
 
@@ -195,14 +211,13 @@ def leaderboard(
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
-    from fuxi_plugins.reporting.formats import render
+    from fuxi_plugins.reporting.formats import render_all
 
     suite = find_suite(name, workspace, seeds)
     if form is None:
         _show(suite, workspace, rank_by, baselines)
         return
-    for board in suite_boards(suite, workspace, rank_by):
-        click.echo(render(board, suite.title, form, baselines), nl=False)
+    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
 def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
@@ -216,11 +231,12 @@ def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tu
         print_board(board, suite.title)
     if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
         written = write_boards(suite, boards, workspace, baselines)
-        click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
 for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
     main.add_command(command)
+stopping.imported()
 
 
 if __name__ == "__main__":

@@ -126,6 +126,14 @@ class Source(Strict):
     licence: str
     citation: str = ""
 
+    @field_validator("homepage")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        """It becomes a link."""
+        if not re.fullmatch(r"(https?://[^\s<>()]+)?", address):
+            raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
+        return address
+
 
 class DatasetSpec(Strict):
     """A named split of a data set: where it comes from, its checksums, and FuxiCTR's preprocessing of it."""

@@ -24,6 +24,7 @@ ROWS = (
     "TokenMixerLarge", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN", "DIN",
     "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor", "DCN-Mix", "xDeepFM",
     "TransAct", "BST", "DIEN", "CCPM", "CIN", "ONN", "FFM", "Wukong", "FGCNN", "FiBiNET",
+    "ECN", "LCN", "DCNv3", "PPNet", "APG_DeepFM", "APG_DCNv2", "DMR", "DMIN", "FFMv2", "FLEN", "DHEN", "InterFormer",
 )  # fmt: skip
 HEADER = """\
 # One configuration for every model on {dataset}, tuned for none. Change what you like, or let `fuxibench tune` give

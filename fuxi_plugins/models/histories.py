@@ -94,6 +94,32 @@ def latest_last(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
 
 
+def padding_first(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Moves the real behaviours to the end, their order kept, so that the last place is the latest's."""
+    order = torch.sort(real.to(torch.uint8), dim=1, stable=True).indices  # (B, L)
+    return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
+
+
+def attention_weights(scores: Tensor, real: Tensor) -> Tensor:
+    """A softmax over the real behaviours, (B, L) each; 0 for padding, and everywhere in a row without behaviours."""
+    return scores.masked_fill(~real, -1e9).softmax(dim=1) * real
+
+
+class Positions(nn.Module):
+    """A learned vector for every place of a history, (L, p), the same in every row."""
+
+    def __init__(self, length: int, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(length, width))
+
+    def init_weights(self) -> None:
+        """FuxiCTR calls it; the start is that of its embeddings."""
+        nn.init.normal_(self.weight, std=1e-4)
+
+    def forward(self) -> Tensor:
+        return self.weight
+
+
 def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> int:
     """The width of the flat vector of all fields that are no history."""
     sequences = {name for history in histories for name in history.sequences}
@@ -102,6 +128,11 @@ def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embed
         for name, spec in feature_map.features.items()
         if spec["type"] != "meta" and name not in sequences
     )
+
+
+def history_length(feature_map: FeatureMap, history: History) -> int:
+    """L, how many behaviours a history holds, padding among them."""
+    return feature_map.features[history.sequences[0]]["max_len"]
 
 
 def history_width(feature_map: FeatureMap, history: History, embedding_dim: int) -> int:

@@ -3,8 +3,6 @@
 A column is one entry of :func:`columns`; every format draws the same ones.
 """
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +10,7 @@ from dataclasses import asdict, dataclass
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Cost
 from fuxi_plugins.reporting.latex import booktabs
@@ -107,21 +106,26 @@ def render(board: Leaderboard, title: str, form: str, baselines: Sequence[str] =
         return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
     if form == "tex":
         return booktabs(board, title, header, rows, baselines)
-    if form == "csv":
-        return _csv(board)
-    if form == "json":
-        return json.dumps({"title": title, **_plain(board), "notes": notes(board)}, indent=1) + "\n"
+    if form in ("csv", "json"):
+        return render_all([board], title, form, baselines)
     raise ValueError(f"the formats are {', '.join(FORMATS)}, not {form!r}")
 
 
-def _csv(board: Leaderboard) -> str:
-    """Full precision, one plain name a column, for programs."""
-    buffer = io.StringIO()
-    table = [_flat(row, board) for row in board.rows]
-    writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return buffer.getvalue()
+def render_all(boards: Sequence[Leaderboard], title: str, form: str, baselines: Sequence[str] = ()) -> str:
+    """The boards of a suite in one text: a csv has one header, JSON is a list when there are several."""
+    if form == "csv":
+        return _csv(boards)
+    if form == "json":
+        plain = [{"title": title, **_plain(board), "notes": notes(board)} for board in boards]
+        return json.dumps(json_value(plain if len(plain) > 1 else plain[0]), indent=1) + "\n"
+    return "\n".join(render(board, title, form, baselines) for board in boards)
+
+
+def _csv(boards: Sequence[Leaderboard]) -> str:
+    """Full precision, one plain name a column, for programs; a column that a board lacks is empty there."""
+    table = [_flat(row, board) for board in boards for row in board.rows]
+    names = list(dict.fromkeys(name for row in table for name in row))
+    return csv_text(names, ([row.get(name) for name in names] for row in table))
 
 
 def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
@@ -200,11 +204,6 @@ def _rank(row: Row) -> str:
 def _interval(row: Row, metric: str) -> str:
     interval, show = row.intervals.get(metric), find_metric(metric).show_end
     return f"{show(interval.low)}–{show(interval.high)}" if interval else "–"
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: a name from a record is no table and no HTML."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _seeds(row: Row) -> str:

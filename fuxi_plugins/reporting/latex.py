@@ -7,20 +7,9 @@ where the baselines are named. A dagger marks what is not significantly differen
 from collections.abc import Sequence
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.core.cleaning import latex, latex_comment
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.notes import notes
-
-_ESCAPES = {
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "–": "--",
-    "×": r"$\times$",
-}
 
 
 def booktabs(
@@ -34,16 +23,16 @@ def booktabs(
     extra = len(rows) - len(board.rows)
     starred = {row.experiment for row in board.better_than_best_of(baselines)}
     tied = {row.experiment for row in board.like_the_best()}
-    lines = [f"% {_one_line(line)}" for line in [f"{title}: {board.data.title}", *notes(board)]]
+    lines = [latex_comment(line) for line in [f"{title}: {board.data.title}", *notes(board)]]
     lines += [f"% {line}" for line in _legend(baselines, bool(tied))]
     left = ("letters", "model", "verdict")
     lines.append(r"\begin{tabular}{" + "".join("l" if name in left else "r" for name in header) + "}")
-    lines += [r"\toprule", _row(map(escape, header)), r"\midrule"]
-    lines += [_row(map(escape, row)) for row in rows[:extra]]
+    lines += [r"\toprule", _row(map(latex, header)), r"\midrule"]
+    lines += [_row(map(latex, row)) for row in rows[:extra]]
     best = {f"{metric} mean ± std": _best_row(board, metric) for metric in board.metrics}
     for index, (row, texts) in enumerate(zip(board.rows, rows[extra:], strict=True)):
         drawn = [
-            rf"\textbf{{{escape(text)}}}" if best.get(name) == index else escape(text)
+            rf"\textbf{{{latex(text)}}}" if best.get(name) == index else latex(text)
             for name, text in zip(header, texts, strict=True)
         ]
         if row.experiment in starred:
@@ -63,11 +52,6 @@ def _legend(baselines: Sequence[str], any_tied: bool) -> list[str]:
     return lines
 
 
-def escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_ESCAPES.get(character, character) for character in _one_line(text))
-
-
 def _best_row(board: Leaderboard, metric: str) -> int | None:
     keys = {
         i: find_metric(metric).sort_key(row.test[metric].mean) for i, row in enumerate(board.rows) if metric in row.test
@@ -77,7 +61,3 @@ def _best_row(board: Leaderboard, metric: str) -> int | None:
 
 def _row(cells) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,15 +1,13 @@
 """The reproduction ledger as Markdown, CSV or JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.ledger import Agreement, Entry, agreements
+from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
 from fuxi_plugins.records.metrics import Metric, find_metric, main_metric
-from fuxi_plugins.reporting.formats import markdown
 
 LEDGER_FORMATS = ("md", "csv", "json")
 
@@ -20,13 +18,9 @@ def render_ledger(entries: Sequence[Entry], form: str) -> str:
         return _markdown(entries)
     flat = [flat_entry(entry) for entry in entries]
     if form == "csv":
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
-        return buffer.getvalue()
+        return csv_text(list(flat[0]) if flat else [], (row.values() for row in flat))
     if form == "json":
-        return json.dumps(flat, indent=1) + "\n"
+        return json.dumps(json_value(flat), indent=1) + "\n"
     raise ValueError(f"the formats are {', '.join(LEDGER_FORMATS)}, not {form!r}")
 
 

@@ -15,6 +15,7 @@ from tests.models import tiny
 
 # Settings for models whose defaults do not fit five fields of width 10, or are slow to train; else the defaults.
 SMALL = {
+    "APG_DCNv2": {"parallel_dnn_hidden_units": [32, 16]},
     "AOANet": {"num_interaction_layers": 2, "num_subspaces": 2, "embedding_dim": 4, "dnn_hidden_units": [8]},
     "EDCN": {"num_cross_layers": 2},
     "RankElastor": {"num_tokens": 4, "token_dim": 8, "tokenizer_hidden_units": [16], "ffn_hidden_units": [8]},

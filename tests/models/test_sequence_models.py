@@ -12,7 +12,7 @@ from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
-SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "TransAct"]
+SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "DMIN", "DMR", "InterFormer", "TransAct"]
 SMALL = {"embedding_dim": 4}
 
 
@@ -45,7 +45,7 @@ def test_a_row_without_history_learns(name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["DIEN", "DIN", "TransAct"])
+@pytest.mark.parametrize("name", ["DIEN", "DIN", "DMIN", "DMR", "InterFormer", "TransAct"])
 def test_it_does_not_matter_on_which_side_the_padding_is(name):
     model = build(name)
     front, behind = (batch_with([row])["history"] for row in ([0, 0, 5, 7], [5, 7, 0, 0]))
@@ -54,7 +54,7 @@ def test_it_does_not_matter_on_which_side_the_padding_is(name):
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("name", ["BST", "DIEN", "TransAct"])
+@pytest.mark.parametrize("name", ["BST", "DIEN", "DMIN", "DMR", "InterFormer", "TransAct"])
 def test_the_order_of_the_history_matters(name):
     model = build(name)
     batch = batch_with([[0, 3, 5, 7]])

@@ -8,6 +8,7 @@ import jinja2
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.core.cleaning import html, markdown
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
@@ -160,7 +161,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         else:
             parts += [f"{paragraph}\n" for paragraph in section.paragraphs]
         for table in section.tables:
-            parts.append(tabulate(table.rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
+            rows = [[markdown(str(cell)) for cell in row] for row in table.rows]
+            parts.append(tabulate(rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
         for drawing in section.drawings:
             parts.append(f"![{drawing.name}]({FIGURES}/{drawing.name}.png)\n\n*{drawing.caption}*\n")
     return "\n".join(parts)
@@ -173,5 +175,6 @@ def _html(sections: Sequence[Section]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=html,
     )
     return environment.get_template("paper.html").render(title=TITLE, sections=sections, figures=FIGURES)

@@ -9,6 +9,7 @@ import jinja2
 
 from fuxi_plugins.analysis.ledger import agreements
 from fuxi_plugins.analysis.tuning_results import MODELS
+from fuxi_plugins.core.cleaning import html, json_value, log
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
@@ -80,6 +81,8 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
     suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
     run_template = templates.get_template("run.html")
     for record in contents.records:
+        said = {"reason": json_value(record.reason), "traceback": log(record.traceback)}
+        record = record.model_copy(update=said)
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
         yield (
             run_page(record),
@@ -106,6 +109,7 @@ def _environment(contents: Contents) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=html,
     )
     environment.globals.update(
         has_searches=bool(contents.searches),

@@ -13,7 +13,7 @@ from tests.reporting.site.test_build import ATTACK, contents
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = os.environ.get("FUXIBENCH_BROWSER") == "required"  # as .ci/run sets it
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER or REQUIRED), reason="no chromium with its driver here")
+pytestmark = pytest.mark.skipif(not ((CHROMIUM and DRIVER) or REQUIRED), reason="no chromium with its driver here")
 
 
 @pytest.fixture(scope="module")
