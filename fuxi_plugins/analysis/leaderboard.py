@@ -1,7 +1,7 @@
 """Records -> leaderboard: a pure function, worked out without torch."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import numpy as np
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult, published_result, published_runs
 from fuxi_plugins.analysis.run_warnings import alarms
-from fuxi_plugins.analysis.statistics.inference import Interval
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference
+from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
 
 
@@ -33,8 +35,9 @@ class Summary:
 
     mean: float
     std: float | None  # sample standard deviation; None for a single seed
-    best: float  # the highest AUC or lowest logloss of any seed
+    best: float  # of any seed
     worst: float
+    by_seed: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Row:
     settings_from: str = "default"
     intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
     rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
+    letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
     verdict: Verdict | None = None  # on the published value of the board's metric
@@ -76,13 +80,55 @@ class Leaderboard:
     rank_by: str
     metrics: list[str]
     rows: list[Row]
-    ties: list[tuple[int, int]] = field(default_factory=list)  # first and last rank of models not told apart
-    smallest_detectable: float | None = None  # difference in ``rank_by``, for the median pair
+    inference: Inference | None = None  # in ``rank_by``, of the ranked rows by experiment
     evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
+
+    def ranked(self) -> list[Row]:
+        return [row for row in self.rows if row.rank]
+
+    def difference(self, a: Row, b: Row) -> Difference | None:
+        """Row ``a`` less row ``b`` in ``rank_by``; None where one has no finished run."""
+        if self.inference is None or not (a.rank and b.rank):
+            return None
+        return self.inference.difference(a.experiment, b.experiment)
+
+    def like_the_best(self) -> list[Row]:
+        """Rows that are not significantly different from the first, without that one, in the order of the ranks."""
+        names = self.inference.like_the_best() if self.inference else []
+        return [row for row in self.ranked() if row.experiment in names]
+
+    def better_than_best_of(self, baselines: Sequence[str]) -> list[Row]:
+        """Rows, none of them a baseline, that are significantly better than the baseline with the best mean.
+
+        Args:
+            baselines: names of rows.
+
+        Raises:
+            UserError: a name that no ranked row has.
+        """
+        ranked = {row.preset: row for row in self.ranked()}
+        if unknown := [name for name in baselines if name not in ranked]:
+            raise UserError(
+                f"a baseline must be a ranked row of the board, but {unknown[0]!r} is none of {list(ranked)}."
+            )
+        if not baselines:
+            return []
+        best = next(row for row in ranked.values() if row.preset in baselines)
+        found = []
+        for row in ranked.values():
+            difference = self.difference(row, best)
+            if difference and difference.significant and row.rank < best.rank and row.preset not in baselines:
+                found.append(row)
+        return found
 
 
 def build_leaderboard(
-    dataset: str, records: Iterable[Record], cells: Sequence[Cell], results: Path, rank_by: str = "AUC"
+    dataset: str,
+    records: Iterable[Record],
+    cells: Sequence[Cell],
+    results: Path,
+    rank_by: str | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Leaderboard:
     """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
     by its mean on validation.
@@ -92,10 +138,11 @@ def build_leaderboard(
         records: any records; those that no cell expects are left out.
         cells: the runs that the board expects, finished or not.
         results: folder with the published results.
-        rank_by: ``AUC``, ``gAUC`` or ``logloss``.
+        rank_by: a metric that all records have. Default: the first of the table of metrics that they have.
+        left_out: experiments whose runs do not count, with what is wrong with them.
 
     Raises:
-        UserError: the records do not share one data fingerprint, or none has finished.
+        UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
@@ -104,23 +151,44 @@ def build_leaderboard(
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
-    rows = [_row(preset, cells, found, results, rank_by) for preset in dict.fromkeys(cell.preset for cell in cells)]
+    metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
+    rank_by = _measured(rank_by, metrics, dataset)
+    left_out = left_out or {}
+    kept = {key: record for key, record in found.items() if record.experiment not in left_out}
+    presets = dict.fromkeys(cell.preset for cell in cells)
+    rows = [_row(preset, cells, kept, left_out, results, rank_by) for preset in presets]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
     return Leaderboard(
         dataset=dataset,
         data=finished[0].data,
         rank_by=rank_by,
-        metrics=list(finished[0].metrics["test"]),
+        metrics=metrics,
         rows=numbered + [row for row in rows if not row.seeds],
     )
 
 
-def higher_is_better(metric: str) -> bool:
-    return metric != "logloss"
+def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
+    """The metric to rank by, which all finished runs must have measured."""
+    if not metrics:
+        raise UserError(f"the runs of {dataset} have no metric in common, so that no board can rank them.")
+    name = find_metric(asked).name if asked else main_metric(metrics)
+    if name not in metrics:
+        raise UserError(
+            f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}. Runs measure what "
+            "their experiments list in metrics; add it there and run them again."
+        )
+    return name
 
 
-def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record], results: Path, rank_by: str) -> Row:
+def _row(
+    preset: str,
+    cells: Sequence[Cell],
+    found: dict[tuple[str, int], Record],
+    left_out: Mapping[str, str],
+    results: Path,
+    rank_by: str,
+) -> Row:
     variants: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.preset == preset:
@@ -136,7 +204,10 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
     else:
         chosen = min(candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by))
     records = runs(chosen)
-    problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
+    if chosen in left_out:
+        problems = [f"left out: {left_out[chosen]}"]
+    else:
+        problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
     settings_from = "tuned" if len(variants) > 1 else variants[chosen][0].settings_from
     if not records:
         return Row(
@@ -164,7 +235,7 @@ def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record
         settings_from=settings_from,
         alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
         cost=next((record.cost for record in records if record.cost), None),
-        verdict=_verdict(first, test.get(rank_by), len(records), published, results, name, rank_by),
+        verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
     )
 
 
@@ -178,7 +249,6 @@ def _declared(record: Record) -> str:
 def _verdict(
     first: Record,
     summary: Summary | None,
-    seeds: int,
     published: PublishedResult | None,
     results: Path,
     name: str,
@@ -188,27 +258,26 @@ def _verdict(
         return None
     runs = published_runs(results, published.dataset, name, metric)
     other = why_other_data(first.dataset, published.dataset)
-    return judge(summary.mean, summary.std, seeds, published.metrics[metric], runs, other)
+    return judge(list(summary.by_seed.values()), published.metrics[metric], runs, other)
 
 
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
     summaries = {}
     for metric in records[0].metrics[split]:
-        values = sorted((record.metrics[split][metric] for record in records), reverse=higher_is_better(metric))
+        by_seed = {record.seed: record.metrics[split][metric] for record in records}
+        values = sorted(by_seed.values(), key=find_metric(metric).sort_key)
         summaries[metric] = Summary(
             mean=statistics.fmean(values),
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,  # statistics.stdev counts in fractions
             best=values[0],
             worst=values[-1],
+            by_seed=by_seed,
         )
     return summaries
 
 
 def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
-    if rank_by not in summaries:
-        raise UserError(f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}.")
-    mean = summaries[rank_by].mean
-    return -mean if higher_is_better(rank_by) else mean
+    return find_metric(rank_by).sort_key(summaries[rank_by].mean)
 
 
 def _with_rank(row: Row, rank: int) -> Row:

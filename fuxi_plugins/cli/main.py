@@ -17,7 +17,7 @@ from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
 from fuxi_plugins.cli.new import new
-from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.cli.parameters import Integers, MetricName
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.status import status
 from fuxi_plugins.cli.submit import submit
@@ -84,10 +84,10 @@ def main(
 
 
 @main.command("list")
-@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites"]), required=False)
+@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics"]), required=False)
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None) -> None:
-    """Shows what there is. All of it without a word, else models, datasets, experiments or suites."""
+    """Shows what there is. All of it without a word, else models, datasets, experiments, suites or metrics."""
     from fuxi_plugins.cli import listing
 
     for shown in [kind] if kind else listing.KINDS:
@@ -181,7 +181,7 @@ def run(
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
-        _show(suite, workspace, "AUC")
+        _show(suite, workspace)
     if failed:
         say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
@@ -200,11 +200,14 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 
 @main.command()
 @click.argument("name")
-@click.option("--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
 @click.pass_obj
-def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
+def leaderboard(
+    workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
+) -> None:
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
@@ -212,12 +215,12 @@ def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None,
 
     suite = find_suite(name, workspace, seeds)
     if form is None:
-        _show(suite, workspace, rank_by)
+        _show(suite, workspace, rank_by, baselines)
         return
-    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form), nl=False)
+    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
-def _show(suite, workspace: Workspace, rank_by: str) -> None:
+def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards
@@ -226,8 +229,8 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
     boards = suite_boards(suite, workspace, rank_by)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by == "AUC" and suite.name.partition("@")[0] in suite_names(workspace.configs):
-        written = write_boards(suite, boards, workspace)
+    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
+        written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 

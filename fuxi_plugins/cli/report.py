@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fuxi_plugins.cli.console import say
+from fuxi_plugins.cli.parameters import MetricName
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -14,13 +15,14 @@ def report() -> None:
 
 
 @report.command()
-@click.option("--metric", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--metric", default="AUC", type=MetricName(), show_default=True)
 @click.option("--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format; write nothing.")
 @click.pass_obj
 def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     """Puts ours beside published values. Reproduced, above, below or not comparable, and why."""
     from fuxi_plugins.analysis.ledger import build_ledger
     from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.metrics import main_metric
     from fuxi_plugins.records.record import find_records
     from fuxi_plugins.reporting.ledger import LEDGER_FORMATS, render_ledger
 
@@ -28,7 +30,7 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     if form:
         say(render_ledger(entries, form), nl=False)
         return
-    name = "ledger" if metric == "AUC" else f"ledger-{metric}"
+    name = "ledger" if metric == main_metric() else f"ledger-{metric}"
     for ending in LEDGER_FORMATS:
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
     say(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)

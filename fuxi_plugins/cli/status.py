@@ -19,7 +19,7 @@ def status(workspace: Workspace, name: str, everything: bool) -> None:
 
     statuses = suite_status(find_suite(name, workspace), workspace)
     say(f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts(statuses).items()))
-    shown = [run for run in statuses if everything or run.state in ("running", "failed")]
+    shown = [run for run in statuses if everything or (run.note and run.state != "skipped")]
     if shown:
         rows = [(run.experiment, run.seed, run.state, run.note) for run in shown]
         say(tabulate(rows, headers=["experiment", "seed", "state", ""], tablefmt="plain", disable_numparse=True))

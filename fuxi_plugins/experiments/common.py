@@ -14,6 +14,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
 # Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
 ROWS = (
@@ -34,7 +35,7 @@ HEADER = """\
 TRAINING = {
     "optimizer": "adam",
     "loss": "binary_crossentropy",
-    "metrics": ["AUC", "logloss"],
+    "metrics": usual_metrics(),
     "monitor": "AUC",
     "monitor_mode": "max",
     "batch_size": 4096,
@@ -154,7 +155,7 @@ def start_board(
     skipped = [reason for reason in reasons.values() if reason]
     if not chosen:
         raise UserError(f"a board needs a model, but none is left: {'; '.join(skipped)}.")
-    metrics = [*TRAINING["metrics"], *(["gAUC"] if spec.group_id else [])]
+    metrics = [*TRAINING["metrics"], *(usual_group_metrics() if spec.group_id else [])]
     widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
     width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
     settings = {"training": {"metrics": metrics, **(training or {})}, "changes": {**width, **(changes or {})}}

@@ -10,9 +10,10 @@ from tabulate import tabulate
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import csv_text, markdown, visible
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Record
 
-NAMES = {"AUC": "AUC", "gAUC": "gAUC", "logloss": "Logloss"}  # of metrics, in BARS's columns
+NAMES = {"logloss": "Logloss"}  # of metrics that BARS's columns call otherwise
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
         origins: by model.
         contributor: who ran it.
     """
-    metrics = [metric for metric in ("gAUC", "AUC", "logloss") if metric in board.metrics]
-    header = ["Year", "Publication", "Model", "Paper URL", *(NAMES[metric] for metric in metrics)]
+    metrics = sorted(board.metrics, key=lambda metric: not find_metric(metric).per_group)  # as BARS has them
+    header = ["Year", "Publication", "Model", "Paper URL", *(NAMES.get(metric, metric) for metric in metrics)]
     rows = []
     for row in board.rows:
         if row.rank:
@@ -82,7 +83,7 @@ def _readme(name: str, records: Sequence[Record]) -> str:
     rows.append(["Avg", *(f"{statistics.fmean(values[m]):.6f}" for m in metrics)])
     if len(records) > 1:
         rows.append(["Std", *(f"{statistics.stdev(values[m]):.8f}" for m in metrics)])
-    header = ["Runs", *(NAMES[m] for m in metrics)]
+    header = ["Runs", *(NAMES.get(m, m) for m in metrics)]
     table = tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)
     seeds = ",".join(str(record.seed) for record in records)
     dataset = first.data.published_as or first.dataset

@@ -12,7 +12,7 @@ from fuxi_plugins.reporting.notes import notes
 
 PIPE_WIDTH = 200  # columns, where no terminal says how wide it is
 
-# What a narrow terminal does without, first to last; no number is ever cut short.
+# What a narrow terminal does without, first to last, and after that other metrics; no number is ever cut short.
 DISPENSABLE = (
     "chosen configuration",
     "embedding parameters",
@@ -24,8 +24,6 @@ DISPENSABLE = (
     "verdict",
     "difference",
     "published",
-    "gAUC",
-    "logloss",
 )
 
 
@@ -38,7 +36,7 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     rows = [[visible(cell) for cell in row] for row in rows]
     left_out: list[str] = []
     table = _table(header, rows, left_out)
-    for name in DISPENSABLE:
+    for name in (*DISPENSABLE, *(f"{metric} mean ± std" for metric in reversed(board.metrics))):
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
             break
         left_out += [column for column in header if name in column and column != f"{board.rank_by} mean ± std"]

@@ -19,7 +19,7 @@ from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import (
     LOG_FILE,
@@ -190,9 +190,11 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         raise UserError(f"{where}: {error.args[0].replace(str(folder) + '/', '')}") from error
     said = record.metrics["test"]
     try:
-        metrics = evaluate_metrics(test.labels, scores, list(said), test.groups)
-    except ValueError as error:  # a metric that this dataset does not have
-        raise UserError(f"{where}: test {error}.") from error
+        for values in record.metrics.values():
+            check_metrics(values)
+        metrics = evaluate_metrics(test.labels, scores, list(said), test.groups, test.fields)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}.") from error
     for name, value in metrics.items():
         if not abs(value - said[name]) <= TOLERANCE:
             raise UserError(

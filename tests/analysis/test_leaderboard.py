@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.record import Cost, Latency
 from fuxi_plugins.reporting.formats import cells, render
@@ -38,11 +39,13 @@ def test_mean_deviation_best_and_rank(tmp_path):
 def test_seeds_with_different_outcomes_are_named(tmp_path):
     ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.890], "D": [0.5]}
     runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
-    said = [line for line in notes(board(runs, tmp_path)) if line.startswith("Seeds with different outcomes")]
-    assert len(said) == 1
-    assert said[0].endswith("which a mean does not describe: C (0.8700 to 0.8900).")
-    calm = [run for run in runs if run.preset != "C"]
-    assert not any(line.startswith("Seeds with different") for line in notes(board(calm, tmp_path)))
+
+    def said(records):
+        found = notes(with_uncertainty(board(records, tmp_path), None))
+        return [line for line in found if line.startswith("Seeds with different outcomes")]
+
+    assert said(runs) == ["Seeds with different outcomes, which a mean does not describe: C (0.8700 to 0.8900)."]
+    assert not said([run for run in runs if run.preset != "C"])
 
 
 def test_a_single_seed_has_no_deviation(tmp_path):

@@ -156,6 +156,26 @@ def test_a_changed_metric_is_refused_with_the_difference(world, packed):
     assert "a difference of +0.001000" in refusal(world, packed)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"loss": 0.5}, "there is no metric 'loss'; did you mean 'logloss'?"),
+        ({"AUC": 5.0}, "AUC must be 0 to 1, but is 5.0"),
+        ({"NDCG(k=300000000)": 2.0}, "must be 0 to 1"),
+        ({"NDCG(k=300000000)": 0.0}, "but its predictions give"),
+        ({"field-RCE(price)": 0.5}, "needs the categorical field 'price'"),
+    ],
+)
+def test_metrics_that_cannot_be_are_refused(world, packed, metrics, message):
+    repack(packed, in_record(metrics=lambda said: {**said, "test": {**said["test"], **metrics}}))
+    assert message in refusal(world, packed)
+
+
+def test_a_validation_metric_that_cannot_be_is_refused(world, packed):
+    repack(packed, in_record(metrics=lambda said: {**said, "valid": {**said["valid"], "AUC": 5.0}}))
+    assert "AUC must be 0 to 1, but is 5.0" in refusal(world, packed)
+
+
 def test_a_changed_prediction_is_refused(world, packed, tmp_path):
     def change(file):
         scores = file["y_pred"][:]

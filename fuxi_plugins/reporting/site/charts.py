@@ -1,7 +1,7 @@
 """Inline SVG, drawn with classes that the style sheet colours; every text is escaped."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -89,16 +89,30 @@ def interval(
     return _svg(parts, 180, 22, "interval", text)
 
 
+def higher_first(value: float) -> float:
+    return -value
+
+
 def scatter(
-    points: Sequence[Point], x_title: str, y_title: str, *, logarithmic: bool = False, text: str = ""
+    points: Sequence[Point],
+    x_title: str,
+    y_title: str,
+    *,
+    logarithmic: bool = False,
+    text: str = "",
+    sort_key: Callable[[float], float] = higher_first,
 ) -> Markup:
-    """Points with the front of those that no other point beats: higher for less."""
+    """Points with the front of those that no other point beats: better for less.
+
+    Args:
+        sort_key: of a point's y, the smaller the better.
+    """
     if not points:
         return Markup("")
     x = Scale.over([p.x for p in points], LEFT, WIDTH - RIGHT, logarithmic)
     y = Scale.over([p.y for p in points], HEIGHT - BOTTOM, TOP)
     parts = _axes(x, y, x_title, y_title)
-    front = pareto_front(points)
+    front = pareto_front(points, sort_key)
     steps = " ".join(f"{x(p.x)},{y(p.y)}" for p in front)
     parts.append(_tag("polyline", points=steps, class_="front"))
     placed: list[tuple[float, float]] = []
@@ -138,11 +152,11 @@ def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") ->
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} over {x_title}")
 
 
-def pareto_front(points: Sequence[Point]) -> list[Point]:
-    """Points with a higher y than every point of smaller or equal x, from the left."""
+def pareto_front(points: Sequence[Point], sort_key: Callable[[float], float] = higher_first) -> list[Point]:
+    """Points with a better y than every point of smaller or equal x, from the left."""
     front: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.x, -p.y)):
-        if not front or point.y > front[-1].y:
+    for point in sorted(points, key=lambda p: (p.x, sort_key(p.y))):
+        if not front or sort_key(point.y) < sort_key(front[-1].y):
             front.append(point)
     return front
 

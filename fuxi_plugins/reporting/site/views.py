@@ -1,13 +1,13 @@
 """What each page shows, worked out before a template draws it."""
 
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.tuning_results import Search
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, search_data
@@ -40,14 +40,14 @@ def board(named: NamedBoard) -> dict[str, Any]:
     """A board's rows with their drawn intervals and letters of ties, and its plots."""
     board = named.board
     metric = board.rank_by
-    ranked = [row for row in board.rows if row.rank]
+    ranked = board.ranked()
+    like_the_best = board.like_the_best()
     near = near_the_first(ranked, metric)
     scale = Scale.over([value for row in near for value in _extent(row, metric)], *INTERVAL_ENDS)
-    letters = tie_letters(board)
     drawn = [
         {
             "row": row,
-            "letters": letters.get(row.rank, ""),
+            "like_the_best": row.rank == 1 or row in like_the_best,
             "chart": _interval(row, metric, scale) if row.rank else "",
             "interval": row.intervals.get(metric),
             "published": row.published.metrics.get(metric) if row.published else None,
@@ -63,6 +63,7 @@ def board(named: NamedBoard) -> dict[str, Any]:
         "has_published": any(row.published for row in board.rows),
         "origins": sorted({row.settings_from for row in board.rows}),
         "plots": _plots(near, metric),
+        "detectable": board.inference.smallest_detectable() if board.inference else None,
         "beyond": [row.preset for row in ranked if row not in near],
     }
 
@@ -75,17 +76,6 @@ def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
     if reach is None:
         return list(rows)
     return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
-
-
-def tie_letters(board: Leaderboard) -> dict[int, str]:
-    """Letters by rank: models that share one are not told apart. The notation of plant breeders' tables."""
-    alphabet = string.ascii_lowercase
-    found: dict[int, str] = {}
-    for index, (first, last) in enumerate(board.ties):
-        letter = alphabet[index] if index < len(alphabet) else f"[{index + 1}]"
-        for rank in range(first, last + 1):
-            found[rank] = found.get(rank, "") + letter
-    return found
 
 
 def model(
@@ -190,7 +180,7 @@ def _curves(runs: Sequence[Record]) -> Any:
 
 
 def _monitored(record: Record) -> str:
-    monitor = record.params.get("training", {}).get("monitor", "AUC")
+    monitor = record.params.get("training", {}).get("monitor", main_metric())
     return monitor if isinstance(monitor, str) else next(iter(monitor))
 
 
@@ -206,11 +196,12 @@ def _extent(row: Row, metric: str) -> list[float]:
 def _interval(row: Row, metric: str, scale: Scale) -> Any:
     mean, reach = row.test[metric].mean, row.intervals.get(metric)
     published = row.published.metrics.get(metric) if row.published else None
-    text = f"{row.preset}: {metric} {mean:.4f}"
+    show = find_metric(metric).show_end
+    text = f"{row.preset}: {metric} {show(mean)}"
     if reach:
-        text += f", 95% interval {reach.low:.4f} to {reach.high:.4f}"
+        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
     if published is not None:
-        text += f", published {published:.4f}"
+        text += f", published {show(published)}"
     return interval(mean, reach.low if reach else None, reach.high if reach else None, published, scale, text)
 
 
@@ -229,6 +220,8 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
             if cost(row)
         ]
         if len(points) > 1:
-            chart = scatter(points, title, f"test {metric}", logarithmic=logarithmic)
+            chart = scatter(
+                points, title, f"test {metric}", logarithmic=logarithmic, sort_key=find_metric(metric).sort_key
+            )
             plots.append({"title": f"{metric} against {title}", "chart": chart})
     return plots
