@@ -69,7 +69,7 @@ def test_letters_by_hand():
     assert compact_letters(np.zeros((3, 3), bool)) == ["a", "a", "a"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 7), st.sampled_from([AUC, LOGLOSS]), st.integers(0, 2**32 - 1))
 def test_letters_ranges_and_ties_with_the_best_agree_on_every_pair(count, metric, seed):
     random = np.random.default_rng(seed)
@@ -214,7 +214,7 @@ def test_a_metric_with_a_target_is_compared_by_its_distance_from_it():
     assert found.difference("c", "b").significant
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 6), st.integers(0, 2**32 - 1))
 def test_nothing_depends_on_the_order_of_the_rows(count, seed):
     random = np.random.default_rng(seed)

@@ -212,7 +212,7 @@ def test_the_projections_are_the_seeds_and_come_back_from_a_checkpoint(name):
     st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=8),
     st.integers(1, 9),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_best_of_the_real_are_picked_and_of_equal_ones_the_latest(behaviours, count):
     scores = torch.tensor([[float(score) for score, _ in behaviours]])
     real = torch.tensor([[is_real for _, is_real in behaviours]])
