@@ -1,10 +1,10 @@
-"""The labels of a prepared dataset's test rows, for statistics that need them."""
+"""The labels and clusters of a prepared dataset's test rows, for statistics that need them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from fuxi_plugins.datasets.prepare import prepared_folder
+from fuxi_plugins.datasets.prepare import CLUSTERS_FILE, prepared_folder
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.workspace import Workspace
@@ -24,3 +24,13 @@ def find_test_labels(spec: DatasetSpec, fingerprint: str, workspace: Workspace) 
     columns = read_columns(folder / "test")
     groups = np.unique(columns[spec.group_id], return_inverse=True)[1] if spec.group_id else None
     return TestLabels(np.asarray(columns[spec.label_col.name]), groups)
+
+
+def find_test_clusters(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> np.ndarray | None:
+    """(N,) from 0 to C - 1: the cluster of each test row, in the order of the labels, by the column ``cluster_id``.
+
+    None where the config names no such column, or the data of this fingerprint have not been prepared with it on this
+    machine. A row without a value is a cluster of its own.
+    """
+    path = prepared_folder(spec, fingerprint, workspace) / CLUSTERS_FILE
+    return np.load(path) if path.exists() else None

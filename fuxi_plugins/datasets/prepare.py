@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from fuxi_plugins.datasets.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.checks import RowCount, check_header, check_split, typed_block
+from fuxi_plugins.datasets.clusters import Clusters
 from fuxi_plugins.datasets.csv_blocks import Block, read_blocks
 from fuxi_plugins.datasets.fuxictr_processor import Encoder, Processor, Statistics
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
@@ -30,6 +31,7 @@ from fuxi_plugins.workspace import Workspace
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
+CLUSTERS_FILE = "test_clusters.npy"  # beside the splits, for no model sees it
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
 def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
     """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
     libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
-    return workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION])[:16]
+    clusters = [spec.cluster_column] if spec.cluster_column else []  # stored, though no part of the fingerprint
+    return workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION, *clusters])[:16]
 
 
 def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
@@ -132,12 +135,17 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
     columns = {name: (encoder.dtype, encoder.width) for name, encoder in encoders.items()}
     needed = sum(bytes_needed(count.rows, columns) for count in counts.values())
     require_space(folder, needed, f"preparing {spec.dataset_id}")
+    clusters = Clusters() if spec.cluster_column else None
     for split in SPLITS:
         path = raw / spec.split_file(split)
         with writing(folder / split, counts[split].rows, columns) as writer:
             for block in _watched(path, spec, "encode", split, report):
-                frame = _preprocessed(processor, block, typed_block(block, spec, RowCount()))
-                writer.append(_encoded(frame, encoders))
+                typed = typed_block(block, spec, RowCount())
+                writer.append(_encoded(_preprocessed(processor, block, typed), encoders))
+                if clusters and split == "test":
+                    clusters.add(typed[spec.cluster_column])
+    if clusters:
+        np.save(folder / CLUSTERS_FILE, clusters.numbers())
     return counts
 
 

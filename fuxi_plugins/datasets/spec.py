@@ -148,6 +148,7 @@ class DatasetSpec(Strict):
     test_data: str
     min_categr_count: StrictInt = 1
     group_id: str | None = None
+    cluster_id: str | None = None  # the column whose rows are not independent of each other, for statistics alone
     feature_cols: list[FeatureColumn]
     feature_sources: dict[str, list[str]] = {}  # {item: [item, cost]}; or a column's own ``source`` says so
     label_col: LabelColumn
@@ -202,7 +203,15 @@ class DatasetSpec(Strict):
                 columns.setdefault(column.made_from, "str")
             else:
                 columns.update(dict.fromkeys(column.names, column.dtype))
+        if self.cluster_column:
+            columns.setdefault(self.cluster_column, "str")
         return columns
+
+    @property
+    def cluster_column(self) -> str | None:
+        """The column of the files that ``cluster_id`` names, whether by its own name or by that of a feature's copy."""
+        copies = {name: column.made_from for column in self.active_columns for name in column.names}
+        return copies.get(self.cluster_id or "") or self.cluster_id
 
     @property
     def numbers_read(self) -> dict[str, str]:
