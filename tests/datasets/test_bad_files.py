@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.datasets.acquire import replacing_folder, source_folder
-from fuxi_plugins.datasets.csv_blocks import read_blocks, read_header
 from fuxi_plugins.datasets.install import import_files
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns
 from fuxi_plugins.errors import UserError
@@ -91,7 +91,7 @@ def test_a_packed_file_is_read_as_it_is(workspace, files):
 
 
 def test_commas_quotes_and_newlines_inside_quotes_are_part_of_the_value(workspace, files, monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 200)
+    monkeypatch.setattr("fuxi_plugins.datasets.reading.csv_blocks.BLOCK_BYTES", 200)
     odd = 'a ""shop"", or\nnot'
     with (files / "train.csv").open("a") as file:
         file.write(f'1,3,"{odd}",1.5,s1\n' * 3)
@@ -127,7 +127,7 @@ def test_every_size_of_block_gives_the_same_rows(tmp_path):
     whole = next(read_blocks(path, ["shop", "label"])).frame
     assert whole.height == 51
     for size in (1, 7, 64, 333, 5000):
-        blocks = list(read_blocks(path, ["shop", "label"], size)) if size > 30 else []
+        blocks = list(read_blocks(path, ["shop", "label"], block_bytes=size)) if size > 30 else []
         rows = [row for block in blocks for row in block.frame.rows()]
         assert rows == (whole.rows() if blocks else [])
         lines = [block.line(row) for block in blocks for row in range(block.frame.height)]
@@ -164,7 +164,7 @@ def test_a_wrong_line_is_named_with_its_remedy(workspace, files, line, message):
 
 
 def test_a_line_is_named_rightly_in_a_later_block_after_a_value_of_two_lines(workspace, files, monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 400)
+    monkeypatch.setattr("fuxi_plugins.datasets.reading.csv_blocks.BLOCK_BYTES", 400)
     with (files / "train.csv").open("a") as file:
         file.write('1,3,"two\nlines",1.5,s1\n' + "1,3,s2,1.5,s1\n" * 100 + "1,3,s2,cheap,s1\n")
     with pytest.raises(UserError, match="train.csv, line 704: column 'price'"):
@@ -195,7 +195,7 @@ def test_bytes_that_are_not_text_are_named(workspace, files):
 
 
 def test_a_quote_that_swallows_the_file_is_found_early(workspace, files, monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 400)
+    monkeypatch.setattr("fuxi_plugins.datasets.reading.csv_blocks.BLOCK_BYTES", 400)
     lines = (files / "train.csv").read_text().splitlines()
     lines[5] = '1,3,"s2,1.5,s1'
     (files / "train.csv").write_text("\n".join(lines) + "\n")

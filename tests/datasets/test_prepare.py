@@ -86,7 +86,7 @@ def test_a_column_has_one_source_and_is_there(workspace, told, wrong):
 
 def test_chunks_do_not_change_what_is_stored(workspace, tmp_path, monkeypatch):
     whole = prepare_tiny(workspace)
-    monkeypatch.setattr("fuxi_plugins.datasets.csv_blocks.BLOCK_BYTES", 100)
+    monkeypatch.setattr("fuxi_plugins.datasets.reading.csv_blocks.BLOCK_BYTES", 100)
     monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache2"))
     chunked = prepare_tiny(Workspace.locate(workspace.configs, workspace.results))
     for split in ("train", "valid", "test"):
