@@ -1,3 +1,3 @@
-from fuxi_plugins.cli import main
+from fuxi_plugins.cli.main import main
 
 main()

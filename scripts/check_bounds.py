@@ -1,4 +1,4 @@
-"""Checks the statements of fuxi_plugins/diagnostics/bounds.py on random matrices and writes results/paper/bounds*.csv.
+"""Checks the statements of scripts/measuring/bounds.py on random matrices and writes results/paper/bounds*.csv.
 
 python scripts/check_bounds.py        # about a minute on one core
 """
@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from fuxi_plugins.diagnostics.bounds import check_statements, measure_effects, rank_of_one_plus_p
-from fuxi_plugins.files import replacing
+from measuring.bounds import check_statements, measure_effects, rank_of_one_plus_p
+
+from fuxi_plugins.core.files import replacing
 
 SHAPES = [(26, 26), (13, 52), (11, 22)]
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "paper"

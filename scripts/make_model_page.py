@@ -3,12 +3,13 @@
 import inspect
 from pathlib import Path
 
-from fuxi_plugins.experiments.experiment import ExperimentConfig, load_experiment_configs
-from fuxi_plugins.files import write_text
+from fuxi_plugins.analysis.published import load_published, published_result
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.models.needs import Needs
-from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
-from fuxi_plugins.reports.published import load_published, published_result
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.models.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "models.md"

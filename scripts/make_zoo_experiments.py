@@ -7,13 +7,13 @@ hand-written file already is left to it; tests/experiments/test_zoo_experiments.
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.experiments.bars import PublishedSettings, published_settings
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.common import ROWS, model_file
-from fuxi_plugins.experiments.experiment import load_experiment_configs
-from fuxi_plugins.files import write_text
-from fuxi_plugins.registry import NATIVE_MODELS
-from fuxi_plugins.strict.yaml_files import yaml_text
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.models.registry import NATIVE_MODELS
+from fuxi_plugins.models.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 # dataset here -> BARS's name

@@ -9,20 +9,20 @@ import sys
 
 import numpy as np
 
-from fuxi_plugins.benchmark import find_suite, suite_datasets
-from fuxi_plugins.board_evidence import predictions_path
+from fuxi_plugins.analysis.find_evidence import predictions_path
+from fuxi_plugins.analysis.statistics.influence import auc_influence, within_groups
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.predictions import read_predictions
-from fuxi_plugins.records import find_records
-from fuxi_plugins.reports.statistics.influence import auc_influence, within_groups
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.predictions import read_predictions
+from fuxi_plugins.records.record import find_records
 
 
 def main(name: str) -> None:
     workspace = Workspace.locate()
     suite = find_suite(name, workspace)
-    (dataset,) = suite_datasets(suite)
+    (dataset,) = suite.datasets
     names = {config.id: config.preset for config in suite.experiments}
     records = [r for r in find_records(workspace.results, dataset) if r.finished and r.experiment in names]
     by_model: dict[str, dict[int, float]] = {}

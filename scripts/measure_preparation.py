@@ -18,11 +18,11 @@ import threading
 import time
 from pathlib import Path
 
-from fuxi_plugins.datasets.acquire import raw_folder
-from fuxi_plugins.datasets.fuxictr_processor import fuxictr_columns
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.preprocessing import fuxictr_columns
+from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
-from fuxi_plugins.files import write_text
-from fuxi_plugins.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = """
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import DatasetSpec
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.core.workspace import Workspace
 spec = DatasetSpec.model_validate_json(sys.argv[1])
 prepared = prepare_dataset(spec, Workspace(Path("."), Path("."), Path(sys.argv[2])))
 """

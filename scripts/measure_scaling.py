@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 
 import torch
+from measuring.machine import ceiling, description
+from measuring.plan import write_page
+from measuring.scaling import measure, measure_data
 
-from fuxi_plugins.files import write_text
-from fuxi_plugins.measuring.machine import ceiling, description
-from fuxi_plugins.measuring.plan import write_page
-from fuxi_plugins.measuring.scaling import measure, measure_data
-from fuxi_plugins.runs.several import launcher
-from fuxi_plugins.scheduling.processes import ALLOCATOR
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.execution.processes import ALLOCATOR
+from fuxi_plugins.training.distributed.launch import launcher
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "results" / "speed"

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 
 import torch
+from measuring.machine import ceiling, description
+from measuring.report import as_markdown, merge, update_page
+from measuring.sections import ON_ONE_CORE, SECTIONS, Options
+from measuring.timing import compare
 
-from fuxi_plugins.measuring.machine import ceiling, description
-from fuxi_plugins.measuring.report import as_markdown, merge, update_page
-from fuxi_plugins.measuring.sections import ON_ONE_CORE, SECTIONS, Options
-from fuxi_plugins.measuring.timing import compare
-from fuxi_plugins.scheduling.processes import ALLOCATOR, THREADS
+from fuxi_plugins.execution.processes import ALLOCATOR, THREADS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,8 +10,8 @@ with its own degrees of freedom, and what boards do: the same with the rows info
 import numpy as np
 from scipy.special import stdtr
 
-from fuxi_plugins.reports.statistics.inference import LEVEL, Noise, Sample, holm
-from fuxi_plugins.reports.statistics.moderation import moderate
+from fuxi_plugins.analysis.statistics.inference import LEVEL, Noise, Sample, holm
+from fuxi_plugins.analysis.statistics.moderation import moderate
 
 BOARDS = 500
 SAMPLING = 0.3  # standard error of test rows that is left in a mean, in deviations of a seed

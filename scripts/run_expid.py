@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from fuxi_plugins import cli
-from fuxi_plugins.errors import UserError
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.fuxictr_folder import translate_folder
-from fuxi_plugins.records import find_records
-from fuxi_plugins.reports.bars import result_line
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.records.record import find_records
+from fuxi_plugins.reporting.bars import result_line
 
 
 @click.command()
@@ -33,11 +33,11 @@ def run_expid(folder: Path, expid: str, gpu: int, data: Path | None, results: Pa
         translated = translate_folder(folder, expid, workspace.cache / "fuxictr_folders" / expid, data)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(cli.USER_ERROR)
+        sys.exit(main.USER_ERROR)
     if translated.dropped:
         click.echo(f"Not needed here: {', '.join(translated.dropped)}.")
     folders = ["--configs", str(translated.configs), "--results", str(workspace.results)]
-    cli.main([*folders, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
+    main.main([*folders, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
     lines = [
         result_line(record)
         for record in find_records(workspace.results)

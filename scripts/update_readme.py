@@ -7,9 +7,9 @@ import re
 import sys
 from pathlib import Path
 
-from fuxi_plugins.publishing import sentences
-from fuxi_plugins.records import find_records
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.record import find_records
+from fuxi_plugins.reporting.site.gather import sentences
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(r"(<!-- board: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fuxi_plugins.workspace import CACHE_VARIABLE, Workspace
+from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,6 +1,7 @@
 """The arrows of the design: who may import whom."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
@@ -20,6 +21,27 @@ def imported(path) -> set[str]:
     return found
 
 
+# The rooms of the package from top to bottom: a module imports from its own room and from those below it.
+ROOMS = (
+    ("cli",),
+    ("reporting",),
+    ("tuning", "submissions"),
+    ("execution",),
+    ("training",),
+    ("experiments",),
+    ("analysis",),
+    ("diagnostics",),
+    ("datasets",),
+    ("models",),
+    ("records",),
+    ("layers",),
+    ("core",),
+)
+FLOOR = {room: len(ROOMS) - place for place, rooms in enumerate(ROOMS) for room in rooms}
+LOOSE = {"__init__.py", "__main__.py"}  # the only modules at the package's root
+WITHOUT_TORCH = ("records", "analysis", "reporting", "core")  # a laptop without torch rebuilds every table
+
+
 def files(*names):
     for name in names:
         path = PACKAGE / name
@@ -30,33 +52,47 @@ def touches(path, *modules) -> set[str]:
     return {name for name in imported(path) if any(name == m or name.startswith(m + ".") for m in modules)}
 
 
-@pytest.mark.parametrize(
-    ("readers", "forbidden"),
-    [
-        (["reports", "records.py"], ["torch", "fuxictr", "fuxi_plugins.runs", "fuxi_plugins.models",
-                                     "fuxi_plugins.scheduling", "fuxi_plugins.experiments"]),
-        (["layers"], ["fuxictr", "fuxi_plugins.models", "fuxi_plugins.datasets", "fuxi_plugins.runs"]),
-        (["models"], ["fuxi_plugins.datasets", "fuxi_plugins.runs", "fuxi_plugins.experiments",
-                      "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
-        (["datasets"], ["fuxi_plugins.models", "fuxi_plugins.runs", "fuxi_plugins.experiments",
-                        "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
-        (["experiments"], ["fuxi_plugins.runs", "fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
-        (["diagnostics/rank.py", "diagnostics/probes.py", "diagnostics/representations.py", "diagnostics/bounds.py"],
-         ["fuxi_plugins.runs", "fuxi_plugins.experiments", "fuxi_plugins.reports",
-                           "fuxi_plugins.scheduling"]),
-        (["runs"], ["fuxi_plugins.reports", "fuxi_plugins.scheduling"]),
-        (["scheduling"], ["fuxi_plugins.reports"]),
-    ],
-)  # fmt: skip
-def test_nothing_reaches_back(readers, forbidden):
-    breaches = {str(path.relative_to(ROOT)): found for path in files(*readers) if (found := touches(path, *forbidden))}
-    assert not breaches
+def test_every_module_lies_in_a_room():
+    assert {path.name for path in PACKAGE.glob("*.py")} == LOOSE
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_every_arrow_runs_down(room):
+    upward = {
+        f"{path.relative_to(ROOT)} -> {name}"
+        for path in files(room)
+        for name in touches(path, "fuxi_plugins")
+        if (other := name.removeprefix("fuxi_plugins").strip(".").partition(".")[0]) in FLOOR
+        and other != room
+        and FLOOR[other] >= FLOOR[room]
+    }
+    assert not upward
+
+
+def test_no_two_modules_import_each_other():
+    """Whether at their start or later, within functions."""
+    known = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files(".")}
+    graph = {name: sorted(imported(path) & set(known)) for name, path in known.items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_tables_are_made_without_torch(room):
+    assert not {str(path): found for path in files(room) if (found := touches(path, "torch", "fuxictr"))}
+
+
+def test_the_layers_know_torch_alone():
+    assert not {str(path): found for path in files("layers") if (found := touches(path, "fuxictr"))}
 
 
 def test_fuxictrs_training_is_known_to_two_modules_and_its_preprocessing_to_another():
-    users = {path.relative_to(PACKAGE).parts[0] + "/" + path.name for path in files(".") if touches(path, "fuxictr")}
-    beyond_models = {name for name in users if not name.startswith(("models/", "measuring/"))}  # it times FuxiCTR
-    assert beyond_models == {"runs/host.py", "runs/step.py", "datasets/fuxictr_processor.py", "registry.py/registry.py"}
+    users = {str(path.relative_to(PACKAGE)) for path in files(".") if touches(path, "fuxictr")}
+    others = {name for name in users if not name.startswith("models/")}
+    assert others == {"training/trainer.py", "training/fast_step.py", "datasets/preprocessing.py"}
 
 
 def test_nothing_unsafe_is_called():

@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.cli import main
-from fuxi_plugins.workspace import CACHE_VARIABLE
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.workspace import CACHE_VARIABLE
 from tests.conftest import ROOT
 
 FLOOR = ("LR", "FM")

@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.cli import main
-from fuxi_plugins.workspace import CACHE_VARIABLE, Workspace
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
 from tests.conftest import ROOT, write
 
 README = (ROOT / "README.md").read_text() + (ROOT / "docs" / "add_a_model.md").read_text()

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from fuxi_plugins.benchmark import find_suite, suite_boards
-from fuxi_plugins.experiments.experiment import (
-    ExperimentConfig,
-    load_experiment_config,
-    load_experiment_configs,
-    resolve,
-)
-from fuxi_plugins.experiments.suite import suite_names
-from fuxi_plugins.publishing import sentences
-from fuxi_plugins.records import read_record
-from fuxi_plugins.reports.formats import FORMATS, render
-from fuxi_plugins.reports.ledger import build_ledger
-from fuxi_plugins.reports.ledger_formats import render_ledger
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
+from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
+from fuxi_plugins.experiments.suite import find_suite, suite_names
+from fuxi_plugins.records.record import read_record
+from fuxi_plugins.reporting.boards import suite_boards
+from fuxi_plugins.reporting.formats import FORMATS, render
+from fuxi_plugins.reporting.ledger import render_ledger
+from fuxi_plugins.reporting.site.gather import sentences
 from tests.conftest import ROOT
 
 WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")

@@ -6,14 +6,16 @@ import re
 
 import pytest
 
-from fuxi_plugins.benchmark import Resources, find_suite, plan_suite, run_plan
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_specs
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
-from fuxi_plugins.records import read_record, write_record
-from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import read_record, write_record
+from tests.analysis.make import record
 from tests.conftest import ROOT, write
-from tests.reports.make import record
 
 PACKAGE = ROOT / "fuxi_plugins"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from fuxi_plugins.datasets.csv_blocks import read_blocks, read_header
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.spec import SPLITS, read_spec
-from fuxi_plugins.errors import UserError
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of the training file
 LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import CLUSTERS_FILE, prepared_folder
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ import numpy as np
 import polars as pl
 from filelock import FileLock
 
-from fuxi_plugins.datasets.acquire import raw_digests, raw_folder, replacing_folder
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import digest, explaining_full_disk, require_space
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.clusters import Clusters
-from fuxi_plugins.datasets.fuxictr_processor import Encoder, Processor, Statistics
+from fuxi_plugins.datasets.preprocessing import Encoder, Processor, Statistics
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.checks import RowCount, check_header, check_split, typed_block
 from fuxi_plugins.datasets.reading.files import read_blocks
+from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import Division, divide, rows_of
 from fuxi_plugins.datasets.store import bytes_needed, writing
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.files import digest, explaining_full_disk, require_space
-from fuxi_plugins.records import DataCard
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.records.record import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"

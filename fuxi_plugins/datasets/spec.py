@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
 from fuxi_plugins.datasets.reading.blocks import DataFormat, FileFormat
 from fuxi_plugins.datasets.reading.values import ColumnForm
-from fuxi_plugins.errors import UserError, unknown_name
-from fuxi_plugins.strict.explain import explain
-from fuxi_plugins.strict.yaml_files import load_yaml
 
 Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
 
@@ -50,9 +50,7 @@ class DatasetSpec(Strict):
     group_id: str | None = None
     cluster_id: str | None = None  # the column whose rows are not independent of each other, for statistics alone
     feature_cols: list[FeatureColumn]
-    feature_sources: dict[str, list[str]] = Field(
-        default={}
-    )  # {item: [item, cost]}; or a column's own ``source`` says so
+    feature_sources: dict[str, list[str]] = Field(default={})  # {item: [item, cost]}; or a column's ``source``
     label_col: LabelColumn  # the one that is learned; in a config also a list of several
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
@@ -265,7 +263,7 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
     Raises:
         UserError: a file that is not valid, or an id that stands in two files.
     """
-    specs: dict[str, DatasetSpec] = Field(default={})
+    specs: dict[str, DatasetSpec] = {}
     for path in config_files(configs, "dataset_config"):
         for dataset_id, settings in load_yaml(path).items():
             if dataset_id in specs:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import as_text
-from fuxi_plugins.errors import UserError
 
 TRAIN, VALID, TEST = range(3)  # the places of SPLITS
 
@@ -115,7 +115,7 @@ def moments(block: Block, column: str) -> np.ndarray:
     else:
         found = values.cast(pl.Float64, strict=False)
         if found.null_count() and values.dtype == pl.String:
-            found = _dates(values)
+            found = min(found, _dates(values), key=pl.Series.null_count)
     if found.null_count():
         row = found.is_null().arg_max()
         raise UserError(

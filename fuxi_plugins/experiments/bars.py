@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.strict.yaml_files import StrictLoader
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.yaml_files import StrictLoader
+from fuxi_plugins.models.variants import VARIANTS
 
 FACTS_FILE = "published/hyperparameters.csv"
 

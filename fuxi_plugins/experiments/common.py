@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
-from fuxi_plugins.errors import UserError, unknown_name
-from fuxi_plugins.experiments.experiment import load_experiment_configs
-from fuxi_plugins.files import write_text
-from fuxi_plugins.fitting import fixed_widths, unmet_need
-from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.strict.yaml_files import yaml_text
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
+from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.models.variants import VARIANTS
 
 # Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
 ROWS = (

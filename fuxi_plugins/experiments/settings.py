@@ -21,9 +21,9 @@ from pydantic import (
 )
 from pydantic_core import to_jsonable_python
 
-from fuxi_plugins.errors import UserError, did_you_mean
-from fuxi_plugins.records import DECLARED_SETTINGS
-from fuxi_plugins.strict.explain import describe, explain
+from fuxi_plugins.core.errors import UserError, did_you_mean
+from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.records.record import DECLARED_SETTINGS
 
 GROUP_METRIC = re.compile(r"gAUC|avgAUC|MRR|NDCG\(k=[1-9][0-9]*\)")  # they need the dataset's group_id
 METRIC = re.compile(rf"AUC|logloss|{GROUP_METRIC.pattern}")
@@ -61,7 +61,8 @@ class Training(BaseModel):
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
-    ``lazy_tables``: a step moves the rows of its batch in embedding tables and no others (``runs/lazy.py``).
+    ``lazy_tables``: a step moves the rows of its batch in embedding tables and no others (see
+        ``training/sparse_embeddings.py``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

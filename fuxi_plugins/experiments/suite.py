@@ -4,18 +4,21 @@ A suite names experiments, or arms of a template; the latter is a suite for any 
 named as ``paper_rank@ml100k,matched``.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
+from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.errors import UserError, did_you_mean, unknown_name
-from fuxi_plugins.experiments.experiment import ExperimentConfig, grid, load_experiment_configs
-from fuxi_plugins.experiments.template import expand
-from fuxi_plugins.strict.explain import explain
-from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
+from fuxi_plugins.experiments.template import expand, load_templated_experiment
 
 
 class SuiteFile(BaseModel):
@@ -65,6 +68,10 @@ class Suite:
     more_seeds: dict[str, list[int]] = field(default_factory=dict)  # by experiment
     probe: bool = False
     shape: str = ""  # of a template's token models on this dataset, in words
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(config.dataset_id for config in self.experiments))
 
     def seeds_of(self, experiment_id: str) -> list[int]:
         return self.seeds + self.more_seeds.get(experiment_id, [])
@@ -124,6 +131,25 @@ def load_suite(configs: Path, name: str) -> Suite:
         probe=file.probe is not None,
         shape=shape,
     )
+
+
+def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
+    """A suite by its name, or an experiment by its id as a suite of one.
+
+    Raises:
+        UserError: neither has this name.
+    """
+    suites = suite_names(workspace.configs)
+    if name.partition("@")[0] in suites:
+        suite = load_suite(workspace.configs, name)
+    else:
+        experiments = load_experiment_configs(workspace.configs)
+        config = experiments.get(name) or load_templated_experiment(workspace.configs, name)
+        if config is None:
+            raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
+        own_seed = [config.seed] if config.seed is not None else [1]
+        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
+    return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 
 def require_columns(configs: Path, dataset: str, kind: str | None, suite: str) -> None:

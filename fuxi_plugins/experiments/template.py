@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
-from fuxi_plugins.errors import UserError, unknown_name
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.sizes import dense_parameters, nearest_width
-from fuxi_plugins.strict.explain import explain
-from fuxi_plugins.strict.yaml_files import load_yaml
 
 Settings = dict[str, Any]
 MOST_TOKENS = 26

@@ -1,4 +1,4 @@
-"""The native models, FuxiCTR model classes, one file each; ``fuxi_plugins.registry`` knows them by name.
+"""The native models, FuxiCTR model classes, one file each; ``fuxi_plugins.models.registry`` knows them by name.
 
 Settings that all of them share: ``learning_rate``; ``embedding_dim``, k, the width of a field's embedding; and
 ``embedding_regularizer`` and ``net_regularizer`` of the embedding tables and of all else, a number for L2 or

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 from tabulate import tabulate
 
-from fuxi_plugins.reports.searches import MODELS, ModelSearch
+from fuxi_plugins.analysis.tuning_results import MODELS, ModelSearch
 
 if TYPE_CHECKING:
     from fuxi_plugins.tuning.search import Tuned

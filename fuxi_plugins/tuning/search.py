@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fuxi_plugins import benchmark
-from fuxi_plugins.errors import UserError
+from fuxi_plugins.analysis.tuning_results import Trial
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records import RECORD_FILE, Record, read_record
-from fuxi_plugins.reports.searches import Trial
+from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
 from fuxi_plugins.tuning.space import Space
-from fuxi_plugins.workspace import Workspace
 
 SAMPLERS = ("random", "tpe")
 
@@ -41,7 +41,7 @@ def tune(
     seed: int,
     sampler: str,
     workspace: Workspace,
-    resources: "benchmark.Resources",
+    resources: "planner.Resources",
 ) -> list[Tuned]:
     """Gives every experiment of a suite the same number of trials, and goes on where an earlier call stopped.
 
@@ -110,10 +110,10 @@ def _run(
     suite: Suite,
     seed: int,
     workspace: Workspace,
-    resources: "benchmark.Resources",
+    resources: "planner.Resources",
 ) -> None:
     part = replace(suite, experiments=list(variants), seeds=[seed])
-    benchmark.run_plan(benchmark.plan_suite(part, workspace, resources), part, workspace, resources)
+    planner.run_plan(planner.plan_suite(part, workspace, resources), part, workspace, resources)
 
 
 def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace: Workspace) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from fuxi_plugins.errors import UserError, did_you_mean
+from fuxi_plugins.core.errors import UserError, did_you_mean
+from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.settings import Training, model_settings
-from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.strict.explain import explain
-from fuxi_plugins.strict.yaml_files import load_yaml
+from fuxi_plugins.models.registry import load_model_class
 
 DIGITS = 3  # significant ones of a value drawn from a range, so that names stay short
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.fuxictr_processor import fuxictr_columns
+from fuxi_plugins.datasets.preprocessing import fuxictr_columns
 from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 

@@ -7,13 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from fuxi_plugins.datasets.acquire import replacing_folder, source_folder
-from fuxi_plugins.datasets.install import import_files
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder
+from fuxi_plugins.datasets.sources.install import import_files
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns
-from fuxi_plugins.errors import UserError
 from tests.conftest import write_tiny_csv
 
 HEADER = "label,user,shop,price,shops\n"
@@ -252,7 +252,7 @@ def test_a_full_disk_while_preparing_is_said_and_a_second_call_succeeds(workspac
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(workspace, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("fuxi_plugins.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        patched.setattr("fuxi_plugins.core.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
         with pytest.raises(UserError, match="preparing tiny needs 0.00 GB, but the disk of"):
             prepare(workspace)
     assert_nothing_is_left(workspace)

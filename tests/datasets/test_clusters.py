@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.clusters import Clusters
 from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.errors import UserError
 
 
 def prepared_with(workspace, line):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.cli import main
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.errors import UserError
 
 ROWS = {"train": 400, "valid": 150, "test": 150}
 

@@ -10,8 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from fuxi_plugins.datasets.acquire import source_folder
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.sources.acquire import source_folder
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from tests.conftest import ROOT, TINY_DATASET, write, write_tiny_csv
 from tests.datasets.hub_server import Hub
@@ -126,8 +126,8 @@ def test_what_is_not_on_the_hub_and_a_hub_that_is_not_there_are_one_clear_messag
 def test_the_missing_library_and_a_full_disk_are_said(published, workspace, monkeypatch):
     import shutil
 
-    from fuxi_plugins.datasets import hub
-    from fuxi_plugins.errors import UserError
+    from fuxi_plugins.core.errors import UserError
+    from fuxi_plugins.datasets.sources import hub
 
     spec, _ = published
     with monkeypatch.context() as patched:
@@ -147,8 +147,8 @@ def test_the_missing_library_and_a_full_disk_are_said(published, workspace, monk
 
 
 def test_what_came_is_kept_when_there_is_no_room_to_unpack_it(published, workspace, tmp_path, monkeypatch):
-    from fuxi_plugins.datasets import hub
-    from fuxi_plugins.errors import UserError
+    from fuxi_plugins.core.errors import UserError
+    from fuxi_plugins.datasets.sources import hub
 
     spec, archive = published
     came = workspace.dataset_folder("tiny") / "download" / "came.zip"
@@ -156,7 +156,7 @@ def test_what_came_is_kept_when_there_is_no_room_to_unpack_it(published, workspa
     came.write_bytes(archive)
     monkeypatch.setattr(hub, "_download", lambda *_: came)
     with monkeypatch.context() as patched:
-        patched.setattr("fuxi_plugins.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        patched.setattr("fuxi_plugins.core.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
         with pytest.raises(UserError, match=r"unpacking train.csv needs .* Make room"):
             hub.fetch_dataset(spec, workspace)
     assert came.exists()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from sklearn.metrics import log_loss, roc_auc_score
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.datasets.synthetic import (
+from fuxi_plugins.datasets.synthetic.planted import (
     CATEGORICAL,
     EFFECTS,
     LOGIT_STD,
@@ -23,7 +24,6 @@ from fuxi_plugins.datasets.synthetic import (
     build_synthetic,
     logloss,
 )
-from fuxi_plugins.errors import UserError
 from tests.conftest import ROOT
 
 SMALL = {"seed": 7, "rows": (500, 200, 300)}

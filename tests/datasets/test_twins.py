@@ -13,18 +13,24 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fuxi_plugins.datasets.acquire import raw_folder
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.datasets.synthetic import auc
-from fuxi_plugins.datasets.twins.criteo_x1 import CATEGORIES, FIRST_ID, NUMBERS, CriteoTwin, build_criteo_x1
-from fuxi_plugins.datasets.twins.engine import Truth, generator, power_law
-from fuxi_plugins.datasets.twins.kuaivideo_x1 import KuaiVideoTwin
-from fuxi_plugins.datasets.twins.taobaoad_x1 import TaobaoAdTwin
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.runs.metrics import evaluate_metrics
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.datasets.synthetic.planted import auc
+from fuxi_plugins.datasets.synthetic.twins.criteo_x1 import (
+    CATEGORIES,
+    FIRST_ID,
+    NUMBERS,
+    CriteoTwin,
+    build_criteo_x1,
+)
+from fuxi_plugins.datasets.synthetic.twins.engine import Truth, generator, power_law
+from fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1 import KuaiVideoTwin
+from fuxi_plugins.datasets.synthetic.twins.taobaoad_x1 import TaobaoAdTwin
+from fuxi_plugins.records.metrics import evaluate_metrics
 from tests.conftest import ROOT
 
 SMALL = {
@@ -270,9 +276,10 @@ def test_avazus_hour_weekday_and_weekend_are_those_of_the_calendar(small_workspa
 def test_kuaivideos_vectors_reach_the_model_frozen_and_projected(small_workspace, tmp_path):
     import torch
 
-    from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
-    from fuxi_plugins.runs.host import build_model, train_model
-    from fuxi_plugins.runs.preflight import preflight
+    from fuxi_plugins.experiments.catalogue import load_experiment_config
+    from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.training.preflight import preflight
+    from fuxi_plugins.training.trainer import build_model, train_model
 
     spec = small_spec("kuaivideo_x1_twin")
     prepared = prepare_dataset(spec, small_workspace)

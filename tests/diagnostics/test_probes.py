@@ -10,6 +10,7 @@ import torch
 from fuxi_plugins.diagnostics.probes import RankProbe, measure_stage, sample_of
 from fuxi_plugins.diagnostics.rank import MEASURES, rank_measures
 from fuxi_plugins.diagnostics.representations import representations, stages_of, table_weights
+from fuxi_plugins.execution.plan import plan_runs
 from fuxi_plugins.models.autoint import AutoInt
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
@@ -17,10 +18,9 @@ from fuxi_plugins.models.fm import FM
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.xdeepfm import xDeepFM
-from fuxi_plugins.records import read_record
-from fuxi_plugins.scheduling.plan import plan_runs
+from fuxi_plugins.records.record import read_record
 from tests.models import tiny
-from tests.runs.test_runner import make_job, outcome, run
+from tests.training.test_runner import make_job, outcome, run
 
 TOKENS = {"num_tokens": 5, "token_dim": 10, "num_blocks": 2}
 RAW = {"raw": (5, 10)}

@@ -5,19 +5,19 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins import benchmark
-from fuxi_plugins.cli import main
-from fuxi_plugins.errors import UserError
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
+from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.common import ROWS, class_name, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
-from fuxi_plugins.experiments.suite import load_suite
-from fuxi_plugins.files import write_text
-from fuxi_plugins.registry import NATIVE_MODELS
-from fuxi_plugins.runs.provenance import utc_now
-from fuxi_plugins.runs.runner import carry_out
-from fuxi_plugins.strict.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.variants import VARIANTS
-from fuxi_plugins.workspace import Workspace
+from fuxi_plugins.experiments.suite import find_suite, load_suite
+from fuxi_plugins.models.registry import NATIVE_MODELS
+from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.training.provenance import utc_now
+from fuxi_plugins.training.runner import carry_out
 from tests.conftest import ROOT
 from tests.datasets.test_twins import SMALL
 
@@ -138,8 +138,8 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
     entry["build_args"] |= SMALL[twin]
     write_text(workspace.configs / "dataset_config" / "twin.yaml", yaml_text({twin: entry}))
     board = start_board(workspace.configs, twin, seeds=[1], training={"batch_size": 500, "epochs": 1})
-    suite = benchmark.find_suite(board.suite, workspace)
-    plan = benchmark.plan_suite(suite, workspace, benchmark.Resources([-1], threads=1))
+    suite = find_suite(board.suite, workspace)
+    plan = planner.plan_suite(suite, workspace, planner.Resources([-1], threads=1))
     assert not plan.skipped
     assert [job.experiment.preset for job in plan.todo] == board.rows
     for job in plan.todo:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.experiments.experiment import grid, load_experiment_config, load_experiment_configs, resolve
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
+from fuxi_plugins.experiments.experiment import grid, resolve
 from fuxi_plugins.experiments.settings import model_settings, resolve_settings
 from fuxi_plugins.experiments.suite import load_suite
-from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class
 from tests.conftest import ROOT, write
 
 

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.experiments.experiment import load_experiment_config, resolve
+from fuxi_plugins.experiments.catalogue import load_experiment_config
+from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.sizes import dense_parameters
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template, shape_for
-from fuxi_plugins.registry import load_model_class
-from fuxi_plugins.runs.preflight import WeightlessModel
+from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.training.preflight import WeightlessModel
 from tests.conftest import ROOT
 from tests.models import tiny
 

@@ -12,15 +12,16 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.benchmark import Resources, find_suite, plan_suite
-from fuxi_plugins.cli import main
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.records import find_records, read_record
-from fuxi_plugins.runs.runner import identity
-from fuxi_plugins.scheduling.limits import Limits
-from fuxi_plugins.scheduling.local import run_jobs
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.execution.limits import Limits
+from fuxi_plugins.execution.local import run_jobs
+from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.training.runner import identity
+from tests.analysis.make import record
 from tests.conftest import write
-from tests.reports.make import record
 
 MB = 1 << 20
 
@@ -100,7 +101,7 @@ def faulty(workspace, tmp_path):
 
 @pytest.mark.parametrize("fault", ["hangs", "ignores"])
 def test_a_model_that_hangs_is_ended_by_its_timeout(faulty, workspace, fault, monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.scheduling.processes.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("fuxi_plugins.execution.processes.GRACE_SECONDS", 0.5)
     started = time.monotonic()
     (failed,) = faulty(fault, timeout_seconds=1)
     assert failed.reason == "timed out after 1 s"

@@ -15,15 +15,16 @@ from dataclasses import replace
 
 import pytest
 
-from fuxi_plugins.benchmark import Resources, find_suite, plan_suite, run_plan
-from fuxi_plugins.runs import worker
-from fuxi_plugins.scheduling import local
-from fuxi_plugins.scheduling.limits import Limits
-from fuxi_plugins.scheduling.local import run_jobs
-from fuxi_plugins.scheduling.processes import RunProcess
+from fuxi_plugins.execution import local
+from fuxi_plugins.execution.limits import Limits
+from fuxi_plugins.execution.local import run_jobs
+from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.processes import RunProcess
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.training import worker
 from tests.conftest import write
+from tests.execution.test_local import children
 from tests.faults.test_faults import Noted
-from tests.scheduling.test_local import children
 
 KILLS = 100
 TWO_AT_A_TIME = Resources(slots=[-1, -1], threads=1)

@@ -10,20 +10,21 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuxi_plugins.cli import main
+from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.experiments.experiment import load_experiment_configs, resolve
+from fuxi_plugins.execution.leases import Claimant, read_claim
+from fuxi_plugins.execution.status import describe_progress
+from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
-from fuxi_plugins.records import Record, find_records, read_record, write_record
-from fuxi_plugins.reports.formats import FORMATS, render
-from fuxi_plugins.reports.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.scheduling.claims import Claimant, read_claim
-from fuxi_plugins.scheduling.status import describe_progress
+from fuxi_plugins.records.record import Record, find_records, read_record, write_record
+from fuxi_plugins.reporting.formats import FORMATS, render
+from tests.analysis.make import record
 from tests.conftest import TINY_DATASET, TINY_EXPERIMENTS, TINY_SUITE, make_workspace, write_tiny_csv
 from tests.fuzz.mutate import ANY_VALUES, ESCAPED, as_bytes, mutated
-from tests.reports.make import record
 
 
 def cases(fast: int, slow: int):

@@ -1,8 +1,8 @@
 """The plan for a billion rows: its sums by hand, and its page against the measured figures."""
 
 import pytest
+from measuring.plan import Constants, plan, write_page
 
-from fuxi_plugins.measuring.plan import Constants, plan, write_page
 from tests.conftest import ROOT
 
 BY_HAND = Constants(

@@ -7,15 +7,15 @@ import time
 import numpy as np
 import pytest
 import torch
+from measuring import peers, sections
+from measuring.loops import PerTokenLoop, with_loops
+from measuring.report import END, as_markdown, merge, start, update_page
+from measuring.timing import Case, Comparison, compare
 
-from fuxi_plugins import registry
-from fuxi_plugins.datasets.batches import ColumnLoader
-from fuxi_plugins.errors import UserError
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
-from fuxi_plugins.measuring import peers, sections
-from fuxi_plugins.measuring.loops import PerTokenLoop, with_loops
-from fuxi_plugins.measuring.report import END, as_markdown, merge, start, update_page
-from fuxi_plugins.measuring.timing import Case, Comparison, compare
+from fuxi_plugins.models import registry
 from fuxi_plugins.models.rankelastor import RankElastor
 
 SHAPE = peers.Shape([9, 30], numeric=1, embedding_dim=4)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from fuxi_plugins.models.citation import Paper
-from fuxi_plugins.registry import load_model_class, model_names, model_summary
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.models.registry import load_model_class, model_names, model_summary
+from fuxi_plugins.models.variants import VARIANTS
 from tests.models import tiny
 
 # Settings for models whose defaults do not fit five fields of width 10, or are slow to train; else the defaults.

@@ -2,8 +2,8 @@
 
 import importlib.util
 
-from fuxi_plugins.registry import NATIVE_MODELS
-from fuxi_plugins.variants import VARIANTS
+from fuxi_plugins.models.registry import NATIVE_MODELS
+from fuxi_plugins.models.variants import VARIANTS
 from tests.conftest import ROOT
 
 

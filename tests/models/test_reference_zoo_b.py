@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class
 from tests.models import tiny
 
 CHECKOUT = os.environ.get("FUXICTR_CHECKOUT")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fuxi_plugins.datasets.spec import DatasetSpec
-from fuxi_plugins.fitting import unmet, unmet_need
+from fuxi_plugins.experiments.requirements import unmet, unmet_need
 from fuxi_plugins.models.needs import Needs
-from fuxi_plugins.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
 SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "TransAct"]

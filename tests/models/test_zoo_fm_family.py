@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fuxi_plugins.models import pairs
 from fuxi_plugins.models.fuxictr_layers import LinearPart
-from fuxi_plugins.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class
 from tests.models import tiny
 
 N, K = 5, 4

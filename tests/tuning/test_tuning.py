@@ -8,15 +8,15 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuxi_plugins import benchmark
-from fuxi_plugins.cli import main
-from fuxi_plugins.errors import UserError
-from fuxi_plugins.records import find_records
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import find_records
 from fuxi_plugins.tuning import search
 from fuxi_plugins.tuning.report import expected_best
 from fuxi_plugins.tuning.space import Range, Space, default_space, read_space, spread
+from tests.analysis.make import record
 from tests.conftest import write
-from tests.reports.make import record
 
 
 def call(workspace, *arguments):
@@ -104,7 +104,7 @@ def runs(monkeypatch):
     done = []
 
     def run(variants, suite, seed, workspace, resources):
-        from fuxi_plugins.records import write_record
+        from fuxi_plugins.records.record import write_record
 
         for config in variants:
             done.append(config.id)
@@ -121,7 +121,7 @@ def runs(monkeypatch):
 
 
 def tune(workspace, trials, sampler="random"):
-    suite = benchmark.find_suite("tiny_suite", workspace)
+    suite = find_suite("tiny_suite", workspace)
     spaces = {config.id: default_space(config.model) for config in suite.experiments}
     return search.tune(suite, spaces, trials, 1, sampler, workspace, None)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.values import ColumnForm, as_text, cleaned
 from fuxi_plugins.datasets.spec import DatasetSpec
-from fuxi_plugins.errors import UserError
 
 _TYPES = {"float": pl.Float64, "int": pl.Int64, "str": pl.String}
 _LARGEST = float(np.finfo(np.float32).max)  # models compute in float32, where more is infinity

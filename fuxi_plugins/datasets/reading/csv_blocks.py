@@ -13,9 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
-from fuxi_plugins.errors import UserError
 
 BLOCK_BYTES = 48 * 2**20
 _QUOTED = re.compile(rb'"[^"]*"')

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading import csv_blocks, jsonl_blocks, parquet_blocks
 from fuxi_plugins.datasets.reading.blocks import Block, FileFormat, format_by_name
-from fuxi_plugins.errors import UserError
 
 _READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "parquet": parquet_blocks}
 BY_NAME = FileFormat()  # as the file's name tells

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 from fuxi_plugins.datasets.reading.values import plain
-from fuxi_plugins.errors import UserError
 
 BLOCK_BYTES = 16 * 2**20
 _HEAD_BYTES = 1 << 20  # in whose rows every column must occur

@@ -10,8 +10,8 @@ from typing import IO
 
 import pyarrow as pa
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import PACKED
-from fuxi_plugins.errors import UserError
 
 _WORDS = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 

@@ -7,9 +7,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
 from fuxi_plugins.datasets.reading.values import plain
-from fuxi_plugins.errors import UserError
 
 BATCH_ROWS = 1 << 16
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fuxi_plugins.errors import UserError
+from fuxi_plugins.core.errors import UserError
 
 _WHOLE = r"^\s*([+-]?\d+)\.0*\s*$"  # a whole number written as a float
 _INT64 = 2.0**63

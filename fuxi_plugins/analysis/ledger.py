@@ -1,0 +1,157 @@
+"""The reproduction ledger: for every published cell what the paper says, what BARS says and what we measured.
+
+A cell is a model on a dataset. Facts stand in ``results/published``; ours are the records.
+"""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+from fuxi_plugins.analysis.published import VALID_IS_TEST, PublishedResult, load_published, published_runs
+from fuxi_plugins.analysis.statistics.inference import Interval, seeds_interval
+from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
+from fuxi_plugins.records.record import Record
+
+NOT_RUN = Verdict("not run", "")
+NOT_PUBLISHED = Verdict("not published", "")
+
+
+@dataclass(frozen=True)
+class Ours:
+    dataset: str
+    experiment: str
+    mean: float
+    std: float | None
+    seeds: int
+    interval: Interval | None  # over seeds: the test rows are those of the published value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of the ledger, in one metric."""
+
+    dataset: str  # the published name
+    model: str
+    metric: str
+    paper: float | None
+    bars: float | None  # BARS's leaderboard, or its log where that has more digits
+    bars_mean: float | None  # of its runs, where it published several
+    bars_best: float | None  # the highest AUC or lowest logloss
+    bars_runs: int
+    valid_is_test: bool  # the published number was tuned on the test labels
+    ours: Ours | None
+    verdict: Verdict
+    source: str
+
+    @property
+    def reference(self) -> float | None:
+        """What ours is held against: a mean of several runs before a single run before a paper."""
+        return next((value for value in (self.bars_mean, self.bars, self.paper) if value is not None), None)
+
+    @property
+    def gap(self) -> float | None:
+        return self.ours.mean - self.reference if self.ours and self.reference is not None else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near the published values of a dataset and ours lie, over the models that have both."""
+
+    dataset: str  # the published name
+    models: int
+    median_gap: float  # of the absolute gaps
+    spearman: float  # between the two orders of the models
+
+
+def agreements(entries: Iterable[Entry]) -> list[Agreement]:
+    """One for each dataset of which at least three models have both values: fewer have no order to speak of."""
+    gaps: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.gap is not None:
+            gaps.setdefault(entry.dataset, []).append(entry)
+    return [
+        Agreement(
+            dataset,
+            len(both),
+            statistics.median(abs(entry.gap) for entry in both),
+            float(spearmanr([entry.reference for entry in both], [entry.ours.mean for entry in both]).statistic),
+        )
+        for dataset, both in gaps.items()
+        if len(both) >= 3
+    ]
+
+
+def build_ledger(records: Iterable[Record], results: Path, metric: str = "AUC") -> list[Entry]:
+    """Every published cell, and every one of ours on a dataset that has published ones; those that we ran first."""
+    ours = _ours(records, metric)
+    cells: dict[tuple[str, str], list[PublishedResult]] = {}
+    for row in load_published(results):
+        if metric in row.metrics and not row.is_grid:
+            cells.setdefault((row.dataset, row.model), []).append(row)
+    entries = []
+    for dataset, model in dict.fromkeys([*ours, *cells]):
+        published = cells.get((dataset, model), [])
+        entries += [
+            _entry(dataset, model, metric, published, mine, results) for mine in ours.get((dataset, model), [None])
+        ]
+    return entries
+
+
+def _entry(
+    dataset: str, model: str, metric: str, published: list[PublishedResult], ours: Ours | None, results: Path
+) -> Entry:
+    runs = published_runs(results, dataset, model, metric)
+    by_source = sorted(published, key=lambda row: row.rank_of_source)
+    papers = [row for row in by_source if row.is_paper]
+    bars = [row for row in by_source if row.source.startswith("BARS")]
+    # The leaderboard's number is a run; the log's is the same run with more digits, unless it is a mean.
+    single = next((row for row in bars if row.kind == "single run" and not row.is_leaderboard), None)
+    single = single or next((row for row in bars if row.is_leaderboard), None)
+    named = single or (papers[0] if papers else by_source[0] if by_source else None)
+    reference = runs.mean if runs else named.metrics[metric] if named else None
+    if ours is None:
+        verdict = NOT_RUN
+    elif reference is None:
+        verdict = NOT_PUBLISHED
+    else:
+        other = why_other_data(ours.dataset, dataset)
+        verdict = judge(ours.mean, ours.std, ours.seeds, reference, runs, other)
+    return Entry(
+        dataset=dataset,
+        model=model,
+        metric=metric,
+        paper=papers[0].metrics[metric] if papers else None,
+        bars=single.metrics[metric] if single else None,
+        bars_mean=runs.mean if runs else None,
+        bars_best=(max if metric != "logloss" else min)(runs.values) if runs else None,
+        bars_runs=len(runs.values) if runs else int(single is not None),
+        valid_is_test=dataset in VALID_IS_TEST,
+        ours=ours,
+        verdict=verdict,
+        source=named.source if named else "",
+    )
+
+
+def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
+    """Ours by published name.
+
+    Without the experiments of a grid, which a ``@`` marks: they are not results but a search. And without the arms of
+    the paper's suites in the profile ``matched``, whose sizes nobody has published.
+    """
+    runs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        counts = record.finished and record.data.published_as
+        other = "@" in record.experiment or record.experiment.endswith("_matched")
+        if counts and not other and metric in record.metrics["test"]:
+            runs.setdefault((record.dataset, record.experiment), []).append(record)
+    cells: dict[tuple[str, str], list[Ours]] = {}
+    for (dataset, experiment), group in runs.items():
+        values = [record.metrics["test"][metric] for record in group]
+        mean, std = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+        key = (group[0].data.published_as, group[0].published_as or group[0].preset)
+        interval = seeds_interval(mean, std, len(values))
+        cells.setdefault(key, []).append(Ours(dataset, experiment, mean, std, len(values), interval))
+    return cells

@@ -1,0 +1,140 @@
+"""``fuxibench data``: gets datasets ready and says what is there."""
+
+from pathlib import Path
+
+import click
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+
+
+@click.group()
+def data() -> None:
+    """Gets datasets ready."""
+
+
+@data.command("list")
+@click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
+@click.pass_obj
+def list_(workspace: Workspace, as_catalogue: bool) -> None:
+    """Shows what is here of each dataset. How large it is, and which fingerprint it has."""
+    from tabulate import tabulate
+
+    from fuxi_plugins.datasets.inventory import catalogue, inventory
+    from fuxi_plugins.datasets.spec import load_dataset_specs
+
+    if as_catalogue:
+        click.echo(catalogue(load_dataset_specs(workspace.configs).values()))
+        return
+    rows = [
+        (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
+        for item in inventory(workspace)
+    ]
+    headers = ("dataset", "state", "on disk", "fingerprint", "rows")
+    click.echo(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True))
+
+
+@data.command()
+@click.argument("name")
+@click.option(
+    "--from", "folder", required=True, type=click.Path(path_type=Path), help="With train, valid and test.csv."
+)
+@click.option("--label", help="Its column. Default: the one with a label's usual name.")
+@click.pass_obj
+def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
+    """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.core.yaml_files import yaml_text
+    from fuxi_plugins.datasets.describe import describe as look_at
+    from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
+
+    path = new_config_file(workspace.configs, "dataset_config", name)
+    if name in load_dataset_specs(workspace.configs):
+        raise UserError(f"the dataset {name!r} has a config already; choose another name.")
+    description = look_at(name, folder, label)
+    text = yaml_text({name: description.entry})
+    write_text(path, text)
+    click.echo(text)
+    for remark in description.remarks:
+        click.echo(remark)
+    click.echo(f"written: {path}; check it, then: fuxibench new {name}")
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True)
+@click.pass_obj
+def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
+    """Downloads datasets from the Hugging Face hub. Verifies and installs them; resumes what was cut."""
+    from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.sources.hub import fetch_dataset
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+
+    specs = [load_dataset_spec(workspace.configs, name) for name in names]
+    require_writable(workspace.cache, "the cache folder")
+    for spec in specs:
+        click.echo(f"{spec.dataset_id}: files in {fetch_dataset(spec, workspace)}")
+
+
+@data.command("import")
+@click.argument("name")
+@click.option("--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder or zip with the files.")
+@click.pass_obj
+def import_(workspace: Workspace, name: str, origin: Path) -> None:
+    """Copies a dataset's files into the cache. They may be plain, .gz or .zip, and are checked by md5."""
+    from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.sources.install import import_files
+    from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    known = load_dataset_specs(workspace.configs).values()
+    click.echo(f"{name}: files in {import_files(spec, origin, workspace, known)}")
+
+
+@data.command()
+@click.argument("name")
+@click.pass_obj
+def verify(workspace: Workspace, name: str) -> None:
+    """Holds installed files to their published md5."""
+    from fuxi_plugins.datasets.sources.acquire import source_folder
+    from fuxi_plugins.datasets.sources.install import verify_files
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+
+    spec = load_dataset_spec(workspace.configs, name)
+    if not spec.files:
+        raise UserError(f"the dataset {name!r} has no published files to verify.")
+    states = verify_files(spec, source_folder(spec, workspace))
+    for state in states:
+        verdict = "missing" if not state.seen else "in order" if state.in_order else f"md5 {state.seen}"
+        click.echo(f"{state.name}: {verdict}{'' if state.md5 else ' (no md5 is published)'}")
+    wrong = [state.name for state in states if not state.in_order]
+    if wrong:
+        raise UserError(f"{name}: {', '.join(wrong)} must be the published file; fetch or import the dataset again.")
+
+
+@data.command()
+@click.argument("name")
+@click.pass_obj
+def prepare(workspace: Workspace, name: str) -> None:
+    """Checks and preprocesses a dataset. `run` does so by itself."""
+    from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    prepared = prepare_dataset(spec, workspace, report=_say)
+    rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
+    click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+
+
+def _say(progress) -> None:
+    share = f" {min(progress.share, 1):.0%}" if progress.share == progress.share else ""
+    click.echo(
+        f"{progress.doing} {progress.split}:{share}, {progress.rows:,} rows, {progress.rows_per_second:,.0f} rows/s",
+        err=True,
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size else ""

@@ -1,0 +1,101 @@
+"""What is wrong with this machine, these configs or these data, before or after it costs a week."""
+
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
+from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
+from fuxi_plugins.datasets.store import read_columns
+from fuxi_plugins.records.record import find_records
+
+MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    text: str
+    well: bool = True
+
+
+def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
+    """Looks at versions, devices, prepared datasets and the records' alarms."""
+    yield from versions(pins)
+    yield devices()
+    for spec in load_dataset_specs(workspace.configs).values():
+        if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
+            yield from splits(prepare_dataset(spec, workspace))
+    tripped = 0
+    for record in find_records(workspace.results):
+        for text in alarms(record):
+            tripped += 1
+            yield Finding(f"{record.experiment} seed {record.seed}", text, well=False)
+    yield Finding("records", f"{tripped} alarms" if tripped else "no alarms", well=not tripped)
+
+
+def versions(pins: Path | None) -> Iterator[Finding]:
+    """Installed versions against those that the release was tested with."""
+    if pins is None or not pins.exists():
+        return
+    differing = []
+    for line in pins.read_text(encoding="utf-8").splitlines():
+        name, exact, version = line.partition("==")
+        if exact:
+            try:
+                installed = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                installed = "none"
+            if installed.partition("+")[0] != version:
+                differing.append(f"{name} {installed} (tested with {version})")
+    yield Finding("versions", "; ".join(differing) or "all as tested", well=not differing)
+
+
+def devices() -> Finding:
+    import torch
+
+    gpus = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    return Finding("devices", f"{torch.get_num_threads()} CPU threads, {', '.join(gpus) or 'no GPU'}")
+
+
+def splits(data: PreparedData) -> Iterator[Finding]:
+    """Whether test is new: not the validation rows, and not rows that train has already, labels included."""
+    about = data.spec.dataset_id
+    codes = {split: row_codes(data.split_folder(split)) for split in SPLITS}
+    if data.card.valid_is_test or np.array_equal(np.sort(codes["valid"]), np.sort(codes["test"])):
+        yield Finding(about, "validation is the test set, so whatever is chosen has seen the test labels", well=False)
+    else:
+        yield Finding(about, "validation is not the test set")
+    for split in ("train", "valid"):
+        shared = float(np.isin(codes["test"], codes[split]).mean())
+        yield Finding(about, f"{shared:.2%} of the test rows stand in {split} as well", well=shared <= MOST_SHARED)
+
+
+def row_codes(folder: Path) -> np.ndarray:
+    """(N,) 64-bit codes of whole rows; equal rows have equal codes, others in all likelihood do not."""
+    columns = read_columns(folder)
+    rows = len(next(iter(columns.values())))
+    random = np.random.Generator(np.random.PCG64(0))
+    codes = np.zeros(rows, np.uint64)
+    for name in sorted(columns):
+        column = columns[name]
+        width = 1 if column.ndim == 1 else column.shape[1]
+        factors = random.integers(1, 2**63, width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        for start in range(0, rows, CHUNK):
+            part = np.asarray(column[start : start + CHUNK]).reshape(-1, width)
+            bits = part.astype(np.float32).view(np.uint32) if part.dtype.kind == "f" else part
+            # Multiplied and mixed, so that the sum does not confuse values that change places.
+            mixed = (bits.astype(np.uint64) + np.uint64(1)) * factors
+            mixed ^= mixed >> np.uint64(29)
+            codes[start : start + CHUNK] += (mixed * factors).sum(1, dtype=np.uint64)
+    return codes

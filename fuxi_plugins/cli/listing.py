@@ -1,0 +1,55 @@
+"""Tables of what there is, made without torch or FuxiCTR."""
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.experiments.suite import Suite
+
+KINDS = ("models", "datasets", "experiments", "suites")
+
+
+def table(kind: str, workspace: Workspace) -> str:
+    """One of :data:`KINDS` as text."""
+    rows = {"models": _models, "datasets": _datasets, "experiments": _experiments, "suites": _suites}[kind](workspace)
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+def _models(_: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.models.registry import model_names, model_summary
+
+    return [(name, model_summary(name)) for name in model_names()]
+
+
+def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.datasets.sources.acquire import is_available
+    from fuxi_plugins.datasets.spec import load_dataset_specs
+
+    specs = load_dataset_specs(workspace.configs)
+    return [
+        (name, spec.title, "ready" if is_available(spec, workspace) else "to be imported")
+        for name, spec in specs.items()
+    ]
+
+
+def _experiments(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.experiments.catalogue import load_experiment_configs
+
+    configs = load_experiment_configs(workspace.configs)
+    return [(name, config.model, config.dataset_id) for name, config in configs.items()]
+
+
+def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.experiments.suite import load_suite, suite_names
+
+    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    return [(suite.name, suite.title, _runs(suite)) for suite in suites]
+
+
+def _runs(suite: "Suite") -> str:
+    product = f"{len(suite.experiments)} experiments x {len(suite.seeds)} seeds"
+    further = sum(map(len, suite.more_seeds.values()))
+    return f"{product} + {further} runs" if further else product

@@ -1,0 +1,224 @@
+"""The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import click
+
+from fuxi_plugins import __version__
+from fuxi_plugins.cli.compare import compare
+from fuxi_plugins.cli.cost import cost
+from fuxi_plugins.cli.data import data
+from fuxi_plugins.cli.doctor import doctor
+from fuxi_plugins.cli.new import new
+from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.cli.report import report
+from fuxi_plugins.cli.status import status
+from fuxi_plugins.cli.submit import submit
+from fuxi_plugins.cli.tune import tune
+from fuxi_plugins.cli.zoo import zoo_
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+
+FAILED_RUNS = 1
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Turns the user's errors into one message and an exit code."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except KeyboardInterrupt:
+            click.echo("interrupted; finished runs are kept, and the same command goes on from here", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
+@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
+@click.option("--model-file", "model_files", type=click.Path(path_type=Path), multiple=True, help="File with a model.")
+@click.pass_context
+def main(
+    context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
+) -> None:
+    """Benchmarks CTR models on FuxiCTR and ranks them.
+
+    \b
+    fuxibench run quickstart           every model of the suite on synthetic data, then the board
+    fuxibench run frappe_board --jobs 2
+    fuxibench leaderboard frappe_board the board again, from the records alone
+    fuxibench list models
+    fuxibench data import ml100k --from ~/ml-100k
+    fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
+    """
+    context.obj = Workspace.locate(configs, results)
+    if zoo or model_files:
+        from fuxi_plugins.models.registry import Sources, use_sources
+
+        use_sources(Sources(str(zoo.resolve()) if zoo else None, tuple(str(file.resolve()) for file in model_files)))
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites"]), required=False)
+@click.pass_obj
+def list_(workspace: Workspace, kind: str | None) -> None:
+    """Shows what there is. All of it without a word, else models, datasets, experiments or suites."""
+    from fuxi_plugins.cli import listing
+
+    for shown in [kind] if kind else listing.KINDS:
+        click.echo(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
+
+
+@main.command()
+@click.pass_obj
+def check(workspace: Workspace) -> None:
+    """Checks every config, without data. Settings are held to the models' signatures."""
+    from fuxi_plugins.datasets.spec import load_dataset_specs
+    from fuxi_plugins.experiments.catalogue import load_experiment_configs
+    from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.experiments.suite import load_suite, suite_names
+
+    specs = load_dataset_specs(workspace.configs)
+    experiments = load_experiment_configs(workspace.configs)
+    for config in experiments.values():
+        if config.dataset_id not in specs:
+            raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
+        resolve(config)
+    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    for suite in suites:
+        for config in suite.experiments:
+            resolve(config)
+    click.echo(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, help="That share each run, a GPU or CPU each.")
+@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
+@click.option("--observe", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
+@click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
+@click.option("--force", is_flag=True, help="Run again what is finished.")
+@click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
+@click.option("--profile", help="Of such a suite: matched, repository or paper.")
+@click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
+@click.pass_obj
+def run(
+    workspace: Workspace,
+    name: str,
+    seeds,
+    gpus,
+    jobs,
+    threads,
+    processes,
+    checkpoint_steps,
+    observe,
+    engine,
+    address,
+    dry_run: bool,
+    force: bool,
+    dataset,
+    profile,
+    probe,
+) -> None:
+    """Runs a suite or an experiment and prints its board. What is finished is not run again."""
+    from fuxi_plugins.execution import planner
+    from fuxi_plugins.experiments.suite import find_suite, instance_name
+
+    suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
+    suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
+    if suite.shape:
+        click.echo(suite.shape)
+    if processes > 1 and (suite.probe or checkpoint_steps):
+        raise UserError(
+            "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
+        )
+    cluster = _cluster(engine, address, gpus, jobs, processes)
+    here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
+    resources = planner.Resources.choose(*here, processes)
+    plan = planner.plan_suite(
+        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
+    )
+    click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    for reason in dict.fromkeys(reason for _, reason in plan.skipped):
+        click.echo(f"skipped: {reason}.")
+    for job, twin in plan.equal:
+        click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
+    if dry_run:
+        for job in plan.todo:
+            click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
+        return
+    records = planner.run_plan(plan, suite, workspace, resources, cluster)
+    failed = [record for record in records if not record.finished]
+    if plan.finished or len(failed) < len(records):
+        _show(suite, workspace, "AUC")
+    if failed:
+        click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        sys.exit(FAILED_RUNS)
+
+
+def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int):
+    """The Ray cluster that is asked for, or None for this machine."""
+    if (engine == "ray") != (address is not None):
+        raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
+    if engine == "local":
+        return None
+    from fuxi_plugins.execution.ray_engine import Cluster
+
+    return Cluster.choose(address, gpus, jobs, processes)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
+@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.pass_obj
+def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
+    """Rebuilds a board from its records alone."""
+    from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.reporting.boards import suite_boards
+    from fuxi_plugins.reporting.formats import render
+
+    suite = find_suite(name, workspace, seeds)
+    if form is None:
+        _show(suite, workspace, rank_by)
+        return
+    for board in suite_boards(suite, workspace, rank_by):
+        click.echo(render(board, suite.title, form), nl=False)
+
+
+def _show(suite, workspace: Workspace, rank_by: str) -> None:
+    """Prints the boards; those of a suite in the default order are written to the results folder as well."""
+    from fuxi_plugins.experiments.suite import suite_names
+    from fuxi_plugins.reporting.boards import suite_boards, write_boards
+    from fuxi_plugins.reporting.terminal import print_board
+
+    boards = suite_boards(suite, workspace, rank_by)
+    for board in boards:
+        print_board(board, suite.title)
+    if rank_by == "AUC" and suite.name.partition("@")[0] in suite_names(workspace.configs):
+        written = write_boards(suite, boards, workspace)
+        click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+
+
+for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""``fuxibench report``: what is published about the results."""
+
+from pathlib import Path
+
+import click
+
+from fuxi_plugins.core.workspace import Workspace
+
+
+@click.group()
+def report() -> None:
+    """Writes ledger, site and the paper's report."""
+
+
+@report.command()
+@click.option("--metric", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format; write nothing.")
+@click.pass_obj
+def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
+    """Puts ours beside published values. Reproduced, above, below or not comparable, and why."""
+    from fuxi_plugins.analysis.ledger import build_ledger
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.record import find_records
+    from fuxi_plugins.reporting.ledger import LEDGER_FORMATS, render_ledger
+
+    entries = build_ledger(find_records(workspace.results), workspace.results, metric)
+    if form:
+        click.echo(render_ledger(entries, form), nl=False)
+        return
+    for ending in LEDGER_FORMATS:
+        name = "ledger" if metric == "AUC" else f"ledger-{metric}"
+        write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
+    click.echo(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
+    click.echo(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
+
+
+@report.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("site"), show_default=True, help="Folder to write."
+)
+@click.pass_obj
+def site(workspace: Workspace, out: Path) -> None:
+    """Writes the site. Every board, model and run and the ledger, as static pages that open from disk."""
+    from fuxi_plugins.core.errors import UserError
+    from fuxi_plugins.reporting.site.build import write_site
+    from fuxi_plugins.reporting.site.gather import gather
+
+    contents = gather(workspace)
+    try:
+        pages = write_site(out, contents)
+    except FileExistsError as error:
+        raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
+    click.echo(f"{pages} pages: {out / 'index.html'}")
+
+
+@report.command()
+@click.option("--dataset", help="Of this one alone. Default: all with runs of the paper's suites.")
+@click.option("--profile", help="Of this one alone: matched, repository or paper.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
+@click.pass_obj
+def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: Path | None) -> None:
+    """Writes the RankElastor paper, rerun. Its claims, tables and figures beside ours, as HTML and Markdown."""
+    from fuxi_plugins.core.errors import UserError
+    from fuxi_plugins.reporting.paper.document import build_sections, write_report
+    from fuxi_plugins.reporting.paper.gather import studies
+
+    found = [study for study in studies(workspace, dataset, profile) if study.finished]
+    if not found:
+        raise UserError(
+            "no run of the paper's suites is finished yet; 'fuxibench run paper_rank --dataset ml100k' makes some."
+        )
+    written = write_report(build_sections(found, workspace.results), out or workspace.results / "paper")
+    click.echo(f"{len(found)} studies, {len(written)} files: {written[-1]}")
+
+
+@report.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("bars"), show_default=True, help="Folder.")
+@click.option("--contributor", default="fuxibench", show_default=True)
+@click.pass_obj
+def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
+    """Writes a suite's results as BARS does. A leaderboard csv, and a folder a model with FuxiCTR's result lines."""
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.models.registry import load_model_class
+    from fuxi_plugins.records.record import find_records
+    from fuxi_plugins.reporting import bars as forms
+    from fuxi_plugins.reporting.boards import suite_boards
+
+    for board in suite_boards(find_suite(name, workspace), workspace):
+        ranked = [row for row in board.rows if row.rank]
+        papers = {row.model: getattr(load_model_class(row.model), "paper", None) for row in ranked}
+        origins = {
+            model: forms.Origin(str(paper.year), paper.venue, paper.url) for model, paper in papers.items() if paper
+        }
+        write_text(out / f"{board.dataset}.csv", forms.leaderboard_csv(board, origins, contributor))
+        records = list(find_records(workspace.results, board.dataset))
+        for row in ranked:
+            runs = [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+            for file, text in forms.result_folder(runs).items():
+                write_text(out / forms.folder_name(row.preset, board.dataset) / file, text)
+        click.echo(f"{out / board.dataset}.csv and {len(ranked)} folders")

@@ -1,0 +1,24 @@
+"""``fuxibench status``."""
+
+import click
+
+from fuxi_plugins.core.workspace import Workspace
+
+
+@click.command()
+@click.argument("name")
+@click.option("--all", "everything", is_flag=True, help="Show also what is done or waiting, run by run.")
+@click.pass_obj
+def status(workspace: Workspace, name: str, everything: bool) -> None:
+    """Shows how far a suite is. Done, running, failed, waiting, whoever runs it; without torch."""
+    from tabulate import tabulate
+
+    from fuxi_plugins.execution.status import counts, suite_status
+    from fuxi_plugins.experiments.suite import find_suite
+
+    statuses = suite_status(find_suite(name, workspace), workspace)
+    click.echo(f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts(statuses).items()))
+    shown = [run for run in statuses if everything or run.state in ("running", "failed")]
+    if shown:
+        rows = [(run.experiment, run.seed, run.state, run.note) for run in shown]
+        click.echo(tabulate(rows, headers=["experiment", "seed", "state", ""], tablefmt="plain", disable_numparse=True))

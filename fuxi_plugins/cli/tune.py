@@ -1,0 +1,49 @@
+"""``fuxibench tune``: the same budget for every model."""
+
+from pathlib import Path
+
+import click
+
+from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.core.workspace import Workspace
+
+
+@click.command()
+@click.argument("name")
+@click.option("--trials", required=True, type=click.IntRange(min=1), help="Of every experiment, in all calls together.")
+@click.option("--space", type=click.Path(exists=True, path_type=Path), help="A FuxiCTR tuner_space, or ranges.")
+@click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Of every run.")
+@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
+@click.pass_obj
+def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed: int, gpus, jobs, threads) -> None:
+    """Searches settings, the same for every model. Equal trials, equal kind of space, judged on validation.
+
+    \b
+    fuxibench tune ml100k_board --trials 20
+    fuxibench tune DeepFM_frappe_x1r --trials 8 --space DeepFM_tuner_config.yaml
+
+    The same command goes on where it stopped; with more trials it goes further.
+    """
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.execution import planner
+    from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.tuning import report, search
+    from fuxi_plugins.tuning import space as spaces
+
+    suite = find_suite(name, workspace)
+    models = {config.id: config.model for config in suite.experiments}
+    if space:
+        chosen = spaces.spread(spaces.read_space(space), models)
+    else:
+        chosen = {experiment: spaces.default_space(model) for experiment, model in models.items()}
+    resources = planner.Resources.choose(gpus, jobs, threads)
+    tuned = search.tune(suite, chosen, trials, seed, sampler, workspace, resources)
+    stem = workspace.results / "tuning" / suite.name
+    texts = {"md": report.render_markdown(suite.title, tuned), "json": report.render_json(tuned)}
+    for ending, text in {**texts, "yaml": report.render_config(tuned)}.items():
+        write_text(stem.with_name(f"{stem.name}.{ending}"), text)
+    click.echo(texts["md"], nl=False)
+    click.echo(f"written: {stem}.{{md,json,yaml}}; the yaml holds the winners as experiments")

@@ -1,0 +1,56 @@
+"""Says in one sentence what pydantic found wrong with a config."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from fuxi_plugins.core.errors import did_you_mean
+
+_EXPECTED = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "is_instance_of": "a list",
+    "sequence_str": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "mapping_type": "a mapping",
+}
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first error: which setting, what must hold, what was seen."""
+    # A name that does not exist comes first: it may be the misspelt form of one that is missing.
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    # A union reports one error per member; the sentence lists what the members expect.
+    first = details[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    same = [detail for detail in details if detail["loc"][:1] == first["loc"][:1]]
+    kind, seen = first["type"], first["input"]
+    if kind == "extra_forbidden":
+        known = model.model_fields if len(first["loc"]) == 1 else ()
+        return f"there is no setting {_place(first['loc'])!r}{did_you_mean(str(first['loc'][-1]), known) or '.'}"
+    if kind == "missing":
+        return f"the setting {_place(first['loc'])!r} is missing."
+    expected = list(dict.fromkeys(_EXPECTED[d["type"]] for d in same if d["type"] in _EXPECTED))
+    if expected:
+        return f"{_place(first['loc'][:1]) or name} must be {' or '.join(expected)}, but is {describe(seen)}."
+    if kind == "literal_error":
+        return f"{_place(first['loc'])} must be one of {first['ctx']['expected']}, but is {describe(seen)}."
+    return f"{_place(first['loc'])}: {first['msg'].removeprefix('Value error, ')}; seen: {describe(seen)}."
+
+
+def describe(value: Any) -> str:
+    """A value with its kind, as a reader of YAML would call it."""
+    kinds = {bool: "a boolean", int: "a whole number", float: "a number", str: "text", list: "a list"}
+    text = repr(value)
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    return f"{shown} ({kinds[type(value)]})" if type(value) in kinds else shown
+
+
+def _place(location: tuple) -> str:
+    return ".".join(str(part) for part in location)

@@ -1,0 +1,147 @@
+"""Where a dataset's raw files are: those that were provided, the user's own, or built."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from filelock import FileLock
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import digest, file_digest, write_text
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.reading.files import parts
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
+
+BUILDERS = {
+    "synthetic": "fuxi_plugins.datasets.synthetic.planted:build_synthetic",
+    "ml100k": "fuxi_plugins.datasets.sources.movielens:build_ml100k",
+    "criteo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.criteo_x1:build_criteo_x1",
+    "avazu_x4_twin": "fuxi_plugins.datasets.synthetic.twins.avazu_x4:build_avazu_x4",
+    "kuaivideo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1:build_kuaivideo_x1",
+    "taobaoad_x1_twin": "fuxi_plugins.datasets.synthetic.twins.taobaoad_x1:build_taobaoad_x1",
+}
+
+
+def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """The folder with the dataset's files, which are built first if the config says how.
+
+    Raises:
+        UserError: the files have not been imported.
+    """
+    if spec.build:
+        return _built_folder(spec, workspace)
+    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    if spec.data_root and not folder.is_absolute():
+        folder = workspace.configs.parent / folder
+    _require_files(spec, folder, spec.data_files)
+    return folder
+
+
+def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
+    """sha256 of each split's file and of each file of vectors, remembered by size and time of change."""
+    memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
+    digests = {}
+    for key, name in named.items():
+        path = folder / name
+        state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in parts(path, spec.file_format)]
+        if known.get(key, {}).get("state") != state:
+            known[key] = {"state": state, "sha256": _digest(path, parts(path, spec.file_format))}
+        digests[key] = known[key]["sha256"]
+    write_text(memory, json.dumps(known, indent=1))
+    return digests
+
+
+def _digest(path: Path, files: list[Path]) -> str:
+    """sha256 of a file's bytes, or of the names and digests of a folder's parts."""
+    if not path.is_dir():
+        return file_digest(path, "sha256")
+    return digest({str(part.relative_to(path)): file_digest(part, "sha256") for part in files})
+
+
+def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """Where imported files lie."""
+    return workspace.dataset_folder(spec.files_of or spec.dataset_id) / "source"
+
+
+def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
+    """Whether the dataset can be prepared with what is on this machine."""
+    if spec.build and not spec.files:
+        return True
+    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    return all((folder / name).exists() for name in wanted_files(spec))
+
+
+def wanted_files(spec: DatasetSpec) -> dict[str, str]:
+    """Files that the user or the hub provides, by name, with their md5 or, where none is published, nothing."""
+    return spec.files or dict.fromkeys(spec.data_files, "")
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill; on success it takes the place of ``folder``, on an error it is removed.
+
+    The caller sees to it that nobody else fills this folder at the time: what is left of an earlier call that was
+    killed is cleared away first.
+    """
+    first = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            outdated = temporary.with_suffix(".outdated")
+            folder.rename(outdated)
+            temporary.rename(folder)
+            shutil.rmtree(outdated)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if first and not folder.exists():
+            folder.parent.rmdir()
+
+
+def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    module_name, function = BUILDERS[spec.build].split(":")
+    module = import_module(module_name)
+    key = digest([spec.build, spec.build_args, spec.files, _text_digest(Path(module.__file__))])
+    folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
+    sources = []
+    if spec.files:
+        sources = [source_folder(spec, workspace)]
+        _require_files(spec, sources[0], spec.files)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            with replacing_folder(folder) as temporary:
+                getattr(module, function)(*sources, temporary, **spec.build_args)
+    return folder
+
+
+def _text_digest(builder: Path) -> str:
+    """The builder's own text is part of its folder's name: other code may mean other files. Twins share an engine."""
+    texts = sorted(builder.parent.glob("*.py")) if builder.parent.name == "twins" else [builder]
+    digests = [file_digest(text, "sha256") for text in texts]
+    return digests[0] if len(digests) == 1 else digest(digests)
+
+
+def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> None:
+    missing = [name for name in names if not (folder / name).exists()]
+    if not missing:
+        return
+    if spec.data_root:
+        raise UserError(f"the dataset {spec.dataset_id!r} needs {', '.join(missing)} in {folder}.")
+    homepage = f" It is described at {spec.source.homepage}." if spec.source else ""
+    raise UserError(
+        f"the dataset {spec.dataset_id!r} has not been imported.{homepage} With its files "
+        f"({', '.join(names)}) in a folder: fuxibench data import {spec.dataset_id} --from FOLDER"
+    )

@@ -1,0 +1,148 @@
+"""From what the user or the hub provides to a folder of verified files: all of them or none."""
+
+import gzip
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import explaining_full_disk, file_digest, require_space
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder, wanted_files
+from fuxi_plugins.datasets.spec import DatasetSpec
+
+MOST_COMPRESSED = 200  # unpacked bytes a packed one; csv files come to about 20, bombs to thousands
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What verification found of one file."""
+
+    name: str
+    md5: str  # published, or empty
+    seen: str  # empty where the file is missing
+
+    @property
+    def in_order(self) -> bool:
+        return bool(self.seen) and self.md5 in ("", self.seen)
+
+
+def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: Iterable[DatasetSpec] = ()) -> Path:
+    """Installs the dataset's files from ``origin`` in the cache, checked by md5.
+
+    Either all files are installed or none is; an earlier import stays until the new one is complete.
+
+    Args:
+        spec: the dataset.
+        origin: a folder that holds the files, plain, packed one by one as ``.gz`` or ``.zip``, or together in a zip
+            archive; or such an archive itself.
+        workspace: whose cache to install in.
+        known: the datasets among which an error looks for the one that a wrong file belongs to.
+
+    Raises:
+        UserError: a file is missing, broken or not the published one, or the disk is full.
+    """
+    wanted = wanted_files(spec)
+    if spec.build and not spec.files:
+        raise UserError(f"the dataset {spec.dataset_id!r} is generated; there is nothing to import.")
+    if not origin.is_dir() and not zipfile.is_zipfile(origin):
+        raise UserError(f"a folder or zip archive that holds {', '.join(wanted)} is needed, but {origin} is neither.")
+    folder = source_folder(spec, workspace)
+    with _locked(folder), replacing_folder(folder) as temporary, explaining_full_disk(folder):
+        for name, md5 in wanted.items():
+            copy = temporary / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            _unpack(origin, name, copy)
+            seen = file_digest(copy, "md5") if md5 else ""
+            if seen != md5:
+                raise UserError(
+                    f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
+                    f"Nothing was imported; {_remedy(name, seen, known)}"
+                )
+    return folder
+
+
+def verify_files(spec: DatasetSpec, folder: Path) -> list[FileState]:
+    """Reads every provided file of a dataset again and compares it with the published md5."""
+    return [
+        FileState(name, md5, file_digest(folder / name, "md5") if (folder / name).is_file() else "")
+        for name, md5 in wanted_files(spec).items()
+    ]
+
+
+def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
+    owners = [spec.dataset_id for spec in known if spec.files.get(name) == md5]
+    if owners:
+        return f"this file belongs to the dataset {owners[0]!r}, which may be imported instead."
+    return "get the published file, or give your own file a dataset id of its own."
+
+
+def _unpack(origin: Path, name: str, copy: Path) -> None:
+    """Copies one file out of whatever holds it; where it is written to does not depend on what a zip archive says."""
+    archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *sorted(origin.glob("*.zip"))]
+    if (origin / name).is_file():
+        shutil.copyfile(origin / name, copy)
+    elif (origin / f"{name}.gz").is_file():
+        _unpack_gzip(origin / f"{name}.gz", copy)
+    elif not any(path.is_file() and _unpack_member(path, name, copy) for path in archives):
+        raise UserError(
+            f"{origin} must hold {name} or {name}.gz, or a zip archive with it, but holds neither."
+            if origin.is_dir()
+            else f"the archive {origin} must hold {name}, but does not."
+        )
+    os.utime(copy)
+
+
+def _unpack_gzip(packed: Path, copy: Path) -> None:
+    most = MOST_COMPRESSED * packed.stat().st_size
+    try:
+        with gzip.open(packed) as source, copy.open("wb") as target:
+            while part := source.read(2**20):
+                target.write(part)
+                if target.tell() > most:
+                    raise UserError(f"{packed} unpacks to more than {MOST_COMPRESSED} times its size; it is no data.")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{packed} is not a whole gzip file: {error}. Get it again.") from error
+
+
+def _unpack_member(archive: Path, name: str, copy: Path) -> bool:
+    """Unpacks the member of this name, in whatever folder of the archive it lies; False if there is none."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [
+                member
+                for member in opened.infolist()
+                if not member.is_dir() and PurePosixPath(member.filename).name == PurePosixPath(name).name
+            ]
+            if not members:
+                return False
+            if len(members) > 1:
+                places = ", ".join(member.filename for member in members)
+                raise UserError(f"the archive {archive} must hold one {name}, but holds {places}.")
+            (member,) = members
+            if member.file_size > MOST_COMPRESSED * max(member.compress_size, 1):
+                raise UserError(
+                    f"{name} in {archive} unpacks to more than {MOST_COMPRESSED} times its size; it is no data."
+                )
+            require_space(copy.parent, member.file_size, f"unpacking {name}")
+            with opened.open(member) as source, copy.open("wb") as target:  # reads file_size bytes at most
+                shutil.copyfileobj(source, target, 2**20)
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{archive} is not a whole zip archive: {error}. Get it again.") from error
+    return True
+
+
+@contextmanager
+def _locked(folder: Path):
+    """One installation of a folder at a time; what one that was killed has left is cleared away."""
+    lock = folder.parent.with_name(folder.parent.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        yield

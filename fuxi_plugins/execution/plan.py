@@ -1,0 +1,142 @@
+"""Which runs a suite still needs, judged by the records that are there."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import replacing
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.settings import default_settings
+from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.records.record import (
+    PREDICTIONS_FILE,
+    RANK_FILE,
+    RECORD_FILE,
+    DataCard,
+    Record,
+    read_record,
+    write_record,
+)
+from fuxi_plugins.training.job import Job
+
+RecordState = tuple[int, int] | None  # what tells one writing of a record from the next; None without a record
+
+
+@dataclass(frozen=True)
+class Plan:
+    todo: list[Job]
+    finished: list[Record]  # with the same configuration and data: not run again
+    equal: list[tuple[Job, Record]]  # finished under another experiment's name, as a tuning's winner is
+    before: dict[Path, RecordState]  # by run folder, how the record of each job stood when this was planned
+    skipped: list[tuple[Job, str]] = field(default_factory=list)  # what cannot be run, with the reason
+
+
+def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:
+    """Sorts jobs into those to run and those whose finished record stands, under their own name or another.
+
+    A failed record is run again, and so is one that was not probed where probes are wanted. ``force`` runs
+    everything again.
+
+    Args:
+        jobs: what is wanted.
+        records: all records of the jobs' datasets.
+
+    Raises:
+        UserError: a finished record of the same name says that it was another configuration or other data.
+    """
+    ended = sorted((record for record in records if record.finished), key=lambda record: record.rank is not None)
+    done = {_run_key(record.config_digest, record.seed, record.data): record for record in ended}
+    todo, finished, equal = [], [], []
+    before = {job.run_folder: record_state(job.run_folder) for job in jobs}
+    for job in jobs:
+        record = existing_record(job.run_folder)
+        if force:
+            todo.append(job)
+            continue
+        if record is None or not record.finished:
+            twin = done.get(_run_key(job.experiment.digest, job.seed, job.data.card))
+            if twin and has_what_is_wanted(twin, job):
+                equal.append((job, twin))
+            else:
+                todo.append(job)
+            continue
+        differences = _differences(job, record)
+        if differences:
+            raise UserError(
+                f"{job.run_folder} holds a finished run of another configuration: {'; '.join(differences)}. "
+                "Give the new configuration an id of its own, or repeat the run with --force."
+            )
+        if has_what_is_wanted(record, job):
+            finished.append(record)
+        else:
+            todo.append(job)
+    return Plan(todo, finished, equal, before)
+
+
+def has_what_is_wanted(record: Record, job: Job) -> bool:
+    """Probing changes nothing that is learned, so it is no part of the configuration; but it must have been done."""
+    return record.rank is not None or not job.probe
+
+
+def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
+    """Writes the record and the predictions of an equal run under the job's own name."""
+    source = workspace.run_folder(twin.dataset, twin.experiment, twin.seed)
+    for name in (PREDICTIONS_FILE, *([RANK_FILE] if twin.rank else [])):
+        with replacing(job.run_folder / name) as temporary:
+            shutil.copyfile(source / name, temporary)
+    own_name = {
+        "experiment": job.experiment.id,
+        "preset": job.experiment.preset,
+        "published_as": job.experiment.published_as,
+        "same_run_as": twin.same_run_as or twin.experiment,
+    }
+    record = twin.model_copy(update=own_name)
+    write_record(job.run_folder, record)
+    return record
+
+
+def _run_key(config_digest: str, seed: int, data: DataCard) -> tuple[str, int, str]:
+    """Runs that agree in this are the same run: training is a function of configuration, seed and data."""
+    return config_digest, seed, data.fingerprint
+
+
+def existing_record(run_folder: Path) -> Record | None:
+    path = run_folder / RECORD_FILE
+    return read_record(path) if path.exists() else None
+
+
+def record_state(run_folder: Path) -> RecordState:
+    """Inode and time of the record's file: each writing makes a new one."""
+    try:
+        found = (run_folder / RECORD_FILE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _differences(job: Job, record: Record) -> list[str]:
+    found = []
+    if record.data is None or record.data.fingerprint != job.data.card.fingerprint:
+        seen = record.data.fingerprint[:12] if record.data else "none"
+        found.append(f"data fingerprint {seen} in the record, {job.data.card.fingerprint[:12]} now")
+    if record.config_digest != job.experiment.digest:
+        if record.model != job.experiment.model:
+            found.append(f"model {record.model} in the record, {job.experiment.model} now")
+        usual = default_settings(load_model_class(job.experiment.model))
+        for part, now in job.experiment.params.items():
+            found += _changed_settings(record.params.get(part, {}), now, usual)
+    return found
+
+
+def _changed_settings(then: dict[str, Any], now: dict[str, Any], usual: dict[str, Any]) -> list[str]:
+    """What differs; a setting that is younger than the record and stands at its default does not."""
+    absent = "absent"
+    before = {name: usual.get(name, absent) for name in now} | then
+    return [
+        f"{name} {before.get(name)} in the record, {now.get(name, absent)} now"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name, absent)
+    ]

@@ -1,0 +1,168 @@
+"""The straight path of a suite: configs -> prepared data -> checked models -> runs -> records -> leaderboards."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import require_writable
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.records.record import Record, find_records, write_record
+
+if TYPE_CHECKING:
+    from fuxi_plugins.execution.plan import Plan
+    from fuxi_plugins.execution.ray_engine import Cluster
+
+MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What runs may use: one slot for each run under way at once, with its GPU or -1, and threads a run."""
+
+    slots: list[int]
+    threads: int
+    processes: int = 1  # of a run; on GPUs they take the slot's and those that follow it
+
+    @classmethod
+    def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None, processes: int = 1) -> "Resources":
+        """Fills in what was not asked for: a slot for each GPU named, or a few on the CPU, sharing its cores.
+
+        Raises:
+            UserError: a GPU that is not there, or that two runs of several processes would share by halves.
+        """
+        asked = [gpu for gpu in gpus if gpu >= 0]
+        if asked:
+            _require_gpus([gpu + place for gpu in asked for place in range(processes)])
+        if any(0 < other - gpu < processes for gpu in asked for other in asked):
+            raise UserError(
+                f"with {processes} processes a run takes that many GPUs from the one named on, so those named must lie "
+                f"as far apart; {','.join(map(str, asked))} do not."
+            )
+        slots = asked or [-1]
+        cores = os.cpu_count() or 1
+        jobs = jobs or (len(slots) if asked else max(1, min(cores, MOST_JOBS) // processes))
+        threads = threads or max(1, cores // (jobs * processes))
+        return cls([slots[i % len(slots)] for i in range(jobs)], threads, processes)
+
+
+def plan_suite(
+    suite: Suite,
+    workspace: Workspace,
+    resources: Resources,
+    *,
+    force: bool = False,
+    checkpoint_steps: int | None = None,
+    observers: Sequence[str] = (),
+) -> "Plan":
+    """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
+
+    Every setting is checked, every dataset prepared, every model built without its weights. In a suite of several
+    experiments, one whose model needs what its dataset lacks is skipped.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    # Imported here: what only lists or reports must not wait for torch and FuxiCTR.
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.execution.plan import plan_runs
+    from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.experiments.requirements import other_widths, unmet_need
+    from fuxi_plugins.models.registry import load_model_class, model_source, sources
+    from fuxi_plugins.training.job import Job
+    from fuxi_plugins.training.preflight import preflight, require_shareable, try_one_batch
+
+    specs = {name: load_dataset_spec(workspace.configs, name) for name in suite.datasets}
+    experiments = [resolve(config) for config in suite.experiments]
+    unmet = {
+        experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
+        for experiment in experiments
+    }
+    alone = len(experiments) == 1
+    if alone and (reason := unmet[experiments[0].id]):
+        raise UserError(f"{reason}.")
+    require_writable(workspace.results, "the results folder")
+    require_writable(workspace.cache, "the cache folder")
+    prepared = {name: prepare_dataset(spec, workspace) for name, spec in specs.items()}
+    jobs, skipped = [], []
+    for experiment in experiments:
+        data = prepared[experiment.dataset_id]
+        reason = unmet[experiment.id]
+        if resources.processes > 1:
+            require_shareable(experiment)
+        widths = other_widths(data.spec, experiment.embedding_dim)
+        if not reason and not widths and not model_source(experiment.model):
+            preflight(experiment, data)
+        elif not reason:
+            reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
+            if reason and widths:
+                reason = f"{reason}; {widths}"
+            if reason and alone:
+                raise UserError(f"{reason}.")
+        for seed in suite.seeds_of(experiment.id):
+            names = (experiment.dataset_id, experiment.id, seed)
+            job = Job(
+                experiment=experiment,
+                data=data,
+                seed=seed,
+                gpu=-1,
+                threads=resources.threads,
+                processes=resources.processes,
+                run_folder=workspace.run_folder(*names),
+                checkpoint_folder=workspace.checkpoint_folder(*names),
+                probe=suite.probe,
+                checkpoint_steps=checkpoint_steps,
+                sources=sources(),
+                observers=tuple(observers),
+            )
+            if reason:
+                skipped.append((job, reason))
+            else:
+                jobs.append(job)
+    records = [record for name in specs for record in find_records(workspace.results, name)]
+    return replace(plan_runs(jobs, records, force=force), skipped=skipped)
+
+
+def run_plan(
+    plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources, cluster: "Cluster | None" = None
+) -> list[Record]:
+    """Runs what the plan still needs, here or on a Ray cluster, and returns the records of this call."""
+    from fuxi_plugins.execution.leases import clear_dead_claims
+    from fuxi_plugins.execution.limits import Limits
+    from fuxi_plugins.execution.local import run_jobs
+    from fuxi_plugins.execution.plan import take_over
+    from fuxi_plugins.execution.progress import display
+    from fuxi_plugins.training.runner import skipped_record
+
+    for record in plan.finished:
+        clear_dead_claims(workspace.run_folder(record.dataset, record.experiment, record.seed))
+    for job, reason in plan.skipped:
+        write_record(job.run_folder, skipped_record(job, reason))
+    records = [take_over(job, twin, workspace) for job, twin in plan.equal]
+    seconds = suite.timeout_minutes * 60
+    if plan.todo:
+        with display(len(plan.todo)) as watcher:
+            seen = {"before": plan.before, "watcher": watcher}
+            if cluster is None:
+                limits = Limits(timeout_seconds=seconds)
+                records += run_jobs(plan.todo, slots=resources.slots, limits=limits, **seen)
+            else:
+                from fuxi_plugins.execution.ray_engine import run_jobs_on
+
+                records += run_jobs_on(cluster, plan.todo, results=workspace.results, timeout_seconds=seconds, **seen)
+    return records
+
+
+def _require_gpus(asked: Sequence[int]) -> None:
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    missing = sorted({gpu for gpu in asked if gpu >= there})
+    if missing:
+        raise UserError(
+            f"GPU {', '.join(map(str, missing))} was asked for, but torch sees {there} GPU{'s' * (there != 1)} here; "
+            "--gpu -1 runs on the CPU."
+        )

@@ -1,0 +1,79 @@
+"""How a suite stands, from its records and claims alone; needs neither torch nor the data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.execution.leases import current_claim
+from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.records.record import RECORD_FILE, read_record
+
+State = Literal["done", "running", "failed", "waiting", "skipped"]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run of a suite."""
+
+    experiment: str
+    seed: int
+    state: State
+    note: str = ""  # of a running one its progress, of a failed one the reason
+
+
+def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
+    """Every run of the suite, in its order.
+
+    A run that is being repeated counts as running; one whose holder has died on this machine as waiting.
+    """
+    return [
+        _run_status(workspace, config.dataset_id, config.id, seed)
+        for config in suite.experiments
+        for seed in suite.seeds_of(config.id)
+    ]
+
+
+def counts(statuses: Iterable[RunStatus]) -> dict[State, int]:
+    found = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
+    for status in statuses:
+        found[status.state] = found.get(status.state, 0) + 1
+    return found
+
+
+def describe_progress(progress: dict[str, Any]) -> str:
+    """Epoch, share and the time left if every epoch is used; early stopping may end the run before.
+
+    >>> describe_progress({"epoch": 2, "epochs": 4, "step": 50, "steps": 100, "seconds": 90})
+    'epoch 2 of at most 4, 38 %, at most 3 min left'
+    >>> describe_progress({})
+    'starting'
+    """
+    if not progress.get("steps"):
+        return "starting"
+    if progress.get("phase"):
+        return f"{progress['phase']}, nearly done"
+    share = (progress["epoch"] - 1 + progress["step"] / progress["steps"]) / progress["epochs"]
+    seconds = progress["seconds"] / share * (1 - share) if share else 0.0
+    time_left = f", at most {_duration(seconds)} left" if share else ""
+    return f"epoch {progress['epoch']} of at most {progress['epochs']}, {share:.0%}{time_left}".replace("%", " %")
+
+
+def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) -> RunStatus:
+    folder = workspace.run_folder(dataset, experiment, seed)
+    path = folder / RECORD_FILE
+    record = read_record(path) if path.exists() else None
+    if record and record.finished:  # a claim beside it is one that its runner did not live to release
+        return RunStatus(experiment, seed, "done")
+    claim = current_claim(folder)
+    if claim is not None and not (claim.holder and claim.holder.is_gone()):
+        host = f" on {claim.holder.host}" if claim.holder else ""
+        return RunStatus(experiment, seed, "running", describe_progress(claim.progress) + host)
+    if record is None:
+        return RunStatus(experiment, seed, "waiting")
+    return RunStatus(experiment, seed, record.status, record.reason)
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, -(-int(seconds) // 60))
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"

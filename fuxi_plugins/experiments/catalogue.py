@@ -1,0 +1,79 @@
+"""Experiments by their id: those that stand in a file, and those that a template makes."""
+
+from pathlib import Path
+from typing import Any
+
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.yaml_files import load_yaml
+from fuxi_plugins.datasets.spec import config_files
+from fuxi_plugins.experiments.experiment import NAME_CHARACTERS, OWN_KEYS, SETTINGS_FROM, ExperimentConfig
+from fuxi_plugins.experiments.template import load_templated_experiment
+from fuxi_plugins.models.variants import apply_variant
+
+
+def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
+    """Every experiment of ``configs/model_config.yaml`` or ``configs/model_config/*.yaml``, by id.
+
+    A file's ``Base`` holds what its experiments share, and only its own: FuxiCTR would let a file without one
+    inherit another's.
+
+    Raises:
+        UserError: a file that is not valid, or an id that stands in two files.
+    """
+    experiments: dict[str, ExperimentConfig] = {}
+    for path in config_files(configs, "model_config"):
+        content = load_yaml(path)
+        base = content.pop("Base", None) or {}
+        for experiment_id, settings in content.items():
+            if experiment_id in experiments:
+                raise UserError(
+                    f"the experiment {experiment_id!r} stands in {experiments[experiment_id].file} and in {path}."
+                )
+            experiments[experiment_id] = _read(experiment_id, path, base, settings)
+    return experiments
+
+
+def load_experiment_config(configs: Path, experiment_id: str) -> ExperimentConfig:
+    """One experiment as its file says it.
+
+    Raises:
+        UserError: there is none of that id. (FuxiCTR would run ``Base`` under the misspelt name.)
+    """
+    experiments = load_experiment_configs(configs)
+    if experiment_id not in experiments:
+        templated = load_templated_experiment(configs, experiment_id)
+        if templated is not None:
+            return templated
+        raise unknown_name("experiment", experiment_id, experiments, "fuxibench list experiments")
+    return experiments[experiment_id]
+
+
+def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> ExperimentConfig:
+    if not isinstance(experiment_id, str) or set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
+        raise UserError(f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
+    if not isinstance(settings, dict) or not isinstance(base, dict):
+        raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
+    merged = {**base, **settings}
+    merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
+    for key in ("model", "dataset_id"):
+        if not isinstance(merged.get(key), str):
+            raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")
+    seed = merged.get("seed")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+        raise UserError(f"{path}: the seed of {experiment_id!r} must be a whole number of 0 or more, but is {seed!r}.")
+    origin = merged.get("settings_from", "default")
+    if origin not in SETTINGS_FROM:
+        raise UserError(
+            f"{path}: settings_from of {experiment_id!r} must be {', '.join(SETTINGS_FROM)}, but is {origin!r}."
+        )
+    return ExperimentConfig(
+        id=experiment_id,
+        file=path,
+        model=merged["model"],
+        dataset_id=merged["dataset_id"],
+        preset=merged.get("preset") or merged["model"],
+        published_as=merged.get("published_as"),
+        seed=seed,
+        settings={key: value for key, value in merged.items() if key not in OWN_KEYS},
+        settings_from=origin,
+    )

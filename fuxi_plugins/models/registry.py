@@ -1,0 +1,235 @@
+"""Which models there are: a name -> a FuxiCTR model class.
+
+The native models below, installed packages that offer entry points in the group ``fuxi_plugins.models``, and what
+``register`` was told are written as entry points are, ``"module:Class"``. Beside them stand files with a model, and the
+zoo of a FuxiCTR checkout, whose models are called ``zoo:NAME``. Neither torch nor FuxiCTR is loaded until
+``load_model_class`` is asked for a class.
+"""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.models import checkouts
+
+ENTRY_POINT_GROUP = "fuxi_plugins.models"
+
+NATIVE_MODELS = {
+    "AFM": "fuxi_plugins.models.afm:AFM",
+    "AFN": "fuxi_plugins.models.afn:AFN",
+    "AOANet": "fuxi_plugins.models.aoanet:AOANet",
+    "AutoInt": "fuxi_plugins.models.autoint:AutoInt",
+    "BST": "fuxi_plugins.models.bst:BST",
+    "CCPM": "fuxi_plugins.models.ccpm:CCPM",
+    "DCN": "fuxi_plugins.models.dcn:DCN",
+    "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DESTINE": "fuxi_plugins.models.destine:DESTINE",
+    "DIEN": "fuxi_plugins.models.dien:DIEN",
+    "DIN": "fuxi_plugins.models.din:DIN",
+    "DLRM": "fuxi_plugins.models.dlrm:DLRM",
+    "DNN": "fuxi_plugins.models.dnn:DNN",
+    "DSSM": "fuxi_plugins.models.dssm:DSSM",
+    "DeepCrossing": "fuxi_plugins.models.deepcrossing:DeepCrossing",
+    "DeepFM": "fuxi_plugins.models.deepfm:DeepFM",
+    "DeepIM": "fuxi_plugins.models.deepim:DeepIM",
+    "DualMLP": "fuxi_plugins.models.dualmlp:DualMLP",
+    "EDCN": "fuxi_plugins.models.edcn:EDCN",
+    "EulerNet": "fuxi_plugins.models.eulernet:EulerNet",
+    "FFM": "fuxi_plugins.models.ffm:FFM",
+    "FGCNN": "fuxi_plugins.models.fgcnn:FGCNN",
+    "FM": "fuxi_plugins.models.fm:FM",
+    "FiBiNET": "fuxi_plugins.models.fibinet:FiBiNET",
+    "FiGNN": "fuxi_plugins.models.fignn:FiGNN",
+    "FinalMLP": "fuxi_plugins.models.finalmlp:FinalMLP",
+    "FinalNet": "fuxi_plugins.models.finalnet:FinalNet",
+    "FmFM": "fuxi_plugins.models.fmfm:FmFM",
+    "FwFM": "fuxi_plugins.models.fwfm:FwFM",
+    "GDCN": "fuxi_plugins.models.gdcn:GDCN",
+    "HFM": "fuxi_plugins.models.hfm:HFM",
+    "HOFM": "fuxi_plugins.models.hofm:HOFM",
+    "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
+    "InterHAt": "fuxi_plugins.models.interhat:InterHAt",
+    "LR": "fuxi_plugins.models.lr:LR",
+    "LorentzFM": "fuxi_plugins.models.lorentzfm:LorentzFM",
+    "MLPMixer": "fuxi_plugins.models.mlpmixer:MLPMixer",
+    "MaskNet": "fuxi_plugins.models.masknet:MaskNet",
+    "NFM": "fuxi_plugins.models.nfm:NFM",
+    "ONN": "fuxi_plugins.models.onn:ONN",
+    "PNN": "fuxi_plugins.models.pnn:PNN",
+    "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
+    "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "SAM": "fuxi_plugins.models.sam:SAM",
+    "TokenMixerLarge": "fuxi_plugins.models.tokenmixer_large:TokenMixerLarge",
+    "TransAct": "fuxi_plugins.models.transact:TransAct",
+    "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
+    "Wukong": "fuxi_plugins.models.wukong:Wukong",
+    "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
+}
+
+_registered: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where models come from beside the installed packages; a run's process is told of it."""
+
+    zoo: str | None = None  # a FuxiCTR checkout
+    files: tuple[str, ...] = ()  # Python files with a model class
+
+
+INSTALLED_ONLY = Sources()
+_sources = INSTALLED_ONLY
+
+
+@dataclass(frozen=True)
+class _Entry:
+    target: str  # "module:Class"
+    origin: str  # who brings it, in words
+    plugin: bool = False
+    file: Path | None = None  # of a model that lies in a file of its own; the target is then its class
+
+
+def use_sources(sources: Sources) -> None:
+    """From here on, models of these places are known too.
+
+    Raises:
+        UserError: a file without a model, or whose model's name is taken.
+    """
+    global _sources
+    for path in sources.files:
+        names = list(_file_models(Path(path)))
+        if not names:
+            raise UserError(f"{path} must define a class whose base is imported from fuxictr.pytorch.models.")
+    _sources = sources
+    _entries()  # two models of one name are an error at once
+
+
+def sources() -> Sources:
+    return _sources
+
+
+def model_source(name: str) -> tuple[Path, Path | None] | None:
+    """The file of a model that is neither native nor installed, and its checkout; None for others."""
+    if name.startswith(checkouts.PREFIX):
+        return _zoo_model(name).file, Path(_sources.zoo)
+    entry = _find(name)
+    return (entry.file, None) if entry.file else None
+
+
+def model_names() -> list[str]:
+    """All known names, sorted without regard to case."""
+    return sorted(_entries(), key=str.casefold)
+
+
+def model_summary(name: str) -> str:
+    """One line about a model: the first of its docstring, or for an installed plugin the package that brings
+    it.
+
+    The docstring is read from the source without running it, so that listing models stays quick.
+    """
+    entry = _find(name)
+    return f"from {entry.origin}" if entry.plugin or entry.file else _docstring_summary(entry.target)
+
+
+def load_model_class(name: str) -> type:
+    """The class of that name; loads torch and FuxiCTR."""
+    if name.startswith(checkouts.PREFIX):
+        return checkouts.load_zoo_class(_zoo_model(name))
+    entry = _find(name)
+    if entry.file:
+        return checkouts.load_class(entry.file, entry.target)
+    module_name, class_name = _split(entry.target)
+    try:
+        model_class = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"the model {name!r} from {entry.origin} cannot be loaded: {error}") from error
+
+    from fuxictr.pytorch.models import BaseModel
+
+    if not (isinstance(model_class, type) and issubclass(model_class, BaseModel)):
+        raise UserError(
+            f"the model {name!r} from {entry.origin} must be a subclass of fuxictr.pytorch.models.BaseModel, "
+            f"but {entry.target} is {model_class!r}"
+        )
+    return model_class
+
+
+def register(name: str, target: str) -> None:
+    """Makes a model known to this process; ``target`` is ``"module:Class"``, and no name is taken twice."""
+    _split(target)
+    taken = _entries().get(name)
+    if taken is not None:
+        raise UserError(
+            f"a model name must be unique, but {name!r} is to be {target} and is already {taken.target} "
+            f"from {taken.origin}"
+        )
+    _registered[name] = target
+
+
+def _find(name: str) -> _Entry:
+    entries = _entries()
+    if name not in entries:
+        raise unknown_name("model", name, entries, listing="fuxibench list models")
+    return entries[name]
+
+
+def _entries() -> dict[str, _Entry]:
+    """Every known name; two packages that claim one name are an error, whatever was asked for."""
+    entries = {name: _Entry(target, "fuxi_plugins") for name, target in NATIVE_MODELS.items()}
+    entries |= {name: _Entry(target, "this process") for name, target in _registered.items()}
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        entry = _Entry(point.value, _package(point), plugin=True)
+        taken = entries.get(point.name)
+        if taken is not None and taken != entry:
+            raise UserError(
+                f"a model name must be unique, but {point.name!r} comes from both {taken.origin} and "
+                f"{entry.origin}; uninstall one of them"
+            )
+        entries[point.name] = entry
+    for path in _sources.files:
+        for name in _file_models(Path(path)):
+            if name in entries:
+                raise UserError(f"a model name must be unique, but {name!r} of {path} is also {entries[name].origin}'s")
+            entries[name] = _Entry(name, path, file=Path(path))
+    return entries
+
+
+def _file_models(path: Path) -> Iterator[str]:
+    """The model classes of a file, read without executing it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as Python: {error}") from error
+    yield from (name for name, _ in checkouts.model_classes(tree))
+
+
+def _zoo_model(name: str) -> checkouts.ZooModel:
+    return checkouts.find_zoo_model(Path(_sources.zoo) if _sources.zoo else None, name)
+
+
+def _package(point: metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
+
+
+def _split(target: str) -> tuple[str, str]:
+    module_name, colon, class_name = target.partition(":")
+    if not (module_name and colon and class_name):
+        raise UserError(f"a model is written as 'module:Class', but this one is {target!r}")
+    return module_name, class_name
+
+
+def _docstring_summary(target: str) -> str:
+    module_name, class_name = _split(target)
+    spec = importlib.util.find_spec(module_name)
+    if spec is None or not spec.origin:
+        raise UserError(f"the module {module_name!r} cannot be found")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    raise UserError(f"the module {module_name!r} has no class {class_name!r}")

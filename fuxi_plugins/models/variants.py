@@ -1,0 +1,69 @@
+"""Named variants: models of the literature that are one of our classes with some settings fixed.
+
+An experiment asks for one by ``preset: CrossNet``; its class is then implied, and the settings that make the
+variant what it is cannot be set to anything else. A preset of any other name is only a row's name on a board.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fuxi_plugins.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A class under another name: ``model`` with ``fixed`` settings; ``summary`` is one sentence."""
+
+    model: str
+    summary: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+VARIANTS = {
+    "AFN+": Variant("AFN", "AFN+ is AFN with an MLP of its own embeddings beside it.", {"ensemble_dnn": True}),
+    "AutoInt+": Variant("AutoInt", "AutoInt+ is AutoInt with an MLP beside the attention."),
+    "CIN": Variant("xDeepFM", "CIN is xDeepFM without its MLP.", {"dnn_hidden_units": []}),
+    "CrossNet": Variant("DCN", "CrossNet is DCN without its MLP.", {"dnn_hidden_units": []}),
+    "CrossNetV2": Variant(
+        "DCNv2",
+        "CrossNetV2 is the cross network of DCNv2 with full matrices and no MLP.",
+        {"model_structure": "crossnet_only", "use_low_rank_mixture": False},
+    ),
+    "DCN-Mix": Variant(
+        "DCNv2",
+        "DCN-Mix is DCNv2 with a mixture of low-rank experts in each cross layer.",
+        {"use_low_rank_mixture": True},
+    ),
+    "FinalNet_1B": Variant("FinalNet", "FinalNet_1B is FinalNet with one block.", {"block_type": "1B"}),
+    "FinalNet_2B": Variant("FinalNet", "FinalNet_2B is FinalNet with two blocks.", {"block_type": "2B"}),
+    "GDCN-P": Variant("GDCN", "GDCN-P is GDCN with the MLP beside the gated crosses.", {"model_structure": "parallel"}),
+    "GDCN-S": Variant("GDCN", "GDCN-S is GDCN with the MLP after the gated crosses.", {"model_structure": "stacked"}),
+    "HFM+": Variant("HFM", "HFM+ is HFM with an MLP over the convolved pairs.", {"use_dnn": True}),
+    "IPNN": Variant("PNN", "IPNN is PNN with inner products.", {"product_type": "inner"}),
+    "OPNN": Variant("PNN", "OPNN is PNN with outer products.", {"product_type": "outer"}),
+    "ParallelMaskNet": Variant(
+        "MaskNet", "ParallelMaskNet is MaskNet with its blocks side by side.", {"model_type": "ParallelMaskNet"}
+    ),
+    "SerialMaskNet": Variant(
+        "MaskNet", "SerialMaskNet is MaskNet with its blocks in a row.", {"model_type": "SerialMaskNet"}
+    ),
+}
+
+
+def apply_variant(preset: str | None, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of an experiment with those of its variant added, ``model`` among them.
+
+    Raises:
+        UserError: the experiment sets something else than its variant fixes.
+    """
+    variant = VARIANTS.get(preset)
+    if variant is None:
+        return dict(settings)
+    for name, value in {"model": variant.model, **variant.fixed}.items():
+        if name in settings and settings[name] != value:
+            raise UserError(
+                f"{where}: the preset {preset} is {variant.model} with {name}: {value!r}, but {name} is set to "
+                f"{settings[name]!r}; leave it out, or give the experiment another preset's name."
+            )
+    return {**variant.fixed, **settings, "model": variant.model}

@@ -1,0 +1,119 @@
+"""The forms in which BARS and FuxiCTR publish results: a leaderboard csv, a folder a model, FuxiCTR's result line."""
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import yaml
+from tabulate import tabulate
+
+from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.records.record import Record
+
+NAMES = {"AUC": "AUC", "gAUC": "gAUC", "logloss": "Logloss"}  # of metrics, in BARS's columns
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from, for the columns about it."""
+
+    year: str = ""
+    publication: str = ""
+    url: str = ""
+
+
+def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contributor: str) -> str:
+    """BARS's leaderboard: one row a model with its mean over seeds, six digits; what has not finished is left out.
+
+    Args:
+        origins: by model.
+        contributor: who ran it.
+    """
+    metrics = [metric for metric in ("gAUC", "AUC", "logloss") if metric in board.metrics]
+    header = ["Year", "Publication", "Model", "Paper URL", *(NAMES[metric] for metric in metrics)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*header, "Running Steps", "Contributor"])
+    for row in board.rows:
+        if row.rank:
+            origin = origins.get(row.model, Origin())
+            values = [f"{row.test[metric].mean:.6f}" for metric in metrics]
+            about = [origin.year, origin.publication, row.preset, origin.url]
+            writer.writerow([*about, *values, f"{folder_name(row.preset, board.dataset)}/README.md", contributor])
+    return buffer.getvalue()
+
+
+def result_line(record: Record) -> str:
+    """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results."""
+    time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
+    gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
+    command = f"python scripts/run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
+    return (
+        f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
+        f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"
+    )
+
+
+def result_folder(records: Sequence[Record]) -> dict[str, str]:
+    """BARS's folder of one model on one dataset: its files by name.
+
+    Args:
+        records: the finished runs of one experiment.
+    """
+    first = records[0]
+    name = folder_name(first.preset, first.dataset)
+    return {
+        "README.md": _readme(name, records),
+        "environments.txt": _environments(first),
+        "results.csv": "".join(f"seed={record.seed},{result_line(record)}\n" for record in records),
+        "model_config.yaml": _model_config(first),
+    }
+
+
+def folder_name(preset: str, dataset: str) -> str:
+    return "".join(c if c.isalnum() or c in "_.+-" else "_" for c in f"{preset}_{dataset}")
+
+
+def _readme(name: str, records: Sequence[Record]) -> str:
+    first = records[0]
+    metrics = list(first.metrics["test"])
+    values = {metric: [record.metrics["test"][metric] for record in records] for metric in metrics}
+    rows = [[number, *(f"{values[m][number - 1]:.6f}" for m in metrics)] for number in range(1, len(records) + 1)]
+    rows.append(["Avg", *(f"{statistics.fmean(values[m]):.6f}" for m in metrics)])
+    if len(records) > 1:
+        rows.append(["Std", *(f"{statistics.stdev(values[m]):.8f}" for m in metrics)])
+    header = ["Runs", *(NAMES[m] for m in metrics)]
+    table = tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)
+    seeds = ",".join(str(record.seed) for record in records)
+    dataset = first.data.published_as or first.dataset
+    sections = {
+        "Environments": f"```\n{_environments(first)}```",
+        "Dataset": f"Dataset ID: {dataset}; data fingerprint {first.data.fingerprint}.",
+        "Code": f"fuxibench at commit {first.commit}:\n\n    fuxibench run {first.experiment} --seeds {seeds}",
+        "Results": table,
+        "Logs": "One record a run, with every epoch: results/runs.",
+    }
+    said = "".join(f"\n### {heading}\n\n{text}\n" for heading, text in sections.items())
+    return f"## {name}\n\nThe {first.preset} model on the {first.dataset} dataset.\n{said}"
+
+
+def _environments(record: Record) -> str:
+    machine = record.machine
+    if machine is None:
+        return ""
+    software = "".join(f"{name}: {version}\n" for name, version in machine.versions.items())
+    hardware = f"device: {machine.device}\nCPU: {machine.processor}\nthreads: {machine.threads}\n"
+    return f"[Hardware]\n{hardware}\n[Software]\n{software}"
+
+
+def _model_config(record: Record) -> str:
+    settings = {name: value for part in record.params.values() for name, value in part.items()}
+    own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
+    return yaml.safe_dump({record.experiment: {**own, **settings}}, sort_keys=False)
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return " - ".join(f"{name}: {value:.6f}" for name, value in metrics.items())

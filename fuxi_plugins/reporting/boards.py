@@ -1,0 +1,61 @@
+"""A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fuxi_plugins.analysis.evidence import render_evidence
+from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.records.record import find_records
+from fuxi_plugins.reporting.formats import FORMATS, render
+
+EVIDENCE = "statistics.json"  # a board's own ending for it
+
+
+def suite_cells(suite: Suite) -> list[Cell]:
+    """The runs that the suite's board expects."""
+    return [
+        Cell(config.dataset_id, config.id, config.preset, seed, config.settings_from)
+        for config in suite.experiments
+        for seed in suite.seeds_of(config.id)
+    ]
+
+
+def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> list[Leaderboard]:
+    """The suite's leaderboards, one a dataset, from the records that are there."""
+    return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite.datasets]
+
+
+def suite_board(suite: Suite, dataset: str, workspace: Workspace, rank_by: str = "AUC") -> Leaderboard:
+    """The suite's leaderboard of one dataset, with what is known of its certainty."""
+    records = list(find_records(workspace.results, dataset))
+    board = build_leaderboard(dataset, records, suite_cells(suite), workspace.results, rank_by)
+    runs = {
+        row.experiment: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+        for row in board.rows
+        if row.rank
+    }
+    return with_certainty(board, find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], runs, workspace))
+
+
+def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) -> Path:
+    stem = suite.name if len(suite.datasets) == 1 else f"{suite.name}-{dataset}"
+    return workspace.results / "leaderboards" / f"{stem}.{ending}"
+
+
+def write_boards(suite: Suite, boards: Sequence[Leaderboard], workspace: Workspace) -> list[Path]:
+    """Writes each board in every format to ``results/leaderboards``, and the evidence of its certainty."""
+    written = []
+    for board in boards:
+        texts = {form: render(board, suite.title, form) for form in FORMATS}
+        if board.evidence:
+            texts[EVIDENCE] = render_evidence(board.evidence)
+        for ending, text in texts.items():
+            path = board_file(suite, board.dataset, workspace, ending)
+            write_text(path, text)
+            written.append(path)
+    return written

@@ -1,0 +1,222 @@
+"""A leaderboard as Markdown, LaTeX, CSV, JSON or a table on the terminal.
+
+A column is one entry of :func:`columns`; every format draws the same ones.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from tabulate import tabulate
+
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row, Summary
+from fuxi_plugins.records.record import Cost
+from fuxi_plugins.reporting.latex import booktabs
+from fuxi_plugins.reporting.notes import notes
+
+FORMATS = ("md", "csv", "tex", "json")
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    text: Callable[[Row], str]
+
+
+def columns(board: Leaderboard) -> tuple[Column, ...]:
+    """The columns of a board: those about published values or chosen configurations only where there are any."""
+    measured = [
+        Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row.test.get(metric)))
+        for metric in board.metrics
+    ]
+    published = [
+        Column(f"published {board.rank_by}", lambda row: _published(row, board.rank_by)),
+        Column("difference", lambda row: _signed(row.difference(board.rank_by))),
+    ]
+    verdict = Column("verdict", lambda row: row.verdict.word if row.verdict else "–")
+    verdicts = {row.verdict.word for row in board.rows if row.verdict}
+    origins = {row.settings_from for row in board.rows}
+    return (
+        Column("rank", _rank),
+        Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
+        *measured,
+        Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
+        Column(f"valid {board.rank_by}", lambda row: _digits(row.valid, board.rank_by, "mean")),
+        Column("seeds", lambda row: _seeds(row)),
+        Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
+        Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
+        Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
+        *_cost_columns(board),
+        *([Column("settings", lambda row: row.settings_from)] if len(origins) > 1 else []),
+        *(published if any(row.published for row in board.rows) else []),
+        *([verdict] if verdicts - {"not comparable"} else []),  # if none is comparable, a note says so
+        *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
+    )
+
+
+def _cost_columns(board: Leaderboard) -> tuple[Column, ...]:
+    """What the models cost, where that was measured; times only if all were measured on the same hardware."""
+    measured = [row.cost for row in board.rows if row.cost]
+    if not measured:
+        return ()
+
+    def column(title: str, text: Callable[[Cost], str]) -> Column:
+        return Column(title, lambda row: text(row.cost) if row.cost else "–")
+
+    operations = column("kFLOP / row", lambda cost: f"{cost.flops_per_row / 1e3:,.0f}")
+    if len({cost.hardware for cost in measured}) > 1:
+        return (operations,)
+    return (
+        operations,
+        column("rows / s training", lambda cost: f"{cost.training_rows_per_second:,.0f}"),
+        column("rows / s inference", lambda cost: f"{cost.inference_rows_per_second:,.0f}"),
+        column("p99 ms at 1", lambda cost: f"{cost.latency['1'].p99_ms:.2f}"),
+        column("peak MB", lambda cost: f"{cost.peak_bytes / 2**20:,.0f}"),
+    )
+
+
+def cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text; where the best possible scores are known, they stand in a first row without rank."""
+    drawn = columns(board)
+    rows = [[column.text(row) for column in drawn] for row in board.rows]
+    if board.data.bayes:
+        known = {f"{metric} mean ± std": f"{value:.5f}" for metric, value in board.data.bayes.items()}
+        named = {"rank": "–", "model": "Bayes (the true probabilities)"}
+        rows.insert(0, [{**named, **known}.get(column.title, "") for column in drawn])
+    return [column.title for column in drawn], rows
+
+
+def render(board: Leaderboard, title: str, form: str) -> str:
+    """The board in one of :data:`FORMATS`."""
+    header, rows = cells(board)
+    if form == "md":
+        rows = [[markdown(cell) for cell in row] for row in rows]
+        table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True, colalign=_alignment(header))
+        listed = "\n".join(f"- {markdown(line)}" for line in notes(board))
+        named = f"{markdown(board.data.title)} (`{board.dataset}`)"
+        return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
+    if form == "tex":
+        return booktabs(board, title, header, rows)
+    if form == "csv":
+        return _csv(board)
+    if form == "json":
+        return json.dumps({"title": title, **_plain(board), "notes": notes(board)}, indent=1) + "\n"
+    raise ValueError(f"the formats are {', '.join(FORMATS)}, not {form!r}")
+
+
+def _csv(board: Leaderboard) -> str:
+    """Full precision, one plain name a column, for programs."""
+    buffer = io.StringIO()
+    table = [_flat(row, board) for row in board.rows]
+    writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return buffer.getvalue()
+
+
+def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
+    flat: dict[str, object] = {
+        "dataset": board.dataset,
+        "rank": row.rank,
+        "preset": row.preset,
+        "model": row.model,
+        "experiment": row.experiment,
+        "seeds": " ".join(map(str, row.seeds)),
+        "expected_seeds": row.expected_seeds,
+    }
+    for split, summaries in (("test", row.test), ("valid", row.valid)):
+        for metric in board.metrics:
+            summary = summaries.get(metric)
+            for statistic in ("mean", "std", "best", "worst"):
+                flat[f"{split}_{metric}_{statistic}"] = getattr(summary, statistic) if summary else None
+    for metric in board.metrics:
+        for end in ("low", "high"):
+            flat[f"test_{metric}_{end}"] = getattr(row.intervals.get(metric), end, None)
+    flat["best_rank"], flat["worst_rank"] = row.rank_range or (None, None)
+    for name in ("ECE", "normalised_entropy", "predicted_over_observed"):
+        flat[name] = row.calibration.get(name)
+    flat["dense_parameters"] = row.parameters.dense if row.parameters else None
+    flat["embedding_parameters"] = row.parameters.embedding if row.parameters else None
+    flat["seconds_per_epoch"] = row.seconds_per_epoch
+    flat[f"published_{board.rank_by}"] = row.published.metrics.get(board.rank_by) if row.published else None
+    flat["published_source"] = row.published.source if row.published else None
+    flat["difference"] = row.difference(board.rank_by)
+    flat["verdict"] = row.verdict.word if row.verdict else None
+    flat["verdict_reason"] = row.verdict.reason if row.verdict else None
+    flat["settings_from"] = row.settings_from
+    flat["variants"] = row.variants
+    flat["alarms"] = "; ".join(row.alarms)
+    flat["problems"] = "; ".join(row.problems)
+    return flat
+
+
+def _plain(board: Leaderboard) -> dict:
+    rows = []
+    for row in board.rows:
+        plain = {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
+        del plain["cost"]
+        rows.append(plain | ({"cost": row.cost.model_dump()} if row.cost else {}))
+    return {
+        "dataset": board.dataset,
+        "data": board.data.model_dump(),
+        "rank_by": board.rank_by,
+        "metrics": board.metrics,
+        "ties": board.ties,
+        "smallest_detectable_difference": board.smallest_detectable,
+        "rows": rows,
+    }
+
+
+def _spread(summary: Summary | None) -> str:
+    if summary is None:
+        return "–"
+    return f"{summary.mean:.5f}" + (f" ± {summary.std:.5f}" if summary.std is not None else "")
+
+
+def _digits(summaries: dict[str, Summary], metric: str, statistic: str) -> str:
+    return f"{getattr(summaries[metric], statistic):.5f}" if metric in summaries else "–"
+
+
+def _rank(row: Row) -> str:
+    """The rank by the mean, and the ranks that the noise leaves possible."""
+    if row.rank is None:
+        return "–"
+    low, high = row.rank_range or (row.rank, row.rank)
+    return str(row.rank) if low == high else f"{row.rank} ({low}–{high})"
+
+
+def _interval(row: Row, metric: str) -> str:
+    interval = row.intervals.get(metric)
+    return f"{interval.low:.4f}–{interval.high:.4f}" if interval else "–"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is: a name from a record is no table and no HTML."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _seeds(row: Row) -> str:
+    return str(len(row.seeds)) if len(row.seeds) == row.expected_seeds else f"{len(row.seeds)} of {row.expected_seeds}"
+
+
+def _chosen(row: Row) -> str:
+    """What a grid varied, as its experiments' names say it, and among how many."""
+    varied = row.experiment.partition("@")[2].replace(",", ", ")
+    return f"{varied} (of {row.variants})" if row.variants > 1 else "–"
+
+
+def _published(row: Row, metric: str) -> str:
+    if row.published is None or metric not in row.published.metrics:
+        return "–"
+    return f"{row.published.metrics[metric]:.5f}"
+
+
+def _signed(difference: float | None) -> str:
+    return "–" if difference is None else f"{difference:+.5f}"
+
+
+def _alignment(header: list[str]) -> list[str]:
+    texts = ("model", "chosen configuration", "settings", "verdict")
+    return ["left" if title in texts else "right" for title in header]

@@ -1,0 +1,217 @@
+"""Figures of effective rank: along the model, its distribution, during training, of embedding tables, against AUC."""
+
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+from matplotlib.axes import Axes
+from scipy.stats import gaussian_kde, spearmanr
+
+from fuxi_plugins.records.record import RankFamily, Record, StageRank
+from fuxi_plugins.reporting.paper.study import Study, short_stage
+from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
+
+NAMES = {"entropy": "entropy rank", "stable": "stable rank"}
+DEFINITIONS = (
+    "Entropy rank is exp(-sum p ln p) over the normalised singular values, stable rank sum s^2 / s_1^2; "
+    "of every row's matrix of tokens, mean over rows"
+)
+
+
+def trajectories(study: Study) -> Drawing:
+    """Rank from stage to stage, with the untrained model of the same seeds and Gaussian matrices beside it."""
+    probed = {preset: records for preset, records in study.probed().items() if _row_stages(records[0])}
+    token_models = {p: r for p, r in probed.items() if "tokens" in r[0].rank.stages}
+    others = {p: {p: r} for p, r in probed.items() if p not in token_models}
+    panels = [*([token_models] if token_models else []), *others.values()]
+    with drawing(4.2 + 2.7 * (len(panels) - 1), 5.2) as figure:
+        widths = [1.5 if panel is token_models else 1 for panel in panels]
+        grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", width_ratios=widths)
+        for row, measure in enumerate(NAMES):
+            for axes, panel in zip(grid[row], panels, strict=True):
+                for preset, records in panel.items():
+                    _trajectory(axes, preset, records, measure)
+                axes.set_title(" and ".join(panel) if row == 0 else "")
+                axes.set_ylim(0, 1.04)
+                if row == 0:
+                    axes.legend(loc="lower right" if panel is token_models else "upper right")
+            grid[row][0].set_ylabel(f"{NAMES[measure]} / its cap")
+    caption = (
+        f"Effective rank along the model on {study.dataset} ({study.profile}, {study.seeds}). Filled markers: "
+        "the reported weights, bars from the lowest to the highest seed. Open markers: the untrained model of the same "
+        f"seeds. Dotted: independent normal numbers in the stage's shape. {DEFINITIONS}, divided by the smaller side "
+        f"of the matrix, which stands under the stage. {_sample(probed)}"
+    )
+    return Drawing(f"trajectories-{study.name}", figure, caption)
+
+
+def densities(study: Study) -> Drawing:
+    """The distribution over rows at each stage, trained and untrained, RankElastor against RankMixer."""
+    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].rank.stages}
+    stages = list(_row_stages(next(iter(records.values()))[0]))
+    columns = min(3, len(stages))
+    with drawing(2.6 * columns, 1.9 * -(-len(stages) // columns) + 0.5) as figure:
+        grid = figure.subplots(-(-len(stages) // columns), columns, squeeze=False)
+        for axes, stage in zip(grid.flat, stages, strict=False):
+            for place, (preset, runs) in enumerate(records.items()):
+                style = look(preset, place)
+                before, after = (
+                    np.concatenate([_of_rows(study, r, stage, moment) for r in runs]) for moment in (0, -1)
+                )
+                _density(axes, after, color=style["color"], linestyle=style["linestyle"], label=preset)
+                _density(axes, before, color=style["color"], linestyle=":", label=f"{preset}, untrained")
+            axes.set_title(short_stage(stage))
+            axes.set_yticks([])
+        for axes in grid.flat[len(stages) :]:
+            axes.set_visible(False)
+        for axes in grid[-1]:
+            axes.set_xlabel("entropy rank")
+        figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    caption = (
+        f"Distribution over rows of the entropy rank of a row's matrix of tokens, stage by stage, on {study.dataset} "
+        f"({study.profile}, {study.seeds} together). Dotted: the untrained models. {_sample(records)}"
+    )
+    return Drawing(f"densities-{study.name}", figure, caption)
+
+
+def dynamics(study: Study) -> Drawing:
+    """The last block's rank before training, after the 1st, 2nd, 4th, ... evaluation, and of the reported weights."""
+    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].rank.stages}
+    stages = list(_row_stages(next(iter(records.values()))[0]))
+    last_mixing = [stage for stage in stages if stage.startswith("mixing")][-1]
+    shown = ["tokens", last_mixing, stages[-1]]
+    with drawing(7.6, 2.7) as figure:
+        grid = figure.subplots(1, len(shown), sharey=True)
+        for axes, stage in zip(grid, shown, strict=True):
+            for place, (preset, runs) in enumerate(records.items()):
+                style = look(preset, place)
+                for number, run in enumerate(runs):
+                    epochs, means = _over_time(study, run, stage)
+                    axes.plot(epochs[:-1], means[:-1], **style, alpha=0.9, label=preset if number == 0 else None)
+                    axes.plot(run.best_epoch, means[-1], marker="*", markersize=10, color=style["color"], mec="white")
+            axes.axhline(
+                runs[0].rank.stages[stage].row.gaussian["entropy"], color="#888888", linestyle=":", linewidth=1
+            )
+            axes.set_title(short_stage(stage))
+            axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        grid[0].set_ylabel("entropy rank of a row, mean")
+        grid[0].legend()
+    caption = (
+        f"Entropy rank of a row's matrix of tokens during training on {study.dataset} ({study.profile}), a line a "
+        "seed; epoch 0 is the untrained model, a star the weights that validation chose. Dotted: independent normal "
+        f"numbers. {_sample(records)}"
+    )
+    return Drawing(f"dynamics-{study.name}", figure, caption)
+
+
+def tables(study: Study) -> Drawing:
+    """Information abundance of every field's embedding table against the size of its vocabulary."""
+    records = study.probed()
+    with drawing(4.6, 3.2) as figure:
+        axes = figure.subplots()
+        for place, (preset, runs) in enumerate(records.items()):
+            sizes, before, after = _tables(study, runs[0])
+            style = look(preset, place)
+            axes.plot(sizes, after, linestyle="", color=style["color"], marker=style["marker"], label=preset)
+            if place == 0:
+                axes.plot(sizes, before, linestyle="", color="#333333", marker="_", markersize=9, label="untrained")
+        width = max(family.token.columns for family in runs[0].rank.stages.values() if family.row)
+        axes.set_xscale("log")
+        axes.set_xlabel("vocabulary of the field")
+        axes.set_ylabel("information abundance of its table")
+        axes.set_ylim(0, None)
+        axes.legend()
+    caption = (
+        f"Embedding tables on {study.dataset} ({study.profile}, one seed): sum of singular values over the largest, "
+        f"by field, against the size of its vocabulary; at most the smaller of that and {width}. Dashes: the untrained "
+        "tables of the first model. Padding is left out."
+    )
+    return Drawing(f"tables-{study.name}", figure, caption)
+
+
+def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> Drawing:
+    """Probed runs of token models: does a higher rank go with a higher AUC?"""
+    runs = list(records)
+    with drawing(8.2, 3.3) as figure:
+        grid = figure.subplots(1, 2, sharey=True)
+        words = []
+        for axes, measure in zip(grid, NAMES, strict=True):
+            ranks = [_last(r).trained[measure] / _last(r).cap for r in runs]
+            aucs = [r.metrics["test"]["AUC"] for r in runs]
+            for place, preset in enumerate(dict.fromkeys(r.preset for r in runs)):
+                chosen = [i for i, r in enumerate(runs) if r.preset == preset]
+                style = look(preset, place)
+                axes.plot([ranks[i] for i in chosen], [aucs[i] for i in chosen], linestyle="", label=preset,
+                          color=style["color"], marker=style["marker"])  # fmt: skip
+            axes.set_xlabel(f"{NAMES[measure]} after the last block / cap")
+            if len(set(ranks)) > 2:
+                found = spearmanr(ranks, aucs)
+                words.append(f"{found.statistic:+.2f} (p {found.pvalue:.2g}) for the {NAMES[measure]}")
+        grid[0].set_ylabel("test AUC")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center")
+    caption = (
+        f"Test AUC against effective rank after the last block, every probed run on {dataset} ({len(runs)} runs). "
+        f"Spearman's correlation: {', '.join(words) or 'too few runs'}. Runs of one model are not independent, and "
+        "models differ in more than rank: no cause can be read from this."
+    )
+    return Drawing(f"auc-against-rank-{dataset}-{profile}", figure, caption)
+
+
+def _row_stages(record: Record) -> dict[str, StageRank]:
+    return {name: stage for name, stage in record.rank.stages.items() if stage.row}
+
+
+def _last(record: Record) -> RankFamily:
+    return list(_row_stages(record).values())[-1].row
+
+
+def _trajectory(axes: Axes, preset: str, records: Sequence[Record], measure: str) -> None:
+    stages = _row_stages(records[0])
+    families = [[_row_stages(record)[name].row for record in records] for name in stages]
+    caps = np.array([seeds[0].cap for seeds in families])
+    x = np.arange(len(stages))
+    after = np.array([[family.trained[measure] for family in seeds] for seeds in families]) / caps[:, None]
+    before = np.array([[family.untrained[measure] for family in seeds] for seeds in families]) / caps[:, None]
+    style = look(preset)
+    mean = after.mean(axis=1)
+    reach = np.abs(np.stack([after.min(axis=1), after.max(axis=1)]) - mean)
+    axes.errorbar(x, mean, yerr=reach, capsize=2, label=preset, **style)
+    axes.plot(x, before.mean(axis=1), color=style["color"], marker=style["marker"], linestyle=style["linestyle"],
+              markerfacecolor="white", linewidth=0.8, alpha=0.75, label=f"{preset}, untrained")  # fmt: skip
+    gaussian = [seeds[0].gaussian[measure] for seeds in families] / caps
+    axes.plot(x, gaussian, color="#888888", linestyle=":", linewidth=1, zorder=0)
+    shapes = [f"{seeds[0].rows}×{seeds[0].columns}" for seeds in families]
+    names = [f"{short_stage(name)}\n{shape}" for name, shape in zip(stages, shapes, strict=True)]
+    axes.set_xticks(x, names, fontsize=7)
+
+
+def _of_rows(study: Study, record: Record, stage: str, moment: int) -> np.ndarray:
+    """(rows,) entropy rank of each row of the sample at one of the measurements."""
+    with h5py.File(study.rank_file(record)) as file:
+        return file[stage]["row"]["entropy"][moment]
+
+
+def _over_time(study: Study, record: Record, stage: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs and means over rows, the reported weights last."""
+    with h5py.File(study.rank_file(record)) as file:
+        return file["epoch"][:], file[stage]["row"]["entropy"][:].mean(axis=1)
+
+
+def _tables(study: Study, record: Record) -> tuple[list[int], list[float], list[float]]:
+    with h5py.File(study.rank_file(record)) as file:
+        tables = [file["tables"][name] for name in file["tables"]]
+        return [t.attrs["vocabulary"] for t in tables], [t[0] for t in tables], [t[-1] for t in tables]
+
+
+def _density(axes: Axes, values: np.ndarray, **style) -> None:
+    if np.ptp(values) < 1e-9:
+        axes.axvline(values[0], **style)
+        return
+    x = np.linspace(values.min() - 0.3, values.max() + 0.3, 200)
+    axes.plot(x, gaussian_kde(values)(x), **style)
+
+
+def _sample(records: dict[str, Sequence[Record]]) -> str:
+    sample = next(iter(records.values()))[0].rank.sample
+    return f"Sample: {sample} evenly spaced rows of validation."

@@ -1,0 +1,59 @@
+"""What a report reads: one suite on one dataset under one profile, with the runs that are there."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuxi_plugins.records.record import RANK_FILE, Record
+
+
+@dataclass(frozen=True)
+class Study:
+    suite: str  # as "paper_rank"
+    dataset: str
+    profile: str
+    title: str
+    arms: list[str]  # presets, in the suite's order
+    expected: int  # runs
+    records: dict[str, list[Record]]  # finished, by preset, in order of seeds; presets without one are absent
+    results: Path = field(repr=False)
+    failed: dict[str, list[str]] = field(default_factory=dict)  # preset -> reasons
+
+    @property
+    def name(self) -> str:
+        return f"{self.suite}-{self.dataset}-{self.profile}"
+
+    @property
+    def finished(self) -> int:
+        return sum(len(records) for records in self.records.values())
+
+    @property
+    def seeds(self) -> str:
+        """How many an arm, as ``2 seeds`` or ``1–2 seeds``."""
+        counts = sorted({len(records) for records in self.records.values()})
+        if not counts:
+            return "no seed"
+        least, most = counts[0], counts[-1]
+        said = str(most) if least == most else f"{least}–{most}"
+        return f"{said} seed{'s' * (most > 1)}"
+
+    def probed(self) -> dict[str, list[Record]]:
+        """The records with effective ranks, by preset."""
+        found = {preset: [r for r in records if r.rank] for preset, records in self.records.items()}
+        return {preset: records for preset, records in found.items() if records}
+
+    def rank_file(self, record: Record) -> Path:
+        """Where the run of a probed record left all that was measured."""
+        return (
+            self.results / "runs" / record.dataset / record.experiment / f"seed-{record.seed}" / RANK_FILE
+        )  # the place that Workspace.run_folder gives a run
+
+
+def short_stage(stage: str) -> str:
+    """A stage as an axis names it.
+
+    >>> short_stage("mixing_1"), short_stage("raw"), short_stage("deep_2")
+    ('Mix 1', 'Raw', 'Deep 2')
+    """
+    name, _, depth = stage.partition("_")
+    named = {"raw": "Raw", "tokens": "Tokens", "mixing": "Mix", "ffn": "FFN", "cin": "CIN"}.get(name, name.title())
+    return f"{named} {depth}".strip()

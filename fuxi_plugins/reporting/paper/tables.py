@@ -1,0 +1,138 @@
+"""Tables of the report: published, ours, difference, verdict."""
+
+import csv
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuxi_plugins.analysis.published import load_published
+from fuxi_plugins.records.record import Record
+from fuxi_plugins.reporting.paper.numbers import Effect, auc, paired_effect
+from fuxi_plugins.reporting.paper.study import Study, short_stage
+
+ABLATION_FILE = "published/paper_ablation.csv"
+REFERENCE = "RankElastor"
+FIRST_OF = {"paper_sequence": "KuaiVideo_x1"}  # the published data set to print beside data that it does not have
+
+
+@dataclass(frozen=True)
+class Table:
+    header: list[str]
+    rows: list[list[str]]
+
+
+def published_auc(results: Path, suite: str, dataset: str) -> tuple[str, dict[str, float]]:
+    """The paper's AUC by arm, on the data set that ours is or stands in for; and that data set's name."""
+    rows = [
+        (r.dataset, "MLP" if r.model == "DNN" else r.model, r.metrics["AUC"])
+        for r in load_published(results)
+        if "arXiv:2605" in r.source
+    ]
+    if suite == "paper_ablation":
+        with (results / ABLATION_FILE).open(newline="") as file:
+            rows = [(row["dataset"], row["arm"], float(row["AUC"])) for row in csv.DictReader(file)]
+    names = dict.fromkeys(name for name, _, _ in rows)
+    standing_for = [name for name in names if dataset.startswith(name.casefold())]
+    chosen = standing_for[0] if standing_for else FIRST_OF.get(suite, "Criteo_x1")
+    return chosen, {arm: auc for name, arm, auc in rows if name == chosen}
+
+
+def scores(study: Study, published: str, values: dict[str, float]) -> Table:
+    """Every arm: the paper's AUC and ours, each with its distance from RankElastor's, and whether they agree."""
+    same_data = study.dataset == published.casefold()
+    header = ["arm", f"paper, {published}", "ours, test AUC", "ours less paper's", f"paper's less {REFERENCE}'s",
+              f"ours less {REFERENCE}'s, by seed [95%]", "sign of the paper's effect", "dense parameters"]  # fmt: skip
+    rows = []
+    for arm in study.arms:
+        records = study.records.get(arm, [])
+        paper = values.get(arm)
+        mean = statistics.fmean(map(auc, records)) if records else None
+        gap = paper - values[REFERENCE] if paper is not None and REFERENCE in values and arm != REFERENCE else None
+        effect = paired_effect(records, study.records.get(REFERENCE, []), auc) if arm != REFERENCE else None
+        rows.append(
+            [
+                arm,
+                f"{paper:.5f}" if paper is not None else "–",
+                spread(records) if records else "; ".join(study.failed.get(arm, ["not run"])),
+                f"{mean - paper:+.5f}" if same_data and paper is not None and mean is not None else "–",
+                f"{gap:+.5f}" if gap is not None else "–",
+                str(effect) if effect else "–",
+                agreement(gap, effect),
+                f"{records[0].parameters.dense:,}" if records else "–",
+            ]
+        )
+    return Table(header, rows)
+
+
+def agreement(gap: float | None, effect: Effect | None) -> str:
+    """Whether ours has the sign of the paper's effect, as far as the seeds can tell."""
+    if gap is None or effect is None:
+        return "–"
+    if effect.low is None or effect.low <= 0 <= effect.high:
+        same = "same" if gap * effect.mean > 0 else "opposite"
+        return f"undecided ({same} sign, {'one seed' if effect.low is None else 'interval holds 0'})"
+    return "agrees" if gap * effect.mean > 0 else "contradicts"
+
+
+def separation(study: Study) -> Table:
+    """At every stage: RankElastor less RankMixer in entropy rank, trained and before any training."""
+    ours, theirs = study.probed()[REFERENCE], study.probed()["RankMixer"]
+    header = ["stage", "RankElastor", "untrained", "RankMixer", "untrained", "Gaussian", "cap",
+              "difference", "before training", "share that is there before training"]  # fmt: skip
+    rows = []
+    for stage in ours[0].rank.stages:
+        a, b = ([r.rank.stages[stage].row for r in records] for records in (ours, theirs))
+        means = [statistics.fmean(getattr(f, moment)["entropy"] for f in families)
+                 for families in (a, b) for moment in ("trained", "untrained")]  # fmt: skip
+        trained, untrained = means[0] - means[2], means[1] - means[3]
+        share = f"{untrained / trained:.0%}" if abs(trained) > 0.25 else "no separation"
+        rows.append([short_stage(stage), *(f"{m:.2f}" for m in means), f"{a[0].gaussian['entropy']:.2f}",
+                     str(a[0].cap), f"{trained:+.2f}", f"{untrained:+.2f}", share])  # fmt: skip
+    return Table(header, rows)
+
+
+def sizes(study: Study) -> Table:
+    """A scaling suite: each size, both arms."""
+    header = ["arm and size", "dense parameters", "test AUC", "test logloss"]
+    rows = []
+    for arm in study.arms:
+        if records := study.records.get(arm):
+            loss = statistics.fmean(r.metrics["test"]["logloss"] for r in records)
+            rows.append([arm, f"{records[0].parameters.dense:,}", spread(records), f"{loss:.5f}"])
+        else:
+            rows.append([arm, "–", "; ".join(study.failed.get(arm, ["not run"])), "–"])
+    return Table(header, rows)
+
+
+def costs(study: Study) -> Table:
+    """Every arm: parameters, and seconds of training an epoch, median over runs, beside RankMixer's."""
+    seconds = {arm: statistics.median(r.seconds.per_epoch for r in rs) for arm, rs in study.records.items()}
+    rows = []
+    for arm in study.arms:
+        if arm in seconds:
+            parameters = study.records[arm][0].parameters
+            times = f"{seconds[arm] / seconds['RankMixer']:.2f}" if "RankMixer" in seconds else "–"
+            rows.append([arm, f"{parameters.dense:,}", f"{parameters.embedding:,}", f"{seconds[arm]:.2f}", times])
+        else:
+            rows.append([arm, "–", "–", "; ".join(study.failed.get(arm, ["not run"])), "–"])
+    return Table(["arm", "dense parameters", "embedding parameters", "seconds an epoch", "times RankMixer's"], rows)
+
+
+def bounds(path: Path) -> Table:
+    """The statements on algebraic rank, each over all shapes and ranks of its input."""
+    with path.open(newline="") as file:
+        outcomes = list(csv.DictReader(file))
+    rows = []
+    for name in dict.fromkeys(row["statement"] for row in outcomes):
+        own = [row for row in outcomes if row["statement"] == name]
+        verdicts = [row["verdict"] for row in own]
+        counted = "; ".join(f"{verdicts.count(v)} of {len(own)} {v}" for v in dict.fromkeys(verdicts))
+        rows.append([name, own[0]["bound_text"], own[0]["assumption"], counted])
+    return Table(["map of X", "bound on its rank", "rests on", "seen"], rows)
+
+
+def spread(records: Sequence[Record]) -> str:
+    values = [auc(record) for record in records]
+    deviation = f" ± {statistics.stdev(values):.5f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.5f}{deviation} ({len(values)})"

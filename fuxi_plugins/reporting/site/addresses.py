@@ -1,0 +1,37 @@
+"""Addresses of pages: a record's names become file names that cannot escape the folder or meet another's."""
+
+import hashlib
+import re
+
+from fuxi_plugins.records.record import Record
+
+
+def slug(*names: object) -> str:
+    """A file name of letters, digits and dashes; names that differ differ in it.
+
+    >>> slug("DCNv2_ml100k", 1)
+    'DCNv2-ml100k-1-ad519e'
+    """
+    text = "\n".join(map(str, names))
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80]
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def model_page(preset: str) -> str:
+    return f"models/{slug(preset)}.html"
+
+
+def run_page(record: Record) -> str:
+    return f"runs/{slug(record.dataset, record.experiment, record.seed)}.html"
+
+
+def run_record(record: Record) -> str:
+    return f"data/{slug(record.dataset, record.experiment, record.seed)}.json"
+
+
+def board_page(stem: str) -> str:
+    return f"boards/{slug(stem)}.html"
+
+
+def search_data(suite: str) -> str:
+    return f"data/search-{slug(suite)}.json"

@@ -1,0 +1,119 @@
+"""Writes the site: a page for every board, model and run, the ledger, downloads, one style sheet and one script."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from fuxi_plugins.analysis.ledger import agreements
+from fuxi_plugins.analysis.tuning_results import MODELS
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.records.record import Record
+from fuxi_plugins.reporting.formats import render
+from fuxi_plugins.reporting.ledger import agreement_sentence, render_ledger
+from fuxi_plugins.reporting.notes import notes, tie_sentence
+from fuxi_plugins.reporting.site import views
+from fuxi_plugins.reporting.site.addresses import board_page, model_page, run_page, run_record, search_data, slug
+from fuxi_plugins.reporting.site.contents import Contents
+
+HERE = Path(__file__).parent
+DOWNLOADS = ("csv", "json", "md", "tex")
+MARKER = ".fuxibench-site"  # by which a folder is known as ours to write anew
+
+
+def write_site(folder: Path, contents: Contents) -> int:
+    """Writes the pages into ``folder`` and returns how many there are.
+
+    What an earlier call has written is replaced; a folder with anything else in it is refused.
+
+    Raises:
+        FileExistsError: the folder holds files that are not a site's.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARKER).exists():
+            raise FileExistsError(f"{folder} holds other files")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).touch()
+    shutil.copytree(HERE / "static", folder / "static")
+    count = 0
+    if contents.paper:
+        shutil.copytree(contents.paper, folder / "paper")
+        count += 1
+    for address, text in _files(contents):
+        path = folder / address
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        count += address.endswith(".html")
+    write_text(folder / "robots.txt", "User-agent: *\nAllow: /\n")
+    return count
+
+
+def _files(contents: Contents) -> Iterator[tuple[str, str]]:
+    """Address and text of every page and download."""
+    templates = _environment(contents)
+    named = contents.boards
+    yield "index.html", _page(templates, "index.html", "", contents=contents, cards=[views.card(b) for b in named])
+    for board in named:
+        downloads = {form: f"data/{slug(board.stem)}.{form}" for form in DOWNLOADS}
+        for form, address in downloads.items():
+            yield address, render(board.board, board.title, form)
+        shown = views.board(board)
+        yield board_page(board.stem), _page(
+            templates, "board.html", "../", shown=shown, named=board, board=board.board,
+            notes=notes(board.board), tie=tie_sentence(board.board), downloads=downloads,
+        )  # fmt: skip
+    expected = [row.preset for named in contents.boards for row in named.board.rows]  # some may have no run yet
+    by_preset: dict[str, list[Record]] = {preset: [] for preset in expected}
+    for record in contents.records:
+        by_preset.setdefault(record.preset, []).append(record)
+    for preset, records in by_preset.items():
+        yield (
+            model_page(preset),
+            _page(
+                templates, "model.html", "../", model=views.model(preset, records, contents.boards, contents.summaries)
+            ),
+        )
+    suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
+    run_template = templates.get_template("run.html")
+    for record in contents.records:
+        yield run_record(record), record.model_dump_json(indent=1) + "\n"
+        yield (
+            run_page(record),
+            run_template.render(root="../", record=record, run=views.run(record, suites), download=run_record(record)),
+        )
+    for form in ("csv", "json"):
+        yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
+    agreed = list(map(agreement_sentence, agreements(contents.ledger)))
+    yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger, agreed=agreed)
+    if contents.searches:
+        for search in contents.searches:
+            yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
+        yield "searches.html", _page(templates, "searches.html", "", searches=map(views.search, contents.searches))
+
+
+def _page(templates: jinja2.Environment, name: str, root: str, **values: object) -> str:
+    return templates.get_template(name).render(root=root, **values)
+
+
+def _environment(contents: Contents) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(has_searches=bool(contents.searches), has_paper=contents.paper is not None)
+    environment.filters.update(
+        model_page=model_page,
+        board_page=board_page,
+        run_page=run_page,
+        five=lambda value: "–" if value is None else f"{value:.5f}",
+        signed=lambda value: "–" if value is None else f"{value:+.5f}",
+        thousands=lambda value: "–" if value is None else f"{value:,}",
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+    return environment

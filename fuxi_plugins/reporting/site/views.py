@@ -1,0 +1,234 @@
+"""What each page shows, worked out before a template draws it."""
+
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.analysis.tuning_results import Search
+from fuxi_plugins.records.record import Record
+from fuxi_plugins.reporting.notes import tie_sentence
+from fuxi_plugins.reporting.site.addresses import board_page, model_page, search_data
+from fuxi_plugins.reporting.site.charts import Line, Point, Scale, interval, lines, scatter
+from fuxi_plugins.reporting.site.contents import NamedBoard
+
+REACHES = 4
+DRAWN_MEASURE = "entropy"  # of the effective ranks that a probed run has
+INTERVAL_ENDS = (8, 172)  # pixels of the drawn scale
+
+
+def card(named: NamedBoard) -> dict[str, Any]:
+    """A board on the first page."""
+    board = named.board
+    first = board.rows[0]
+    return {
+        "href": board_page(named.stem),
+        "title": named.title,
+        "data": board.data.title,
+        "models": sum(row.rank is not None for row in board.rows),
+        "unfinished": sum(len(row.seeds) < row.expected_seeds for row in board.rows),
+        "leader": first.preset,
+        "score": first.test[board.rank_by].mean,
+        "metric": board.rank_by,
+        "tie": tie_sentence(board),
+    }
+
+
+def board(named: NamedBoard) -> dict[str, Any]:
+    """A board's rows with their drawn intervals and letters of ties, and its plots."""
+    board = named.board
+    metric = board.rank_by
+    ranked = [row for row in board.rows if row.rank]
+    near = near_the_first(ranked, metric)
+    scale = Scale.over([value for row in near for value in _extent(row, metric)], *INTERVAL_ENDS)
+    letters = tie_letters(board)
+    drawn = [
+        {
+            "row": row,
+            "letters": letters.get(row.rank, ""),
+            "chart": _interval(row, metric, scale) if row.rank else "",
+            "interval": row.intervals.get(metric),
+            "published": row.published.metrics.get(metric) if row.published else None,
+            "difference": row.difference(metric),
+            "href": model_page(row.preset),
+        }
+        for row in board.rows
+    ]
+    return {
+        "rows": drawn,
+        "scale": (scale.low, scale.high),
+        "others": [name for name in board.metrics if name != metric],
+        "has_published": any(row.published for row in board.rows),
+        "origins": sorted({row.settings_from for row in board.rows}),
+        "plots": _plots(near, metric),
+        "beyond": [row.preset for row in ranked if row not in near],
+    }
+
+
+def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows that a scale must show: those within REACHES intervals of the first. Were LR to stretch the scale of a
+    board of deep models, their differences would vanish."""
+    first = rows[0].test[metric].mean
+    reach = rows[0].intervals.get(metric)
+    if reach is None:
+        return list(rows)
+    return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
+
+
+def tie_letters(board: Leaderboard) -> dict[int, str]:
+    """Letters by rank: models that share one are not told apart. The notation of plant breeders' tables."""
+    alphabet = string.ascii_lowercase
+    found: dict[int, str] = {}
+    for index, (first, last) in enumerate(board.ties):
+        letter = alphabet[index] if index < len(alphabet) else f"[{index + 1}]"
+        for rank in range(first, last + 1):
+            found[rank] = found.get(rank, "") + letter
+    return found
+
+
+def model(
+    preset: str, records: Sequence[Record], boards: "Sequence[NamedBoard]", summaries: Mapping[str, str]
+) -> dict[str, Any]:
+    """A model's places, runs and training curves."""
+    places = [
+        {"named": named, "row": row, "href": board_page(named.stem), "metric": named.board.rank_by}
+        for named in boards
+        for row in named.board.rows
+        if row.preset == preset
+    ]
+    finished = [record for record in records if record.finished]
+    own = [record for record in finished if "@" not in record.experiment] or finished
+    curves = [
+        {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
+        for name, runs in _by_experiment(own)
+    ]
+    name = next((record.model for record in records), preset)
+    return {
+        "preset": preset,
+        "class": name,
+        "summary": summaries.get(name, ""),
+        "places": places,
+        "records": sorted(records, key=lambda r: (r.dataset, r.experiment, r.seed)),
+        "curves": curves,
+        "ranks": [_rank_dynamics(*probed) for probed in _by_experiment(r for r in own if r.rank)],
+        "costs": [(place["named"].title, place["row"].cost) for place in places if place["row"].cost],
+        "settings": own[0].params["model"] if own else {},
+        "settings_of": own[0].experiment if own else "",
+    }
+
+
+def _by_experiment(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.experiment, []).append(record)
+    return list(found.items())
+
+
+def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
+    """Effective ranks along the depth of an experiment's model, mean over its probed seeds, with their null lines."""
+    stages = list(runs[0].rank.stages)
+    series = [
+        Line(
+            state,
+            [
+                (depth, mean(getattr(run.rank.stages[stage].token, state)[DRAWN_MEASURE] for run in runs))
+                for depth, stage in enumerate(stages, start=1)
+            ],
+        )
+        for state in ("trained", "untrained", "gaussian")
+    ]
+    return {
+        "experiment": experiment,
+        "seeds": len(runs),
+        "measure": DRAWN_MEASURE,
+        "stages": stages,
+        "names": [line.label for line in series],
+        "chart": lines(series, "stage", f"effective rank ({DRAWN_MEASURE})"),
+    }
+
+
+def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
+    """A run's training curve and the command that repeats it."""
+    target = suites.get(record.experiment, record.experiment) if "@" in record.experiment else record.experiment
+    return {
+        "chart": _curves([record]),
+        "metric": _monitored(record),
+        "measures": _measures(record),
+        "command": f"fuxibench run {target} --seeds {record.seed}",
+        "alarms": alarms(record),
+        "checkout": f"git checkout {record.commit}" if record.commit else "",
+    }
+
+
+def search(found: Search) -> dict[str, Any]:
+    """A search's curves, one a model, and the table below them."""
+    metric = found.models[0].metric if found.models else ""
+    series = [Line(model.preset, list(enumerate(model.expected_best, start=1))) for model in found.models]
+    return {
+        "suite": found.suite,
+        "metric": metric,
+        "models": found.models,
+        "chart": lines(series, "trials", f"valid {metric}"),
+        "download": search_data(found.suite),
+    }
+
+
+def _measures(record: Record) -> list[str]:
+    """Names of the effective ranks that a probed run has measured."""
+    stages = record.rank.stages.values() if record.rank else []
+    return list(next((stage.token.trained for stage in stages), {}))
+
+
+def _curves(runs: Sequence[Record]) -> Any:
+    metric = _monitored(runs[0])
+    series = [
+        Line(f"seed {r.seed}", [(e.epoch, e.valid[metric]) for e in r.history if metric in e.valid]) for r in runs
+    ]
+    return lines(series, "epoch", f"valid {metric}")
+
+
+def _monitored(record: Record) -> str:
+    monitor = record.params.get("training", {}).get("monitor", "AUC")
+    return monitor if isinstance(monitor, str) else next(iter(monitor))
+
+
+def _extent(row: Row, metric: str) -> list[float]:
+    ends = [row.test[metric].mean]
+    if metric in row.intervals:
+        ends += [row.intervals[metric].low, row.intervals[metric].high]
+    if row.published and metric in row.published.metrics:
+        ends.append(row.published.metrics[metric])
+    return ends
+
+
+def _interval(row: Row, metric: str, scale: Scale) -> Any:
+    mean, reach = row.test[metric].mean, row.intervals.get(metric)
+    published = row.published.metrics.get(metric) if row.published else None
+    text = f"{row.preset}: {metric} {mean:.4f}"
+    if reach:
+        text += f", 95% interval {reach.low:.4f} to {reach.high:.4f}"
+    if published is not None:
+        text += f", published {published:.4f}"
+    return interval(mean, reach.low if reach else None, reach.high if reach else None, published, scale, text)
+
+
+def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
+    """Quality against cost, where cost is known."""
+    costs = [
+        ("dense parameters", lambda row: row.parameters and row.parameters.dense, True),
+        ("operations a row (FLOP)", lambda row: row.cost and row.cost.flops_per_row, True),
+        ("seconds an epoch", lambda row: row.seconds_per_epoch, True),
+    ]
+    plots = []
+    for title, cost, logarithmic in costs:
+        points = [
+            Point(float(cost(row)), row.test[metric].mean, row.preset, "../" + model_page(row.preset))
+            for row in rows
+            if cost(row)
+        ]
+        if len(points) > 1:
+            chart = scatter(points, title, f"test {metric}", logarithmic=logarithmic)
+            plots.append({"title": f"{metric} against {title}", "chart": chart})
+    return plots

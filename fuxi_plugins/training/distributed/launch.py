@@ -1,0 +1,80 @@
+"""Starts the processes of a run that has several, by torchrun's launcher, and says how they ended."""
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.records.record import write_record
+from fuxi_plugins.training.faults import DISK_FULL, FAILED, OUT_OF_MEMORY
+from fuxi_plugins.training.job import Job
+from fuxi_plugins.training.runner import failed_record
+
+JOB_FILE = "job.json"  # beside the checkpoints
+FAILURES = "failure-*.json"
+LOST = 1  # a process ended without a word
+
+
+def launcher(processes: int, entry: str | Callable) -> elastic_launch:
+    """torchrun's launcher for some processes on this machine; what it is called with goes to each as arguments."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+    )
+    return elastic_launch(config, entry)
+
+
+def launch(job: Job, started: str) -> int:
+    """Carries out a job by ``job.processes`` processes and returns the exit code of a worker."""
+    for path in job.checkpoint_folder.glob(FAILURES):  # of an earlier attempt
+        path.unlink()
+    job_file = job.checkpoint_folder / JOB_FILE
+    write_text(job_file, job.to_json())
+    try:
+        launcher(job.processes, sys.executable)("-m", "fuxi_plugins.training.distributed.worker", str(job_file))
+    except ChildFailedError as error:
+        return _judge(job, started, {failure.exitcode for failure in error.failures.values()})
+    except SignalException as error:  # we were told to end, and the processes have
+        _end_by(error.sigval)
+    return 0
+
+
+def tell_failure(job: Job, rank: int, at: int, reason: str, trace: str) -> None:
+    """Leaves word of why a process fails; the earliest word counts, for the others fail because of that."""
+    content = {"at": at, "reason": reason, "trace": trace}
+    write_text(job.checkpoint_folder / f"failure-{rank}.json", json.dumps(content))
+
+
+def _judge(job: Job, started: str, codes: set[int]) -> int:
+    for code in (DISK_FULL, OUT_OF_MEMORY):
+        if code in codes:
+            return code
+    signals = [-code for code in codes if code < 0 and -code != signal.SIGTERM]  # with which the launcher ends the rest
+    if signals:
+        _end_by(signals[0])
+    told = [json.loads(path.read_text()) for path in job.checkpoint_folder.glob(FAILURES)]
+    if not told:
+        return LOST
+    first = min(told, key=lambda failure: failure["at"])
+    write_record(job.run_folder, failed_record(job, first["reason"], started=started, trace=first["trace"]))
+    return FAILED
+
+
+def _end_by(number: int) -> None:
+    """Ends as the process of the run did, so that whoever waits for us sees it."""
+    if number != signal.SIGKILL:  # which nobody can handle
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,43 @@
+"""One process of a run that has several; started by ``several.launch`` with the file of the job as its argument."""
+
+import logging
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from fuxi_plugins.models import registry
+from fuxi_plugins.training import provenance
+from fuxi_plugins.training.distributed import ddp
+from fuxi_plugins.training.distributed.launch import tell_failure
+from fuxi_plugins.training.faults import DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full, is_out_of_memory
+from fuxi_plugins.training.job import Job
+from fuxi_plugins.training.runner import carry_out, describe_failure
+from fuxi_plugins.training.worker import set_up
+
+
+def main() -> int:
+    started, clock_start = provenance.utc_now(), time.perf_counter()
+    rank = int(os.environ["RANK"])
+    job = Job.from_json(Path(sys.argv[1]).read_text())
+    job = replace(job, gpu=job.gpu + rank if job.gpu >= 0 else -1)
+    registry.use_sources(job.sources)
+    report = set_up()
+    try:
+        with ddp.group(job.gpu):
+            carry_out(job, report if rank == 0 else lambda news: None, started=started, clock_start=clock_start)
+    except Exception as error:
+        at = time.time_ns()
+        logging.exception("process %d of the run failed", rank)
+        if is_disk_full(error):
+            return DISK_FULL
+        if is_out_of_memory(error):
+            return OUT_OF_MEMORY
+        tell_failure(job, rank, at, *describe_failure(error))
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What is tried before hours are spent: a model without its weights, a first batch, whether processes can share it."""
+
+from pathlib import Path
+
+import torch
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.prepare import PreparedData
+from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.experiments.settings import GROUP_METRIC
+from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.records.record import Parameters
+from fuxi_plugins.training.distributed.ddp import can_train_together
+from fuxi_plugins.training.trainer import build_model, construct, count_parameters, load_split
+
+
+class WeightlessModel:
+    """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
+
+    def model_to_device(self) -> None:
+        pass
+
+
+def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
+    """Builds the model without memory for its weights, to find what is wrong before hours are spent.
+
+    Raises:
+        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
+    """
+    _require_groups(experiment, data)
+    with torch.device("meta"):
+        return count_parameters(construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
+
+
+def require_shareable(experiment: Experiment) -> None:
+    """Holds that several processes can share a run.
+
+    Raises:
+        UserError: the model trains in a way of its own.
+    """
+    if not can_train_together(load_model_class(experiment.model)):
+        raise UserError(
+            f"experiment {experiment.id!r}: {experiment.model} brings a training step, a loss or a regulariser of its "
+            "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
+            "Leave out --processes."
+        )
+    if experiment.params["training"].get("lazy_tables"):
+        raise UserError(
+            f"experiment {experiment.id!r}: lazy_tables: true cannot be run by several processes. "
+            "Leave out --processes."
+        )
+
+
+def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:
+    """Builds the model on the CPU and takes the loss of a few rows and its gradient: what fails, or None.
+
+    In place of :func:`preflight` for models that nobody has tested here, for not all can be built without memory, and
+    where the dataset gives columns another width than the experiment.
+
+    Raises:
+        UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
+    """
+    _require_groups(experiment, data)
+    folder = checkpoints / "preflight"
+    try:
+        model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
+        batch = next(iter(load_split(model, data, "valid", experiment, seed=0)))
+        few = {name: column[:16] for name, column in batch.items()}
+        model.train()
+        model.compute_loss(model(few), model.get_labels(few)).backward()
+    except UserError:
+        raise
+    except Exception as error:  # another's code may raise anything
+        return f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+    return None
+
+
+def _require_groups(experiment: Experiment, data: PreparedData) -> None:
+    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
+    if grouped and data.spec.group_id is None:
+        raise UserError(
+            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not. "
+            "Name one in the dataset's config, or take the metric out of the experiment's."
+        )

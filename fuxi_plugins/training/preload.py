@@ -1,0 +1,5 @@
+"""What every run imports: the process that runs are forked from imports this module, so that they need not."""
+
+from fuxi_plugins.training import checkpoint, runner, sanity_checks, trackers, trainer, worker
+
+__all__ = ["checkpoint", "runner", "sanity_checks", "trackers", "trainer", "worker"]

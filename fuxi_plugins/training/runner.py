@@ -1,0 +1,181 @@
+"""One job -> one record: build, train, choose by validation, report test once."""
+
+import time
+import traceback
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fuxi_plugins.core.files import replacing
+from fuxi_plugins.records.record import (
+    EPOCHS_FILE,
+    PREDICTIONS_FILE,
+    RANK_FILE,
+    RankSummary,
+    Record,
+    Seconds,
+    write_record,
+)
+from fuxi_plugins.training import provenance
+from fuxi_plugins.training.job import Job
+
+
+def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
+    """Trains and evaluates; writes the predictions and then the record, which is what makes the run finished.
+
+    Args:
+        job: what to run.
+        report: called with small dicts of progress.
+        started: UTC time of the run's start.
+        clock_start: ``time.perf_counter()`` at the same moment.
+    """
+    # Imported here so that a record of failure can be written even when torch itself fails to load.
+    from fuxi_plugins.training import trainer
+    from fuxi_plugins.training.checkpoint import Keeper
+    from fuxi_plugins.training.distributed.ddp import is_first
+    from fuxi_plugins.training.trackers import connect, write_epochs
+
+    trainer.use_seed(job.seed, job.threads)
+    trainer.use_gpu_share(job.gpu, job.gpu_share)
+    model = trainer.build_model(
+        job.experiment,
+        job.data,
+        gpu=job.gpu,
+        checkpoint_folder=job.checkpoint_folder,
+        parts=job.micro_batches,
+        processes=job.processes,
+    )
+    if job.processes > 1:
+        model.join(job.seed)
+    probe = start_probe(model, job) if job.probe else None
+    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
+    # random states of several processes.
+    continued = not job.probe and job.processes == 1
+    keeper = Keeper(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
+    watchers = [probe] if probe else []
+    if is_first():
+        watchers.append(write_epochs(job.run_folder / EPOCHS_FILE))
+        watchers += connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
+    history = trainer.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
+    report({"phase": "test"})
+    valid = model.score(trainer.load_split(model, job.data, "valid", job.experiment, job.seed))
+    test_rows = trainer.load_split(model, job.data, "test", job.experiment, job.seed)
+    test = model.score(test_rows)
+    epochs = max(entry.epoch for entry in history)
+    train_seconds = sum(entry.seconds for entry in history)
+    record = Record(
+        **identity(job),
+        status="finished",
+        data=job.data.card,
+        metrics={"valid": valid.metrics, "test": test.metrics},
+        best_epoch=model.best_epoch,
+        history=history,
+        parameters=trainer.count_parameters(model),
+        seconds=Seconds(
+            train=train_seconds,
+            evaluation=sum(entry.evaluation_seconds for entry in history),
+            total=keeper.seconds_before + time.perf_counter() - clock_start,
+            per_epoch=train_seconds / epochs,
+        ),
+        machine=provenance.machine(str(model.device), job.threads, job.processes),
+        started=started,
+        rank=finish_probe(probe, model, job) if probe else None,
+        sentinels=watch_out(model, job, test_rows.epoch),
+        departures=trainer.departures(job.experiment, job.micro_batches, job.processes),
+    )
+    if is_first():
+        write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
+        write_record(job.run_folder, record)
+    keeper.forget()
+    return record
+
+
+def continued_by(job: Job) -> dict:
+    """What a checkpoint must agree in to be continued by this job."""
+    return {
+        "configuration": job.experiment.digest,
+        "data": job.data.card.fingerprint,
+        "seed": job.seed,
+        "gpu": job.gpu >= 0,
+        "threads": job.threads,
+        "processes": job.processes,
+        "micro_batches": job.micro_batches,
+        "commit": provenance.commit()[0],
+        "versions": provenance.versions(),
+    }
+
+
+def watch_out(model, job: Job, test_passes: int) -> dict[str, str]:
+    """Looks for silent failures; comes last, because it trains the model further."""
+    from fuxi_plugins.training import sanity_checks, trainer
+
+    def load_train(seed: int):
+        return trainer.load_split(model, job.data, "train", job.experiment, seed)
+
+    return sanity_checks.inspect(model, load_train, job.seed, test_passes)
+
+
+def start_probe(model, job: Job):
+    """A rank probe that has measured the untrained model."""
+    from fuxi_plugins.diagnostics.probes import RankProbe, sample_of
+    from fuxi_plugins.training import trainer
+
+    split = trainer.load_split(model, job.data, "valid", job.experiment, job.seed)
+    rows = sample_of(split.num_samples)
+    probe = RankProbe(rows=rows, batch=split.take(rows), embedding_dim=job.experiment.embedding_dim)
+    probe.measure(model, epoch=0)
+    return probe
+
+
+def finish_probe(probe, model, job: Job) -> RankSummary:
+    """Measures the weights that are reported, and writes everything that was measured."""
+    probe.measure(model, epoch=-1)
+    probe.write(job.run_folder / RANK_FILE)
+    return probe.summary()
+
+
+def skipped_record(job: Job, reason: str) -> Record:
+    """The record of a run that cannot be, because the dataset lacks what the model needs."""
+    return Record(**identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now())
+
+
+def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
+    """The record of a run that did not finish."""
+    return Record(**identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started)
+
+
+def describe_failure(error: BaseException) -> tuple[str, str]:
+    """Reason in one line, and the traceback."""
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    return reason, "".join(traceback.format_exception(error))
+
+
+def identity(job: Job) -> dict:
+    """The fields of a record that are known before the run."""
+    head, changed = provenance.commit()
+    return {
+        "dataset": job.data.spec.dataset_id,
+        "experiment": job.experiment.id,
+        "model": job.experiment.model,
+        "preset": job.experiment.preset,
+        "published_as": job.experiment.published_as,
+        "seed": job.seed,
+        "params": job.experiment.params,
+        "config_digest": job.experiment.digest,
+        "commit": head,
+        "uncommitted_changes": changed,
+        "model_source": provenance.model_source(job.experiment.model),
+    }
+
+
+def write_predictions(path: Path, predictions: np.ndarray) -> None:
+    """Test predictions as HDF5: ``row_id`` (N,), the row's place in the test file from 0, and ``y_pred`` (N,).
+
+    Neither features nor labels of the data are stored: most licences forbid passing them on.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        row_ids = np.arange(len(predictions), dtype=np.int32)
+        for name, values in (("row_id", row_ids), ("y_pred", predictions)):
+            file.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)

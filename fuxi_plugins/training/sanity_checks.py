@@ -1,0 +1,96 @@
+"""Silent failures: things that go wrong without an error and leave a number that looks fine.
+
+Looked for after every run, on the trained model that is about to be thrown away, so that nothing measured can change.
+What trips is in the record, and the board marks the row.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from fuxi_plugins.training.fast_step import BaseModel
+
+PASSED = ""
+LOSS_METHODS = ("compute_loss", "add_loss", "regularization_loss")
+
+LoadTrain = Callable[[int], Any]  # seed -> a loader of the training rows
+
+
+def inspect(model: Any, load_train: LoadTrain, seed: int, test_passes: int) -> dict[str, str]:
+    """Every check by name, with what it found: nothing when all is well.
+
+    Args:
+        model: a hosted model at the end of its run; it is trained two steps further.
+        load_train: as above.
+        seed: of the run.
+        test_passes: how often the test rows have been predicted.
+    """
+    batch = next(iter(load_train(seed)))
+    model.train()
+    checks = {
+        "own loss is called": own_loss_is_called(model, batch),
+        "regulariser is applied": regulariser_is_applied(model, batch),
+        "test is touched once": PASSED if test_passes == 1 else f"the test rows were predicted {test_passes} times",
+    }
+    if load_train(seed).shuffle:
+        checks["seed fixes the order"] = seed_fixes_the_order(load_train, seed)
+    return checks
+
+
+def own_loss_is_called(model: Any, batch: dict[str, torch.Tensor]) -> str:
+    """A loss that the model defines is in vain when the training step never calls it."""
+    own = [name for name in LOSS_METHODS if _definer(model, name) is not BaseModel]
+    calls = dict.fromkeys(own, 0)
+
+    def counting(name: str, method: Callable) -> Callable:
+        def counted(*arguments: Any, **settings: Any) -> Any:
+            calls[name] += 1
+            return method(*arguments, **settings)
+
+        return counted
+
+    with _replaced(model, {name: counting(name, getattr(model, name)) for name in own}):
+        model.train_step(batch)
+    silent = [name for name, count in calls.items() if count == 0]
+    return f"the training step never calls the model's own {', '.join(silent)}" if silent else PASSED
+
+
+def regulariser_is_applied(model: Any, batch: dict[str, torch.Tensor]) -> str:
+    """With a loss of zero, what gradient is left is the regulariser's: there must be one where one was asked for."""
+    asked = [kind for kind in ("embedding", "net") if getattr(model, f"_{kind}_regularizer", None)]
+    if not asked or _definer(model, "compute_loss") is not BaseModel:
+        return PASSED
+    with _replaced(model, {"add_loss": lambda outputs, labels: 0.0 * outputs["y_pred"].sum()}):
+        model.train_step(batch)
+    applied = any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
+    return PASSED if applied else f"the {' and '.join(asked)} regulariser adds nothing to the gradient"
+
+
+def seed_fixes_the_order(load_train: LoadTrain, seed: int) -> str:
+    """Equal seeds must give equal batches, and another seed others."""
+    first, again, other = (next(iter(load_train(number))) for number in (seed, seed, seed + 1))
+    if not all(torch.equal(first[name], again[name]) for name in first):
+        return "the same seed gives another order of the training rows"
+    if all(torch.equal(first[name], other[name]) for name in first):
+        return "another seed gives the same order of the training rows"
+    return PASSED
+
+
+def _definer(model: Any, name: str) -> type:
+    """The class of the model, leaving out what the harness mixes in, that defines a method."""
+    classes = [c for c in type(model).__mro__ if not c.__module__.startswith("fuxi_plugins.training")]
+    return next(c for c in classes if name in vars(c))
+
+
+@contextmanager
+def _replaced(model: Any, methods: dict[str, Callable]) -> Iterator[None]:
+    """Puts functions in the place of methods, for a while."""
+    for name, function in methods.items():
+        object.__setattr__(model, name, function)
+    try:
+        yield
+    finally:
+        for name in methods:
+            object.__delattr__(model, name)

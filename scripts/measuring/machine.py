@@ -1,0 +1,59 @@
+"""What the machine can do at best: the ceiling under every other figure."""
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from fuxi_plugins.training import provenance
+
+
+def ceiling(device: torch.device) -> dict[str, float]:
+    """Matrix products in 10^9 operations a second, by type, and copies in 10^9 bytes a second, read and written."""
+    size = 8192 if device.type == "cuda" else 1024
+    types = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if device.type == "cuda" else {})
+    found = {}
+    for name, dtype in types.items():
+        square = torch.randn(size, size, device=device).to(dtype)
+        found[f"matmul_{name}_gflops"] = 2 * size**3 / fastest(lambda square=square: square @ square, device) / 1e9
+    source = torch.empty((1 << 30 if device.type == "cuda" else 1 << 27) // 4, device=device)
+    target = torch.empty_like(source)
+    found["copy_gbytes"] = 2 * source.nbytes / fastest(lambda: target.copy_(source), device) / 1e9
+    return found
+
+
+def fastest(call, device: torch.device, repeats: int = 10) -> float:
+    """Seconds of the fastest of some calls, the first left out."""
+    call()
+    best = float("inf")
+    for _ in range(repeats):
+        synchronize(device)
+        start = time.perf_counter()
+        call()
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def description(device: torch.device) -> dict:
+    """Machine, threads, versions and how busy the machine was."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    described = provenance.machine(name, torch.get_num_threads()).model_dump()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        **described,
+        "cores": os.cpu_count(),
+        "load_average": load,
+        "allocator": "tuned" if "MALLOC_MMAP_THRESHOLD_" in os.environ else "default",
+        "transparent_hugepages": _read("/sys/kernel/mm/transparent_hugepage/enabled"),
+    }
+
+
+def _read(path: str) -> str | None:
+    return Path(path).read_text().strip() if Path(path).exists() else None

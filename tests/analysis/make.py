@@ -1,0 +1,40 @@
+"""Records made up for tables small enough to check by hand."""
+
+from fuxi_plugins.records.record import DataCard, Epoch, Parameters, Record, Seconds
+
+
+def card(**changes) -> DataCard:
+    settings = {
+        "fingerprint": "f" * 64,
+        "title": "Made up",
+        "rows": {"train": 8, "valid": 4, "test": 4},
+        "positive_rate": {"train": 0.5, "valid": 0.5, "test": 0.25},
+    }
+    return DataCard(**{**settings, **changes})
+
+
+def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="", data=None, **changes) -> Record:
+    fields = {
+        "dataset": "toy",
+        "experiment": experiment or f"{preset}_toy",
+        "model": preset,
+        "preset": preset,
+        "seed": seed,
+        "params": {"model": {}, "training": {}},
+        "config_digest": "0",
+        "started": "2026-01-01T00:00:00+00:00",
+        "data": data or card(),
+    }
+    if failed:
+        return Record(**{**fields, "status": "failed", "reason": failed, **changes})
+    fields |= {
+        "status": "finished",
+        "metrics": {"valid": {"AUC": valid, "logloss": 1 - valid}, "test": {"AUC": test, "logloss": 1 - test}},
+        "best_epoch": 1,
+        "history": [
+            Epoch(epoch=1, step=1, train_loss=0.5, learning_rate=1e-3, valid={}, seconds=2.0, evaluation_seconds=1.0)
+        ],
+        "parameters": Parameters(dense=1234, embedding=56789),
+        "seconds": Seconds(train=2.0, evaluation=1.0, total=4.0, per_epoch=2.0),
+    }
+    return Record(**{**fields, **changes})

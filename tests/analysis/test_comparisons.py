@@ -1,0 +1,39 @@
+"""Which runs a name means when two models are compared."""
+
+import pytest
+
+from fuxi_plugins.analysis.comparisons import comparisons
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.record import write_record
+from tests.analysis.make import record
+
+
+@pytest.fixture
+def results(workspace):
+    """Runs of two experiments of Alpha and one of Beta on one dataset."""
+
+    def add(experiment, preset, test):
+        for seed in (1, 2, 3):
+            made = record(preset, seed, test + 0.001 * seed, dataset="toy", experiment=experiment)
+            write_record(workspace.run_folder("toy", experiment, seed), made)
+
+    add("Beta_toy", "Beta", 0.7)
+    return workspace, add
+
+
+def test_a_row_name_means_its_own_experiment_among_several(results):
+    workspace, add = results
+    add("Alpha_toy_matched", "Alpha", 0.6)
+    add("Alpha_toy", "Alpha", 0.8)
+    (found,) = comparisons("Alpha", "Beta", None, "AUC", workspace)
+    assert found.effect == pytest.approx(0.1)
+    (found,) = comparisons("Alpha_toy_matched", "Beta", None, "AUC", workspace)
+    assert found.effect == pytest.approx(-0.1)
+
+
+def test_a_name_that_may_be_either_of_two_is_refused(results):
+    workspace, add = results
+    add("Alpha_toy_matched", "Alpha", 0.6)
+    add("Alpha_toy_repository", "Alpha", 0.8)
+    with pytest.raises(UserError, match="may be Alpha_toy_matched or Alpha_toy_repository; name the experiment"):
+        comparisons("Alpha", "Beta", None, "AUC", workspace)

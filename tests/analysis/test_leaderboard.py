@@ -1,0 +1,214 @@
+"""Leaderboards worked out by hand."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.record import Cost, Latency
+from fuxi_plugins.reporting.formats import cells, render
+from fuxi_plugins.reporting.notes import notes
+from fuxi_plugins.reporting.terminal import print_board
+from tests.analysis.make import card, record
+from tests.conftest import write
+
+
+def board(records, results, cells=None, **settings):
+    if cells is None:
+        cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    return build_leaderboard("toy", records, cells, results, **settings)
+
+
+def test_mean_deviation_best_and_rank(tmp_path):
+    rows = board(
+        [record("A", 1, 0.70), record("A", 2, 0.74), record("B", 1, 0.73), record("B", 2, 0.73)], tmp_path
+    ).rows
+    assert [(row.rank, row.preset) for row in rows] == [(1, "B"), (2, "A")]
+    assert rows[1].test["AUC"].mean == pytest.approx(0.72)
+    assert rows[1].test["AUC"].std == pytest.approx(math.sqrt(0.0008))  # of the sample: n - 1
+    assert rows[1].test["AUC"].best == 0.74
+    assert rows[1].test["logloss"].best == pytest.approx(0.26)  # the lowest
+
+
+def test_seeds_with_different_outcomes_are_named(tmp_path):
+    ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.890], "D": [0.5]}
+    runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
+    said = [line for line in notes(board(runs, tmp_path)) if line.startswith("Seeds with different outcomes")]
+    assert len(said) == 1
+    assert said[0].endswith("which a mean does not describe: C (0.8700 to 0.8900).")
+    calm = [run for run in runs if run.preset != "C"]
+    assert not any(line.startswith("Seeds with different") for line in notes(board(calm, tmp_path)))
+
+
+def test_a_single_seed_has_no_deviation(tmp_path):
+    assert board([record("A", 1, 0.7)], tmp_path).rows[0].test["AUC"].std is None
+
+
+def test_lower_logloss_ranks_higher(tmp_path):
+    rows = board([record("A", 1, 0.7), record("B", 1, 0.8)], tmp_path, rank_by="logloss").rows
+    assert [row.preset for row in rows] == ["B", "A"]
+
+
+def test_validation_chooses_the_configuration_even_when_test_would_choose_another(tmp_path):
+    better_by_test = record("A", 1, test=0.9, valid=0.5, experiment="A@x=1")
+    better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2")
+    (row,) = board([better_by_test, better_by_validation], tmp_path).rows
+    assert (row.experiment, row.test["AUC"].mean, row.variants) == ("A@x=2", 0.7, 2)
+    assert "x=2 (of 2)" in render(board([better_by_test, better_by_validation], tmp_path), "Title", "md")
+
+
+def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):
+    records = [record("A", 1, 0.7), record("A", 2, failed="RuntimeError: boom"), record("B", 1, failed="OOM")]
+    cells = [Cell("toy", f"{preset}_toy", preset, seed) for preset in "ABC" for seed in (1, 2)]
+    rows = {row.preset: row for row in board(records, tmp_path, cells).rows}
+    assert rows["A"].problems == ["seed 2: failed: RuntimeError: boom"]
+    assert (rows["A"].rank, rows["B"].rank, rows["C"].rank) == (1, None, None)
+    assert rows["B"].problems == ["seed 1: failed: OOM", "seed 2: not run"]
+    assert rows["C"].problems == ["seed 1: not run", "seed 2: not run"]
+    text = render(board(records, tmp_path, cells), "Title", "md")
+    assert "1 of 2" in text
+    assert "B (B_toy): seed 1: failed: OOM; seed 2: not run." in text
+
+
+def test_runs_that_the_board_does_not_expect_do_not_enter_it(tmp_path):
+    records = [record("A", 1, 0.7), record("A", 9, 0.99)]
+    (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", 1)]).rows
+    assert row.seeds == [1]
+    assert row.test["AUC"].mean == 0.7
+
+
+def test_records_of_different_data_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"different data .*ffffffffffff: A_toy seed 1; 000000000000: B_toy seed 1"):
+        board([record("A", 1), record("B", 1, data=card(fingerprint="0" * 64))], tmp_path)
+
+
+def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):
+    usual, half = record("A"), record("B", params={"model": {}, "training": {"amp": "bf16", "train_step": "fuxictr"}})
+    assert {row.preset for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
+
+
+def cost_on(processor: str) -> Cost:
+    latency = {count: Latency(calls=9, p50_ms=1.0, p99_ms=2.5) for count in ("1", "256", "4096")}
+    return Cost(
+        device="cpu",
+        processor=processor,
+        threads=1,
+        batch_size=4096,
+        flops_per_row=12_345,
+        flops_coverage=0.9,
+        training_rows_per_second=50_000,
+        inference_rows_per_second=200_000,
+        latency=latency,
+        peak_bytes=300 << 20,
+    )
+
+
+def test_costs_have_columns_where_they_were_measured_and_times_only_on_one_machine(tmp_path):
+    header, rows = cells(board([record("A", cost=cost_on("one")), record("B")], tmp_path))
+    shown = {title: [row[header.index(title)] for row in rows] for title in header}
+    assert shown["kFLOP / row"] == ["12", "–"]
+    assert shown["rows / s training"] == ["50,000", "–"]
+    header, _ = cells(board([record("A", cost=cost_on("one")), record("B", cost=cost_on("another"))], tmp_path))
+    assert "kFLOP / row" in header
+    assert "rows / s training" not in header
+    assert "kFLOP / row" not in cells(board([record("A")], tmp_path))[0]
+
+
+def test_a_board_without_a_finished_run_says_so(tmp_path):
+    with pytest.raises(UserError, match="no finished run"):
+        board([record("A", 1, failed="x")], tmp_path)
+
+
+@pytest.fixture
+def published(tmp_path):
+    write(
+        tmp_path / "published" / "published_results.csv",
+        """\
+        dataset,model,AUC,logloss,gAUC,source,config_ref
+        Toy,A,0.9,0.1,,BARS leaderboard,x
+        Toy,A,0.71,0.29,,BARS run somewhere (avg of 5 seeds),x
+        Toy,A-v2,0.75,,,arXiv:1,x
+        Other,A,0.5,0.5,,BARS run,x
+        """,
+    )
+    return tmp_path
+
+
+def test_the_published_value_with_most_runs_behind_it_stands_beside_ours(published):
+    data = card(published_as="Toy")
+    rows = {
+        row.preset: row for row in board([record("A", 1, 0.7, data=data), record("B", 1, data=data)], published).rows
+    }
+    assert rows["A"].published.metrics["AUC"] == 0.71
+    assert rows["A"].published.kind == "mean of 5 seeds"
+    assert rows["A"].difference("AUC") == pytest.approx(-0.01)
+    assert rows["B"].published is None
+    assert rows["B"].difference("AUC") is None
+
+
+def test_a_model_may_be_published_under_another_name(published):
+    (row,) = board([record("A", 1, 0.7, data=card(published_as="Toy"), published_as="A-v2")], published).rows
+    assert row.published.metrics == {"AUC": 0.75}
+    assert row.difference("logloss") is None
+
+
+def test_a_dataset_that_was_never_published_has_no_such_columns(published):
+    text = render(board([record("A", 1)], published), "Title", "md")
+    assert "published" not in text.lower()
+
+
+def test_the_bayes_row_is_first_and_unranked(tmp_path):
+    data = card(synthetic=True, bayes={"AUC": 0.81, "logloss": 0.41})
+    text = render(board([record("A", 1, 0.7, data=data)], tmp_path), "Title", "md")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert "Bayes" in lines[2]
+    assert "0.81000" in lines[2]
+    assert "synthetic" in text
+
+
+def test_a_split_whose_validation_is_test_says_so(tmp_path):
+    text = render(board([record("A", 1, data=card(valid_is_test=True))], tmp_path), "Title", "md")
+    assert "Validation is the test set" in text
+
+
+def test_every_format_says_the_same(tmp_path):
+    made = board([record("A", 1, 0.70), record("A", 2, 0.74), record("B", 1, failed="x")], tmp_path)
+    rows = list(csv.DictReader(io.StringIO(render(made, "Title", "csv"))))
+    assert float(rows[0]["test_AUC_mean"]) == pytest.approx(0.72, abs=1e-15)
+    assert (rows[0]["preset"], rows[0]["rank"], rows[0]["seeds"]) == ("A", "1", "1 2")
+    assert (rows[1]["preset"], rows[1]["rank"], rows[1]["problems"]) == ("B", "", "seed 1: failed: x")
+    plain = json.loads(render(made, "Title", "json"))
+    assert plain["rows"][0]["test"]["AUC"]["mean"] == pytest.approx(0.72)
+    assert plain["rows"][0]["parameters"] == {"dense": 1234, "embedding": 56789}
+    latex = render(made, "Title", "tex")
+    assert r"\toprule" in latex
+    assert "0.72000" in latex
+    markdown = render(made, "Title", "md")
+    assert "| 0.72000 ± 0.02828 |" in markdown.replace("  ", " ")
+    assert "1,234" in markdown
+
+
+def test_latex_escapes_what_latex_would_read(tmp_path):
+    assert r"A\_b\&c" in render(board([record("A_b&c", 1, experiment="x")], tmp_path), "Title", "tex")
+
+
+def test_an_unknown_format_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="md, csv, tex, json"):
+        render(board([record()], tmp_path), "Title", "html")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
+def test_a_narrow_terminal_loses_columns_but_no_digits(tmp_path, width):
+    made = board([record("A", 1, 0.70), record("A", 2, 0.74), record("RankElastor", 1, 0.75)], tmp_path)
+    console = Console(width=width, force_terminal=True, file=io.StringIO(), color_system=None)
+    print_board(made, "Title", console)
+    text = console.file.getvalue()
+    assert "0.72000 ± 0.02828" in text
+    assert "RankElastor" in text
+    assert "…" not in text
+    assert ("embedding" in text.split("•")[0]) == (width > 110)

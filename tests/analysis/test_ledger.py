@@ -1,0 +1,154 @@
+"""The ledger worked out by hand."""
+
+import csv
+import io
+import json
+
+import pytest
+from scipy import stats
+
+from fuxi_plugins.analysis.ledger import agreements, build_ledger
+from fuxi_plugins.analysis.published import PublishedRuns, load_published
+from fuxi_plugins.analysis.verdict import judge, why_other_data
+from fuxi_plugins.reporting.ledger import render_ledger
+from tests.analysis.make import card, record
+from tests.conftest import ROOT, write
+
+
+@pytest.fixture
+def published(tmp_path):
+    write(
+        tmp_path / "published" / "published_results.csv",
+        """\
+        dataset,model,AUC,logloss,gAUC,source,config_ref
+        Toy,A,0.7102,0.3,,BARS leaderboard (x),c
+        Toy,A,0.709,0.3,,BARS run (x) somewhere (avg of 3 seeds),c
+        Toy,YoutubeDNN,0.8,0.3,,BARS leaderboard (x),c
+        Toy,DNN,0.800123,0.3,,BARS run (x) somewhere (single run),c
+        Toy,B,0.8,0.3,,BARS leaderboard (x),c
+        Toy,MLP,0.79,0.3,,arXiv:1,c
+        Toy,Grid,0.5,0.3,,"BARS run (x) (avg of 27 grid points, not seeds)",c
+        TaobaoAd_x1,A,0.65,,,arXiv:1,c
+        """,
+    )
+    write(
+        tmp_path / "published" / "published_seed_runs.csv",
+        """\
+        dataset,model,run,AUC,logloss,gAUC,bars_dir
+        Toy,A,1,0.7102,0.30,,d
+        Toy,A,2,0.7080,0.31,,d
+        Toy,A,3,0.7088,0.29,,d
+        """,
+    )
+    return tmp_path
+
+
+def ours(preset, values, **changes):
+    data = card(published_as="Toy")
+    return [record(preset, seed, value, data=data, **changes) for seed, value in enumerate(values, 1)]
+
+
+def cells(records, results, metric="AUC"):
+    return {(e.dataset, e.model): e for e in build_ledger(records, results, metric)}
+
+
+def test_a_cell_with_several_published_runs(published):
+    entry = cells(ours("A", [0.708, 0.710, 0.712]), published)["Toy", "A"]
+    assert (entry.bars, entry.bars_best, entry.bars_runs) == (0.7102, 0.7102, 3)
+    assert entry.bars_mean == pytest.approx(0.709)
+    assert entry.gap == pytest.approx(0.001)
+    assert entry.ours.interval.low == pytest.approx(stats.t.interval(0.95, 2, 0.71, 0.002 / 3**0.5)[0])
+    assert entry.verdict.word == "reproduced"
+    assert "3 seeds of ours, 3 published runs" in entry.verdict.reason
+
+
+def test_names_of_one_model_in_several_tables_meet(published):
+    entry = cells(ours("DNN", [0.81, 0.8102, 0.8104]), published)["Toy", "DNN"]
+    assert (entry.paper, entry.bars, entry.bars_runs) == (0.79, 0.800123, 1)
+    assert entry.verdict.word == "above"
+    assert "one published run" in entry.verdict.reason
+
+
+def test_lowest_logloss_is_the_best(published):
+    assert cells([], published, "logloss")["Toy", "A"].bars_best == 0.29
+
+
+def test_cells_that_were_not_run_or_not_published_are_shown(published):
+    found = cells(ours("New", [0.7, 0.7]), published)
+    assert found["Toy", "New"].verdict.word == "not published"
+    assert found["Toy", "A"].verdict.word == "not run"
+    assert found["TaobaoAd_x1", "A"].valid_is_test
+    assert not found["Toy", "A"].valid_is_test
+    assert ("Toy", "Grid") not in found
+
+
+def test_a_search_is_no_result(published):
+    assert cells(ours("A", [0.9], experiment="A_toy@x=1"), published)["Toy", "A"].ours is None
+
+
+def test_arms_of_equal_size_have_no_published_counterpart(published):
+    assert cells(ours("A", [0.7], experiment="A_toy_matched"), published)["Toy", "A"].ours is None
+
+
+def test_the_agreement_of_a_dataset_is_that_of_gaps_and_orders(published):
+    measured = [*ours("A", [0.7115]), *ours("B", [0.802]), *ours("DNN", [0.801]), *ours("New", [0.9])]
+    entries = build_ledger(measured, published)
+    (found,) = agreements(entries)
+    assert (found.dataset, found.models) == ("Toy", 3)
+    assert found.median_gap == pytest.approx(0.002)
+    assert found.spearman == pytest.approx(0.5)  # published: A, B, DNN
+    assert agreements(entry for entry in entries if entry.model != "A") == []
+    assert "3 models have both a published value and ours. The median absolute gap is 0.0020" in render_ledger(
+        entries, "md"
+    )
+
+
+def test_other_data_is_not_comparable(published):
+    data = card(published_as="Toy")
+    records = [record("A", s, 0.7, data=data, dataset="toy_again") for s in (1, 2)]
+    verdict = cells(records, published)["Toy", "A"].verdict
+    assert (verdict.word, verdict.reason) == ("not comparable", "toy_again is not Toy row by row")
+    assert why_other_data("criteo_x1", "Criteo_x1") == ""
+
+
+def test_the_reach_is_that_of_one_more_run_or_of_welchs_test():
+    sd = 0.001
+    reach = float(stats.t.ppf(0.975, 4)) * sd * (1 + 1 / 5) ** 0.5
+    assert judge(0.7, sd, 5, 0.7 - 0.999 * reach, None).word == "reproduced"
+    assert judge(0.7, sd, 5, 0.7 - 1.001 * reach, None).word == "above"
+    assert judge(0.7, sd, 5, 0.7 + 1.001 * reach, None).word == "below"
+    runs = PublishedRuns([0.701, 0.703, 0.702])
+    a = [0.7 - sd, 0.7, 0.7 + sd]  # sd as above
+    p = stats.ttest_ind(a, runs.values, equal_var=False).pvalue
+    assert (judge(0.7, sd, 3, 0.9, runs).word == "reproduced") == (p > 0.05)
+    assert judge(0.7, None, 1, 0.7, None).word == "not comparable"
+
+
+def test_values_that_differ_by_rounding_alone_are_reproduced():
+    assert judge(0.70004, 0.0, 3, 0.7, None).word == "reproduced"
+    assert judge(0.70006, 0.0, 3, 0.7, None).word == "above"
+
+
+def test_every_format_holds_every_cell(published):
+    entries = build_ledger(ours("A|<b>", [0.7, 0.71]), published)
+    rows = list(csv.DictReader(io.StringIO(render_ledger(entries, "csv"))))
+    plain = json.loads(render_ledger(entries, "json"))
+    assert len(rows) == len(plain) == len(entries)
+    assert rows[0]["model"] == "A|<b>"
+    text = render_ledger(entries, "md")
+    assert text.count("\n|") == len(entries) + 2
+    assert r"A\|&lt;b>" in text
+    with pytest.raises(ValueError, match="md, csv, json"):
+        render_ledger(entries, "tex")
+
+
+def test_an_empty_ledger_is_a_ledger():
+    assert render_ledger([], "csv").strip() == ""
+    assert json.loads(render_ledger([], "json")) == []
+    assert "ledger" in render_ledger([], "md")
+
+
+def test_the_published_tables_are_read_whole():
+    rows = load_published(ROOT / "results")
+    assert len(rows) == 769
+    assert all(row.metrics and row.source for row in rows)

@@ -1,0 +1,68 @@
+"""The doctor finds what was planted, and nothing in a sound workspace."""
+
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli.health import row_codes, splits, versions
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.records.record import write_record
+from tests.analysis.make import record
+
+
+def prepared(workspace):
+    return prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
+
+
+def ill(data):
+    return [finding.text for finding in splits(data) if not finding.well]
+
+
+def test_sound_splits(workspace):
+    assert ill(prepared(workspace)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("test.csv", "valid.csv", "validation is the test set"),
+        ("train.csv", "test.csv", "100.00% of the test rows stand in train"),
+    ],
+)
+def test_splits_that_are_not_new(workspace, source, target, expected):
+    folder = workspace.configs.parent / "csv"
+    shutil.copyfile(folder / source, folder / target)
+    assert any(text.startswith(expected) for text in ill(prepared(workspace)))
+
+
+def test_codes_tell_rows_apart(workspace):
+    codes = row_codes(prepared(workspace).split_folder("train"))
+    assert len(np.unique(codes)) == 600  # a price to three digits makes every row its own
+
+
+def test_versions_that_are_not_those_tested(tmp_path):
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("numpy==0.0.1\nno-such-package==1\nsetuptools>=77\n")
+    (finding,) = versions(pins)
+    assert not finding.well
+    assert "(tested with 0.0.1); no-such-package none (tested with 1)" in finding.text
+    assert list(versions(None)) == []
+
+
+def test_alarms_of_records_are_told(workspace):
+    def call():
+        folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+        return CliRunner().invoke(main, [*folders, "doctor"])
+
+    prepared(workspace)
+    assert "ok    records: no alarms" in call().output
+    write_record(
+        workspace.run_folder("tiny", "A", 1), record(dataset="tiny", sentinels={"own loss is called": "never"})
+    )
+    result = call()
+    assert result.exit_code == 1
+    assert "WRONG A_toy seed 1: own loss is called: never" in result.output

@@ -1,0 +1,227 @@
+"""Claims: one holder at a time, whoever dies, whatever the clocks say; and eight runners on one folder."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from fuxi_plugins.execution import leases
+from fuxi_plugins.execution.leases import Claimant, current_claim
+from fuxi_plugins.execution.limits import Limits
+from fuxi_plugins.execution.local import run_jobs
+from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.queue import SharedQueue
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import find_records
+from fuxi_plugins.training.runner import identity
+from tests.analysis.make import record
+from tests.conftest import write
+
+
+def elsewhere(claimant: Claimant, host="another") -> Claimant:
+    """The same claimant as if on another machine, whose processes nobody here can see."""
+    claimant.holder = replace(claimant.holder, host=host, system=f"boot of {host}")
+    return claimant
+
+
+def test_a_claim_excludes_others_until_it_is_released(tmp_path):
+    one, two = Claimant(), Claimant()
+    held = one.claim(tmp_path)
+    assert held is not None
+    assert two.claim(tmp_path) is None
+    assert one.claim(tmp_path) is None
+    held.release()
+    assert two.claim(tmp_path) is not None
+
+
+def test_a_process_that_has_ended_on_this_machine_holds_nothing(tmp_path):
+    code = (
+        "import pathlib, sys; from fuxi_plugins.execution.leases import *; Claimant().claim(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    (left,) = tmp_path.iterdir()
+    assert left.name == "claim-1.json"
+    taken = Claimant().claim(tmp_path)
+    assert taken.path.name == "claim-2.json"
+    assert Claimant().claim(tmp_path) is None
+    taken.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_id_that_is_used_again_is_not_its_former_owner(tmp_path):
+    claimant = Claimant()
+    claimant.holder = replace(claimant.holder, born="1")  # a process of our own id that started long ago
+    claimant.claim(tmp_path)
+    assert Claimant().claim(tmp_path) is not None
+
+
+def test_on_another_machine_only_silence_ends_a_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
+    holder = elsewhere(Claimant()).claim(tmp_path)
+    observer = Claimant(patience=0.2)
+    for _ in range(6):  # it beats: however long one waits, it is alive
+        assert holder.beat()
+        assert observer.claim(tmp_path) is None
+        time.sleep(0.1)
+    assert observer.claim(tmp_path) is None
+    time.sleep(0.3)  # it is silent
+    taken = observer.claim(tmp_path)
+    assert taken is not None
+    assert not holder.beat()  # and finds out that it has lost the run
+    assert current_claim(tmp_path).holder == observer.holder
+
+
+@pytest.mark.parametrize("jump", [-1e9, -3600, 3600, 1e9])
+def test_a_clock_that_jumps_takes_no_run_from_a_living_runner(tmp_path, monkeypatch, jump):
+    holder = elsewhere(Claimant()).claim(tmp_path)
+    observer = Claimant(patience=60)
+    assert observer.claim(tmp_path) is None
+    now = time.time()
+    os.utime(holder.path, (now + jump, now + jump))  # the holder's machine, or the file server, is in another time
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    assert observer.claim(tmp_path) is None
+
+
+def test_a_damaged_claim_is_freed_by_time_alone(tmp_path):
+    (tmp_path / "claim-1.json").write_text('{"holder": {"runner"')
+    observer = Claimant(patience=0.1)
+    assert observer.claim(tmp_path) is None
+    time.sleep(0.2)
+    assert observer.claim(tmp_path).path.name == "claim-2.json"
+
+
+def claim_when_told(folder, start, end, results):
+    claimant = Claimant()
+    start.wait()
+    results.put(claimant.claim(folder) is not None)
+    end.wait()  # a process that has gone would hold nothing any more
+
+
+@pytest.mark.parametrize("dead_holder", [False, True])
+def test_of_many_that_claim_at_the_same_instant_one_succeeds(tmp_path, dead_holder):
+    context = multiprocessing.get_context("fork")
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if dead_holder:
+            claimant = Claimant()
+            claimant.holder = replace(claimant.holder, born="1")
+            claimant.claim(folder)
+        start, end, results = context.Event(), context.Event(), context.Queue()
+        processes = [context.Process(target=claim_when_told, args=(folder, start, end, results)) for _ in range(4)]
+        for process in processes:
+            process.start()
+        start.set()
+        outcomes = [results.get(timeout=30) for _ in processes]
+        end.set()
+        for process in processes:
+            process.join()
+        assert sum(outcomes) == 1
+
+
+# A run of milliseconds: it notes that it ran, then writes the record that it is handed.
+FAKE_WORKER = """\
+    import json, os, sys
+    job = json.loads(sys.stdin.readline())
+    ledger, records = sys.argv[1:]
+    name = f"{job['experiment']['id']} {job['seed']}"
+    out = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(out, f"{name}\\n".encode())
+    part = os.path.join(job["run_folder"], f".record.json.{os.getpid()}.partial")
+    with open(os.path.join(records, name)) as made, open(part, "w") as file:
+        file.write(made.read())
+    os.rename(part, os.path.join(job["run_folder"], "record.json"))
+"""
+
+
+class Silent:
+    def started(self, job): ...
+
+    def progressed(self, job, state): ...
+
+    def ended(self, job, record): ...
+
+
+@pytest.fixture
+def many_jobs(workspace, tmp_path):
+    """100 seeds of two models that never train: the plan, and the command of a worker that only writes records."""
+    suite = find_suite("tiny_suite", workspace, seeds=range(100))
+    plan = plan_suite(suite, workspace, Resources(slots=[-1], threads=1))
+    records = tmp_path / "made_records"
+    records.mkdir()
+    for job in plan.todo:
+        made = record().model_copy(update=identity(job))
+        (records / f"{job.experiment.id} {job.seed}").write_text(made.model_dump_json())
+    script = write(tmp_path / "fake_worker.py", FAKE_WORKER)
+    ledger = tmp_path / "ledger"
+    return plan, [sys.executable, "-I", "-S", str(script), str(ledger), str(records)], ledger
+
+
+def run_all(plan, worker, start, results):
+    start.wait()
+    records = run_jobs(
+        plan.todo,
+        before=plan.before,
+        slots=[-1, -1],
+        limits=Limits(timeout_seconds=60),
+        watcher=Silent(),
+        worker=worker,
+    )
+    results.put(len(records))
+
+
+def test_eight_runners_on_one_folder_do_each_of_200_runs_exactly_once(workspace, many_jobs):
+    plan, worker, ledger = many_jobs
+    assert len(plan.todo) == 200
+    context = multiprocessing.get_context("fork")
+    start, results = context.Event(), context.Queue()
+    runners = [context.Process(target=run_all, args=(plan, worker, start, results)) for _ in range(8)]
+    for runner in runners:
+        runner.start()
+    start.set()
+    assert [results.get(timeout=120) for _ in runners] == [200] * 8  # each saw the whole suite done
+    for runner in runners:
+        runner.join()
+    assert Counter(ledger.read_text().splitlines()) == {f"{job.experiment.id} {job.seed}": 1 for job in plan.todo}
+    assert len(list(find_records(workspace.results))) == 200
+    left = {path.name for path in workspace.results.rglob("*") if path.is_file()}
+    assert left == {"record.json", "run.log"}
+
+
+def test_the_runs_of_a_runner_that_was_killed_are_done_by_the_others(workspace, many_jobs):
+    plan, worker, ledger = many_jobs
+    dead = Claimant()
+    dead.holder = replace(dead.holder, born="1")
+    for job in plan.todo[:5]:
+        dead.claim(job.run_folder)
+    slots, limits = [-1, -1], Limits(timeout_seconds=60)
+    records = run_jobs(plan.todo[:10], before=plan.before, slots=slots, limits=limits, watcher=Silent(), worker=worker)
+    assert len(records) == 10
+    assert len(ledger.read_text().splitlines()) == 10
+
+
+def test_what_another_runner_has_recorded_since_planning_is_not_run_again(workspace, many_jobs):
+    plan, _, _ = many_jobs
+    first, second = plan.todo[:2]
+    queue = SharedQueue([first, second], plan.before)
+    write(first.run_folder / "record.json", record(failed="it broke").model_dump_json())
+    job, _ = queue.take()
+    assert job == second
+    ((settled, found),) = queue.settled_by_others()
+    assert (settled, found.reason) == (first, "it broke")
+    assert not queue
+
+
+def test_a_claim_tells_how_far_the_run_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
+    claim = Claimant().claim(tmp_path)
+    claim.note({"epoch": 3, "step": 10})
+    assert claim.beat()
+    assert current_claim(tmp_path).progress == {"epoch": 3, "step": 10}
+    assert json.loads(claim.path.read_text())["holder"]["pid"] == os.getpid()

@@ -1,0 +1,127 @@
+import pytest
+
+from fuxi_plugins.cli.listing import table
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.execution.plan import take_over
+from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.status import suite_status
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import Record, read_record, write_record
+from fuxi_plugins.reporting.boards import suite_cells
+from fuxi_plugins.training.runner import failed_record, identity
+from tests.analysis.make import record
+
+RESOURCES = Resources(slots=[-1], threads=1)
+
+
+@pytest.fixture
+def jobs(workspace):
+    return plan_suite(find_suite("tiny_suite", workspace), workspace, RESOURCES).todo
+
+
+def finish(job, **changes):
+    made = record().model_dump() | identity(job) | {"data": job.data.card.model_dump()} | changes
+    write_record(job.run_folder, Record(**made))
+
+
+def plan(workspace, **settings):
+    return plan_suite(find_suite("tiny_suite", workspace), workspace, RESOURCES, **settings)
+
+
+def test_everything_is_to_be_run_at_first(jobs):
+    assert [job.name for job in jobs] == [
+        "LR_tiny seed 1", "LR_tiny seed 2", "DNN_tiny seed 1", "DNN_tiny seed 2",
+    ]  # fmt: skip
+
+
+def test_a_finished_run_is_not_run_again_unless_forced(workspace, jobs):
+    finish(jobs[1])
+    assert [job.name for job in plan(workspace).todo] == [jobs[0].name, jobs[2].name, jobs[3].name]
+    assert len(plan(workspace, force=True).todo) == 4
+
+
+def test_a_failed_run_is_run_again(workspace, jobs):
+    write_record(jobs[1].run_folder, failed_record(jobs[1], "x", started="2026-01-01T00:00:00+00:00"))
+    assert len(plan(workspace).todo) == 4
+
+
+def test_another_configuration_under_the_same_name_is_an_error_that_shows_the_difference(workspace, jobs):
+    finish(jobs[2])
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text().replace("[16]", "[32]"))
+    with pytest.raises(UserError, match=r"hidden_units \[16\] in the record, \[32\] now"):
+        plan(workspace)
+    assert read_record(jobs[2].run_folder / "record.json").finished
+
+
+def test_a_setting_younger_than_the_record_at_its_default_is_no_difference(workspace, jobs):
+    def older(part, name):
+        return {**params, part: {key: value for key, value in params[part].items() if key != name}}
+
+    params = jobs[2].experiment.params
+    finish(jobs[2], params=older("model", "net_dropout"), config_digest="older")
+    assert len(plan(workspace).todo) == 3
+    finish(jobs[2], params=older("model", "hidden_units"), config_digest="older")
+    with pytest.raises(UserError, match=r"hidden_units .* in the record, \[16\] now"):
+        plan(workspace)
+    finish(jobs[2], params={**params, "model": {**params["model"], "gone": 1}}, config_digest="older")
+    with pytest.raises(UserError, match="gone 1 in the record, absent now"):
+        plan(workspace)
+
+
+def test_a_run_finished_under_another_name_is_taken_over(workspace, jobs):
+    """As the winner of a grid is, when it becomes the experiment."""
+    finish(jobs[2], experiment="DNN_tiny@hidden_units=_16_")
+    record = jobs[2].run_folder / "record.json"
+    elsewhere = workspace.run_folder("tiny", "DNN_tiny@hidden_units=_16_", 1)
+    elsewhere.mkdir(parents=True)
+    record.rename(elsewhere / "record.json")
+    (elsewhere / "predictions.h5").write_bytes(b"predictions")
+    found = plan(workspace)
+    assert [job.name for job in found.todo] == ["LR_tiny seed 1", "LR_tiny seed 2", "DNN_tiny seed 2"]
+    ((job, twin),) = found.equal
+    taken = take_over(job, twin, workspace)
+    assert taken == read_record(record)
+    assert (taken.experiment, taken.same_run_as) == ("DNN_tiny", "DNN_tiny@hidden_units=_16_")
+    assert taken.metrics == twin.metrics
+    assert (job.run_folder / "predictions.h5").read_bytes() == b"predictions"
+    assert [done.experiment for done in plan(workspace).finished] == ["DNN_tiny"]
+    assert len(plan(workspace, force=True).todo) == 4
+
+
+def test_other_data_under_the_same_name_are_an_error(workspace, jobs, tmp_path):
+    finish(jobs[0])
+    test = tmp_path / "csv" / "test.csv"
+    test.write_text(test.read_text() + "1,3,s2,0.5,s1\n")
+    with pytest.raises(UserError, match=r"data fingerprint .* in the record"):
+        plan(workspace)
+
+
+def test_seeds_of_the_command_line_come_first(workspace):
+    assert find_suite("tiny_suite", workspace, seeds=[7]).seeds == [7]
+    assert find_suite("LR_tiny", workspace).seeds == [1]
+
+
+def test_slots_and_threads_share_the_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert Resources.choose([], None, None) == Resources(slots=[-1] * 6, threads=1)
+    assert Resources.choose([], 2, None) == Resources(slots=[-1, -1], threads=3)
+    assert Resources.choose([-1], 2, 1) == Resources(slots=[-1, -1], threads=1)
+
+
+def test_gpus_make_slots(monkeypatch):
+    monkeypatch.setattr("fuxi_plugins.execution.planner._require_gpus", lambda asked: None)
+    assert Resources.choose([0, 1, 0], None, 2).slots == [0, 1, 0]
+    assert Resources.choose([1], 3, 2).slots == [1, 1, 1]
+
+
+def test_further_seeds_of_one_experiment(workspace):
+    suite = workspace.configs / "suites" / "tiny_suite.yaml"
+    suite.write_text(suite.read_text() + "more_seeds: {DNN_tiny: [3, 5]}\n")
+    planned = [(job.experiment.id, job.seed) for job in plan(workspace).todo]
+    assert planned == [("LR_tiny", 1), ("LR_tiny", 2), *(("DNN_tiny", seed) for seed in (1, 2, 3, 5))]
+    found = find_suite("tiny_suite", workspace)
+    assert [(cell.experiment, cell.seed) for cell in suite_cells(found)] == planned
+    assert [(run.experiment, run.seed) for run in suite_status(found, workspace)] == planned
+    assert "2 experiments x 2 seeds + 2 runs" in table("suites", workspace)
+    assert len(suite_cells(find_suite("tiny_suite", workspace, seeds=[7]))) == 2

@@ -1,0 +1,195 @@
+"""The site in a browser: sorted, filtered, read and downloaded, without a request that leaves the folder."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from fuxi_plugins.reporting.site.build import write_site
+from tests.reporting.site.test_build import ATTACK, contents
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with its driver here")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write_site(folder / "site", contents(folder, hostile=True))
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900"):
+        options.add_argument(f"--{argument}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    downloads = tmp_path_factory.mktemp("downloads")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.downloads = downloads
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, site):
+    """Opens a page of the site; at the end, no page has complained or asked for anything outside the folder."""
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get_log("performance")
+
+    def open_(pattern):
+        (path,) = site.glob(pattern)
+        browser.get(path.as_uri())
+        return browser
+
+    yield open_
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            assert url.startswith((site.as_uri(), "data:")), url
+
+
+def names(browser):
+    script = "return [...document.querySelectorAll('#board tbody tr')].filter(r => !r.hidden).map(r => r.dataset.name)"
+    return browser.execute_script(script)
+
+
+def css(browser, selector):
+    return browser.find_elements("css selector", selector)
+
+
+def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(page):
+    browser = page("boards/*.html")
+    assert names(browser)[:4] == ["Alpha", "Beta", ATTACK, "Gamma"]
+    button = next(b for b in css(browser, "#board thead button") if b.text.startswith("AUC"))
+    button.click()
+    assert names(browser)[0] == "Alpha"
+    button.click()
+    assert names(browser)[0] == "Gamma"
+    header = button.find_element("xpath", "..")
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert set(names(browser)[4:]) == {"Delta", "Omega"}  # what has no value comes last either way
+    model = next(b for b in css(browser, "#board thead button") if b.text.startswith("Model"))
+    model.send_keys("\ue007")  # Enter
+    assert names(browser) == sorted(names(browser), key=str.lower)
+
+
+def test_a_filter_is_set(page):
+    browser = page("boards/*.html")
+    (field,) = css(browser, "input[type=search]")
+    field.send_keys("alp")
+    assert names(browser) == ["Alpha"]
+    assert css(browser, "output")[0].text == "1 of 6 rows"
+    field.clear()
+    field.send_keys(" ")
+    css(browser, "input[type=checkbox]")[0].click()
+    assert set(names(browser)) == {"Alpha", "Beta"}
+
+
+def test_plots_and_intervals_are_seen(page):
+    browser = page("boards/*.html")
+    intervals, plots = css(browser, "svg.interval"), css(browser, "svg.plot")
+    assert len(intervals) == 4
+    assert len(plots) == 1 or len(plots) == 2
+    assert all(svg.size["width"] > 100 and svg.size["height"] > 10 for svg in [*intervals, *plots])
+    assert "95% interval" in intervals[0].get_attribute("aria-label")
+
+
+def test_a_download_is_taken(page):
+    browser = page("boards/*.html")
+    link = next(a for a in css(browser, "a[download]") if a.text == "CSV")
+    browser.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(browser.downloads)})
+    link.click()
+    deadline = time.monotonic() + 20
+    while not (found := list(browser.downloads.glob("*.csv"))):
+        assert time.monotonic() < deadline, "no file came"
+        time.sleep(0.1)
+    assert found[0].read_text().startswith("dataset,rank,preset")
+
+
+def test_a_hostile_name_is_text(page):
+    browser = page("boards/*.html")
+    assert ATTACK in css(browser, "#board")[0].text
+    assert css(browser, "img") == []
+    next(a for a in css(browser, "#board a") if a.text == ATTACK).click()
+    assert css(browser, "h1")[0].text == ATTACK
+    assert css(browser, "img") == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_no_page_is_wider_than_its_window(page, browser, site, width):
+    for pattern in ("index.html", "ledger.html", "boards/*.html", "models/Alpha*.html", "runs/toy-Alpha-toy-1-*.html"):
+        page(pattern)
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 700},
+        )
+        inner = browser.execute_script("return document.documentElement.scrollWidth")
+        assert inner <= width, (pattern, inner)
+
+
+def luminance(colour) -> float:
+    channels = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_both_colour_schemes_can_be_read(page):
+    """Contrast of text, links and muted text against the page: WCAG's 4.5."""
+    browser = page("boards/*.html")
+    seen = set()
+    for _ in range(2):
+        style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+        ground = browser.execute_script(style, "body", "backgroundColor")
+        seen.add(ground)
+        for selector in ("body", "#board a", ".muted", ".lead", "footer"):
+            pair = sorted([luminance(ground), luminance(browser.execute_script(style, selector, "color"))])
+            assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (selector, ground)
+        css(browser, "button.theme")[0].click()
+    assert len(seen) == 2
+
+
+def test_the_keyboard_reaches_the_table_and_sees_where_it_is(page):
+    browser = page("boards/*.html")
+    reached = []
+    for _ in range(40):
+        browser.switch_to.active_element.send_keys("\ue004")  # Tab
+        active = browser.switch_to.active_element
+        reached.append((active.tag_name, active.get_attribute("class")))
+        width = browser.execute_script("return getComputedStyle(document.activeElement).outlineWidth")
+        if active.tag_name in ("a", "button"):
+            assert width == "3px"
+    assert reached[0] == ("a", "skip")
+    assert ("div", "scroll") in reached
+
+
+def test_without_the_script_the_page_is_complete(browser, site):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        (path,) = site.glob("boards/*.html")
+        browser.get(path.as_uri())
+        assert css(browser, "#board")[0].text.count("\n") > 5
+        assert not css(browser, "button.theme")[0].is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_in_print_the_table_is_whole(page):
+    browser = page("boards/*.html")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert not css(browser, "form.filters")[0].is_displayed()
+        assert (
+            browser.execute_script("return getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"
+        )
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

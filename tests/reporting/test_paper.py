@@ -1,0 +1,262 @@
+"""The report on the paper, from runs of a tiny dataset and from made-up records whose answers are known."""
+
+import shutil
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.execution import planner
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.record import RANK_FILE, Parameters, RankFamily, RankSummary, Seconds, StageRank
+from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
+from fuxi_plugins.reporting.paper.document import build_sections, write_report
+from fuxi_plugins.reporting.paper.gather import studies
+from fuxi_plugins.reporting.paper.numbers import auc, fit_power_law, paired_effect
+from fuxi_plugins.reporting.paper.study import Study, short_stage
+from fuxi_plugins.training.provenance import utc_now
+from fuxi_plugins.training.runner import carry_out
+from tests.analysis.make import record
+from tests.conftest import ROOT, make_workspace
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory):
+    """The paper's rank suite on the tiny dataset, two arms and two seeds, carried out in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        workspace = make_workspace(tmp_path_factory.mktemp("paper"), patch)
+        configs = ROOT / "benchmark_configs"
+        for path in [configs / "templates" / "paper.yaml", *(configs / "suites").glob("paper_*.yaml")]:
+            target = workspace.configs / path.relative_to(configs)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(path, target)
+        shutil.copytree(ROOT / "results" / "published", workspace.results / "published")
+        shutil.copytree(ROOT / "results" / "paper", workspace.results / "paper")
+        suite = find_suite("paper_rank@tiny,matched", workspace, [1, 2])
+        suite = replace(suite, experiments=suite.experiments[:2])
+        for job in planner.plan_suite(suite, workspace, planner.Resources([-1], 1)).todo:
+            job.run_folder.mkdir(parents=True, exist_ok=True)
+            carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())
+        yield workspace
+
+
+def test_the_report_of_a_rehearsal(rehearsed, tmp_path):
+    found = [study for study in studies(rehearsed, "tiny", "matched") if study.finished]
+    assert {study.suite for study in found} >= {"paper_rank", "paper_main", "paper_ablation", "paper_efficiency"}
+    written = write_report(build_sections(found, rehearsed.results), tmp_path)
+    text, html = (tmp_path / "paper.md").read_text(), (tmp_path / "index.html").read_text()
+    for path in written:
+        assert path.stat().st_size > 500, path
+    for figure in (p for p in written if p.suffix == ".png"):
+        assert f"figures/{figure.name}" in text
+        assert f"figures/{figure.stem}.svg" in html
+    for expected in ("What this does not show", "share that is there before training", "not run", "Mix 2", "Gaussian"):
+        assert expected in text
+        assert expected in html
+
+
+def test_a_figure_is_the_same_bytes_again(rehearsed, tmp_path):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    first, second = (rank_figures.tables(study).save(tmp_path / name) for name in ("one", "two"))
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one
+
+
+def test_the_separation_is_that_of_the_records(rehearsed):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    table = tables.separation(study)
+    last = dict(zip(table.header, table.rows[-1], strict=True))
+    values = [r.rank.stages["ffn_2"].row.trained["entropy"] for r in study.records["RankElastor"]]
+    assert last["RankElastor"] == f"{np.mean(values):.2f}"
+    assert last["cap"] == "4"
+    assert last["stage"] == "FFN 2"
+
+
+def call(workspace, *arguments):
+    return CliRunner().invoke(
+        main, ["--configs", str(workspace.configs), "--results", str(workspace.results), *arguments]
+    )
+
+
+def test_the_command_writes_the_report(rehearsed, tmp_path):
+    result = call(rehearsed, "report", "paper", "--dataset", "tiny", "--profile", "matched", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "tinny"], "did you mean 'tiny'?"),
+        (["--dataset", "tiny", "--profile", "mached"], "the profiles of 'paper' are matched, repository, paper"),
+        (["--dataset", "tiny", "--profile", "paper"], "no run of the paper's suites is finished"),
+    ],
+)
+def test_a_report_that_cannot_be(rehearsed, tmp_path, arguments, message):
+    result = call(rehearsed, "report", "paper", *arguments, "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "none").exists()
+
+
+def made_up(suite, aucs, tmp_path, **settings) -> Study:
+    records = {
+        preset: [record(preset, seed, auc, **settings) for seed, auc in enumerate(values, start=1)]
+        for preset, values in aucs.items()
+    }
+    return Study(suite, "toy", "matched", "Made up", list(aucs), 9, records, tmp_path)
+
+
+def test_an_effect_is_paired_by_seed():
+    effect = paired_effect(
+        [record("B", 1, 0.71), record("B", 2, 0.82), record("B", 9, 0.1)],
+        [record("A", 2, 0.80), record("A", 1, 0.70)],
+        auc,
+    )
+    assert effect.values == pytest.approx([0.01, 0.02])
+    assert effect.mean == pytest.approx(0.015)
+    assert (effect.high - effect.low) / 2 == pytest.approx(12.7062 * 0.005, rel=1e-4)  # t of one degree, 97.5%
+    assert effect.verdict == "undecided"
+    assert paired_effect([record("B", 1)], [record("A", 2)], auc) is None
+
+
+def test_agreement_needs_an_interval_without_zero():
+    def effect(*pairs):
+        b = [record("B", seed, after) for seed, (_, after) in enumerate(pairs)]
+        return paired_effect(b, [record("A", seed, before) for seed, (before, _) in enumerate(pairs)], auc)
+
+    clear = effect((0.7, 0.6), (0.7, 0.6001), (0.7, 0.5999))
+    assert tables.agreement(-0.001, clear) == "agrees"
+    assert tables.agreement(+0.001, clear) == "contradicts"
+    assert tables.agreement(-0.001, effect((0.7, 0.6))) == "undecided (same sign, one seed)"
+    assert tables.agreement(-0.001, effect((0.7, 0.6), (0.7, 0.75))).startswith("undecided (same sign")
+    assert tables.agreement(None, clear) == "–"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_power_law_is_found_with_its_interval(seeds):
+    random = np.random.default_rng(0)
+    sizes = np.repeat([1e4, 2e4, 4e4, 8e4], seeds)
+    fit = fit_power_law(sizes, 0.5 * sizes**-0.05 * np.exp(random.normal(0, 1e-3, len(sizes))))
+    assert fit.exponent == pytest.approx(-0.05, abs=3e-3)
+    assert fit.low < fit.exponent < fit.high
+    assert fit.high - fit.low < 0.01
+    assert fit(np.array([1e4]))[0] == pytest.approx(0.5 * 1e4**-0.05, rel=5e-3)
+    assert fit_power_law([1, 1, 2], [1, 2, 3]) is None
+
+
+def test_the_scores_table_by_hand(tmp_path):
+    study = made_up("paper_main", {"RankElastor": [0.80, 0.82], "RankMixer": [0.81, 0.83], "MLP": []}, tmp_path)
+    study.records.pop("MLP")
+    table = tables.scores(study, "Toy", {"RankElastor": 0.80000, "RankMixer": 0.79})
+    rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+    assert rows["RankElastor"]["ours, test AUC"] == "0.81000 ± 0.01414 (2)"
+    assert rows["RankElastor"]["ours less paper's"] == "+0.01000"  # toy is Toy
+    assert rows["RankMixer"]["paper's less RankElastor's"] == "-0.01000"
+    assert rows["RankMixer"]["sign of the paper's effect"] == "contradicts"
+    assert rows["MLP"]["ours, test AUC"] == "not run"
+
+
+def test_published_values_stand_beside_the_data_they_are_of():
+    results = ROOT / "results"
+    name, values = tables.published_auc(results, "paper_ablation", "avazu_x4_twin")
+    assert (name, values["RankMixer"]) == ("Avazu_x4", 0.79270)
+    name, values = tables.published_auc(results, "paper_main", "ml100k")
+    assert (name, values["RankElastor"], values["MLP"]) == ("Criteo_x1", 0.81482, 0.81307)
+    assert tables.published_auc(results, "paper_sequence", "ml100k")[0] == "KuaiVideo_x1"
+
+
+def probed(preset: str, seed: int, mixing: float, ffn: float, untrained: float):
+    """A run whose rows' tokens have these entropy ranks after mixing and network; normal numbers have 4."""
+
+    def stage(value: float) -> StageRank:
+        measured = {"trained": value, "untrained": untrained, "gaussian": 4.0}
+        family = RankFamily(rows=5, columns=6, **{name: {"entropy": rank} for name, rank in measured.items()})
+        return StageRank(row=family, token=family)
+
+    stages = {"tokens": stage(1.0), "mixing_1": stage(mixing), "ffn_1": stage(ffn)}
+    return record(preset, seed, rank=RankSummary(sample=8, seconds=0.1, stages=stages))
+
+
+def test_the_four_claims_by_hand(tmp_path):
+    main_table = made_up("paper_main", {"RankElastor": [0.80, 0.82, 0.81], "RankMixer": [0.79, 0.81, 0.80]}, tmp_path)
+    ranks = made_up("paper_rank", {}, tmp_path)
+    ranks.records["RankElastor"] = [probed("RankElastor", seed, 3.6, 3.8, 3.2) for seed in (1, 2)]
+    ranks.records["RankMixer"] = [probed("RankMixer", 1, 3.9, 3.0, 3.0), probed("RankMixer", 2, 3.9, 3.004, 3.0)]
+    costs = made_up("paper_efficiency", {"RankElastor": [0.8], "RankMixer": [0.8], "MLP": []}, tmp_path)
+    slower = Seconds(train=1, evaluation=1, total=2, per_epoch=2.5)
+    costs.records["RankElastor"] = [record("RankElastor", 1, seconds=slower)]
+    lines = {row[0]: row[1:] for row in claims.at_a_glance([main_table, ranks, costs]).rows}
+    assert lines["more test AUC"] == [
+        "toy, matched, 3 seeds", "0.81000", "0.80000", "+0.01000 [+0.01000, +0.01000]", "holds",
+    ]  # fmt: skip
+    assert lines["less collapse of rank"][1:3] == ["90.0%", "75.0%"]  # not the tokens' own
+    assert lines["less collapse of rank"][3].endswith("of which +5.0% untrained")
+    assert lines["less collapse of rank"][4] == "holds"
+    assert lines["little cost"][1:] == ["2.50 s", "2.00 s", "+25%", "does not hold"]
+    assert set(lines) == {"more test AUC", "less collapse of rank", "little cost"}
+    assert claims.verdict(-0.2, -0.1) == "does not hold"
+    assert claims.verdict(-0.1, 0.1).startswith("undecided")
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "undecided (one seed)"), (3, "holds")])
+def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
+    sized = {}
+    for depth in range(4):
+        size = Parameters(dense=1000 * 2**depth, embedding=1)
+        for arm, start in (("RankElastor", 0.7), ("RankMixer", 0.69)):
+            name, level = f"{arm} depth{depth}", start + 0.01 * depth
+            sized[name] = [record(name, seed, level + 1e-4 * seed, parameters=size) for seed in range(seeds)]
+    study = Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 8, sized, tmp_path)
+    (line,) = claims.at_a_glance([study]).rows
+    assert line[0] == "better with size (depth)"
+    assert line[-1] == said
+
+
+def test_costs_stand_beside_rankmixers(tmp_path):
+    study = made_up("paper_efficiency", {"RankElastor": [0.8], "RankMixer": [0.8], "MLP": []}, tmp_path)
+    study.records.pop("MLP")
+    rows = {row[0]: row[1:] for row in tables.costs(study).rows}
+    assert rows["RankElastor"] == ["1,234", "56,789", "2.00", "1.00"]
+    assert rows["MLP"] == ["–", "–", "not run", "–"]
+
+
+def test_ablation_scaling_and_costs_are_drawn(tmp_path):
+    arms = {"RankElastor": [0.80, 0.81], "RankMixer": [0.79, 0.80], "NoMixing+GLU": [0.795, 0.808]}
+    study = made_up("paper_ablation", arms, tmp_path)
+    assert "paired by seed" in result_figures.ablation(study).caption
+    sized = {
+        f"{arm} width{i}": [
+            record(f"{arm} width{i}", 1, auc + 0.01 * i, parameters=Parameters(dense=1000 * 2**i, embedding=1))
+        ]
+        for i in range(4)
+        for arm, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
+    }
+    scaled = Study("paper_scaling_width", "toy", "matched", "Width", list(sized), 8, sized, tmp_path)
+    drawing = result_figures.scaling(scaled)
+    assert "RankMixer" in drawing.caption
+    assert [path.suffix for path in drawing.save(tmp_path)] == [".png", ".svg"]
+    assert tables.sizes(scaled).rows[0][:2] == ["RankElastor width0", "1,000"]
+
+
+def test_a_run_that_learned_nothing_is_said(tmp_path):
+    study = made_up("paper_main", {"RankElastor": [0.80, 0.82], "MLP": [0.5]}, ROOT / "results")
+    epoch = study.records["MLP"][0].history[0].model_copy(update={"valid": {"AUC": 0.5}})
+    study.records["MLP"][0] = study.records["MLP"][0].model_copy(update={"history": [epoch]})
+    section = build_sections([study], ROOT / "results")[0]
+    assert section.paragraphs[1] == "Alarms: MLP seed 1: validation AUC never left 0.5."
+
+
+def test_stages_have_short_names():
+    assert [short_stage(s) for s in ("raw", "cross_1", "cin_2", "ffn_3")] == ["Raw", "Cross 1", "CIN 2", "FFN 3"]
+
+
+def test_a_record_s_rank_file_is_found_where_runs_leave_it(rehearsed):
+    (study,) = (s for s in studies(rehearsed, "tiny", "matched") if s.suite == "paper_rank")
+    run = study.records["RankMixer"][0]
+    assert study.rank_file(run) == rehearsed.run_folder(run.dataset, run.experiment, run.seed) / RANK_FILE
+    assert study.rank_file(run).exists()
+    assert rank_figures.trajectories(study).name == "trajectories-paper_rank-tiny-matched"

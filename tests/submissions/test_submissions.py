@@ -1,0 +1,337 @@
+"""Submissions: what was packed verifies, and every way of cheating or attacking is refused with its reason."""
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import struct
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.labels import find_test_labels
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.record import Record, config_digest, write_record
+from fuxi_plugins.submissions import bundle
+from fuxi_plugins.training.runner import write_predictions
+from tests.analysis.make import record as made_up
+from tests.conftest import make_workspace
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A workspace with two finished runs, made up but for the data, the predictions and their metrics."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        workspace = make_workspace(tmp_path_factory.mktemp("world"), monkeypatch)
+        spec = load_dataset_spec(workspace.configs, "tiny")
+        data = prepare_dataset(spec, workspace)
+        test = find_test_labels(spec, data.card.fingerprint, workspace)
+        params = {"model": {"learning_rate": 0.01}, "training": {"epochs": 2}}
+        for seed in (1, 2):
+            random = np.random.default_rng(seed)
+            scores = np.clip(0.5 + 0.3 * (test.labels - 0.5) + 0.1 * random.normal(size=300), 0, 1).astype(np.float32)
+            metrics = evaluate_metrics(test.labels, scores, ["AUC", "logloss", "gAUC"], test.groups)
+            record = made_up(
+                "LR", seed, dataset="tiny", experiment="LR_tiny", data=data.card, params=params,
+                config_digest=config_digest("tiny", "LR", params), metrics={"valid": metrics, "test": metrics},
+            )  # fmt: skip
+            folder = workspace.run_folder("tiny", "LR_tiny", seed)
+            write_predictions(folder / "predictions.h5", scores)
+            write_record(folder, record)
+            (folder / "run.log").write_text("all went well\n")
+        yield workspace
+
+
+@pytest.fixture
+def packed(world, tmp_path):
+    path = tmp_path / "LR.zip"
+    bundle.pack("LR_tiny", world, path)
+    return path
+
+
+def call(world, *arguments):
+    folders = ["--configs", str(world.configs), "--results", str(world.results)]
+    return CliRunner().invoke(main, [*folders, "submit", *map(str, arguments)])
+
+
+def repack(path, changes, *, honest=True, extra=()):
+    """Writes the zip again with files changed or (None) left out; an honest liar mends the digests."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    for name, change in changes.items():
+        files[name] = change(files[name]) if callable(change) else change
+    files = {name: content for name, content in files.items() if content is not None}
+    if honest and "manifest.json" not in changes:
+        digests = {
+            name: hashlib.sha256(content).hexdigest() for name, content in files.items() if "manifest" not in name
+        }
+        files["manifest.json"] = json.dumps({"schema": bundle.SCHEMA, "files": digests}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in [*files.items(), *extra]:
+            archive.writestr(name, content)
+
+
+def in_record(**changes):
+    def change(content):
+        fields = Record.model_validate_json(content).model_dump()
+        for key, value in changes.items():
+            fields[key] = value(fields[key]) if callable(value) else value
+        return json.dumps(fields).encode()
+
+    return {"seed-1/record.json": change}
+
+
+def in_predictions(tmp_path, change):
+    def rewritten(content):
+        path = tmp_path / "p.h5"
+        path.write_bytes(content)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path.read_bytes()
+
+    return {"seed-1/predictions.h5": rewritten}
+
+
+def refusal(world, path) -> str:
+    with pytest.raises(UserError) as refused:
+        bundle.verify(path, world)
+    result = call(world, "verify", path)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    return str(refused.value)
+
+
+def test_what_was_packed_verifies(world, packed):
+    verified = bundle.verify(packed, world)
+    assert [one.record.seed for one in verified] == [1, 2]
+    with zipfile.ZipFile(packed) as archive:
+        assert {"manifest.json", "config.json", "environment.txt", "seed-1/run.log"} <= set(archive.namelist())
+    result = call(world, "verify", packed)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("verified: LR_tiny seed") == 2
+
+
+def test_the_same_runs_pack_to_the_same_bytes(world, packed, tmp_path):
+    bundle.pack("LR_tiny", world, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+def test_nothing_to_pack(world, tmp_path):
+    assert "no finished run of 'DNN_tiny'" in call(world, "pack", "DNN_tiny", "--out", tmp_path / "x.zip").output
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_changed_metric_is_refused_with_the_difference(world, packed):
+    def better(metrics):
+        return {**metrics, "test": {**metrics["test"], "AUC": metrics["test"]["AUC"] + 0.001}}
+
+    repack(packed, in_record(metrics=better))
+    assert "a difference of +0.001000" in refusal(world, packed)
+
+
+def test_a_changed_prediction_is_refused(world, packed, tmp_path):
+    def change(file):
+        scores = file["y_pred"][:]
+        scores[0] = 1 - scores[0]
+        file["y_pred"][:] = scores
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "but its predictions give" in refusal(world, packed)
+
+
+def test_a_file_changed_behind_the_manifest_is_refused(world, packed):
+    repack(packed, {"seed-2/run.log": b"other"}, honest=False)
+    assert "'seed-2/run.log' is not the file that manifest.json was written for" in refusal(world, packed)
+
+
+def test_missing_rows_are_refused(world, packed, tmp_path):
+    def change(file):
+        for name in ("row_id", "y_pred"):
+            values = file[name][:-1]
+            del file[name]
+            file[name] = values
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "one value for each of 300 rows, but is (299,)" in refusal(world, packed)
+
+
+def reverse_rows(file):
+    file["row_id"][:] = np.arange(300)[::-1]
+
+
+def test_rows_in_another_order_are_refused(world, packed, tmp_path):
+    repack(packed, in_predictions(tmp_path, reverse_rows))
+    assert "row_id must count the test rows" in refusal(world, packed)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, np.nan])
+def test_what_is_no_probability_is_refused(world, packed, tmp_path, value):
+    def change(file):
+        file["y_pred"][5] = value
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "probabilities between 0 and 1" in refusal(world, packed)
+
+
+def test_another_split_is_refused(world, packed):
+    repack(packed, in_record(data=lambda card: {**card, "fingerprint": "0" * 64}))
+    assert "another split of tiny: its fingerprint is 0000000000000000" in refusal(world, packed)
+
+
+def test_changed_settings_are_refused(world, packed):
+    repack(packed, in_record(params={"model": {"learning_rate": 0.02}, "training": {"epochs": 2}}))
+    assert "they were changed after the run" in refusal(world, packed)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "seed-1/../../x", "seed-1\\..\\x", "seed-1/model.pkl", "run.py"])
+def test_a_path_that_escapes_and_a_file_that_does_not_belong_are_refused(world, packed, tmp_path, name):
+    before = set(tmp_path.parent.rglob("x"))
+    repack(packed, {}, extra=[(name, pickle.dumps(os.getcwd))])
+    assert "records, predictions and logs by seed, no more" in refusal(world, packed)
+    assert set(tmp_path.parent.rglob("x")) == before
+
+
+def test_a_pickle_in_place_of_predictions_is_never_loaded(world, packed, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    repack(packed, {"seed-1/predictions.h5": pickle.dumps(Bomb())})
+    assert "cannot be read" in refusal(world, packed)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_objects_in_hdf5_are_refused(world, packed, tmp_path):
+    def change(file):
+        del file["y_pred"]
+        file.create_dataset("y_pred", data=[b"0.5"] * 300, dtype=h5py.string_dtype())
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "must hold floats" in refusal(world, packed)
+
+
+def test_predictions_that_lie_in_another_file_are_refused(world, packed, tmp_path):
+    def change(file):
+        del file["y_pred"]
+        file["y_pred"] = h5py.ExternalLink("/etc/passwd", "y_pred")
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "must hold the dataset 'y_pred' itself" in refusal(world, packed)
+
+
+def test_raw_external_storage_is_refused(world, packed, tmp_path):
+    def change(file):
+        del file["y_pred"]
+        file.create_dataset("y_pred", shape=(300,), dtype="f4", external=[("/etc/passwd", 0, 1200)])
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "points into another" in refusal(world, packed)
+
+
+def test_hdf5_that_claims_a_huge_size_is_refused_unread(world, packed, tmp_path):
+    def change(file):
+        del file["y_pred"]
+        file.create_dataset("y_pred", shape=(1 << 40,), dtype="f4", chunks=(1 << 16,), compression="gzip")
+
+    repack(packed, in_predictions(tmp_path, change))
+    assert "one value for each of 300 rows" in refusal(world, packed)
+
+
+def claim_size(path, name, size):
+    """Writes another uncompressed size into the zip's central directory."""
+    content = bytearray(path.read_bytes())
+    place = content.rfind(name.encode()) - 46  # of the entry's header in the central directory
+    assert content[place : place + 4] == b"PK\x01\x02"
+    struct.pack_into("<I", content, place + 24, size)
+    path.write_bytes(bytes(content))
+
+
+def test_a_bomb_of_ten_gigabytes_is_refused_unread(world, packed):
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        for seed in range(3, 8):
+            archive.writestr(f"seed-{seed}/predictions.h5", bytes(1 << 20))
+    assert packed.stat().st_size < 100_000
+    for seed in range(3, 8):
+        claim_size(packed, f"seed-{seed}/predictions.h5", 2 << 30)
+    assert "would unpack to 10,7" in refusal(world, packed)
+
+
+def test_a_log_that_swells_is_refused_unread(world, packed):
+    claim_size(packed, "seed-1/run.log", 200 << 20)
+    assert "'seed-1/run.log' would unpack to 209,715,200 bytes" in refusal(world, packed)
+
+
+def test_a_size_that_is_a_lie_is_refused(world, packed):
+    claim_size(packed, "seed-1/run.log", 3)
+    assert "sound zip file" in refusal(world, packed)
+
+
+@pytest.mark.parametrize("field", ["experiment", "preset", "model", "dataset"])
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "../../x", "", "a\nb", "x" * 300])
+def test_a_script_in_a_name_is_refused(world, packed, field, name):
+    repack(packed, in_record(**{field: name}))
+    assert re.search("cannot be (the name of|a folder's name)", refusal(world, packed))
+
+
+def test_a_dataset_that_is_not_known_here_is_refused(world, packed):
+    repack(packed, in_record(dataset="tinny"))
+    assert "changed after the run" in refusal(world, packed)
+
+
+def test_a_record_of_another_schema_is_refused(world, packed):
+    repack(packed, {"seed-1/record.json": b'{"schema_version": 2}'})
+    assert "is not a record of schema 1" in refusal(world, packed)
+
+
+def test_a_record_of_another_seed_is_refused(world, packed):
+    repack(packed, in_record(seed=7))
+    assert "the record is of seed 7" in refusal(world, packed)
+
+
+def test_a_failed_run_is_refused(world, packed):
+    repack(packed, in_record(status="failed"))
+    assert "must be finished" in refusal(world, packed)
+
+
+def test_a_run_without_predictions_is_refused(world, packed):
+    repack(packed, {"seed-1/predictions.h5": None})
+    assert "seed-1 lacks predictions.h5" in refusal(world, packed)
+
+
+def test_a_file_twice_is_refused(world, packed):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        repack(packed, {}, extra=[("seed-1/run.log", b"again")])
+    assert "holds a file twice" in refusal(world, packed)
+
+
+def test_a_link_is_refused(world, packed):
+    entry = zipfile.ZipInfo("seed-3/run.log")
+    entry.external_attr = 0o120777 << 16
+    repack(packed, {}, extra=[(entry, b"/etc/passwd")])
+    assert "is a link" in refusal(world, packed)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 broken"])
+def test_what_is_no_zip_is_refused(world, tmp_path, content):
+    path = tmp_path / "x.zip"
+    path.write_bytes(content)
+    assert "sound zip file" in refusal(world, path)
+
+
+@pytest.mark.parametrize("manifest", [b"{}", b"[]", b"nonsense", b'{"schema": "other", "files": {}}'])
+def test_a_manifest_of_another_kind_is_refused(world, packed, manifest):
+    repack(packed, {"manifest.json": manifest})
+    assert "schema" in refusal(world, packed)
+
+
+def test_a_submission_without_a_manifest_is_refused(world, packed):
+    repack(packed, {"manifest.json": None})
+    assert "must hold manifest.json" in refusal(world, packed)

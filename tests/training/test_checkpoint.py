@@ -1,0 +1,243 @@
+"""A run that is killed and continued ends as one that never was, to the last bit."""
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from fuxi_plugins.training import trainer
+from fuxi_plugins.training.checkpoint import STATE_FILE, Keeper
+from fuxi_plugins.training.runner import continued_by
+from tests.conftest import ROOT, write
+from tests.training.test_runner import make_job, outcome, run
+
+# Dropout draws from torch's random state, BatchNorm keeps buffers, early stopping and the learning rate have memory.
+EXPERIMENTS = """
+Dropout_tiny:
+    model: DNN
+    embedding_dim: 4
+    hidden_units: [16]
+    net_dropout: 0.3
+    batch_norm: true
+    epochs: 4
+    embedding_regularizer: 1e-4
+Wavering_tiny:
+    model: DeepFM
+    embedding_dim: 4
+    hidden_units: [16]
+    learning_rate: 0.3
+    epochs: 8
+    early_stop_patience: 2
+Eval_tiny:
+    model: DCNv2
+    embedding_dim: 4
+    optimizer: rmsprop
+    parallel_dnn_hidden_units: [8]
+    net_dropout: 0.1
+    eval_steps: 4
+    epochs: 3
+    early_stop_patience: 9
+"""
+
+
+@pytest.fixture
+def jobs(workspace, tmp_path):
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text() + EXPERIMENTS.replace("rmsprop", "RMSprop"))
+
+    def make(name, folder):
+        return make_job(workspace, tmp_path / folder, experiment=f"{name}_tiny")
+
+    return make
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: nothing may catch it."""
+
+
+def until_step(steps):
+    """A report that kills the run in the middle of the given training step."""
+    seen = 0
+
+    def report(news):
+        nonlocal seen
+        seen += "step" in news
+        if seen == steps and "step" in news:
+            raise Killed
+
+    return report
+
+
+def predictions(job):
+    with h5py.File(job.run_folder / "predictions.h5") as file:
+        return file["y_pred"][:]
+
+
+@pytest.mark.parametrize(("name", "every"), [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4)])
+def test_a_run_killed_again_and_again_ends_as_if_it_never_was(jobs, name, every, caplog, monkeypatch):
+    monkeypatch.setattr(
+        "fuxi_plugins.training.checkpoint.COST", 1e9
+    )  # every epoch is worth a checkpoint, however short
+    caplog.set_level(logging.INFO)
+    undisturbed = jobs(name, "undisturbed")
+    expected = run(undisturbed)
+    job = replace(jobs(name, "disturbed"), checkpoint_steps=every)
+    for steps in (8, 9, 1, 5):
+        with pytest.raises(Killed):
+            run(job, until_step(steps))
+        assert not (job.run_folder / "record.json").exists()
+    record = run(job)
+    assert "continuing in epoch" in caplog.text
+    assert "starting anew" not in caplog.text
+    assert outcome(record) == outcome(expected)
+    assert [(entry.step, entry.learning_rate) for entry in record.history] == [
+        (entry.step, entry.learning_rate) for entry in expected.history
+    ]
+    np.testing.assert_array_equal(predictions(job), predictions(undisturbed))
+    assert not list(job.checkpoint_folder.glob("*.*"))  # nothing is left to continue
+
+
+def killed_run(jobs, folder, name="Dropout"):
+    job = replace(jobs(name, folder), checkpoint_steps=2)
+    with pytest.raises(Killed):
+        run(job, until_step(11))
+    assert (job.checkpoint_folder / STATE_FILE).exists()
+    return job
+
+
+def continues(job, caplog) -> bool:
+    """Whether a new process would go on from the job's checkpoint; if not, the log says why."""
+    caplog.clear()
+    continued = Keeper(job.checkpoint_folder, continued_by(job))._state is not None
+    assert ("starting anew" in caplog.text) != continued
+    return continued
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(len(path.read_bytes()))),
+    "other content": lambda path: torch.save({"identity": 1}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "best weights gone": lambda path: next(path.parent.glob("best-*.model")).unlink(),
+}
+
+
+def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(jobs, caplog):
+    job = killed_run(jobs, "damaged")
+    state = job.checkpoint_folder / STATE_FILE
+    whole = state.read_bytes()
+    assert continues(job, caplog)
+    for name, damage in DAMAGES.items():
+        state.write_bytes(whole)
+        damage(state)
+        assert not continues(job, caplog), name
+    state.write_bytes(whole[:1000])
+    assert outcome(run(job)) == outcome(run(jobs("Dropout", "undisturbed")))
+
+
+class Malice:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_checkpoint_cannot_carry_code(jobs, caplog, tmp_path):
+    job = jobs("Dropout", "malicious")
+    target = tmp_path / "executed"
+    job.checkpoint_folder.mkdir(parents=True)
+    torch.save({"identity": Malice(f"touch {target}")}, job.checkpoint_folder / STATE_FILE)
+    assert not continues(job, caplog)
+    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    torch.save(Malice(f"touch {target}"), model.checkpoint)
+    with pytest.raises(pickle.UnpicklingError):
+        model.load_weights(model.checkpoint)
+    assert not target.exists()
+
+
+def test_another_runs_checkpoint_is_not_continued(jobs, caplog):
+    job = killed_run(jobs, "other")
+    for change in ({"seed": 2}, {"micro_batches": 2}, {"threads": 2}):
+        assert not continues(replace(job, **change), caplog)
+        assert "is of another run" in caplog.text
+
+
+def test_weights_are_saved_whole_or_not_at_all(jobs, tmp_path, monkeypatch):
+    job = jobs("Dropout", "saving")
+    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    model.save_weights(model.checkpoint)
+    before = (tmp_path / "tiny" / "best.model").read_bytes()
+
+    def dies(state, path):
+        path.write_bytes(b"half of it")
+        raise OSError("the power is gone")
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(OSError):
+        model.save_weights(model.checkpoint)
+    assert (tmp_path / "tiny" / "best.model").read_bytes() == before
+
+
+def test_checkpoints_of_short_epochs_cost_a_small_share_of_the_time(jobs, monkeypatch):
+    saved = []
+    monkeypatch.setattr("fuxi_plugins.training.checkpoint.COST", 1e-9)  # none is affordable after the first
+    monkeypatch.setattr(Keeper, "_save", lambda self, model, epoch, batch: saved.append(epoch) or slow(self))
+
+    def slow(keeper):
+        keeper._last_cost = 1.0
+
+    run(jobs("Dropout", "cheap"))
+    assert saved == [1]
+
+
+KILLED_WORKER = """\
+    import os, signal, sys
+    from fuxi_plugins.training import resume
+    count = 0
+    save = resume.Keeper._save
+    def save_and_die(self, *arguments):
+        global count
+        save(self, *arguments)
+        count += 1
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+    resume.Keeper._save = save_and_die
+    from fuxi_plugins.training.worker import main
+    sys.exit(main())
+"""
+
+
+def test_a_worker_killed_by_sigkill_is_continued_by_another_process(jobs, tmp_path):
+    expected = run(jobs("Dropout", "undisturbed"))
+    job = replace(jobs("Dropout", "killed"), checkpoint_steps=3)
+    job.run_folder.mkdir(parents=True)
+
+    def work(*command):
+        return subprocess.Popen(
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, cwd=ROOT, start_new_session=True,
+        )  # fmt: skip
+
+    def finish(worker):
+        worker.stdin.write(job.to_json() + "\n")
+        worker.stdin.flush()
+        log = worker.stderr.read()
+        return worker.wait(), log
+
+    code, _ = finish(work(str(write(tmp_path / "killed.py", KILLED_WORKER))))
+    assert code == -signal.SIGKILL
+    code, log = finish(work("-m", "fuxi_plugins.training.worker"))
+    assert code == 0, log
+    assert "continuing in epoch 2 after 3 batches" in log
+    record = (job.run_folder / "record.json").read_text()
+    assert outcome(type(expected).model_validate_json(record)) == outcome(expected)
