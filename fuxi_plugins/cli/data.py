@@ -37,21 +37,26 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 @data.command()
 @click.argument("name")
 @click.option(
-    "--from", "folder", required=True, type=click.Path(path_type=Path), help="With train, valid and test.csv."
+    "--from",
+    "origin",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder with train, valid and test, or one file that is divided: csv, tsv, parquet or jsonl, packed or not.",
 )
 @click.option("--label", help="Its column. Default: the one with a label's usual name.")
+@click.option("--rule", help="Which values of the label are positive, as '>= 4' or 'in [click, buy]'.")
 @click.pass_obj
-def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
+def describe(workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None) -> None:
     """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
-    from fuxi_plugins.datasets.describe import describe as look_at
+    from fuxi_plugins.datasets.describing.describe import describe as look_at
     from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
 
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
-    description = look_at(name, folder, label)
+    description = look_at(name, origin, label, rule)
     text = yaml_text({name: description.entry})
     write_text(path, text)
     click.echo(text)
@@ -120,12 +125,15 @@ def prepare(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.unknown_ids import warnings
 
     spec = load_dataset_spec(workspace.configs, name)
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
     click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+    for warning in warnings(prepared.unknown):
+        click.echo(f"warning: {warning}")
 
 
 def _say(progress) -> None:

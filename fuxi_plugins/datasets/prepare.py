@@ -28,6 +28,7 @@ from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, repla
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import Division, divide, rows_of
 from fuxi_plugins.datasets.store import bytes_needed, writing
+from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
 from fuxi_plugins.records.record import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
@@ -60,6 +61,11 @@ class PreparedData:
 
     def split_folder(self, split: str) -> Path:
         return self.folder / split
+
+    @property
+    def unknown(self) -> dict[str, dict[str, float]]:
+        """By split and column, the share of ids that train does not know."""
+        return unknown_shares(self.folder)
 
 
 def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = lambda _: None) -> PreparedData:
@@ -142,16 +148,24 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
     needed = sum(bytes_needed(count.rows, columns) for count in counts.values())
     require_space(folder, needed, f"preparing {spec.dataset_id}")
     clusters = Clusters() if spec.cluster_column else None
+    places = {name: encoder.unknown for name, encoder in encoders.items() if encoder.unknown is not None}
+    shares = {}
     for split in SPLITS:
+        unknown = UnknownIds(places)
         with writing(folder / split, counts[split].rows, columns) as writer:
             for block in _watched(raw, spec, division, "encode", split, report):
                 typed = typed_block(block, spec, RowCount())
                 frame = _preprocessed(processor, block, typed)
                 if spec.weight_col:  # which FuxiCTR does not know
                     frame = frame.with_columns(typed[spec.weight_col])
-                writer.append(_encoded(frame, encoders))
+                encoded = _encoded(frame, encoders)
+                writer.append(encoded)
+                unknown.add(frame, encoded)
                 if clusters and split == "test":
                     clusters.add(typed[spec.cluster_column])
+        if split != "train":
+            shares[split] = unknown.shares()
+    (folder / UNKNOWN_FILE).write_text(json.dumps(shares))
     if clusters:
         np.save(folder / CLUSTERS_FILE, clusters.numbers())
     return counts

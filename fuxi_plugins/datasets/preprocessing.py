@@ -125,6 +125,7 @@ class Encoder:
 
     dtype: np.dtype
     width: int = 0  # of an array a row; 0 is a scalar
+    unknown: int | None = None  # the place of every id that train does not know, if it makes places
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
         """What polars does, all columns at once."""
@@ -165,11 +166,11 @@ class Ids(Encoder):
         known = {value: place for value, place in vocabulary.items() if isinstance(value, str) == is_text}
         self._values = pl.Series(list(known), dtype=pl.String if is_text else None)
         self._places = pl.Series(list(known.values()), dtype=pl.Int64)
-        self._unknown = vocabulary["__OOV__"]
+        self.unknown: int = vocabulary["__OOV__"]
         self.dtype = dtype
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.replace_strict(self._values, self._places, default=self._unknown, return_dtype=pl.Int64)
+        return column.replace_strict(self._values, self._places, default=self.unknown, return_dtype=pl.Int64)
 
 
 class Sequences(Encoder):
@@ -177,7 +178,7 @@ class Sequences(Encoder):
 
     def __init__(self, parts: Ids, splitter: str, width: int, padding: str, missing: str):
         self._parts, self._splitter, self._padding, self._missing = parts, splitter, padding, missing
-        self.dtype, self.width = parts.dtype, width
+        self.dtype, self.width, self.unknown = parts.dtype, width, parts.unknown
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
         return column.str.split(self._splitter)

@@ -42,7 +42,7 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     """
     if file_format.column_names:
         return list(file_format.column_names)
-    return _header(path, _first_line(path), file_format.separator_of(path))
+    return _header(path, first_line(path), file_format.separator_of(path))
 
 
 def read_blocks(
@@ -60,7 +60,7 @@ def read_blocks(
     layout = _Layout(path, read_header(path, file_format), separator, named_by)
     done, line, rest = 0, 1, b""
     if not file_format.column_names:
-        done, line = len(_first_line(path)), 2
+        done, line = len(first_line(path)), 2
     file_size = float("nan") if is_packed(path) else path.stat().st_size
     for piece in _pieces_after(path, done, size):
         text = rest + piece
@@ -98,7 +98,7 @@ def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
     yield b""
 
 
-def _first_line(path: Path) -> bytes:
+def first_line(path: Path) -> bytes:
     text = b""
     for piece in pieces(path, 1 << 16):
         text += piece
