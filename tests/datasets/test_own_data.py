@@ -172,7 +172,7 @@ def test_chance_in_few_rows_is_no_leak(mine):
         ("day", lambda random, rows: [f"2026-03-{day:02d}" for day in random.integers(1, 29, rows)], "times: day"),
         ("row", lambda random, rows: np.arange(rows), "nearly every row has its own value: row"),
         ("hash", lambda random, rows: [random.bytes(8).hex() for _ in range(rows)], "has its own value: hash"),
-        ("title", lambda random, rows: [" ".join(ids(999, "w{};")(random, 7)) for _ in range(rows)], "free text: title"),
+        ("title", lambda random, rows: [" ".join(ids(99, "w{};")(random, 9)) for _ in range(rows)], "free text"),
         ("nothing", lambda random, rows: [None] * rows, "hold no value: nothing"),
         ("", lambda random, rows: np.arange(rows), "the column with an empty header"),
         ("weight", lambda random, rows: random.integers(1, 9, rows), "stored but not used in training yet: weight"),

@@ -65,7 +65,8 @@ def test_what_is_described_is_prepared_as_python_reads_it(tmp_path_factory, tabl
     try:
         found = describe("mine", folder)
     except UserError as error:
-        assert "a column to learn from, but none is left" in str(error)
+        if "a column to learn from, but none is left" not in str(error):
+            raise
         return
     spec = read_spec("mine", found.entry, folder)
     prepared = prepare_dataset(spec, Workspace(folder, folder, folder / "cache"))
@@ -81,7 +82,7 @@ def test_what_is_described_is_prepared_as_python_reads_it(tmp_path_factory, tabl
 
 
 def slow_reading(path: Path, spec: DatasetSpec) -> dict[str, list]:
-    """Each column as Python's csv and a few lines of text handling read it: a text, a list of texts or a number a row."""
+    """Each column as Python's csv and a few lines read it: a text, a list of texts or a number a row."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found = {}

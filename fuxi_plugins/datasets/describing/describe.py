@@ -58,8 +58,8 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
 
     Raises:
-        UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or no
-            column is left to learn from.
+        UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
+            no column is left to learn from.
     """
     found = find_files(origin)
     heads = {split: _head(found, name) for split, name in found.names.items()}
