@@ -136,6 +136,57 @@ def prepare(workspace: Workspace, name: str) -> None:
         click.echo(f"warning: {warning}")
 
 
+@data.command("audit")
+@click.argument("name")
+@click.pass_obj
+def audit_(workspace: Workspace, name: str) -> None:
+    """Looks for what is wrong with a dataset. Unknown ids, drift, repeated rows, columns that tell the label, times."""
+    from tabulate import tabulate
+
+    from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.audit import audit
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    found = audit(prepare_dataset(spec, workspace, report=_say), workspace)
+    splits = [
+        (split, f"{found.rows[split]:,}", f"{found.positive_rate[split]:.2%}", f"{found.repeated[split]:.2%}",
+         _percent(found.known_rows.get(split)), _percent(found.known_groups.get(split)),
+         " to ".join(f"{moment:.15g}" for moment in found.times.get(split, ())))
+        for split in SPLITS
+    ]  # fmt: skip
+    headers = (
+        "split",
+        "rows",
+        "positive",
+        "repeated",
+        "rows in train",
+        "groups in train",
+        found.time_column or "",
+    )
+    click.echo(tabulate(splits, headers=headers, tablefmt="plain", disable_numparse=True))
+    if found.clusters:
+        count, largest = found.clusters
+        click.echo(f"\n{count:,} clusters in test by {spec.cluster_id}; the largest holds {largest:.1%} of the rows.")
+    columns = [
+        (column, _percent(seen.unknown.get("valid")), _percent(seen.unknown.get("test")), f"{seen.drift:.3f}",
+         "" if seen.alone is None else f"{seen.alone:.4f}")
+        for column, seen in found.columns.items()
+    ]  # fmt: skip
+    headers = ("column", "unknown in valid", "unknown in test", "drift to test", "AUC alone")
+    click.echo("\n" + tabulate(columns, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}")
+    if not found.warnings:
+        click.echo("Nothing that looks like a mistake.")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
 def _say(progress) -> None:
     share = f" {min(progress.share, 1):.0%}" if progress.share == progress.share else ""
     click.echo(

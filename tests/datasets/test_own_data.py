@@ -58,6 +58,11 @@ def lists(most, join):
                                  for _ in range(rows)]  # fmt: skip
 
 
+def sentences(random, rows):
+    """Texts of common words with a semicolon and a comma in each."""
+    return ["{} {}, {}; {} {}".format(*ids(200, "w{}")(random, 5)) for _ in range(rows)]
+
+
 def coin(random, rows):
     return random.integers(0, 2, rows)
 
@@ -172,7 +177,7 @@ def test_chance_in_few_rows_is_no_leak(mine):
         ("day", lambda random, rows: [f"2026-03-{day:02d}" for day in random.integers(1, 29, rows)], "times: day"),
         ("row", lambda random, rows: np.arange(rows), "nearly every row has its own value: row"),
         ("hash", lambda random, rows: [random.bytes(8).hex() for _ in range(rows)], "has its own value: hash"),
-        ("title", lambda random, rows: [" ".join(ids(99, "w{};")(random, 9)) for _ in range(rows)], "free text"),
+        ("title", sentences, "free text: title"),
         ("nothing", lambda random, rows: [None] * rows, "hold no value: nothing"),
         ("", lambda random, rows: np.arange(rows), "the column with an empty header"),
         ("weight", lambda random, rows: random.integers(1, 9, rows), "stored but not used in training yet: weight"),
@@ -344,6 +349,16 @@ def test_users_give_groups_and_clusters(mine):
     stored = read_columns(prepared.split_folder("train"))
     pairs = set(zip(stored["reviewerID"].tolist(), stored["group_id"].tolist(), strict=True))
     assert len(pairs) == 20 == len({group for _, group in pairs})
+
+
+def test_users_of_one_class_each_give_clusters_and_no_groups(mine):
+    def write(frame, path):
+        frame.with_columns(label=pl.col("user").cast(pl.Int64) % 2).write_csv(path)
+
+    found, _ = mine({"user": ids(300), "item": ids(9), "label": coin}, write=write)
+    assert "group_id" not in found.entry
+    assert found.entry["cluster_id"] == "user"
+    assert "Only 0 of them have rows of both classes, too few for gAUC" in said(found)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         "label_col": chosen.entry,
         **({"weight_col": weight} if weight else {}),
     }
-    remarks += name_groups(entry, guesses)
+    remarks += name_groups(entry, guesses, frame, chosen)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
     remarks += divide_rows(entry, found, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])

@@ -13,7 +13,7 @@ _OUTCOMES = (
 )
 _USERS = (
     "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
-    "account msno device"
+    "account msno"
 )
 _ITEMS = (
     "item itemid iid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku goods "

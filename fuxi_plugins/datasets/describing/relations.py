@@ -12,13 +12,13 @@ from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.leaks import LEAK, auc_of_column
 from fuxi_plugins.datasets.reading.values import as_text
 
+FEWEST_GROUPS = 5  # with rows of both classes, without which groups are not named
 FEWEST = 25  # rows of each class without which no column is said to tell the label
 
 
 def without_outcomes(guesses: dict[str, Guess], frame: pl.DataFrame, label: LabelGuess) -> dict[str, Guess]:
     """Leaves out what became known with the label: columns that tell it, or are named like another outcome."""
-    parsed = LabelRule.parse(label.rule or "> 0")
-    positive = parsed.positives(frame[label.name]).fill_null(False).to_numpy()
+    positive = _positives(frame, label).fill_null(False).to_numpy()
     changed = dict(guesses)
     for name, guess in guesses.items():
         if not guess.active or guess.entry["type"] == "sequence":
@@ -96,16 +96,29 @@ def _owner(name: str, entries: set[str], values: dict[str, set[str]]) -> tuple[s
     return closest(holders), "whose values it holds"
 
 
-def name_groups(entry: dict[str, Any], guesses: dict[str, Guess]) -> list[str]:
-    """Groups for gAUC and clusters for statistics, where a column is named like users."""
+def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.DataFrame, label: LabelGuess) -> list[str]:
+    """Clusters for statistics, and groups for gAUC, where a column is named like users.
+
+    Groups are named if some of them have rows of both classes; of the others gAUC knows nothing.
+    """
     users = [name for name, guess in guesses.items() if is_user(name) and guess.entry["type"] == "categorical"]
     users = [name for name in users if "empty" not in guesses[name].notes and not set(name) & set("()")]
     if not users:
         return ["gAUC needs groups: docs/datasets.md shows the two lines."]
     user = min(users, key=lambda name: (not guesses[name].active, len(name)))
+    entry["cluster_id"] = user
+    remark = f"Rows of one {user} are taken to belong together, for statistics (cluster_id)"
+    classes = pl.DataFrame({"user": as_text(frame[user]), "positive": _positives(frame, label)}).drop_nulls()
+    with_both = classes.group_by("user").agg(pl.col("positive").n_unique() == 2)["positive"].sum()
+    if with_both < FEWEST_GROUPS:
+        return [f"{remark}. Only {with_both} of them have rows of both classes, too few for gAUC."]
     group = next(name for name in ("group_id", "group_of_user", "gauc_group") if name not in guesses)
     normal = {"normalize_ids": True} if guesses[user].entry.get("normalize_ids") else {}
     copy = {"name": group, "type": "meta", "dtype": "str", "preprocess": f"copy_from({user})"} | normal
     entry["feature_cols"] = [*entry["feature_cols"], copy]
-    entry["group_id"], entry["cluster_id"] = group, user
-    return [f"Rows of one {user} are taken to belong together, for gAUC (group_id) and for statistics (cluster_id)."]
+    entry["group_id"] = group
+    return [f"{remark} and for gAUC (group_id)."]
+
+
+def _positives(frame: pl.DataFrame, label: LabelGuess) -> pl.Series:
+    return LabelRule.parse(label.rule or "> 0").positives(frame[label.name])
