@@ -20,6 +20,7 @@ MISSING = ("NA", "N/A", "n/a", "NULL", "Null", "null", "None", "none", "NaN", "n
 _WHOLE = r"^[+-]?\d+(\.0*)?$"
 _FLOAT_FORM = r"^[+-]?\d+\.0*$"
 _DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+_ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
 _EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -110,7 +111,7 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
         if entries.n_unique() > len(entries) / 2:  # the words of a text, not entries that come back
             continue
         # A comma or a space also stands in names of places and titles: entries are numbers, or their count varies.
-        if splitter in SPLITTERS or _all(entries.drop_nulls(), r"^\S*\d\S*$") or (
+        if splitter in SPLITTERS or _all(entries.drop_nulls(), _ID) or (
             splitter == "," and lists.list.len().n_unique() > 2 and not entries.str.contains(r"\s").any()
         ):  # fmt: skip
             return _sequence(name, lists, extra | {"splitter": splitter})
