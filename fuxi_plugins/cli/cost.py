@@ -36,7 +36,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
         ])  # fmt: skip
         if into_records:
             for record in find_records(workspace.results, job.data.spec.dataset_id):
-                if record.finished and record.config_digest == job.experiment.digest:
+                if record.finished and record.digest == job.experiment.digest:
                     folder = workspace.run_folder(record.dataset, record.experiment, record.seed)
                     write_record(folder, record.model_copy(update={"cost": measured}))
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",

@@ -18,6 +18,7 @@ from fuxi_plugins.records.record import (
     DataCard,
     Record,
     read_record,
+    short_code,
     write_record,
 )
 from fuxi_plugins.training.job import Job
@@ -45,10 +46,10 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
         records: all records of the jobs' datasets.
 
     Raises:
-        UserError: a finished record of the same name says that it was another configuration or other data.
+        UserError: a finished record of the same name says that it was of other settings, code or data.
     """
     ended = sorted((record for record in records if record.finished), key=lambda record: record.rank is not None)
-    done = {_run_key(record.config_digest, record.seed, record.data): record for record in ended}
+    done = {_run_key(record.digest, record.seed, record.data): record for record in ended}
     todo, finished, equal = [], [], []
     before = {job.run_folder: record_state(job.run_folder) for job in jobs}
     for job in jobs:
@@ -66,8 +67,8 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
         differences = _differences(job, record)
         if differences:
             raise UserError(
-                f"{job.run_folder} holds a finished run of another configuration: {'; '.join(differences)}. "
-                "Give the new configuration an id of its own, or repeat the run with --force."
+                f"{job.run_folder} holds a finished run of other settings, code or data: {'; '.join(differences)}. "
+                "Give the new experiment an id of its own, or repeat the run with --force."
             )
         if has_what_is_wanted(record, job):
             finished.append(record)
@@ -88,6 +89,9 @@ def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
         with replacing(job.run_folder / name) as temporary:
             shutil.copyfile(source / name, temporary)
     own_name = {
+        "suite": job.suite,
+        "role": job.experiment.role,
+        "variant": job.experiment.variant,
         "experiment": job.experiment.id,
         "preset": job.experiment.preset,
         "published_as": job.experiment.published_as,
@@ -98,9 +102,9 @@ def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
     return record
 
 
-def _run_key(config_digest: str, seed: int, data: DataCard) -> tuple[str, int, str]:
-    """Runs that agree in this are the same run: training is a function of configuration, seed and data."""
-    return config_digest, seed, data.fingerprint
+def _run_key(digest: str, seed: int, data: DataCard) -> tuple[str, int, str]:
+    """Runs that agree in this are the same run: training is a function of settings, code, seed and data."""
+    return digest, seed, data.fingerprint
 
 
 def existing_record(run_folder: Path) -> Record | None:
@@ -122,7 +126,12 @@ def _differences(job: Job, record: Record) -> list[str]:
     if record.data is None or record.data.fingerprint != job.data.card.fingerprint:
         seen = record.data.fingerprint[:12] if record.data else "none"
         found.append(f"data fingerprint {seen} in the record, {job.data.card.fingerprint[:12]} now")
-    if record.config_digest != job.experiment.digest:
+    found += [
+        f"code of the {part} {short_code(was)} in the record, {short_code(now)} now"
+        for (part, was), (_, now) in zip(record.code, job.experiment.code, strict=True)
+        if was != now
+    ]
+    if record.digest != job.experiment.digest:
         if record.model != job.experiment.model:
             found.append(f"model {record.model} in the record, {job.experiment.model} now")
         usual = default_settings(load_model_class(job.experiment.model))

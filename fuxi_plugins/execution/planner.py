@@ -117,6 +117,7 @@ def plan_suite(
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),
                 observers=tuple(observers),
+                suite=suite.name,
             )
             if reason:
                 skipped.append((job, reason))

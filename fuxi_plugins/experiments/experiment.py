@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.experiments.code import code_of
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import config_digest
+from fuxi_plugins.records.record import Code, Role, run_digest
 
 OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
 SETTINGS_FROM = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
@@ -28,12 +29,14 @@ class ExperimentConfig:
     seed: int | None
     settings: Mapping[str, Any]
     settings_from: str = "default"  # one of SETTINGS_FROM
+    role: Role = "result"
+    variant: str = ""  # what sets it apart among the trials of a search or the variants of a study
 
     def varied(self, changes: Mapping[str, Any]) -> "ExperimentConfig":
-        """The same experiment with some settings changed, its id saying which."""
-        suffix = ",".join(f"{name}={_in_a_name(value)}" for name, value in changes.items())
-        return ExperimentConfig(
-            **{**self.__dict__, "id": f"{self.id}@{suffix}", "settings": {**self.settings, **changes}}
+        """The same experiment with some settings changed, as one trial of a search."""
+        variant = ",".join(f"{name}={_in_a_name(value)}" for name, value in changes.items())
+        return replace(
+            self, id=f"{self.id}@{variant}", settings={**self.settings, **changes}, role="trial", variant=variant
         )
 
 
@@ -48,10 +51,13 @@ class Experiment:
     published_as: str | None
     seed: int | None  # FuxiCTR's key; a run's own seed comes from the suite or the command line first
     params: dict[str, dict[str, Any]]  # {"model": ..., "training": ...}
+    code: Code
+    role: Role = "result"
+    variant: str = ""
 
     @property
     def digest(self) -> str:
-        return config_digest(self.dataset_id, self.model, self.params)
+        return run_digest(self.dataset_id, self.model, self.params, self.code)
 
     @property
     def embedding_dim(self) -> int | None:
@@ -74,6 +80,9 @@ def resolve(config: ExperimentConfig) -> Experiment:
         published_as=config.published_as,
         seed=config.seed,
         params={"model": model_params, "training": training},
+        code=code_of(config.model),
+        role=config.role,
+        variant=config.variant,
     )
 
 

@@ -181,6 +181,9 @@ class _Builder:
             published_as=None,
             seed=None,
             settings={**self.base, **settings},
+            # Models made equally large answer a question; they are not how anybody would run them.
+            role="study" if self.profile.equal_size or size else "result",
+            variant=", ".join(filter(None, (self.profile_name, size))),
         )
 
     def _arm(self, arm: str) -> Arm:

@@ -143,12 +143,6 @@ def load_class(file: Path, class_name: str) -> type:
         raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-def folder_digest(folder: Path) -> str:
-    """Names the content of the Python files of a folder."""
-    files = sorted(folder.rglob("*.py"))
-    return digest([[str(file.relative_to(folder)), file.read_text(encoding="utf-8")] for file in files])
-
-
 def _group(relative: Path) -> str:
     """``multitask`` and ``LongCTR`` hold folders of models; ``DeepFM/DeepFM_torch/src`` is one model's."""
     parts = relative.parts

@@ -121,6 +121,11 @@ def model_source(name: str) -> tuple[Path, Path | None] | None:
     return (entry.file, None) if entry.file else None
 
 
+def model_module(name: str) -> str:
+    """The module that holds the class of a native model or of an installed package's."""
+    return _split(_find(name).target)[0]
+
+
 def model_names() -> list[str]:
     """All known names, sorted without regard to case."""
     return sorted(_entries(), key=str.casefold)

@@ -5,8 +5,11 @@ FuxiCTR, and a laptop without either can rebuild every table.
 """
 
 import gc
-from collections.abc import Iterator
+import json
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import canonical_json, digest, write_text
 
-SCHEMA = 1
+_log = logging.getLogger(__name__)
+
+SCHEMA = 2
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
@@ -26,6 +31,10 @@ EPOCHS_FILE = "metrics.jsonl"
 DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
 
 Metrics = dict[str, float]
+
+# What a run is for: "result" stands for its model on the dataset, "trial" is one try of a search for settings, and
+# "study" one variant of a controlled comparison, as of models made equally large.
+Role = Literal["result", "trial", "study"]
 
 
 class Frozen(BaseModel):
@@ -76,9 +85,24 @@ class Seconds(Frozen):
     per_epoch: float  # training alone, mean over epochs
 
 
+class Processor(Frozen):
+    """The kind of CPU and the libraries that round on it; two kinds differ in a run's last digits."""
+
+    vendor: str
+    family: str
+    model: str
+    instruction_sets: list[str]  # of those that torch chooses its kernels by, sorted
+    kernels: str  # what torch chose, as "AVX512"
+    blas: str  # the library that multiplies matrices
+
+    def __str__(self) -> str:
+        return f"{self.vendor} family {self.family} model {self.model}, {self.kernels} kernels, {self.blas}"
+
+
 class Machine(Frozen):
     device: str
-    processor: str
+    processor: str  # by its name
+    cpu: Processor | None = None  # not known of records of schema 1
     threads: int  # of each process
     versions: dict[str, str]
     processes: int = 1  # that shared the run
@@ -113,11 +137,20 @@ class RankSummary(Frozen):
     stages: dict[str, StageRank]  # in order of depth
 
 
+class Code(Frozen):
+    """The code that computed a run; ``experiments/code.py`` names it.
+
+    A part is ``revision N`` of this package, or ``sha256:`` and the hash of source that is no such revision.
+    """
+
+    model: str
+    training: str
+
+
 class ModelSource(Frozen):
-    """The code of a model that is neither native nor of an installed package."""
+    """Where the code of a model lies that is neither native nor of an installed package."""
 
     file: str  # in its checkout
-    sha256: str  # of the Python files of its folder, or of the file that was named
     commit: str | None  # of the checkout
 
 
@@ -162,15 +195,20 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 class Record(Frozen):
     """One experiment with one seed on one dataset, finished or failed."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[2] = SCHEMA
     dataset: FolderName
     experiment: FolderName
     model: str
     preset: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
+    suite: str = ""  # that the run was first made for; none for an experiment by itself
+    role: Role = "result"
+    variant: str = ""  # what sets a trial or a variant of a study apart, as "learning_rate=0.01"
     seed: int
     params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
-    config_digest: str
+    code: Code
+    digest: str  # of dataset, model, params and code: runs of one digest, one seed and equal data are the same run
+    former_digest: str | None = None  # of a migrated record: of dataset, model and params, as schema 1 had it
     status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
     reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
@@ -202,14 +240,44 @@ class Record(Frozen):
                 raise ValueError(f"a finished run has {', '.join(missing)}")
         return self
 
+    @model_validator(mode="after")
+    def _has_its_digest(self) -> "Record":
+        expected = run_digest(self.dataset, self.model, self.params, self.code)
+        if self.digest != expected:
+            raise ValueError(
+                f"the digest of its settings and code is {expected[:16]}, but it says {self.digest[:16]}; "
+                "they were changed after the run"
+            )
+        return self
+
     @property
     def finished(self) -> bool:
         return self.status == "finished"
 
 
-def config_digest(dataset: str, model: str, params: dict[str, Any]) -> str:
-    """What names a configuration: sha256 of the canonical JSON of the resolved settings."""
-    return digest({"dataset": dataset, "model": model, "params": params})
+def run_digest(dataset: str, model: str, params: dict[str, Any], code: Code) -> str:
+    """What names a run up to its seed and data: sha256 of the canonical JSON of its settings and its code."""
+    return digest({"dataset": dataset, "model": model, "params": params, "code": code.model_dump()})
+
+
+def differences(one: Record, other: Record) -> list[str]:
+    """In what two runs of different digests differ, as ``learning_rate 0.001 and 0.01``."""
+    found = [] if one.model == other.model else [f"model {one.model} and {other.model}"]
+    for part in sorted({*one.params, *other.params}):
+        ours, theirs = one.params.get(part, {}), other.params.get(part, {})
+        for name in sorted({*ours, *theirs}):
+            here, there = (str(values[name]) if name in values else "not set" for values in (ours, theirs))
+            if here != there:
+                found.append(f"{name} {here} and {there}")
+    for part, here in one.code:
+        if here != (there := getattr(other.code, part)):
+            found.append(f"code of the {part} {short_code(here)} and {short_code(there)}")
+    return found
+
+
+def short_code(name: str) -> str:
+    """``revision 2``, or the first digits of a hash."""
+    return name[:19] if name.startswith("sha256:") else name
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -229,16 +297,66 @@ def read_record(path: Path) -> Record:
     try:
         return Record.model_validate_json(path.read_bytes())
     except ValidationError as error:
+        if (older := _older_schema(path)) is not None:
+            raise UserError(
+                f"{path} is a record of schema {older}; `python scripts/migrate_records.py` brings it to {SCHEMA}."
+            ) from error
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(f"{path} is not a record of schema {SCHEMA}: {where}: {first['msg']}.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def find_records(results: Path, dataset: str | None = None) -> Iterator[Record]:
-    """All records below ``results/runs``, in the order of their paths."""
-    pattern = f"{dataset or '*'}/*/seed-*/{RECORD_FILE}"
+def _older_schema(path: Path) -> int | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    schema = found.get("schema_version") if isinstance(found, dict) else None
+    return schema if isinstance(schema, int) and 0 < schema < SCHEMA else None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file in a record's place that is not the record of that place."""
+
+    dataset: str  # by its path, as the next three
+    experiment: str
+    seed: str
+    reason: str
+
+
+def find_records(
+    results: Path, dataset: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+) -> list[Record]:
+    """All records below ``results/runs``, in the order of their paths.
+
+    A file that is broken, of another schema, or whose record has other names than its path is left out: it may be
+    a copy, and no record can stop the others from being read.
+
+    Args:
+        left_out: is told of each file that is left out; without it a warning is logged.
+    """
+    say = left_out or (lambda one: _log.warning("%s", one.reason))
+    found = []
     with _without_collecting():
-        return iter([read_record(path) for path in sorted((results / "runs").glob(pattern))])
+        for path in sorted((results / "runs").glob(f"{dataset or '*'}/*/seed-*/{RECORD_FILE}")):
+            try:
+                record = read_record(path)
+                _require_its_place(record, path)
+            except UserError as error:
+                *_, of_dataset, experiment, seed, _ = path.parts
+                say(LeftOut(of_dataset, experiment, seed.removeprefix("seed-"), str(error)))
+            else:
+                found.append(record)
+    return found
+
+
+def _require_its_place(record: Record, path: Path) -> None:
+    place = Path(record.dataset, record.experiment, f"seed-{record.seed}")
+    if path.parent.parts[-3:] != place.parts:
+        raise UserError(f"{path} holds the record of {place}, so it is a copy or was moved; it is left out.")
 
 
 @contextmanager

@@ -24,7 +24,6 @@ from fuxi_plugins.records.record import (
     PREDICTIONS_FILE,
     RECORD_FILE,
     Record,
-    config_digest,
     read_record,
 )
 
@@ -198,12 +197,6 @@ def _check_record(where: str, folder: str, record: Record) -> None:
         raise UserError(f"{where}: the record is of seed {record.seed}.")
     if not record.finished or record.data is None or not record.metrics.get("test"):
         raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
-    digest = config_digest(record.dataset, record.model, record.params)
-    if digest != record.config_digest:
-        raise UserError(
-            f"{where}: the settings in the record have the digest {digest[:16]}, but it says "
-            f"{record.config_digest[:16]}; they were changed after the run."
-        )
 
 
 def _environment(record: Record) -> bytes:

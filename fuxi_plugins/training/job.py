@@ -1,14 +1,13 @@
 """A run before it has happened: what a process needs to be told to carry it out."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from fuxi_plugins.datasets.prepare import PreparedData
-from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.models.registry import INSTALLED_ONLY, Sources
-from fuxi_plugins.records.record import DataCard
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Job:
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
     observers: tuple[str, ...] = ()  # services that are told of each evaluation
+    suite: str = ""  # that asks for the run
 
     @property
     def name(self) -> str:
@@ -36,47 +36,11 @@ class Job:
 
     def to_json(self) -> str:
         """One line of JSON that :meth:`from_json` reads back."""
-        return json.dumps(
-            {
-                "experiment": asdict(self.experiment),
-                "spec": self.data.spec.model_dump(mode="json"),
-                "card": self.data.card.model_dump(mode="json"),
-                "data_folder": str(self.data.folder),
-                "seed": self.seed,
-                "gpu": self.gpu,
-                "threads": self.threads,
-                "run_folder": str(self.run_folder),
-                "checkpoint_folder": str(self.checkpoint_folder),
-                "probe": self.probe,
-                "gpu_share": self.gpu_share,
-                "processes": self.processes,
-                "micro_batches": self.micro_batches,
-                "checkpoint_steps": self.checkpoint_steps,
-                "sources": asdict(self.sources),
-                "observers": self.observers,
-            }
-        )
+        return _JOB.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        fields = json.loads(text)
-        return cls(
-            experiment=Experiment(**fields["experiment"]),
-            data=PreparedData(
-                spec=DatasetSpec(**fields["spec"]),
-                folder=Path(fields["data_folder"]),
-                card=DataCard(**fields["card"]),
-            ),
-            seed=fields["seed"],
-            gpu=fields["gpu"],
-            threads=fields["threads"],
-            run_folder=Path(fields["run_folder"]),
-            checkpoint_folder=Path(fields["checkpoint_folder"]),
-            probe=fields["probe"],
-            gpu_share=fields["gpu_share"],
-            processes=fields["processes"],
-            micro_batches=fields["micro_batches"],
-            checkpoint_steps=fields["checkpoint_steps"],
-            sources=Sources(fields["sources"]["zoo"], tuple(fields["sources"]["files"])),
-            observers=tuple(fields["observers"]),
-        )
+        return _JOB.validate_json(text)
+
+
+_JOB = TypeAdapter(Job)

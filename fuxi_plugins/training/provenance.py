@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from fuxi_plugins.core.files import digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.models.checkouts import folder_digest
-from fuxi_plugins.records.record import Machine, ModelSource
+from fuxi_plugins.records.record import Machine, ModelSource, Processor
 
+# Instruction sets by which torch and its libraries choose between kernels that round differently.
+_INSTRUCTION_SETS = ("avx", "amx", "fma", "sse4", "sve", "asimd")
 _LIBRARIES = ("torch", "fuxictr", "numpy", "polars", "scikit-learn")
 
 
@@ -20,7 +20,14 @@ def utc_now() -> str:
 
 
 def machine(device: str, threads: int, processes: int = 1) -> Machine:
-    return Machine(device=device, processor=_processor(), threads=threads, versions=versions(), processes=processes)
+    return Machine(
+        device=device,
+        processor=processor_name(),
+        cpu=processor(),
+        threads=threads,
+        versions=versions(),
+        processes=processes,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -43,18 +50,14 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def model_source(model: str) -> ModelSource | None:
-    """Which code a model of a checkout or of a file is; None for native and installed ones."""
+    """Where a model of a checkout or of a file lies; None for native and installed ones."""
     found = registry.model_source(model)
     if found is None:
         return None
     file, checkout = found
     if checkout is None:
-        return ModelSource(file=file.name, sha256=digest(file.read_text(encoding="utf-8")), commit=None)
-    return ModelSource(
-        file=str(file.relative_to(checkout)),
-        sha256=folder_digest(file.parent),
-        commit=_git(checkout, "rev-parse", "HEAD"),
-    )
+        return ModelSource(file=file.name, commit=None)
+    return ModelSource(file=str(file.relative_to(checkout)), commit=_git(checkout, "rev-parse", "HEAD"))
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -65,10 +68,31 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def processor_name() -> str:
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def processor() -> Processor:
+    """The kind of this CPU, and the kernels and the library that torch computes with on it."""
+    import torch  # here, so that a record of failure can be written without it
+
+    found = _cpuinfo()
+    flags = found.get("flags", "").split()
+    build = dict(part.split("=", 1) for part in torch.__config__.show().replace(",", " ").split() if "=" in part)
+    return Processor(
+        vendor=found.get("vendor_id", platform.machine()),
+        family=found.get("cpu family", ""),
+        model=found.get("model", ""),
+        instruction_sets=sorted(flag for flag in flags if flag.startswith(_INSTRUCTION_SETS)),
+        kernels=torch.backends.cpu.get_cpu_capability(),
+        blas=build.get("BLAS_INFO", "unknown"),
+    )
+
+
+@cache
+def _cpuinfo() -> dict[str, str]:
+    """The entries of the first core; empty where the system has no such file."""
+    path = Path("/proc/cpuinfo")
+    first = path.read_text().partition("\n\n")[0] if path.exists() else ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

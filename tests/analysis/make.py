@@ -1,6 +1,6 @@
 """Records made up for tables small enough to check by hand."""
 
-from fuxi_plugins.records.record import DataCard, Epoch, Parameters, Record, Seconds
+from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, run_digest
 
 
 def card(**changes) -> DataCard:
@@ -21,12 +21,12 @@ def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="
         "preset": preset,
         "seed": seed,
         "params": {"model": {}, "training": {}},
-        "config_digest": "0",
+        "code": Code(model="revision 1", training="revision 1"),
         "started": "2026-01-01T00:00:00+00:00",
         "data": data or card(),
     }
     if failed:
-        return Record(**{**fields, "status": "failed", "reason": failed, **changes})
+        return with_digest({**fields, "status": "failed", "reason": failed, **changes})
     fields |= {
         "status": "finished",
         "metrics": {"valid": {"AUC": valid, "logloss": 1 - valid}, "test": {"AUC": test, "logloss": 1 - test}},
@@ -37,4 +37,10 @@ def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="
         "parameters": Parameters(dense=1234, embedding=56789),
         "seconds": Seconds(train=2.0, evaluation=1.0, total=4.0, per_epoch=2.0),
     }
-    return Record(**{**fields, **changes})
+    return with_digest({**fields, **changes})
+
+
+def with_digest(fields: dict) -> Record:
+    """The record with the digest that its other fields give."""
+    named = run_digest(fields["dataset"], fields["model"], fields["params"], fields["code"])
+    return Record(**{"digest": named, **fields})

@@ -141,7 +141,7 @@ def test_a_probed_run_learns_the_same_to_the_last_digit(with_mixer, tmp_path):
     plain = run(probed_job(with_mixer, tmp_path / "plain", probe=False))
     probed = run(probed_job(with_mixer, tmp_path / "probed", probe=True))
     assert outcome(plain) == outcome(probed)
-    assert plain.config_digest == probed.config_digest
+    assert plain.digest == probed.digest
     first, second = (h5py.File(tmp_path / name / "run" / "predictions.h5")["y_pred"][:] for name in ("plain", "probed"))
     np.testing.assert_array_equal(first, second)
     assert plain.rank is None

@@ -6,10 +6,10 @@ from fuxi_plugins.execution.plan import take_over
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.status import suite_status
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import Record, read_record, write_record
+from fuxi_plugins.records.record import read_record, write_record
 from fuxi_plugins.reporting.boards import suite_cells
 from fuxi_plugins.training.runner import failed_record, identity
-from tests.analysis.make import record
+from tests.analysis.make import record, with_digest
 
 RESOURCES = Resources(slots=[-1], threads=1)
 
@@ -21,7 +21,8 @@ def jobs(workspace):
 
 def finish(job, **changes):
     made = record().model_dump() | identity(job) | {"data": job.data.card.model_dump()} | changes
-    write_record(job.run_folder, Record(**made))
+    del made["digest"]
+    write_record(job.run_folder, with_digest(made))
 
 
 def plan(workspace, **settings):
@@ -59,12 +60,12 @@ def test_a_setting_younger_than_the_record_at_its_default_is_no_difference(works
         return {**params, part: {key: value for key, value in params[part].items() if key != name}}
 
     params = jobs[2].experiment.params
-    finish(jobs[2], params=older("model", "net_dropout"), config_digest="older")
+    finish(jobs[2], params=older("model", "net_dropout"))
     assert len(plan(workspace).todo) == 3
-    finish(jobs[2], params=older("model", "hidden_units"), config_digest="older")
+    finish(jobs[2], params=older("model", "hidden_units"))
     with pytest.raises(UserError, match=r"hidden_units .* in the record, \[16\] now"):
         plan(workspace)
-    finish(jobs[2], params={**params, "model": {**params["model"], "gone": 1}}, config_digest="older")
+    finish(jobs[2], params={**params, "model": {**params["model"], "gone": 1}})
     with pytest.raises(UserError, match="gone 1 in the record, absent now"):
         plan(workspace)
 

@@ -26,11 +26,11 @@ def test_records_are_found_by_dataset(tmp_path):
     assert list(find_records(tmp_path, "other")) == []
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', ""])
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2}', ""])
 def test_what_is_not_a_record_is_one_clear_error(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(UserError, match="is not a record of schema 1"):
+    with pytest.raises(UserError, match="is not a record of schema 2"):
         read_record(path)
 
 
@@ -43,8 +43,8 @@ def test_a_cut_record_is_refused(tmp_path):
 
 def test_another_schema_is_refused(tmp_path):
     path = write_record(tmp_path, record())
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(UserError, match="schema_version"):
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
+    with pytest.raises(UserError, match=r"is a record of schema 1; .*migrate_records.py"):
         read_record(path)
 
 
@@ -61,8 +61,8 @@ def test_an_unknown_field_is_refused():
 
 @pytest.mark.parametrize(
     "module",
-    ["records", "reports.leaderboard", "reports.formats", "reports.published", "reports.terminal", "registry", "cli",
-     "benchmark", "listing", "experiments.experiment", "datasets.spec"],
+    ["records.record", "analysis.leaderboard", "reporting.formats", "analysis.published", "reporting.terminal",
+     "models.registry", "cli.main", "execution.planner", "cli.listing", "experiments.experiment", "datasets.spec"],
 )  # fmt: skip
 def test_reading_results_needs_neither_torch_nor_fuxictr(module):
     code = (

@@ -19,7 +19,7 @@ from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import Record, config_digest, write_record
+from fuxi_plugins.records.record import Code, Record, run_digest, write_record
 from fuxi_plugins.submissions import bundle
 from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record as made_up
@@ -41,7 +41,7 @@ def world(tmp_path_factory):
             metrics = evaluate_metrics(test.labels, scores, ["AUC", "logloss", "gAUC"], test.groups)
             record = made_up(
                 "LR", seed, dataset="tiny", experiment="LR_tiny", data=data.card, params=params,
-                config_digest=config_digest("tiny", "LR", params), metrics={"valid": metrics, "test": metrics},
+                metrics={"valid": metrics, "test": metrics},
             )  # fmt: skip
             folder = workspace.run_folder("tiny", "LR_tiny", seed)
             write_predictions(folder / "predictions.h5", scores)
@@ -79,11 +79,13 @@ def repack(path, changes, *, honest=True, extra=()):
             archive.writestr(name, content)
 
 
-def in_record(**changes):
+def in_record(digest_stays=False, **changes):
     def change(content):
         fields = Record.model_validate_json(content).model_dump()
         for key, value in changes.items():
             fields[key] = value(fields[key]) if callable(value) else value
+        if not digest_stays:  # a liar who works it out anew
+            fields["digest"] = run_digest(fields["dataset"], fields["model"], fields["params"], Code(**fields["code"]))
         return json.dumps(fields).encode()
 
     return {"seed-1/record.json": change}
@@ -187,7 +189,7 @@ def test_another_split_is_refused(world, packed):
 
 
 def test_changed_settings_are_refused(world, packed):
-    repack(packed, in_record(params={"model": {"learning_rate": 0.02}, "training": {"epochs": 2}}))
+    repack(packed, in_record(digest_stays=True, params={"model": {"learning_rate": 0.02}, "training": {"epochs": 2}}))
     assert "they were changed after the run" in refusal(world, packed)
 
 
@@ -283,12 +285,14 @@ def test_a_script_in_a_name_is_refused(world, packed, field, name):
 
 def test_a_dataset_that_is_not_known_here_is_refused(world, packed):
     repack(packed, in_record(dataset="tinny"))
-    assert "changed after the run" in refusal(world, packed)
+    assert "there is no dataset 'tinny'" in refusal(world, packed)
 
 
 def test_a_record_of_another_schema_is_refused(world, packed):
-    repack(packed, {"seed-1/record.json": b'{"schema_version": 2}'})
-    assert "is not a record of schema 1" in refusal(world, packed)
+    repack(packed, {"seed-1/record.json": b'{"schema_version": 1}'})
+    assert "is a record of schema 1" in refusal(world, packed)
+    repack(packed, {"seed-1/record.json": b'{"schema_version": 3}'})
+    assert "is not a record of schema 2" in refusal(world, packed)
 
 
 def test_a_record_of_another_seed_is_refused(world, packed):

@@ -76,7 +76,7 @@ def test_the_record_says_what_happened(workspace, tmp_path):
     # user 12 + pad + OOV, shop 8 + pad + OOV (shared by shops), price's slope: all of width 4
     assert record.parameters.embedding == (14 + 10 + 1) * 4
     assert record.parameters.dense == (4 * 4 * 16 + 16) + (16 + 1)
-    assert record.config_digest == job.experiment.digest
+    assert record.digest == job.experiment.digest
     assert record.machine.threads == 1
 
 

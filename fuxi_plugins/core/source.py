@@ -1,0 +1,107 @@
+"""The content of source files, without what changes no number: comments, docstrings and blank lines."""
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import digest
+
+
+def reached_files(start: Path, root: Path, within: tuple[str, ...] = ("",)) -> list[Path]:
+    """The file and every Python file below ``root`` that it imports, directly or through others.
+
+    Imports are read from the syntax, not executed: a module that is loaded by its computed name is not seen.
+
+    Args:
+        start: a Python file below ``root``.
+        root: the folder that a top-level import starts from.
+        within: folders below ``root``, such as ``"models"``; files elsewhere are left out.
+
+    Raises:
+        UserError: a file that cannot be read as Python.
+    """
+    root = root.resolve()
+    found: set[Path] = set()
+    waiting = [start.resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        folders = [root / folder for folder in within]
+        waiting += [other for other in _imports(path, root) if any(other.is_relative_to(f) for f in folders)]
+    return sorted(found)
+
+
+def source_digest(files: Iterable[Path], root: Path) -> str:
+    """sha256 of what the files compute; equal for files that differ in comments, docstrings and blank lines alone."""
+    root = root.resolve()
+    return digest([[path.resolve().relative_to(root).as_posix(), _content(path)] for path in sorted(files)])
+
+
+def _imports(path: Path, root: Path) -> Iterator[Path]:
+    for folder in path.parents:
+        if folder == root or not folder.is_relative_to(root):
+            break
+        if (folder / "__init__.py").is_file():  # which importing the file executes first
+            yield folder / "__init__.py"
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _module_files(root, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            folder = path.parents[node.level - 1] if node.level else root
+            parts = node.module.split(".") if node.module else []
+            for alias in node.names:
+                yield from _module_files(folder, [*parts, alias.name])
+
+
+def _module_files(folder: Path, parts: list[str]) -> Iterator[Path]:
+    """The files that importing ``a.b.c`` executes: of the packages on the way, and the last one that is a module."""
+    for depth in range(len(parts) + 1):
+        place = folder.joinpath(*parts[:depth])
+        for path in (place / "__init__.py", place.with_suffix(".py")):
+            if path.is_file() and (depth or path.name == "__init__.py"):
+                yield path.resolve()
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as Python: {error}") from error
+
+
+@cache
+def _content_of(path: Path, changed: int) -> str:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for first, last in _docstrings(_parsed(path)):
+        for number in range(first, last + 1):
+            lines[number - 1] = ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _content(path: Path) -> str:
+    return _content_of(path, path.stat().st_mtime_ns)
+
+
+def _docstrings(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """First and last line of each docstring."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                yield first.lineno, first.end_lineno or first.lineno
