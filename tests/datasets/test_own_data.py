@@ -235,6 +235,15 @@ def test_texts_tell_by_themselves_whose_a_list_is(mine):
     assert settings(found)["seen"]["share_embedding"] == "shop"
 
 
+def test_users_own_no_list_but_one_that_is_named_after_them(mine):
+    def reviewers(random, rows):
+        return ["^".join(ids(20, "u{}")(random, 3)) for _ in range(rows)]
+
+    found, _ = mine({"user": ids(20, "u{}"), "seen": reviewers, "user_friends": reviewers, "label": coin})
+    owners = {name: settings(found)[name].get("share_embedding") for name in ("seen", "user_friends")}
+    assert owners == {"seen": None, "user_friends": "user"}
+
+
 def test_an_owner_that_is_left_out_shares_nothing(mine):
     columns = {"item": lambda random, rows: np.arange(rows), "history": lists(300, "^".join), "label": coin}
     found, prepared = mine(columns)

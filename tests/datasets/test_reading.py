@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import operator
 import zipfile
 
 import numpy as np
@@ -15,14 +16,18 @@ from hypothesis import strategies as st
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.columns import LabelColumn
+from fuxi_plugins.datasets.label_rule import LabelRule
+from fuxi_plugins.datasets.prepare import data_fingerprint, prepare_dataset
 from fuxi_plugins.datasets.reading.blocks import FileFormat
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import ColumnForm, as_text, cleaned, from_brackets
-from fuxi_plugins.datasets.spec import read_spec
+from fuxi_plugins.datasets.spec import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.store import read_columns
 
 SPLITS = ("train", "valid", "test")
+COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq,
+               "!=": operator.ne}  # fmt: skip
 
 
 def prepare(workspace, columns=None, **changes):
@@ -244,6 +249,23 @@ def test_a_truth_value_of_parquet_is_a_label_and_a_rule_that_cannot_compare_name
         prepare(workspace, label_col={"name": "shop", "rule": "> 2"}, columns={"shop": {"active": False},
                                                                              "shops": {"active": False}},
                 feature_sources=None)  # fmt: skip
+
+
+@given(st.sampled_from(list(COMPARISONS)), st.integers(-2, 2), st.lists(st.sampled_from([-2, -1.5, 0, 1, 2, None])))
+def test_a_rule_of_numbers_compares_as_python_does(comparison, operand, values):
+    rule = LabelRule.parse(f"{comparison} {operand}")
+    expected = [None if value is None else COMPARISONS[comparison](value, operand) for value in values]
+    for column in (pl.Series(values, dtype=pl.Float64), pl.Series(values, dtype=pl.Float64).cast(pl.String)):
+        assert rule.positives(column).to_list() == expected
+
+
+def test_how_rows_are_read_is_part_of_the_fingerprint(workspace):
+    spec = load_dataset_spec(workspace.configs, "tiny")
+    changes = [{}, {"separator": ";"}, {"column_names": ["label", "user"]}, {"column_names": ["user", "label"]}]
+    changes += [{"weight_col": "w"}, {"label_col": LabelColumn(name="label", rule="> 0")}]
+    prints = [data_fingerprint(spec.model_copy(update=change), {"train": "a"}) for change in changes]
+    assert len(set(prints)) == len(changes)
+    assert data_fingerprint(spec.model_copy(update={"cluster_id": "user"}), {"train": "a"}) == prints[0]
 
 
 @pytest.mark.parametrize("rule", ["4", ">= four", "in [a", "is 4", "> nan", "in []", ""])

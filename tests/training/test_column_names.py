@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -54,7 +54,9 @@ def test_another_name_gives_the_same_predictions_to_the_last_digit(workspace, tm
     np.testing.assert_array_equal(first, second)
 
 
-@given(st.text(min_size=1), st.text(min_size=1))
+@given(st.text(st.sampled_from("a.%25E"), min_size=1), st.text(st.sampled_from("a.%25E"), min_size=1))
+@example("a.b", "a%2Eb")
+@example("type", "%74ype")
 def test_no_two_columns_get_one_name(one, other):
     assert (module_name(one) == module_name(other)) == (one == other)
 
