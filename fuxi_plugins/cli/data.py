@@ -134,6 +134,8 @@ def prepare(workspace: Workspace, name: str) -> None:
     click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
     for warning in warnings(prepared.unknown):
         click.echo(f"warning: {warning}")
+    if spec.weight_col:
+        click.echo(f"The weights in {spec.weight_col} are stored, but training does not use them yet.")
 
 
 @data.command("audit")
