@@ -10,11 +10,12 @@ import sys
 import numpy as np
 
 from fuxi_plugins.analysis.find_evidence import predictions_path
-from fuxi_plugins.analysis.statistics.influence import auc_influence, within_groups
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.metrics import within_clusters
+from fuxi_plugins.records.metrics.ranking import auc_influence
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import find_records
 
@@ -38,7 +39,7 @@ def main(name: str) -> None:
             continue
         scores = np.array([read_predictions(predictions_path(run, workspace), len(test.labels)) for run in runs])
         psi = auc_influence(test.labels, scores)[1].mean(0)
-        by_group = "" if test.groups is None else f", by group {np.linalg.norm(within_groups(psi, test.groups)):.4f}"
+        by_group = "" if test.groups is None else f", by group {np.linalg.norm(within_clusters(psi, test.groups)):.4f}"
         print(f"{preset}: sampling error of AUC by row {np.linalg.norm(psi):.4f}{by_group}")
 
 

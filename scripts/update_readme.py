@@ -1,6 +1,7 @@
-"""Puts the leaderboards into the README, between the markers that name them: those named as arguments, or all.
+"""Puts boards into the README between the markers that name them, and below them the sentences that these boards say.
 
-The sentences that compare RankElastor with others stand between markers of their own and are always written anew.
+Tables and sentences are of the same boards, which are rebuilt from the records. A file of a board that its records no
+longer give is refused, so that the README never differs from ``results/leaderboards``.
 """
 
 import re
@@ -8,7 +9,10 @@ import sys
 from pathlib import Path
 
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.reporting.boards import board_file, suite_boards
+from fuxi_plugins.reporting.formats import render
+from fuxi_plugins.reporting.site.contents import NamedBoard
 from fuxi_plugins.reporting.site.gather import sentences
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,23 +20,40 @@ MARKED = re.compile(r"(<!-- board: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTA
 SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
-def table(board: str) -> str:
+def readme_boards(text: str, workspace: Workspace) -> list[NamedBoard]:
+    """The boards whose markers stand in the text and that have been written, each of one dataset."""
+    named = []
+    for _, name, _ in MARKED.findall(text):
+        if not (workspace.results / "leaderboards" / f"{name}.md").exists():
+            continue
+        suite = find_suite(name, workspace)
+        (board,) = suite_boards(suite, workspace)
+        named.append(NamedBoard(board_file(suite, board.dataset, workspace, "x").stem, name, suite.title, board))
+    return named
+
+
+def table(named: NamedBoard, workspace: Workspace) -> str:
     """The table of a board's Markdown, without its title and notes."""
-    path = ROOT / "results" / "leaderboards" / f"{board}.md"
-    if not path.exists():
-        sys.exit(f"{path} is not there: run the suite {board!r} first, or name the boards to put into the README.")
-    text = path.read_text(encoding="utf-8")
+    path = workspace.results / "leaderboards" / f"{named.stem}.md"
+    text = render(named.board, named.title, "md")
+    if path.read_text(encoding="utf-8") != text:
+        sys.exit(f"{path} is not what its records say: run 'fuxibench leaderboard {named.suite}' first.")
     return "".join(line for line in text.splitlines(keepends=True) if line.startswith("|"))
+
+
+def updated(text: str, workspace: Workspace) -> str:
+    """The README's text with its tables and sentences made anew."""
+    boards = readme_boards(text, workspace)
+    tables = {named.suite: table(named, workspace) for named in boards}
+    said = "".join(f"- {sentence}\n" for sentence in sentences(boards))
+    text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3] if match[2] in tables else match[0], text)
+    return SAID.sub(lambda match: match[1] + said + match[2], text)
 
 
 def main() -> None:
     readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    wanted = sys.argv[1:] or [name for _, name, _ in MARKED.findall(text)]
-    text = MARKED.sub(lambda match: match[1] + table(match[2]) + match[3] if match[2] in wanted else match[0], text)
     workspace = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
-    said = "".join(f"- {one}\n" for one in sentences(workspace, list(find_records(workspace.results))))
-    readme.write_text(SAID.sub(lambda match: match[1] + said + match[2], text), encoding="utf-8")
+    readme.write_text(updated(readme.read_text(encoding="utf-8"), workspace), encoding="utf-8")
 
 
 if __name__ == "__main__":

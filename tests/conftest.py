@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Examples have no time limit: on a machine with other work, any of them may take long.
+settings.register_profile("fuxibench", deadline=None)
+settings.load_profile("fuxibench")
 
 
 def pytest_addoption(parser):

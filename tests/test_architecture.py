@@ -4,6 +4,7 @@ import ast
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
+from hypothesis import settings
 
 from tests.conftest import ROOT
 
@@ -101,3 +102,9 @@ def test_nothing_unsafe_is_called():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), path
         assert not touches(path, "pickle"), path
+
+
+def test_examples_have_no_time_limit_and_one_place_says_so():
+    assert settings.default.deadline is None
+    own = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py") if "deadline=" in path.read_text()}
+    assert own <= {"tests/conftest.py", "tests/test_architecture.py"}

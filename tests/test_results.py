@@ -1,21 +1,30 @@
 """The committed results: what the tables say is what the records and the configs say."""
 
+import itertools
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from fuxi_plugins.analysis.compare import compare_on_board
+from fuxi_plugins.analysis.comparisons import comparisons
+from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
-from fuxi_plugins.experiments.suite import find_suite, suite_names
+from fuxi_plugins.experiments.suite import Suite, find_suite, suite_names
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import read_record
 from fuxi_plugins.reporting.boards import suite_boards
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.ledger import render_ledger
-from fuxi_plugins.reporting.site.gather import sentences
+from fuxi_plugins.reporting.notes import tie_sentence
+from fuxi_plugins.reporting.paper import tables
+from fuxi_plugins.reporting.paper.gather import studies
+from fuxi_plugins.reporting.paper.numbers import auc_effect
+from scripts.update_readme import updated
 from tests.conftest import ROOT
 
 WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
@@ -40,36 +49,112 @@ EXPERIMENTS = load_experiment_configs(WORKSPACE.configs)
 RECORDS = [read_record(path) for path in committed("runs/*/record.json")]
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_a_board_is_what_its_records_say(name):
+def shipped_board(name: str) -> tuple[Suite, Leaderboard]:
     suite_name, _, dataset = name.partition("-")  # a suite of several datasets has a board for each
     suite = find_suite(suite_name, WORKSPACE)
     (board,) = (board for board in suite_boards(suite, WORKSPACE) if dataset in ("", board.dataset))
+    return suite, board
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_is_what_its_records_say(name):
+    suite, board = shipped_board(name)
     for form in FORMATS:
         path = WORKSPACE.results / "leaderboards" / f"{name}.{form}"
         assert path.read_text() == render(board, suite.title, form), path
 
 
-@pytest.mark.parametrize("name", ["frappe_board", "ml100k_board"] if BOARDS else [])
-def test_the_readme_shows_the_board(name):
-    table = [
-        line for line in (ROOT / "results" / "leaderboards" / f"{name}.md").read_text().splitlines() if "|" in line
+@pytest.mark.parametrize("name", BOARDS)
+def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_pair(name):
+    _, board = shipped_board(name)
+    ranked = board.ranked()
+    compared = [row for row in ranked if row.letters]
+    for a, b in itertools.combinations(ranked, 2):  # a has the better rank
+        difference = board.difference(a, b)
+        apart = difference.significant
+        if a in compared and b in compared:
+            assert apart == (not set(a.letters) & set(b.letters)), (a.preset, b.preset)
+            assert apart == (difference.adjusted_p < 0.05)
+        else:
+            assert difference.p is None, (a.preset, b.preset)
+        if apart:
+            assert a.rank_range[0] < b.rank_range[0], (a.preset, b.preset)
+            assert a.rank_range[1] < b.rank_range[1], (a.preset, b.preset)
+        said = compare_on_board(board, name, a, b)
+        better = difference.effect == 0 or (difference.effect > 0) == find_metric(board.rank_by).higher_is_better
+        assert better, "the ranks are by the mean"
+        words = "significantly better than" if apart else "not significantly different from"
+        assert said.words == (words if difference.p is not None else "not compared with")
+    best, *others = ranked
+    alike = [
+        row for row in others if row in compared and best in compared and not board.difference(best, row).significant
     ]
-    readme = (ROOT / "README.md").read_text().splitlines()
-    assert all(line in readme for line in table)
+    assert board.like_the_best() == alike
+    sentence = tie_sentence(board)
+    if 0 < len(alike) < len([row for row in others if row in compared]):
+        assert f"best by its mean: {', '.join(row.preset for row in alike)} (Holm" in sentence
+    latex = render(board, "Title", "tex").splitlines()
+    assert sum(r"$^{\dagger}$ &" in line for line in latex) == len(alike)
+    if len(compared) > 1:
+        baseline = compared[-1]
+        better = [row for row in ranked if row.rank < baseline.rank and board.difference(row, baseline).significant]
+        starred = render(board, "Title", "tex", [baseline.preset]).splitlines()
+        assert sum("$^{*}$ &" in line for line in starred) == len(better)
 
 
-def test_the_readme_says_what_the_runs_allow(tmp_path):
-    """From what is shipped alone: without the data, and without what a user has run since."""
-    shipped_files = committed("runs/*", "leaderboards/*.statistics.json")
+@pytest.mark.parametrize("name", [name for name in BOARDS if not name.endswith("_tuning")])
+def test_compare_says_what_the_largest_board_says(name):
+    """Of the first pairs of every board; a smaller board that decides otherwise is named in the caveats."""
+    _, board = shipped_board(name)
+    for a, b in itertools.combinations(board.ranked()[:3], 2):
+        (found,) = comparisons(a.experiment, b.experiment, board.dataset, board.rank_by, WORKSPACE)
+        here = compare_on_board(board, name, a, b)
+        if found.board == here.board:
+            assert found.words == here.words
+            assert found.difference.effect == pytest.approx(here.difference.effect, abs=1e-12)
+        elif found.words != here.words:
+            assert any(f"{here.words} on {name}" in caveat for caveat in found.caveats), (a.preset, b.preset)
+
+
+def test_the_papers_report_says_what_its_boards_say():
+    checked = 0
+    for study in studies(WORKSPACE):
+        if not study.finished or study.suite not in ("paper_main", "paper_ablation"):
+            continue
+        _, board = shipped_board(f"{study.suite}@{study.dataset},{study.profile}")
+        rows = {row.preset: row for row in board.ranked()}
+        for arm in study.arms:
+            if arm != tables.REFERENCE and arm in rows:
+                effect = auc_effect(study, arm, tables.REFERENCE)
+                there = board.difference(rows[arm], rows[tables.REFERENCE])
+                assert effect.significant == there.significant
+                assert effect.mean == pytest.approx(there.effect, abs=1e-12)
+                assert effect.known == (there.p is not None)
+                checked += 1
+    assert checked or not BOARDS
+
+
+def test_a_boards_verdict_on_a_published_value_is_the_ledgers():
+    entries = {(entry.ours.dataset, entry.ours.experiment): entry for entry in build_ledger(RECORDS, WORKSPACE.results)
+               if entry.ours}  # fmt: skip
+    for name in BOARDS:
+        _, board = shipped_board(name)
+        for row in board.ranked():
+            entry = entries.get((board.dataset, row.experiment))
+            if entry and row.verdict and board.rank_by == entry.metric and entry.ours.seeds == len(row.seeds):
+                assert row.verdict.word == entry.verdict.word, (name, row.preset)
+
+
+def test_the_readme_shows_the_boards_and_what_they_say(tmp_path):
+    """Tables and sentences, from what is shipped alone: without the data, and without what a user has run since."""
+    shipped_files = committed("runs/*", "leaderboards/*", "published/*")
     for path in shipped_files:
         link = tmp_path / path.relative_to(WORKSPACE.results)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-    said = sentences(Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache"), RECORDS)
-    assert len(said) == 6 or not shipped_files
-    readme = (ROOT / "README.md").read_text().splitlines()
-    assert all(f"- {sentence}" in readme for sentence in said)
+    if shipped_files:
+        readme = (ROOT / "README.md").read_text()
+        assert updated(readme, Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")) == readme
 
 
 def test_the_ledger_is_what_records_and_published_values_say():
@@ -104,7 +189,7 @@ def changed_settings(record, experiment_id) -> dict[str, tuple]:
 
 def test_the_shipped_configs_are_those_that_were_run():
     for record in RECORDS:
-        if "@" not in record.experiment:
+        if record.role != "trial":
             assert not changed_settings(record, record.experiment), (record.experiment, record.seed)
 
 

@@ -1,13 +1,13 @@
-"""Two models on one dataset, paired by test row and counted by seed, and what may be said of them in one sentence."""
+"""Two rows on one dataset, paired by test row and counted by seed, and what may be said of them in one sentence."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fuxi_plugins.analysis.evidence import Evidence
-from fuxi_plugins.analysis.leaderboard import higher_is_better
-from fuxi_plugins.analysis.statistics.inference import LEVEL, Interval, Sample
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
+from fuxi_plugins.records.metrics import Metric, find_metric
 from fuxi_plugins.records.record import Record
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
@@ -23,81 +23,147 @@ class Comparison:
     b: str
     means: tuple[float, float]
     seeds: tuple[int, int]
-    effect: float
-    interval: Interval | None
-    p: float
+    difference: Difference
     seeds_won: int  # of the seeds that both have
     seeds_shared: int
-    units: str  # what the sampling error is of: "test rows", "groups of test rows", or "" where it is not known
+    units: str  # what the sampling error is of: "test rows", "clusters of test rows", or "" where it is not known
+    board: str = ""  # the board whose rows inform these two of the noise between seeds; "": nobody does
+    pairs: int = 1  # of rows that are compared there, for all of which the p value is adjusted
+    caveats: tuple[str, ...] = ()
 
     @property
-    def told_apart(self) -> bool:
-        return self.p < LEVEL
+    def effect(self) -> float:
+        return self.difference.effect
+
+    @property
+    def words(self) -> str:
+        """The verdict."""
+        if self.difference.adjusted_p is None:
+            return "not compared with"
+        if not self.difference.significant:
+            return "not significantly different from"
+        better = (self.difference.effect > 0) == find_metric(self.metric).higher_is_better
+        return f"significantly {'better' if better else 'worse'} than"
 
     @property
     def sentence(self) -> str:
-        better = (self.effect > 0) == higher_is_better(self.metric)
-        word = "not told apart from" if not self.told_apart else "better than" if better else "worse than"
-        reach = f"95% {self.interval.low:+.4f} to {self.interval.high:+.4f}, " if self.interval else ""
-        p = f"p = {self.p:.2g}" if self.p >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
+        metric = find_metric(self.metric)
         won = f"{self.seeds_won} of {self.seeds_shared} shared seeds won"
-        a, b = (
-            name if count > 1 else f"one seed of {name}"  # of which alone the sentence then holds
-            for name, count in zip((self.a, self.b), self.seeds, strict=True)
+        said = [*self._said_of_p(metric), won]
+        return (
+            f"On {self.dataset}, {self.a} is {self.words} {self.b}: "
+            f"{metric.show_difference(self.difference.effect)} test {metric.compared_name} ({'; '.join(said)})."
         )
-        return f"On {self.dataset}, {a} is {word} {b}: {self.effect:+.4f} test {self.metric} ({reach}{p}; {won})."
 
-    @property
-    def caveats(self) -> list[str]:
-        """What the interval does not know."""
+    def _said_of_p(self, metric: Metric) -> list[str]:
         found = []
-        if not self.units:
-            found.append("The test labels were not at hand, so only the noise between seeds is counted.")
-        single = [name for name, count in zip((self.a, self.b), self.seeds, strict=True) if count == 1]
-        if single:
-            found.append(f"One seed only, whose noise is not known: {', '.join(single)}.")
+        if interval := self.difference.interval:
+            found.append(
+                f"95% {metric.show_difference_end(interval.low)} to {metric.show_difference_end(interval.high)}"
+            )
+        if self.difference.p is None or self.difference.adjusted_p is None:
+            found.append("one seed does not say how much seeds differ")
+        elif self.pairs > 1:
+            adjusted = f"{_p(self.difference.adjusted_p)} adjusted for the {self.pairs:,} pairs of {self.board}"
+            found.append(f"{_p(self.difference.p)}, {adjusted}")
+        else:
+            found.append(_p(self.difference.p))
         return found
 
 
-def compare(a: Sequence[Record], b: Sequence[Record], metric: str, evidence: Evidence | None) -> Comparison:
+def compare(
+    a: Sequence[Record],
+    b: Sequence[Record],
+    metric: str,
+    evidence: Evidence | None,
+    rows: Mapping[str, Sequence[Record]] | None = None,
+    board: str = "",
+) -> Comparison:
     """Compares the finished runs of two experiments on the same data.
 
     Args:
         a, b: records of one experiment each, in any order of seeds.
-        metric: one that all of them measured on test.
-        evidence: that covers both, or None.
+        metric: one that all records measured on test.
+        evidence: about all the rows, or None.
+        rows: by experiment, the rows of a board on which both stand; they inform these two of the noise between seeds.
+        board: its name.
     """
-    values = [{record.seed: record.metrics["test"][metric] for record in runs} for runs in (a, b)]
-    samples = [np.array(list(by_seed.values())) for by_seed in values]
-    experiments = [a[0].experiment, b[0].experiment]
-    seeds = np.array([len(s) for s in samples])
-    differences = Sample(
-        means=np.array([s.mean() for s in samples]),
-        seed_variances=np.array([s.var(ddof=1) if len(s) > 1 else 0.0 for s in samples]),
-        seed_freedom=seeds - 1,
-        seeds=seeds,
-        sampling=evidence.covariance(metric, experiments) if evidence else None,
-        units=evidence.units if evidence else None,
-    ).differences()
-    shared = sorted(values[0].keys() & values[1].keys())
-    sign = 1 if higher_is_better(metric) else -1
+    rows = rows or {runs[0].experiment: runs for runs in (a, b)}
+    values = {
+        name: {record.seed: record.metrics["test"][metric] for record in records} for name, records in rows.items()
+    }
+    sampling = evidence.sampling_of(metric, list(values)) if evidence else None
+    inference = infer(values, find_metric(metric), sampling)
+    ours, theirs = ((runs[0].experiment, _name(runs[0])) for runs in (a, b))
+    return _comparison(inference, values, ours, theirs, a[0].dataset, metric, evidence, board)
+
+
+def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Comparison | None:
+    """Two rows of a board by the board's own inference; None where one has no finished run."""
+    if board.inference is None or not (a.rank and b.rank):
+        return None
+    values = {row.experiment: row.test[board.rank_by].by_seed for row in (a, b)}
+    ours, theirs = ((row.experiment, row.preset) for row in (a, b))
+    named = stem if len(board.inference.names) > 2 else ""
+    return _comparison(board.inference, values, ours, theirs, board.dataset, board.rank_by, board.evidence, named)
+
+
+def _comparison(
+    inference: Inference,
+    values: Mapping[str, Mapping[int, float]],
+    ours: tuple[str, str],
+    theirs: tuple[str, str],
+    dataset: str,
+    metric: str,
+    evidence: Evidence | None,
+    board: str,
+) -> Comparison:
+    """What the inference says of two rows, each given as its name in the inference and its name in the sentence."""
+    a, b = values[ours[0]], values[theirs[0]]
+    shared = sorted(a.keys() & b.keys())
+    key = find_metric(metric).sort_key
+    difference = inference.difference(ours[0], theirs[0])
+    single = [shown for name, shown in (ours, theirs) if len(values[name]) == 1]
+    caveats = []
+    if evidence is None:
+        caveats.append("The test labels were not at hand, so only the noise between seeds is counted.")
+    elif not evidence.clusters and evidence.growth:
+        caveats.append(clustering_warning(evidence))
+    if single and difference.p is None:
+        caveats.append(f"One seed only, whose noise is not known: {', '.join(single)}.")
+    elif single:
+        caveats.append(f"One seed only, whose noise is taken to be as usual on {board}: {', '.join(single)}.")
     return Comparison(
-        dataset=a[0].dataset,
+        dataset=dataset,
         metric=metric,
-        a=_name(a[0]),
-        b=_name(b[0]),
-        means=(float(samples[0].mean()), float(samples[1].mean())),
-        seeds=(len(samples[0]), len(samples[1])),
-        effect=float(differences.effects[0, 1]),
-        interval=differences.interval(0, 1),
-        p=float(differences.p_values()[0, 1]),
-        seeds_won=sum(sign * (values[0][seed] - values[1][seed]) > 0 for seed in shared),
+        a=ours[1],
+        b=theirs[1],
+        means=(statistics.fmean(a.values()), statistics.fmean(b.values())),
+        seeds=(len(a), len(b)),
+        difference=difference,
+        seeds_won=sum(key(a[seed]) < key(b[seed]) for seed in shared),
         seeds_shared=len(shared),
-        units="" if evidence is None else "groups of test rows" if evidence.groups else "test rows",
+        units="" if evidence is None else "clusters of test rows" if evidence.clusters else "test rows",
+        board=board,
+        pairs=inference.compared if board else 1,
+        caveats=tuple(caveats),
     )
 
 
+def clustering_warning(evidence: Evidence) -> str:
+    """That rows count as independent although values of a column repeat, and what difference that makes."""
+    columns = ", ".join(f"{name} ({ratio:g} times)" for name, ratio in list(evidence.growth.items())[:3])
+    return (
+        f"Test rows count as independent, but values of these columns repeat, and clustered by one of them the "
+        f"standard error would grow: {columns}. If rows of one value are not independent, name the column as the "
+        "dataset's cluster_id."
+    )
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
+
+
 def _name(record: Record) -> str:
-    """The preset; a variant of a grid says what it varies."""
-    varied = record.experiment.partition("@")[2]
-    return f"{record.preset}@{varied}" if varied else record.preset
+    """The row's name; a trial of a search says what it varies."""
+    return f"{record.preset}@{record.variant}" if record.role == "trial" else record.preset

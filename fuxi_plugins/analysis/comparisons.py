@@ -1,16 +1,25 @@
-"""Finds the runs that two names mean and the evidence about them."""
+"""Finds the runs that two names mean, the board that both stand on, and the evidence about them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from fuxi_plugins.analysis.compare import Comparison, compare
+from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.metrics import find_metric, main_metric
+from fuxi_plugins.records.record import Record, find_records, require_one_digest
+
+EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
 
-def comparisons(a: str, b: str, dataset: str | None, metric: str, workspace: Workspace) -> list[Comparison]:
+def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
     """Compares two experiments, or two models by the names of their rows, on each dataset that both have run on.
+
+    Args:
+        metric: None means the first of the table of metrics that all the runs on a dataset have.
 
     Raises:
         UserError: a name that no finished record has, or no dataset in common.
@@ -21,17 +30,20 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str, workspace: Wor
     if not shared:
         where = f"{a} on {', '.join(ours[a])}; {b} on {', '.join(ours[b])}"
         raise UserError(f"two models are compared on the same dataset, but the finished runs are of {where}.")
-    return [_compare(ours[a][name], ours[b][name], metric, workspace) for name in shared]
+    return [
+        _compare(ours[a][name], ours[b][name], [r for r in records if r.dataset == name], metric, workspace)
+        for name in shared
+    ]
 
 
 def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Finished runs by dataset of an experiment, or of a row's name; a grid's variants only by their own names.
+    """Finished runs by dataset of an experiment, or of a row's name; trials of a search only by their own names.
 
     Of several experiments of one row's name, as those of a board and of the paper's suites are, it means the one that
     is called ``<name>_<dataset>``.
     """
     by_experiment = [record for record in records if record.experiment == name]
-    by_row = [record for record in records if record.preset == name and "@" not in record.experiment]
+    by_row = [record for record in records if record.preset == name and record.role != "trial"]
     found: dict[str, list[Record]] = {}
     for record in by_experiment or by_row:
         found.setdefault(record.dataset, []).append(record)
@@ -44,15 +56,65 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
             found[dataset] = [record for record in runs if record.experiment == usual]
         elif len(experiments) > 1:
             raise UserError(f"{name} on {dataset} may be {' or '.join(experiments)}; name the experiment.")
+        require_one_digest(found[dataset])
     return found
 
 
-def _compare(a: list[Record], b: list[Record], metric: str, workspace: Workspace) -> Comparison:
+def _compare(
+    a: list[Record], b: list[Record], records: Sequence[Record], metric: str | None, workspace: Workspace
+) -> Comparison:
+    """By the largest board that holds both with these seeds; by themselves where there is none."""
+    measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
+    metric = find_metric(metric).name if metric else main_metric(measured)
     for record in (*a, *b):
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")
-        if record.data.fingerprint != a[0].data.fingerprint:
+        if _fingerprint(record) != _fingerprint(a[0]):
             raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
-    kept = sorted((workspace.results / "leaderboards").glob("*.statistics.json"))
-    evidence = find_evidence(kept, {a[0].experiment: a, b[0].experiment: b}, workspace)
-    return compare(a, b, metric, evidence)
+    pair = {runs[0].experiment: runs for runs in (a, b)}
+    names = (a[0].experiment, b[0].experiment)
+    files = sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}"))
+    boards: list[tuple[str, dict[str, list[Record]]]] = []
+    other_seeds = []
+    for path in files:
+        evidence = read_evidence(path)
+        if evidence is None or evidence.dataset != a[0].dataset or not set(names) <= set(evidence.runs):
+            continue
+        stem = path.name.removesuffix(f".{EVIDENCE}")
+        rows = {
+            name: [r for r in records if r.experiment == name and r.seed in by_seed]
+            for name, by_seed in evidence.runs.items()
+        }
+        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
+        if evidence.covers(_fingerprint(a[0]), rows | pair) and has_metric:
+            boards.append((stem, rows))
+        else:
+            other_seeds.append(stem)
+    boards.sort(key=lambda board: -len(board[1]))
+    found = [
+        compare(a, b, metric, find_evidence([_evidence_file(stem, workspace)], rows, workspace).strict(), rows, stem)
+        for stem, rows in boards
+        if len(rows) > 2
+    ]
+    if not found:
+        alone = compare(a, b, metric, find_evidence(files, pair, workspace).strict())
+        caveat = [f"Other runs of the two stand on {', '.join(other_seeds)}."] if other_seeds else []
+        return replace(alone, caveats=(*alone.caveats, *caveat))
+    first, *others = found
+    differing = [other for other in others if other.words != first.words]
+    if not differing:
+        return first
+    listed = ", ".join(f"{other.words} on {other.board} ({other.pairs:,} pairs)" for other in differing)
+    caveat = (
+        f"Smaller boards decide otherwise: {listed}. A board pools the noise between seeds over its own rows and "
+        "adjusts p for its own pairs."
+    )
+    return replace(first, caveats=(*first.caveats, caveat))
+
+
+def _evidence_file(stem: str, workspace: Workspace) -> Path:
+    return workspace.results / "leaderboards" / f"{stem}.{EVIDENCE}"
+
+
+def _fingerprint(record: Record) -> str:
+    return record.data.fingerprint if record.data else ""

@@ -1,124 +1,211 @@
-"""What the labels say about a board's certainty, without the labels: a small JSON file beside the board.
+"""What the test labels say about how sure a board is, without the labels: a small JSON file beside the board.
 
 Sampling errors need the labels of the test rows, which licences forbid to pass on. Their covariances between models do
-not: they are worked out where the data are at hand and kept with the digests of the predictions that they came from, so
-that any machine can rebuild the board, and changed predictions are never taken for those that were measured.
+not. They are measured where the data are at hand and kept with the metrics of the runs and the digests of the
+predictions that they came from. So any machine can rebuild the board, and a record or a file of predictions that was
+changed afterwards is noticed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from fuxi_plugins.analysis.statistics.calibration import calibration
-from fuxi_plugins.analysis.statistics.influence import (
-    auc_influence,
-    bootstrap_draws,
-    group_auc_influence,
-    logloss_influence,
-    sampling_covariance,
-    within_groups,
-)
+from fuxi_plugins.analysis.statistics.inference import Sampling
+from fuxi_plugins.analysis.statistics.influence import sampling_covariance
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Frozen, Record
+from fuxi_plugins.records.metrics import Scored, calibration, find_metric, sampling_components, within_clusters
+from fuxi_plugins.records.record import Frozen, Metrics, Record
 
-DRAWS = 2000  # of the cluster bootstrap
+METHOD = 2  # how evidence is measured; raised when the same predictions would give other numbers
 TOLERANCE = 1e-6  # between a record's metric and the one its predictions give
 DIGITS = 6  # significant ones that are kept
 
-Digests = dict[str, dict[str, str]]  # experiment -> seed -> sha256 of its predictions file
+# A column is named as one that rows might have to be clustered by where its values repeat, there are enough of them for
+# a standard error, and that error grows by so much.
+FEWEST_VALUES = 30
+NOTABLE_GROWTH = 1.2
+
+Digests = dict[str, dict[int, str]]  # experiment -> seed -> sha256 of its predictions file
+
+
+class MeasuredRun(Frozen):
+    """What a run said when it was measured."""
+
+    predictions: str  # sha256 of the file
+    metrics: dict[str, Metrics]  # the record's, by split
 
 
 class Evidence(Frozen):
-    """Sampling covariances of a board's models, in the order of ``predictions``."""
+    """Sampling covariances of some experiments on one dataset, in the order of ``runs``."""
 
+    method: int = METHOD
     dataset: str
     fingerprint: str
-    rows: int
-    groups: int | None  # groups of rows that are not independent, as those of one user; None: rows are
-    predictions: Digests
+    rows: int  # of the test set
+    positives: int
+    clusters: int | None  # of test rows that are not independent, as those of one user; None: rows are independent
+    clustered_by: str | None  # the column that names them
+    growth: dict[str, float]  # of the standard error, by columns that rows are not clustered by although it would grow
+    runs: dict[str, dict[int, MeasuredRun]]  # by experiment and seed
     sampling: dict[str, list[list[float]]]  # by metric: lower triangle of the covariance of means over seeds
     calibration: dict[str, dict[str, float]]  # by experiment, mean over seeds
 
     @property
     def units(self) -> int:
-        """How many things vary independently."""
-        return self.groups or self.rows
+        """How many things vary independently: test rows of the rarer class, or clusters where these are fewer."""
+        rarer = min(self.positives, self.rows - self.positives)
+        return min(self.clusters or rarer, rarer)
 
-    def covers(self, fingerprint: str, digests: Digests) -> bool:
-        """Whether this is evidence about these very predictions."""
-        return self.fingerprint == fingerprint and digests.items() <= self.predictions.items()
+    def covers(self, fingerprint: str, runs: Mapping[str, Sequence[Record]]) -> bool:
+        """Whether this is about all of these runs, and of these experiments about no other seeds."""
+        return self.fingerprint == fingerprint and all(
+            {record.seed for record in records} == set(self.runs.get(experiment, ()))
+            for experiment, records in runs.items()
+        )
 
-    def covariance(self, metric: str, experiments: Sequence[str]) -> np.ndarray | None:
-        """(M, M) of the experiments' means, or None for a metric that was not measured."""
+    def problem(self, key: str, record: Record, digest: str | None) -> str:
+        """How a record or its predictions differ from what was measured; "" where they do not.
+
+        Args:
+            key: of the record's row.
+            digest: sha256 of the run's predictions, or None where the file is missing.
+        """
+        measured = self.runs.get(key, {}).get(record.seed)
+        if measured is None or self.fingerprint != (record.data and record.data.fingerprint):
+            return ""
+        where = f"{record.experiment} seed {record.seed}"
+        if digest not in (None, measured.predictions):
+            return (
+                f"the predictions of {where} are not those that were measured: sha256 {digest[:16]} now, "
+                f"{measured.predictions[:16]} then"
+            )
+        for split, metrics in measured.metrics.items():
+            for name, value in metrics.items():
+                said = record.metrics.get(split, {}).get(name)
+                if said != value:
+                    return f"the record of {where} says {split} {name} {said}, but {value} when it was measured"
+        return ""
+
+    def sampling_of(self, metric: str, experiments: Sequence[str]) -> Sampling | None:
+        """Of the experiments' means, or None for a metric that was not measured."""
         if metric not in self.sampling:
             return None
-        full = np.zeros((len(self.predictions),) * 2)
+        full = np.zeros((len(self.runs),) * 2)
         for i, row in enumerate(self.sampling[metric]):
             full[i, : i + 1] = full[: i + 1, i] = row
-        places = [list(self.predictions).index(name) for name in experiments]
-        return full[np.ix_(places, places)]
+        places = [list(self.runs).index(name) for name in experiments]
+        return Sampling(full[np.ix_(places, places)], self.units)
+
+    def values(self, metric: str) -> dict[str, dict[int, float]]:
+        """The test metric of every run, by experiment and seed."""
+        return {
+            experiment: {seed: run.metrics["test"][metric] for seed, run in by_seed.items()}
+            for experiment, by_seed in self.runs.items()
+        }
+
+    def only(self, experiments: Sequence[str]) -> "Evidence":
+        """The part of it that is about some experiments, in their order."""
+        triangles = {}
+        for metric in self.sampling:
+            found = self.sampling_of(metric, experiments)
+            triangles[metric] = _triangle(found.covariance) if found else []
+        return self.model_copy(
+            update={
+                "runs": {name: self.runs[name] for name in experiments},
+                "sampling": triangles,
+                "calibration": {name: self.calibration[name] for name in experiments},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class TestRows:
+    """What measuring needs to know of the test rows.
+
+    Args:
+        labels: (N,) of 0 and 1.
+        groups: (N,) from 0 to G - 1, for metrics within groups, or None.
+        clusters: (N,) from 0 to C - 1, of rows that are not independent, or None.
+        clustered_by: the column that names the clusters.
+        columns: (N,) integers each, the categorical columns by name.
+    """
+
+    __test__ = False  # for pytest, which takes the name for that of a test
+
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+    clustered_by: str | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def measure_evidence(
     runs: Mapping[str, Sequence[Record]],
     digests: Digests,
     scores: Callable[[Record], np.ndarray],
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-) -> Evidence:
-    """Works out the evidence of a board, and on the way whether its records tell the truth.
+    test: TestRows,
+) -> tuple[Evidence | None, dict[str, str]]:
+    """Measures the evidence of a board from predictions and labels, and whether its records tell the truth.
 
     Args:
-        runs: the finished records of each experiment of one dataset.
+        runs: the finished records of each experiment, all of one dataset.
         digests: of their predictions.
         scores: gives the (N,) predictions of a record.
-        labels: (N,) of the test rows.
-        groups: (N,) from 0 to G - 1, or None.
 
-    Raises:
-        UserError: a record's metric is not what its predictions give.
+    Returns:
+        Evidence about the experiments whose records agree with their predictions, or None if none does; and what is
+        wrong with the others, by experiment.
     """
     first = next(iter(runs.values()))[0]
-    count = int(groups.max()) + 1 if groups is not None else None
-    draws = bootstrap_draws(count, DRAWS) if count else None
+    data = _data_of(first)
     components: dict[str, list[np.ndarray]] = {metric: [] for metric in first.metrics["test"]}
-    calibrated = {}
+    calibrated, problems = {}, {}
     for experiment, records in runs.items():
-        seeds = [np.asarray(scores(record), np.float64) for record in records]
+        scored = [Scored(test.labels, scores(record), test.groups, test.columns) for record in records]
+        wrong = next((text for pair in zip(records, scored, strict=True) if (text := _disagreement(*pair))), "")
+        if wrong:
+            problems[experiment] = wrong
+            continue
         for metric, listed in components.items():
-            listed.append(
-                np.array(
-                    [
-                        _components(metric, record, own, labels, groups, draws)
-                        for record, own in zip(records, seeds, strict=True)
-                    ]
-                )
-            )
-        measured = [calibration(labels, own) for own in seeds]
+            listed.append(np.array([_components(metric, own, test.clusters) for own in scored]))
+        measured = [calibration(own) for own in scored]
         calibrated[experiment] = {name: _rounded(np.mean([m[name] for m in measured])) for name in measured[0]}
-    return Evidence(
+    if not calibrated:
+        return None, problems
+    evidence = Evidence(
         dataset=first.dataset,
-        fingerprint=first.data.fingerprint,
-        rows=len(labels),
-        groups=count,
-        predictions=digests,
+        fingerprint=data.fingerprint,
+        rows=len(test.labels),
+        positives=int(np.count_nonzero(test.labels)),
+        clusters=None if test.clusters is None else len(np.unique(test.clusters)),
+        clustered_by=test.clustered_by,
+        growth={} if test.clusters is not None else _growth(next(iter(components.values())), test),
+        runs={
+            name: {r.seed: MeasuredRun(predictions=digests[name][r.seed], metrics=r.metrics) for r in runs[name]}
+            for name in calibrated
+        },
         sampling={metric: _triangle(sampling_covariance(listed)) for metric, listed in components.items()},
         calibration=calibrated,
     )
+    return evidence, problems
 
 
 def read_evidence(path: Path) -> Evidence | None:
-    """The evidence in a file; None when there is no file.
+    """The evidence in a file; None when there is no file, or one that another method of measuring has written.
 
     Raises:
         UserError: the file is not evidence.
     """
     if not path.exists():
         return None
+    text = path.read_bytes()
     try:
-        return Evidence.model_validate_json(path.read_bytes())
+        if _Method.model_validate_json(text).method != METHOD:
+            return None
+        return Evidence.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path} does not hold the statistics of a board: {error.errors()[0]['msg']}.") from error
 
@@ -127,27 +214,51 @@ def render_evidence(evidence: Evidence) -> str:
     return evidence.model_dump_json(indent=1) + "\n"
 
 
-def _components(
-    metric: str,
-    record: Record,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-    draws: np.ndarray | None,
-) -> np.ndarray:
-    """psi of one run, checked against its record."""
-    if metric == "gAUC":
-        value, psi = group_auc_influence(labels, scores, groups, draws)
-    else:
-        value, psi = (auc_influence if metric == "AUC" else logloss_influence)(labels, scores)
-        psi = psi if groups is None else within_groups(psi, groups)
-    said = record.metrics["test"][metric]
-    if abs(float(value) - said) > TOLERANCE:
-        raise UserError(
-            f"the record of {record.experiment} seed {record.seed} says test {metric} {said:.6f}, but its predictions "
-            f"give {float(value):.6f}. One of the two was changed; run it again with --force."
-        )
-    return psi
+class _Method(Frozen, extra="ignore"):
+    method: int = 1  # which the first files do not say
+
+
+def _data_of(record: Record):
+    assert record.data is not None  # of a finished run
+    return record.data
+
+
+def _disagreement(record: Record, scored: Scored) -> str:
+    """What a record says otherwise than its predictions; "" if nothing."""
+    for name, said in record.metrics["test"].items():
+        value = find_metric(name).value(scored)
+        if not abs(value - said) <= TOLERANCE:
+            return (
+                f"the record of {record.experiment} seed {record.seed} says test {name} {said:.6f}, but its "
+                f"predictions give {value:.6f}"
+            )
+    return ""
+
+
+def _components(metric: str, scored: Scored, clusters: np.ndarray | None) -> np.ndarray:
+    """psi of one run, by cluster where rows are not independent."""
+    try:
+        return sampling_components(find_metric(metric), scored, clusters)
+    except ValueError as error:
+        raise UserError(f"the sampling error of {metric} cannot be measured: {error}.") from error
+
+
+def _growth(components: Sequence[np.ndarray], test: TestRows) -> dict[str, float]:
+    """By column: how many times larger the standard error is when rows are clustered by it, for the median model.
+
+    Only columns with enough values that repeat, by which it grows by NOTABLE_GROWTH or more.
+    """
+    found = {}
+    for name, column in test.columns.items():
+        clusters = np.unique(column, return_inverse=True)[1]
+        count = int(clusters.max()) + 1
+        if count < FEWEST_VALUES or 2 * count > len(clusters):
+            continue
+        psis = [psi.mean(0) for psi in components if psi.shape[1] == len(clusters)]  # not those within groups
+        ratios = [np.linalg.norm(within_clusters(psi, clusters)) / np.linalg.norm(psi) for psi in psis if psi.any()]
+        if ratios and (ratio := float(np.median(ratios))) >= NOTABLE_GROWTH:
+            found[name] = round(ratio, 1)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _triangle(covariance: np.ndarray) -> list[list[float]]:

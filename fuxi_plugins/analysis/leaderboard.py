@@ -1,19 +1,22 @@
 """Records -> leaderboard: a pure function, worked out without torch."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult, published_result, published_runs
 from fuxi_plugins.analysis.run_warnings import alarms
-from fuxi_plugins.analysis.statistics.inference import Interval
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference
+from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
+from fuxi_plugins.records.metrics import find_metric, main_metric
+from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record, differences
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,17 @@ class Summary:
 
     mean: float
     std: float | None  # sample standard deviation; None for a single seed
-    best: float  # the highest AUC or lowest logloss of any seed
+    best: float  # of any seed
     worst: float
+    by_seed: dict[int, float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One preset on one dataset."""
+    """One preset on one dataset: finished runs of one digest, which differ in their seed alone."""
 
     preset: str
+    key: str  # names the row in evidence and inference
     experiment: str
     model: str
     rank: int | None  # by the test mean; None when no seed has finished
@@ -54,11 +59,14 @@ class Row:
     published: PublishedResult | None
     problems: list[str] = field(default_factory=list)  # failed or missing runs with their reasons
     variants: int = 1  # configurations among which validation chose this one
+    variant: str = ""  # what sets this one apart from the others
     settings_from: str = "default"
     intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
     rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
+    letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
+    machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
 
@@ -76,13 +84,56 @@ class Leaderboard:
     rank_by: str
     metrics: list[str]
     rows: list[Row]
-    ties: list[tuple[int, int]] = field(default_factory=list)  # first and last rank of models not told apart
-    smallest_detectable: float | None = None  # difference in ``rank_by``, for the median pair
+    inference: Inference | None = None  # in ``rank_by``, of the ranked rows by experiment
     evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
+
+    def ranked(self) -> list[Row]:
+        return [row for row in self.rows if row.rank]
+
+    def difference(self, a: Row, b: Row) -> Difference | None:
+        """Row ``a`` less row ``b`` in ``rank_by``; None where one has no finished run."""
+        if self.inference is None or not (a.rank and b.rank):
+            return None
+        return self.inference.difference(a.key, b.key)
+
+    def like_the_best(self) -> list[Row]:
+        """Rows that are not significantly different from the first, without that one, in the order of the ranks."""
+        names = self.inference.like_the_best() if self.inference else []
+        return [row for row in self.ranked() if row.key in names]
+
+    def better_than_best_of(self, baselines: Sequence[str]) -> list[Row]:
+        """Rows, none of them a baseline, that are significantly better than the baseline with the best mean.
+
+        Args:
+            baselines: names of rows.
+
+        Raises:
+            UserError: a name that no ranked row has.
+        """
+        ranked = {row.preset: row for row in self.ranked()}
+        if unknown := [name for name in baselines if name not in ranked]:
+            raise UserError(
+                f"a baseline must be a ranked row of the board, but {unknown[0]!r} is none of {list(ranked)}."
+            )
+        if not baselines:
+            return []
+        best = next(row for row in ranked.values() if row.preset in baselines)
+        found = []
+        for row in ranked.values():
+            difference = self.difference(row, best)
+            if difference and difference.significant and row.rank < best.rank and row.preset not in baselines:
+                found.append(row)
+        return found
 
 
 def build_leaderboard(
-    dataset: str, records: Iterable[Record], cells: Sequence[Cell], results: Path, rank_by: str = "AUC"
+    dataset: str,
+    records: Iterable[Record],
+    cells: Sequence[Cell],
+    results: Path,
+    rank_by: str | None = None,
+    left_out: Mapping[str, str] | None = None,
+    unread: Mapping[tuple[str, int], str] | None = None,
 ) -> Leaderboard:
     """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
     by its mean on validation.
@@ -92,10 +143,12 @@ def build_leaderboard(
         records: any records; those that no cell expects are left out.
         cells: the runs that the board expects, finished or not.
         results: folder with the published results.
-        rank_by: ``AUC``, ``gAUC`` or ``logloss``.
+        rank_by: a metric that all records have. Default: the first of the table of metrics that they have.
+        left_out: rows whose runs do not count, by their keys, with what is wrong with them.
+        unread: experiment and seed of records that could not be read, with the reason.
 
     Raises:
-        UserError: the records do not share one data fingerprint, or none has finished.
+        UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
@@ -104,68 +157,150 @@ def build_leaderboard(
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
-    rows = [_row(preset, cells, found, results, rank_by) for preset in dict.fromkeys(cell.preset for cell in cells)]
+    metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
+    rank_by = _measured(rank_by, metrics, dataset)
+    left_out = left_out or {}
+    presets = dict.fromkeys(cell.preset for cell in cells)
+    rows = [row for preset in presets for row in _rows(preset, cells, found, left_out, unread or {}, results, rank_by)]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
     return Leaderboard(
         dataset=dataset,
         data=finished[0].data,
         rank_by=rank_by,
-        metrics=list(finished[0].metrics["test"]),
+        metrics=metrics,
         rows=numbered + [row for row in rows if not row.seeds],
     )
 
 
-def higher_is_better(metric: str) -> bool:
-    return metric != "logloss"
+def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
+    """The metric to rank by, which all finished runs must have measured."""
+    if not metrics:
+        raise UserError(f"the runs of {dataset} have no metric in common, so that no board can rank them.")
+    name = find_metric(asked).name if asked else main_metric(metrics)
+    if name not in metrics:
+        raise UserError(
+            f"the board is to be ranked by {name}, but the records measure {', '.join(metrics)}. Runs measure what "
+            "their experiments list in metrics; add it there and run them again."
+        )
+    return name
 
 
-def _row(preset: str, cells: Sequence[Cell], found: dict[tuple[str, int], Record], results: Path, rank_by: str) -> Row:
-    variants: dict[str, list[Cell]] = {}
+def _rows(
+    preset: str,
+    cells: Sequence[Cell],
+    found: Mapping[tuple[str, int], Record],
+    left_out: Mapping[str, str],
+    unread: Mapping[tuple[str, int], str],
+    results: Path,
+    rank_by: str,
+) -> list[Row]:
+    """The row of a preset, and one more for each other digest among the runs of its experiment.
+
+    Of a preset's configurations, validation chooses one. A digest names settings and code, so that runs of two are
+    never averaged: the one with the most seeds, the latest of equals, is the preset's.
+    """
+    configurations: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.preset == preset:
-            variants.setdefault(cell.experiment, []).append(cell)
-
-    def runs(experiment: str) -> list[Record]:
-        present = (found.get((experiment, cell.seed)) for cell in variants[experiment])
-        return [record for record in present if record is not None and record.finished]
-
-    candidates = [experiment for experiment in variants if runs(experiment)]
-    if not candidates:
-        chosen = next(iter(variants))
+            configurations.setdefault(cell.experiment, []).append(cell)
+    runs = {name: _by_digest(listed, found, left_out) for name, listed in configurations.items()}
+    candidates = [name for name in configurations if runs[name]]
+    if candidates:
+        chosen = min(candidates, key=lambda name: _sort_key(_summaries(runs[name][0], "valid"), rank_by))
     else:
-        chosen = min(candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by))
-    records = runs(chosen)
-    problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
-    settings_from = "tuned" if len(variants) > 1 else variants[chosen][0].settings_from
-    if not records:
-        return Row(
-            preset, chosen, "", None, [], len(variants[chosen]), {}, {}, None, None, None, problems,
-            settings_from=settings_from,
-        )  # fmt: skip
+        chosen = next(iter(configurations))
+    listed = configurations[chosen]
+    if chosen in left_out:
+        problems = [f"left out: {left_out[chosen]}"]
+    else:
+        problems = [text for cell in listed if (text := _problem(cell, found, unread))]
+    settings_from = "tuned" if len(configurations) > 1 else listed[0].settings_from
+    common: dict[str, Any] = {"experiment": chosen, "variants": len(configurations), "settings_from": settings_from}
+    if not runs[chosen]:
+        return [
+            Row(preset, chosen, model="", rank=None, seeds=[], expected_seeds=len(listed), test={}, valid={},
+                parameters=None, seconds_per_epoch=None, published=None, problems=problems, **common)
+        ]  # fmt: skip
+    first, *others = runs[chosen]
+    rows = [_row(preset, chosen, first, len(listed), problems, results, rank_by, common)]
+    for other in others:
+        seeds = ", ".join(str(record.seed) for record in other)
+        differs = "; ".join(differences(first[0], other[0]))
+        problems.append(f"seed {seeds}: run with other settings or code, so in a row of its own ({differs})")
+        said = [f"differs from {preset} in: {differs}"]
+        rows.append(
+            _row(f"{preset} (seed {seeds})", own_key(other[0]), other, len(other), said, results, rank_by, common)
+        )
+    return rows
+
+
+def own_key(record: Record) -> str:
+    """Names the row of runs whose digest is not that of most of their experiment."""
+    return f"{record.experiment}#{record.digest[:12]}"
+
+
+def _by_digest(
+    cells: Sequence[Cell], found: Mapping[tuple[str, int], Record], left_out: Mapping[str, str]
+) -> list[list[Record]]:
+    """The finished runs of one experiment by their digest; the most seeds first, of equals the latest."""
+    groups: dict[str, list[Record]] = {}
+    for cell in cells:
+        record = found.get((cell.experiment, cell.seed))
+        if record is not None and record.finished:
+            groups.setdefault(record.digest, []).append(record)
+    ordered = sorted(groups.values(), key=lambda group: (len(group), max(r.started for r in group)), reverse=True)
+    return [
+        group for place, group in enumerate(ordered)
+        if (own_key(group[0]) if place else group[0].experiment) not in left_out
+    ]  # fmt: skip
+
+
+def _row(
+    preset: str,
+    key: str,
+    records: Sequence[Record],
+    expected_seeds: int,
+    problems: list[str],
+    results: Path,
+    rank_by: str,
+    common: Mapping[str, Any],
+) -> Row:
     first = records[0]
     test = _summaries(records, "test")
-    name = first.published_as or preset
+    name = first.published_as or first.preset
     published = published_result(results, first.data.published_as, name)
     return Row(
         preset=preset + _declared(first),
-        experiment=chosen,
+        key=key,
+        variant=first.variant,
         model=first.model,
         rank=None,
         seeds=[record.seed for record in records],
-        expected_seeds=len(variants[chosen]),
+        expected_seeds=expected_seeds,
         test=test,
         valid=_summaries(records, "valid"),
         parameters=first.parameters,
         seconds_per_epoch=statistics.median(record.seconds.per_epoch for record in records),
         published=published,
         problems=problems,
-        variants=len(variants),
-        settings_from=settings_from,
         alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
+        machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
-        verdict=_verdict(first, test.get(rank_by), len(records), published, results, name, rank_by),
+        verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
+        **common,
     )
+
+
+def _machines(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Seeds by the kind of machine, of which two differ in a run's last digits."""
+    kinds: dict[str, list[int]] = {}
+    for record in records:
+        if machine := record.machine:
+            torch = machine.versions.get("torch", "unknown")
+            kind = f"{machine.device}, {machine.processor}, {machine.cpu or 'kernels unknown'}, torch {torch}"
+            kinds.setdefault(kind, []).append(record.seed)
+    return kinds
 
 
 def _declared(record: Record) -> str:
@@ -178,7 +313,6 @@ def _declared(record: Record) -> str:
 def _verdict(
     first: Record,
     summary: Summary | None,
-    seeds: int,
     published: PublishedResult | None,
     results: Path,
     name: str,
@@ -188,35 +322,37 @@ def _verdict(
         return None
     runs = published_runs(results, published.dataset, name, metric)
     other = why_other_data(first.dataset, published.dataset)
-    return judge(summary.mean, summary.std, seeds, published.metrics[metric], runs, other)
+    return judge(list(summary.by_seed.values()), published.metrics[metric], runs, other)
 
 
 def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
     summaries = {}
     for metric in records[0].metrics[split]:
-        values = sorted((record.metrics[split][metric] for record in records), reverse=higher_is_better(metric))
+        by_seed = {record.seed: record.metrics[split][metric] for record in records}
+        values = sorted(by_seed.values(), key=find_metric(metric).sort_key)
         summaries[metric] = Summary(
             mean=statistics.fmean(values),
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,  # statistics.stdev counts in fractions
             best=values[0],
             worst=values[-1],
+            by_seed=by_seed,
         )
     return summaries
 
 
 def _sort_key(summaries: dict[str, Summary], rank_by: str) -> float:
-    if rank_by not in summaries:
-        raise UserError(f"the board is to be ranked by {rank_by}, but the records measure {', '.join(summaries)}.")
-    mean = summaries[rank_by].mean
-    return -mean if higher_is_better(rank_by) else mean
+    return find_metric(rank_by).sort_key(summaries[rank_by].mean)
 
 
 def _with_rank(row: Row, rank: int) -> Row:
     return replace(row, rank=rank)
 
 
-def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:
-    record = found.get((cell.experiment, cell.seed))
+def _problem(cell: Cell, found: Mapping[tuple[str, int], Record], unread: Mapping[tuple[str, int], str]) -> str:
+    key = (cell.experiment, cell.seed)
+    record = found.get(key)
+    if record is None and key in unread:
+        return f"seed {cell.seed}: {unread[key]}"
     if record is None:
         return f"seed {cell.seed}: not run"
     return "" if record.finished else f"seed {cell.seed}: {record.status}: {record.reason}"

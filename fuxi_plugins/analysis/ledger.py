@@ -11,8 +11,10 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from fuxi_plugins.analysis.published import VALID_IS_TEST, PublishedResult, load_published, published_runs
-from fuxi_plugins.analysis.statistics.inference import Interval, seeds_interval
+from fuxi_plugins.analysis.statistics.inference import infer
+from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 
 NOT_RUN = Verdict("not run", "")
@@ -23,10 +25,20 @@ NOT_PUBLISHED = Verdict("not published", "")
 class Ours:
     dataset: str
     experiment: str
-    mean: float
-    std: float | None
-    seeds: int
+    values: list[float]  # one a seed
     interval: Interval | None  # over seeds: the test rows are those of the published value
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def seeds(self) -> int:
+        return len(self.values)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Entry:
     paper: float | None
     bars: float | None  # BARS's leaderboard, or its log where that has more digits
     bars_mean: float | None  # of its runs, where it published several
-    bars_best: float | None  # the highest AUC or lowest logloss
+    bars_best: float | None
     bars_runs: int
     valid_is_test: bool  # the published number was tuned on the test labels
     ours: Ours | None
@@ -84,7 +96,7 @@ def agreements(entries: Iterable[Entry]) -> list[Agreement]:
     ]
 
 
-def build_ledger(records: Iterable[Record], results: Path, metric: str = "AUC") -> list[Entry]:
+def build_ledger(records: Iterable[Record], results: Path, metric: str = main_metric()) -> list[Entry]:
     """Every published cell, and every one of ours on a dataset that has published ones; those that we ran first."""
     ours = _ours(records, metric)
     cells: dict[tuple[str, str], list[PublishedResult]] = {}
@@ -118,7 +130,7 @@ def _entry(
         verdict = NOT_PUBLISHED
     else:
         other = why_other_data(ours.dataset, dataset)
-        verdict = judge(ours.mean, ours.std, ours.seeds, reference, runs, other)
+        verdict = judge(ours.values, reference, runs, other)
     return Entry(
         dataset=dataset,
         model=model,
@@ -126,7 +138,7 @@ def _entry(
         paper=papers[0].metrics[metric] if papers else None,
         bars=single.metrics[metric] if single else None,
         bars_mean=runs.mean if runs else None,
-        bars_best=(max if metric != "logloss" else min)(runs.values) if runs else None,
+        bars_best=min(runs.values, key=find_metric(metric).sort_key) if runs else None,
         bars_runs=len(runs.values) if runs else int(single is not None),
         valid_is_test=dataset in VALID_IS_TEST,
         ours=ours,
@@ -136,22 +148,16 @@ def _entry(
 
 
 def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
-    """Ours by published name.
-
-    Without the experiments of a grid, which a ``@`` marks: they are not results but a search. And without the arms of
-    the paper's suites in the profile ``matched``, whose sizes nobody has published.
-    """
-    runs: dict[tuple[str, str], list[Record]] = {}
+    """Ours by published name, of the runs that are results: trials of a search and studies at other sizes are none."""
+    runs: dict[tuple[str, str, str], list[Record]] = {}  # by dataset, experiment and digest, which are never averaged
     for record in records:
-        counts = record.finished and record.data.published_as
-        other = "@" in record.experiment or record.experiment.endswith("_matched")
-        if counts and not other and metric in record.metrics["test"]:
-            runs.setdefault((record.dataset, record.experiment), []).append(record)
+        counts = record.finished and record.data and record.data.published_as and record.role == "result"
+        if counts and metric in record.metrics["test"]:
+            runs.setdefault((record.dataset, record.experiment, record.digest), []).append(record)
     cells: dict[tuple[str, str], list[Ours]] = {}
-    for (dataset, experiment), group in runs.items():
-        values = [record.metrics["test"][metric] for record in group]
-        mean, std = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+    for (dataset, experiment, _), group in runs.items():
+        by_seed = {record.seed: record.metrics["test"][metric] for record in group}
         key = (group[0].data.published_as, group[0].published_as or group[0].preset)
-        interval = seeds_interval(mean, std, len(values))
-        cells.setdefault(key, []).append(Ours(dataset, experiment, mean, std, len(values), interval))
+        (interval,) = infer({experiment: by_seed}, find_metric(metric)).intervals
+        cells.setdefault(key, []).append(Ours(dataset, experiment, list(by_seed.values()), interval))
     return cells

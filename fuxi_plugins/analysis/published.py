@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from fuxi_plugins.records.metrics import is_metric
+
 PUBLISHED_FILE = "published/published_results.csv"
 SEED_RUNS_FILE = "published/published_seed_runs.csv"
 
@@ -84,7 +86,7 @@ def load_published(results: Path) -> tuple[PublishedResult, ...]:
         PublishedResult(
             dataset=DATASET_NAMES.get(row["dataset"], row["dataset"]),
             model=MODEL_NAMES.get(row["model"], row["model"]),
-            metrics={name: float(row[name]) for name in ("AUC", "logloss", "gAUC") if row[name]},
+            metrics=_metrics(row),
             source=row["source"],
         )
         for row in _rows(results / PUBLISHED_FILE)
@@ -108,11 +110,15 @@ def published_runs(results: Path, dataset: str | None, model: str, metric: str) 
 def _seed_runs(results: Path) -> dict[tuple[str, str, str], tuple[float, ...]]:
     found: dict[tuple[str, str, str], tuple[float, ...]] = {}
     for row in _rows(results / SEED_RUNS_FILE):
-        for metric in ("AUC", "logloss", "gAUC"):
-            if row.get(metric):
-                key = (row["dataset"], MODEL_NAMES.get(row["model"], row["model"]), metric)
-                found[key] = (*found.get(key, ()), float(row[metric]))
+        for metric, value in _metrics(row).items():
+            key = (row["dataset"], MODEL_NAMES.get(row["model"], row["model"]), metric)
+            found[key] = (*found.get(key, ()), value)
     return found
+
+
+def _metrics(row: dict[str, str]) -> dict[str, float]:
+    """The columns of a published table that are metrics, where they are filled."""
+    return {name: float(value) for name, value in row.items() if value and is_metric(name)}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -1,11 +1,12 @@
 """Ours against the published value: reproduced, above, below, or not comparable, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
+import numpy as np
 
 from fuxi_plugins.analysis.published import PublishedRuns
-from fuxi_plugins.analysis.statistics.inference import LEVEL
+from fuxi_plugins.analysis.statistics.noise import LEVEL, Noise
 
 ROUNDING = 5e-5  # published values are read to the fourth decimal
 
@@ -16,38 +17,37 @@ class Verdict:
     reason: str
 
 
-def judge(
-    mean: float, std: float | None, seeds: int, published: float, runs: PublishedRuns | None, other_data: str = ""
-) -> Verdict:
+def judge(values: Sequence[float], published: float, runs: PublishedRuns | None, other_data: str = "") -> Verdict:
     """Whether a published value is one that our seeds would give.
 
-    The test rows are the same in both, so only the noise between seeds counts: the reach of a difference of two
-    means where the published runs are known one by one, else that of our mean and one run more like ours.
+    Both are of the same test rows and, if it is reproduced, of one model, so the sampling of test rows is the same on
+    both sides and cancels. What is left is the noise between seeds: of two means where the published runs are known
+    one by one, else of our mean and of one more run like ours.
 
     Args:
-        mean, std, seeds: of ours.
-        published: value.
+        values: ours, one a seed.
+        published: the value.
         runs: the published runs, where there are several.
         other_data: why the data are not the published ones, if they are not.
     """
     if other_data:
         return Verdict("not comparable", other_data)
-    if std is None:
+    seeds = len(values)
+    if seeds < 2:
         return Verdict("not comparable", "one seed of ours does not say how much seeds differ")
+    variance, dof = np.var(values, ddof=1), np.array(seeds - 1)
     if runs:
         published = runs.mean
-        parts = [(std**2 / seeds, seeds - 1), (runs.variance / len(runs.values), len(runs.values) - 1)]
+        theirs = np.array(runs.variance / len(runs.values)), np.array(len(runs.values) - 1)
+        noise = Noise.of((np.array(variance / seeds), dof), theirs)
         behind = f"{len(runs.values)} published runs"
     else:
-        parts = [(std**2 / seeds + std**2, seeds - 1)]
+        noise = Noise.of((np.array(variance / seeds + variance), dof))
         behind = "one published run"
-    variance = sum(part for part, _ in parts)
-    freedom = variance**2 / sum(part**2 / df for part, df in parts) if variance else 1
-    reach = max(ROUNDING, float(stdtrit(freedom, 1 - LEVEL / 2)) * variance**0.5)
-    gap = mean - published
-    reason = f"gap {gap:+.5f}, reach of the seeds' noise {reach:.5f} ({seeds} seeds of ours, {behind})"
-    word = "reproduced" if abs(gap) <= reach else "above" if gap > 0 else "below"
-    return Verdict(word, reason)
+    reach = max(ROUNDING, float(noise.half_width(LEVEL)))
+    gap = float(np.mean(values)) - published
+    reason = f"gap {gap:+.5f}, noise between seeds ±{reach:.5f} ({seeds} seeds of ours, {behind})"
+    return Verdict("reproduced" if abs(gap) <= reach else "above" if gap > 0 else "below", reason)
 
 
 def why_other_data(dataset: str, published_as: str) -> str:

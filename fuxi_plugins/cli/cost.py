@@ -1,8 +1,15 @@
 """``fuxibench cost``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from fuxi_plugins.cli.console import say
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.records.record import Cost
 
 
 @click.command()
@@ -25,21 +32,33 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
-    rows = []
-    for job in plan_suite(suite, workspace, resources, force=True).todo:
-        measured = measure_apart(job, gpu)
-        latency = [f"{found.p50_ms:.2f} / {found.p99_ms:.2f}" for found in measured.latency.values()]
-        rows.append([
-            job.experiment.id, f"{measured.flops_per_row:,.0f}", f"{measured.flops_coverage:.0%}",
-            f"{measured.training_rows_per_second:,.0f}", f"{measured.inference_rows_per_second:,.0f}", *latency,
-            f"{measured.peak_bytes / 2**20:,.0f}",
-        ])  # fmt: skip
+    plan = plan_suite(suite, workspace, resources, force=True)
+    for reason in dict.fromkeys(reason for _, reason in plan.skipped):
+        say(f"skipped: {reason}.")
+    if not plan.todo:
+        raise UserError(f"{name} has no model that its data can feed, so there is nothing to measure.")
+    costs = []
+    for job in plan.todo:
+        costs.append(measure_apart(job, gpu))
         if into_records:
             for record in find_records(workspace.results, job.data.spec.dataset_id):
                 if record.finished and record.digest == job.experiment.digest:
                     folder = workspace.run_folder(record.dataset, record.experiment, record.seed)
-                    write_record(folder, record.model_copy(update={"cost": measured}))
+                    write_record(folder, record.model_copy(update={"cost": costs[-1]}))
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",
-              *(f"ms at {count}: p50 / p99" for count in measured.latency), "peak MB"]  # fmt: skip
-    click.echo(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
-    click.echo(f"{measured.device}, {measured.processor}, {measured.threads} threads; after warming up, loading apart")
+              *(f"ms at {count}: p50 / p99" for count in costs[0].latency), "peak MB"]  # fmt: skip
+    rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(plan.todo, costs, strict=True)]
+    say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
+    machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
+    say(f"{machine}; after warming up, loading apart")
+
+
+def _figures(cost: "Cost") -> list[str]:
+    return [
+        f"{cost.flops_per_row:,.0f}",
+        f"{cost.flops_coverage:.0%}",
+        f"{cost.training_rows_per_second:,.0f}",
+        f"{cost.inference_rows_per_second:,.0f}",
+        *(f"{found.p50_ms:.2f} / {found.p99_ms:.2f}" for found in cost.latency.values()),
+        f"{cost.peak_bytes / 2**20:,.0f}",
+    ]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
@@ -24,14 +25,14 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
     from fuxi_plugins.datasets.spec import load_dataset_specs
 
     if as_catalogue:
-        click.echo(catalogue(load_dataset_specs(workspace.configs).values()))
+        say(catalogue(load_dataset_specs(workspace.configs).values()))
         return
     rows = [
         (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
         for item in inventory(workspace)
     ]
     headers = ("dataset", "state", "on disk", "fingerprint", "rows")
-    click.echo(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True))
+    say(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True))
 
 
 @data.command()
@@ -59,10 +60,10 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
     description = look_at(name, origin, label, rule)
     text = yaml_text({name: description.entry})
     write_text(path, text)
-    click.echo(text)
+    say(text)
     for remark in description.remarks:
-        click.echo(remark)
-    click.echo(f"written: {path}; check it, then: fuxibench new {name}")
+        say(remark)
+    say(f"written: {path}; check it, then: fuxibench new {name}")
 
 
 @data.command()
@@ -77,7 +78,7 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     specs = [load_dataset_spec(workspace.configs, name) for name in names]
     require_writable(workspace.cache, "the cache folder")
     for spec in specs:
-        click.echo(f"{spec.dataset_id}: files in {fetch_dataset(spec, workspace)}")
+        say(f"{spec.dataset_id}: files in {fetch_dataset(spec, workspace)}")
 
 
 @data.command("import")
@@ -93,7 +94,7 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
     spec = load_dataset_spec(workspace.configs, name)
     require_writable(workspace.cache, "the cache folder")
     known = load_dataset_specs(workspace.configs).values()
-    click.echo(f"{name}: files in {import_files(spec, origin, workspace, known)}")
+    say(f"{name}: files in {import_files(spec, origin, workspace, known)}")
 
 
 @data.command()
@@ -111,7 +112,7 @@ def verify(workspace: Workspace, name: str) -> None:
     states = verify_files(spec, source_folder(spec, workspace))
     for state in states:
         verdict = "missing" if not state.seen else "in order" if state.in_order else f"md5 {state.seen}"
-        click.echo(f"{state.name}: {verdict}{'' if state.md5 else ' (no md5 is published)'}")
+        say(f"{state.name}: {verdict}{'' if state.md5 else ' (no md5 is published)'}")
     wrong = [state.name for state in states if not state.in_order]
     if wrong:
         raise UserError(f"{name}: {', '.join(wrong)} must be the published file; fetch or import the dataset again.")
@@ -131,11 +132,11 @@ def prepare(workspace: Workspace, name: str) -> None:
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
-    click.echo(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+    say(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
     for warning in warnings(prepared.unknown):
-        click.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     if spec.weight_col:
-        click.echo(f"The weights in {spec.weight_col} are stored, but training does not use them yet.")
+        say(f"The weights in {spec.weight_col} are stored, but training does not use them yet.")
 
 
 @data.command("audit")
@@ -168,21 +169,21 @@ def audit_(workspace: Workspace, name: str) -> None:
         "groups in train",
         found.time_column or "",
     )
-    click.echo(tabulate(splits, headers=headers, tablefmt="plain", disable_numparse=True))
+    say(tabulate(splits, headers=headers, tablefmt="plain", disable_numparse=True))
     if found.clusters:
         count, largest = found.clusters
-        click.echo(f"\n{count:,} clusters in test by {spec.cluster_id}; the largest holds {largest:.1%} of the rows.")
+        say(f"\n{count:,} clusters in test by {spec.cluster_id}; the largest holds {largest:.1%} of the rows.")
     columns = [
         (column, _percent(seen.unknown.get("valid")), _percent(seen.unknown.get("test")), f"{seen.drift:.3f}",
          "" if seen.alone is None else f"{seen.alone:.4f}")
         for column, seen in found.columns.items()
     ]  # fmt: skip
     headers = ("column", "unknown in valid", "unknown in test", "drift to test", "AUC alone")
-    click.echo("\n" + tabulate(columns, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
+    say("\n" + tabulate(columns, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
     for warning in found.warnings:
-        click.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     if not found.warnings:
-        click.echo("Nothing that looks like a mistake.")
+        say("Nothing that looks like a mistake.")
 
 
 def _percent(share: float | None) -> str:
@@ -191,7 +192,7 @@ def _percent(share: float | None) -> str:
 
 def _say(progress) -> None:
     share = f" {min(progress.share, 1):.0%}" if progress.share == progress.share else ""
-    click.echo(
+    say(
         f"{progress.doing} {progress.split}:{share}, {progress.rows:,} rows, {progress.rows_per_second:,.0f} rows/s",
         err=True,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -16,7 +17,7 @@ def doctor(workspace: Workspace) -> None:
 
     ill = 0
     for finding in examine(workspace, Path(__file__).resolve().parents[2] / "requirements.txt"):
-        click.echo(f"{'ok   ' if finding.well else 'WRONG'} {finding.about}: {finding.text}")
+        say(f"{'ok   ' if finding.well else 'WRONG'} {finding.about}: {finding.text}")
         ill += not finding.well
     if ill:
         sys.exit(1)

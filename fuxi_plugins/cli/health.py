@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from fuxi_plugins.analysis.comparisons import EVIDENCE
+from fuxi_plugins.analysis.evidence import read_evidence
+from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
 from fuxi_plugins.datasets.unknown_ids import warnings
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.record import Record, find_records
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
 
@@ -39,7 +42,36 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
         for text in alarms(record):
             tripped += 1
             yield Finding(f"{record.experiment} seed {record.seed}", text, well=False)
+    yield from evidence(workspace)
     yield Finding("records", f"{tripped} alarms" if tripped else "no alarms", well=not tripped)
+
+
+def evidence(workspace: Workspace) -> Iterator[Finding]:
+    """Whether records and predictions are those that boards measured; measured anew where the data are prepared."""
+    records = [record for record in find_records(workspace.results) if record.finished]
+    wrong: set[str] = set()
+    outdated = []
+    for path in sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}")):
+        kept = read_evidence(path)
+        if kept is None:
+            outdated.append(path.name)
+            continue
+        runs: dict[str, list[Record]] = {}
+        for record in records:
+            if record.dataset == kept.dataset and record.seed in kept.runs.get(record.experiment, ()):
+                runs.setdefault(record.experiment, []).append(record)
+        if runs:
+            wrong |= set(find_evidence([path], runs, workspace).problems.values())
+    for text in sorted(wrong):
+        yield Finding("records", text, well=False)
+    if outdated:
+        yield Finding(
+            "boards",
+            f"measured by an older method: {', '.join(outdated)}; 'fuxibench leaderboard' measures anew from the data",
+            well=False,
+        )
+    if not wrong:
+        yield Finding("records", "all are what boards measured")
 
 
 def versions(pins: Path | None) -> Iterator[Finding]:

@@ -9,12 +9,13 @@ from fuxi_plugins.core.workspace import Workspace
 if TYPE_CHECKING:
     from fuxi_plugins.experiments.suite import Suite
 
-KINDS = ("models", "datasets", "experiments", "suites")
+KINDS = ("models", "datasets", "experiments", "suites", "metrics")
 
 
 def table(kind: str, workspace: Workspace) -> str:
     """One of :data:`KINDS` as text."""
-    rows = {"models": _models, "datasets": _datasets, "experiments": _experiments, "suites": _suites}[kind](workspace)
+    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
+    rows = makers[kind](workspace)
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
@@ -47,6 +48,12 @@ def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
 
     suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
     return [(suite.name, suite.title, _runs(suite)) for suite in suites]
+
+
+def _metrics(_: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.records.metrics import all_metrics
+
+    return [(metric.name, metric.direction, metric.meaning) for metric in all_metrics()]
 
 
 def _runs(suite: "Suite") -> str:

@@ -1,43 +1,59 @@
 """The command line. Thin: each command imports what it needs when it runs, so that help and tables come at once."""
 
+from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl-C has its message
+
 import dataclasses
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.cli.compare import compare
+from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
 from fuxi_plugins.cli.new import new
-from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.cli.parameters import Integers, MetricName
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.status import status
 from fuxi_plugins.cli.submit import submit
 from fuxi_plugins.cli.tune import tune
 from fuxi_plugins.cli.zoo import zoo_
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
 FAILED_RUNS = 1
 USER_ERROR = 2
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        show_in_any_encoding()
+        return super().main(*args, **kwargs)
+
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with stopping.sigterm_as_ctrl_c():
+                return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except FileNotFoundError as error:
+            missing = Path(os.fsdecode(error.filename or ""))
+            if not (isinstance(context.obj, Workspace) and missing.is_relative_to(context.obj.cache)):
+                raise
+            say(f"error: {cache_gone(missing)}", err=True)
             sys.exit(USER_ERROR)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished runs are kept, and the same command goes on from here", err=True)
-            sys.exit(INTERRUPTED)
+            say(stopping.MESSAGE, err=True)
+            sys.exit(stopping.INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -68,14 +84,14 @@ def main(
 
 
 @main.command("list")
-@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites"]), required=False)
+@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics"]), required=False)
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None) -> None:
-    """Shows what there is. All of it without a word, else models, datasets, experiments or suites."""
+    """Shows what there is. All of it without a word, else models, datasets, experiments, suites or metrics."""
     from fuxi_plugins.cli import listing
 
     for shown in [kind] if kind else listing.KINDS:
-        click.echo(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
+        say(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
 
 
 @main.command()
@@ -97,7 +113,7 @@ def check(workspace: Workspace) -> None:
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    click.echo(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
 
 
 @main.command()
@@ -142,7 +158,7 @@ def run(
     suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
-        click.echo(suite.shape)
+        say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
             "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
@@ -153,21 +169,21 @@ def run(
     plan = planner.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
-    click.echo(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        click.echo(f"skipped: {reason}.")
+        say(f"skipped: {reason}.")
     for job, twin in plan.equal:
-        click.echo(f"{job.name} is the same run as {twin.experiment}, which is finished.")
+        say(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:
         for job in plan.todo:
-            click.echo(f"would run {job.name} on {job.data.spec.dataset_id}")
+            say(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
-        _show(suite, workspace, "AUC")
+        _show(suite, workspace)
     if failed:
-        click.echo(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
 
@@ -184,25 +200,27 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 
 @main.command()
 @click.argument("name")
-@click.option("--by", "rank_by", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
 @click.pass_obj
-def leaderboard(workspace: Workspace, name: str, rank_by: str, form: str | None, seeds) -> None:
+def leaderboard(
+    workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
+) -> None:
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
-    from fuxi_plugins.reporting.formats import render
+    from fuxi_plugins.reporting.formats import render_all
 
     suite = find_suite(name, workspace, seeds)
     if form is None:
-        _show(suite, workspace, rank_by)
+        _show(suite, workspace, rank_by, baselines)
         return
-    for board in suite_boards(suite, workspace, rank_by):
-        click.echo(render(board, suite.title, form), nl=False)
+    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
-def _show(suite, workspace: Workspace, rank_by: str) -> None:
+def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards
@@ -211,13 +229,14 @@ def _show(suite, workspace: Workspace, rank_by: str) -> None:
     boards = suite_boards(suite, workspace, rank_by)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by == "AUC" and suite.name.partition("@")[0] in suite_names(workspace.configs):
-        written = write_boards(suite, boards, workspace)
-        click.echo(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
+        written = write_boards(suite, boards, workspace, baselines)
+        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
 for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
     main.add_command(command)
+stopping.imported()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
 
@@ -54,7 +55,7 @@ def new(
         f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}."
     )
     for reason in board.skipped:
-        click.echo(f"left out: {reason}.")
+        say(f"left out: {reason}.")
     for path in board.files:
-        click.echo(f"written: {path}")
-    click.echo(f"{len(board.rows)} models, {len(board.rows) * len(seeds)} runs: fuxibench run {board.suite}")
+        say(f"written: {path}")
+    say(f"{len(board.rows)} models, {len(board.rows) * len(seeds)} runs: fuxibench run {board.suite}")

@@ -3,6 +3,20 @@
 import click
 
 
+class MetricName(click.ParamType):
+    """The name of a metric of the table."""
+
+    name = "metric"
+
+    def convert(self, value: str, param: click.Parameter | None, context: click.Context | None) -> str:
+        from fuxi_plugins.records.metrics import UnknownMetric, find_metric
+
+        try:
+            return find_metric(value).name
+        except UnknownMetric as error:
+            self.fail(str(error), param, context)
+
+
 class Integers(click.ParamType):
     """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``."""
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
+from fuxi_plugins.cli.parameters import MetricName
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -13,25 +15,26 @@ def report() -> None:
 
 
 @report.command()
-@click.option("--metric", default="AUC", type=click.Choice(["AUC", "gAUC", "logloss"]), show_default=True)
+@click.option("--metric", default="AUC", type=MetricName(), show_default=True)
 @click.option("--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format; write nothing.")
 @click.pass_obj
 def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     """Puts ours beside published values. Reproduced, above, below or not comparable, and why."""
     from fuxi_plugins.analysis.ledger import build_ledger
     from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.metrics import main_metric
     from fuxi_plugins.records.record import find_records
     from fuxi_plugins.reporting.ledger import LEDGER_FORMATS, render_ledger
 
     entries = build_ledger(find_records(workspace.results), workspace.results, metric)
     if form:
-        click.echo(render_ledger(entries, form), nl=False)
+        say(render_ledger(entries, form), nl=False)
         return
+    name = "ledger" if metric == main_metric() else f"ledger-{metric}"
     for ending in LEDGER_FORMATS:
-        name = "ledger" if metric == "AUC" else f"ledger-{metric}"
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
-    click.echo(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
-    click.echo(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
+    say(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
+    say(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
 
 
 @report.command()
@@ -50,7 +53,7 @@ def site(workspace: Workspace, out: Path) -> None:
         pages = write_site(out, contents)
     except FileExistsError as error:
         raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
-    click.echo(f"{pages} pages: {out / 'index.html'}")
+    say(f"{pages} pages: {out / 'index.html'}")
 
 
 @report.command()
@@ -70,7 +73,7 @@ def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: P
             "no run of the paper's suites is finished yet; 'fuxibench run paper_rank --dataset ml100k' makes some."
         )
     written = write_report(build_sections(found, workspace.results), out or workspace.results / "paper")
-    click.echo(f"{len(found)} studies, {len(written)} files: {written[-1]}")
+    say(f"{len(found)} studies, {len(written)} files: {written[-1]}")
 
 
 @report.command()
@@ -99,4 +102,4 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
             runs = [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
             for file, text in forms.result_folder(runs).items():
                 write_text(out / forms.folder_name(row.preset, board.dataset) / file, text)
-        click.echo(f"{out / board.dataset}.csv and {len(ranked)} folders")
+        say(f"{out / board.dataset}.csv and {len(ranked)} folders")

@@ -2,6 +2,7 @@
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -17,8 +18,8 @@ def status(workspace: Workspace, name: str, everything: bool) -> None:
     from fuxi_plugins.experiments.suite import find_suite
 
     statuses = suite_status(find_suite(name, workspace), workspace)
-    click.echo(f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts(statuses).items()))
-    shown = [run for run in statuses if everything or run.state in ("running", "failed")]
+    say(f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts(statuses).items()))
+    shown = [run for run in statuses if everything or (run.note and run.state != "skipped")]
     if shown:
         rows = [(run.experiment, run.seed, run.state, run.note) for run in shown]
-        click.echo(tabulate(rows, headers=["experiment", "seed", "state", ""], tablefmt="plain", disable_numparse=True))
+        say(tabulate(rows, headers=["experiment", "seed", "state", ""], tablefmt="plain", disable_numparse=True))

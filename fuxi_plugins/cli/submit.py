@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -22,7 +23,7 @@ def pack(workspace: Workspace, experiment: str, out: Path | None) -> None:
 
     path = out or Path(f"{experiment}.zip")
     records = bundle.pack(experiment, workspace, path)
-    click.echo(f"{path}: {len(records)} runs of {experiment}, {path.stat().st_size:,} bytes")
+    say(f"{path}: {len(records)} runs of {experiment}, {path.stat().st_size:,} bytes")
 
 
 @submit.command()
@@ -34,4 +35,4 @@ def verify(workspace: Workspace, file: Path) -> None:
 
     for one in bundle.verify(file, workspace):
         metrics = ", ".join(f"{name} {value:.6f}" for name, value in one.metrics.items())
-        click.echo(f"verified: {one.record.experiment} seed {one.record.seed} on {one.record.dataset}: {metrics}")
+        say(f"verified: {one.record.experiment} seed {one.record.seed} on {one.record.dataset}: {metrics}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
 
@@ -45,5 +46,5 @@ def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed
     texts = {"md": report.render_markdown(suite.title, tuned), "json": report.render_json(tuned)}
     for ending, text in {**texts, "yaml": report.render_config(tuned)}.items():
         write_text(stem.with_name(f"{stem.name}.{ending}"), text)
-    click.echo(texts["md"], nl=False)
-    click.echo(f"written: {stem}.{{md,json,yaml}}; the yaml holds the winners as experiments")
+    say(texts["md"], nl=False)
+    say(f"written: {stem}.{{md,json,yaml}}; the yaml holds the winners as experiments")

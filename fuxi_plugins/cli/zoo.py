@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.console import say
+
 
 @click.command("zoo")
 @click.argument("checkout", type=click.Path(path_type=Path))
@@ -14,7 +16,7 @@ def zoo_(checkout: Path) -> None:
     found = discover(checkout.resolve())
     for name, model in sorted(found.models.items(), key=lambda item: item[0].casefold()):
         note = {"single": "", "multitask": "  (several labels)", "long": "  (a history)"}[model.kind]
-        click.echo(f"{PREFIX}{name}{note}")
-    click.echo(f"{len(found.models)} models; {len(found.other)} files for TensorFlow are left out.")
+        say(f"{PREFIX}{name}{note}")
+    say(f"{len(found.models)} models; {len(found.other)} files for TensorFlow are left out.")
     for path, reason in found.unreadable.items():
-        click.echo(f"not Python: {path}: {reason}")
+        say(f"not Python: {path}: {reason}")

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from fuxi_plugins.core.cleaning import visible
+
 
 class UserError(Exception):
     """What must hold, what was seen, what to do; the command line prints it and exits with code 2.
@@ -15,7 +17,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+        super().__init__(visible(message))
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

@@ -49,9 +49,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 def describe(value: Any) -> str:
     """A value with its kind, as a reader of YAML would call it."""
     kinds = {bool: "a boolean", int: "a whole number", float: "a number", str: "text", list: "a list"}
-    text = repr(value)
-    shown = text if len(text) <= 80 else text[:77] + "..."
+    shown = shortened(repr(value))
     return f"{shown} ({kinds[type(value)]})" if type(value) in kinds else shown
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """The beginning of a text that is too long for a message."""
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _place(location: tuple) -> str:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,17 +22,21 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part; on an error the old one stays untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = partial_name(path)
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)  # mkstemp's files are private; results are meant to be read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def partial_name(path: Path) -> Path:
+    """A new hidden name beside ``path``. What is made there has the rights that the user's umask leaves, which is why
+    it is not of ``tempfile``, whose files are private."""
+    return path.parent / f".{path.name}.{secrets.token_hex(8)}.partial"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -83,6 +88,14 @@ def explaining_full_disk(folder: Path) -> Iterator[None]:
             f"the disk of {folder} is full; nothing half-made is kept. Make room, or let FUXIBENCH_CACHE name a "
             "folder on another disk."
         ) from error
+
+
+def cache_gone(path: Path) -> UserError:
+    """What to say when something of the cache is no longer there, which may be deleted only while nothing runs."""
+    return UserError(
+        f"{path} was deleted while it was needed. The cache may be deleted when nothing runs; finished runs are kept, "
+        "and the same command prepares the data again and goes on."
+    )
 
 
 def canonical_json(value: Any) -> str:

@@ -1,6 +1,7 @@
 """YAML read the way its writers mean it: safe, no duplicate keys, and ``1e-3`` is a number; and written so."""
 
 import copy
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -9,10 +10,31 @@ from typing import Any
 import yaml
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.explain import shortened
+
+MOST_BYTES = 1 << 20  # of a file, also when each of its aliases is replaced by what it stands for
+MOST_DEPTH = 50  # of lists and mappings in each other
+MOST_DIGITS = 100
 
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's parser where PyYAML was built with it
-    """SafeLoader with YAML 1.2's floats and FuxiCTR's tuples; keys that are no text or stand twice are refused."""
+    """SafeLoader with YAML 1.2's floats and FuxiCTR's tuples; keys that are no text or stand twice are refused.
+
+    So is a value that does not fit its tag, a number that is not finite and a whole number beyond 64 bits.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
+            raise _refused(f"a number must have at most {MOST_DIGITS} characters, but there is {_seen(node)}", node)
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:  # all are PyYAML's
+            raise _refused(f"{_seen(node)} is no {node.tag.rpartition(':')[2]}", node) from error
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise _refused("a whole number must fit 64 bits", node)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _refused(f"a number must be finite, but {_seen(node)} is not", node)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -21,13 +43,9 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's 
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be text, but {key!r} is none", key_node.start_mark
-                )
+                raise _refused(f"a key must be text, but {shortened(repr(key))} is none", key_node)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
+                raise _refused(f"the key {shortened(repr(key))} stands twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -48,9 +66,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty mapping.
 
     Raises:
-        UserError: no such file, not YAML, or not a mapping at its top.
+        UserError: no such file, not YAML, too large or too deep, or not a mapping at its top.
     """
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise UserError(f"{path} must have at most {MOST_BYTES:,} bytes to be read as YAML, but has {size:,}.")
         content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise UserError(f"the config file {path} does not exist.") from error
@@ -78,7 +98,56 @@ class _Dumper(yaml.SafeDumper):
 @cache
 def _parsed(text: str) -> Any:
     """A file is read many times, for every suite and every template; parsing is what takes long."""
+    return parse_yaml(text)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text of at most :data:`MOST_BYTES`; the work that it takes is bounded, whatever it holds.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, or what it stands for is too large or too deep.
+    """
+    _require_bounded(text)
     return yaml.load(text, Loader=StrictLoader)
+
+
+def _require_bounded(text: str) -> None:
+    """Goes through the parser's events, which takes no more than reading, before anything is built of them.
+
+    A file of a few lines can stand for gigabytes, as each line may repeat the one before it by aliases. The size of a
+    node is that of its text and one for itself, an alias has the size of what it stands for.
+    """
+    sizes: dict[str, int] = {}  # of what has an anchor
+    open_nodes: list[tuple[str | None, int]] = []  # anchor, and the total where it began
+    total = 0
+    for event in yaml.parse(text, Loader=StrictLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, start = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = total - start
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_nodes):
+                raise _refused(f"the anchor {event.anchor!r} must not hold itself", event)
+            total += sizes.get(event.anchor, 0)  # the loader refuses an unknown one
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1 + len(event.value)
+            if event.anchor:
+                sizes[event.anchor] = 1 + len(event.value)
+        if len(open_nodes) > MOST_DEPTH:
+            raise _refused(f"lists and mappings must not lie deeper than {MOST_DEPTH} in each other", event)
+        if total > MOST_BYTES:
+            raise _refused(f"it must stand for at most {MOST_BYTES:,} bytes with all aliases written out", event)
+
+
+def _seen(node: yaml.Node) -> str:
+    return shortened(repr(node.value))
+
+
+def _refused(problem: str, place: yaml.Node | yaml.Event) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, place.start_mark)
 
 
 def _one_line(error: Exception) -> str:

@@ -14,6 +14,7 @@ from fuxi_plugins.datasets.store import read_columns
 class TestLabels:
     labels: np.ndarray  # (N,) of 0 and 1
     groups: np.ndarray | None  # (N,) from 0 to G - 1, where the dataset has groups
+    fields: dict[str, np.ndarray]  # (N,) ids each, the categorical columns by name
 
 
 def find_test_labels(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> TestLabels | None:
@@ -23,7 +24,8 @@ def find_test_labels(spec: DatasetSpec, fingerprint: str, workspace: Workspace) 
         return None
     columns = read_columns(folder / "test")
     groups = np.unique(columns[spec.group_id], return_inverse=True)[1] if spec.group_id else None
-    return TestLabels(np.asarray(columns[spec.label_col.name]), groups)
+    fields = {name: columns[name] for name in spec.categorical_columns}
+    return TestLabels(np.asarray(columns[spec.label_col.name]), groups, fields)
 
 
 def find_test_clusters(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> np.ndarray | None:

@@ -29,6 +29,7 @@ from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import Division, divide, rows_of
 from fuxi_plugins.datasets.store import bytes_needed, writing
 from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
+from fuxi_plugins.records.metrics import is_metric
 from fuxi_plugins.records.record import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
@@ -125,7 +126,7 @@ def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:
     return {
         "rows": {split: count.rows for split, count in counts.items()},
         "positive_rate": {split: count.positives / count.rows for split, count in counts.items()},
-        "bayes": {name: bayes[name] for name in ("AUC", "logloss", "gAUC") if name in bayes} if bayes else None,
+        "bayes": {name: value for name, value in bayes.items() if is_metric(name)} if bayes else None,
     }
 
 

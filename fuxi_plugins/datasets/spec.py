@@ -23,6 +23,14 @@ class Source(Strict):
     licence: str
     citation: str = ""
 
+    @field_validator("homepage")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        """It becomes a link."""
+        if not re.fullmatch(r"(https?://[^\s<>()]+)?", address):
+            raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
+        return address
+
 
 class DatasetSpec(Strict):
     """A named split of a data set: where it comes from, its checksums, and FuxiCTR's preprocessing of it."""
@@ -166,6 +174,12 @@ class DatasetSpec(Strict):
         if name not in columns:
             raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
         return self.model_copy(update={"label_col": columns[name], "label": name})
+
+    @property
+    def categorical_columns(self) -> list[str]:
+        """Those that hold one id a row."""
+        names = [name for column in self.active_columns if column.type == "categorical" for name in column.names]
+        return names if self.group_id in (None, *names) else [*names, self.group_id]
 
     @property
     def source_of(self) -> dict[str, str]:

@@ -162,7 +162,7 @@ def read_claim(path: Path) -> Held | None:
     try:
         content = json.loads(text)
         return Held(path, Holder(**content["holder"]), dict(content["progress"]), changed)
-    except (ValueError, TypeError, KeyError):  # damaged: nobody is known to hold it, so only time frees it
+    except (ValueError, TypeError, KeyError, RecursionError):  # damaged: its holder is unknown, only time frees it
         return Held(path, None, {}, changed)
 
 

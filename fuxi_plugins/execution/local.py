@@ -5,27 +5,29 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.execution.interrupts import interrupts
 from fuxi_plugins.execution.leases import Claim
 from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.execution.plan import RecordState, existing_record
-from fuxi_plugins.execution.processes import Forked, RunProcess, Started, start_server
+from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, Started, start_server
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.records.record import LOG_FILE, Record, write_record
 from fuxi_plugins.training import provenance
-from fuxi_plugins.training.faults import DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
+from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record
 
 MICRO_BATCHES = 4  # of a run that is tried again because memory ran out
 OUT_OF_MEMORY_REASON = "out of memory"
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)  # that somebody sends who wants an end
 
 
 class Watcher(Protocol):
@@ -88,7 +90,7 @@ def run_jobs(
         worker: the command of a run's process; by default it is a fork of one that has imported everything.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or the prepared data were deleted.
     """
     if not worker and jobs:  # before anything is claimed and signals are caught
         start_server(jobs[0].threads)
@@ -118,6 +120,9 @@ def run_jobs(
                         continue
                     _end(entry, selector)
                     running.remove(entry)
+                    if not breach and -entry.code in STOPS and _is_told_too(interrupted):
+                        entry.claim.release()
+                        raise KeyboardInterrupt
                     if not holds:
                         queue.give_back(entry.job)
                     elif _deserves_another_try(entry, breach):
@@ -203,12 +208,26 @@ def _record_of(entry: _Running, breach: str) -> Record:
     job, code = entry.job, entry.code
     if code == DISK_FULL:
         raise DiskFull(job.run_folder)
+    if code == DATA_GONE:
+        raise cache_gone(job.data.folder)
     if code in (0, FAILED) and not breach:  # the worker has written its record, finished or failed
         return existing_record(job.run_folder)
     reason = breach or _exit_reason(entry)
     record = failed_record(job, reason, started=provenance.utc_now(), trace=_log_tail(entry.log))
     write_record(job.run_folder, record)
     return record
+
+
+def _is_told_too(interrupted: Callable[[], bool]) -> bool:
+    """Whether the stop that ended a run's process is meant for us as well.
+
+    Who stops a process group or a job (``timeout``, systemd, Slurm) signals one process after the other, and a run's
+    may be the first.
+    """
+    end = time.monotonic() + STOP_SECONDS
+    while not interrupted() and time.monotonic() < end:
+        time.sleep(0.01)
+    return interrupted()
 
 
 def _exit_reason(entry: _Running) -> str:

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
 
+from fuxi_plugins.core.errors import UserError
+
 # glibc maps, zeroes and unmaps every large temporary unless told to keep its memory, which can cost half of a
 # training step on a CPU. Other allocators ignore these variables.
 ALLOCATOR = {
@@ -25,10 +27,11 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
 THREADS = "OMP_NUM_THREADS"
+STOP_SECONDS = 1.0  # within which a stop of many processes has come to each of them
 GRACE_SECONDS = 10  # between asking a process to stop and stopping it
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["fuxi_plugins.training.preload"])
+FORKS.set_forkserver_preload(["fuxi_plugins.execution.fork_server", "fuxi_plugins.training.preload"])
 
 
 def start_server(threads: int) -> None:
@@ -38,8 +41,12 @@ def start_server(threads: int) -> None:
         threads: that libraries find at their import there.
     """
     nothing = FORKS.Process(target=os.getpid)
-    _start_fork(nothing, threads)
-    nothing.join()
+    try:
+        _start_fork(nothing, threads)
+        nothing.join()
+    except (EOFError, ConnectionError) as error:
+        time.sleep(STOP_SECONDS)  # a stop that ended it while it started comes to us as well, as an exception
+        raise UserError("the process from which runs are started has ended while it started; try again.") from error
     nothing.close()
 
 
@@ -140,6 +147,7 @@ def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str
     """Makes a fork of the server what a process started by a command would be, and does a worker's work."""
     from fuxi_plugins.training import worker
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
     os.setsid()
     os.environ.clear()  # the server's, which may be older than what the runner has now
     os.environ.update(environment)
@@ -148,8 +156,8 @@ def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str
             os.dup2(end, number)
     stdin.close()
     stdout.close()
-    sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
-    sys.stderr = os.fdopen(2, "w", buffering=1)
+    sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8")
     sys.exit(worker.main())
 
 

@@ -13,6 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fuxi_plugins.core.cleaning import visible
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.training.job import Job
 
@@ -20,9 +21,9 @@ from fuxi_plugins.training.job import Job
 def outcome(record: Record) -> str:
     """One line on how a run ended."""
     if not record.finished:
-        return f"FAILED {record.experiment} seed {record.seed}: {record.reason}"
+        return visible(f"FAILED {record.experiment} seed {record.seed}: {record.reason}")
     test = "  ".join(f"{name} {value:.6f}" for name, value in record.metrics["test"].items())
-    return (
+    return visible(
         f"{record.experiment} seed {record.seed}: test {test}  "
         f"(best epoch {record.best_epoch} of {record.history[-1].epoch}, {record.seconds.total:.0f} s)"
     )
@@ -61,7 +62,7 @@ class Bars:
     def __init__(self, total: int, console: Console):
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[valid]}"),

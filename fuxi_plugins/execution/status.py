@@ -1,13 +1,16 @@
 """How a suite stands, from its records and claims alone; needs neither torch nor the data."""
 
+import glob
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fuxi_plugins.analysis.comparisons import EVIDENCE
+from fuxi_plugins.analysis.find_evidence import changed_since_measured
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_claim
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import RECORD_FILE, read_record
+from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
 
 State = Literal["done", "running", "failed", "waiting", "skipped"]
 
@@ -19,19 +22,25 @@ class RunStatus:
     experiment: str
     seed: int
     state: State
-    note: str = ""  # of a running one its progress, of a failed one the reason
+    note: str = ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
 
 
 def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     """Every run of the suite, in its order.
 
-    A run that is being repeated counts as running; one whose holder has died on this machine as waiting.
+    A run that is being repeated counts as running; one whose holder has died on this machine as waiting. A finished run
+    whose record or predictions are not what the suite's board measured says so in its note.
     """
-    return [
-        _run_status(workspace, config.dataset_id, config.id, seed)
-        for config in suite.experiments
-        for seed in suite.seeds_of(config.id)
-    ]
+    kept = sorted((workspace.results / "leaderboards").glob(f"{glob.escape(suite.name)}*.{EVIDENCE}"))
+    found = []
+    for config in suite.experiments:
+        for seed in suite.seeds_of(config.id):
+            status, record = _run_status(workspace, config.dataset_id, config.id, seed)
+            if record is not None and status.state == "done":
+                changed = changed_since_measured([record], kept, workspace)
+                status = replace(status, note=next(iter(changed.values()), ""))
+            found.append(status)
+    return found
 
 
 def counts(statuses: Iterable[RunStatus]) -> dict[State, int]:
@@ -59,19 +68,19 @@ def describe_progress(progress: dict[str, Any]) -> str:
     return f"epoch {progress['epoch']} of at most {progress['epochs']}, {share:.0%}{time_left}".replace("%", " %")
 
 
-def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) -> RunStatus:
+def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) -> tuple[RunStatus, Record | None]:
     folder = workspace.run_folder(dataset, experiment, seed)
     path = folder / RECORD_FILE
     record = read_record(path) if path.exists() else None
     if record and record.finished:  # a claim beside it is one that its runner did not live to release
-        return RunStatus(experiment, seed, "done")
+        return RunStatus(experiment, seed, "done"), record
     claim = current_claim(folder)
     if claim is not None and not (claim.holder and claim.holder.is_gone()):
         host = f" on {claim.holder.host}" if claim.holder else ""
-        return RunStatus(experiment, seed, "running", describe_progress(claim.progress) + host)
+        return RunStatus(experiment, seed, "running", describe_progress(claim.progress) + host), record
     if record is None:
-        return RunStatus(experiment, seed, "waiting")
-    return RunStatus(experiment, seed, record.status, record.reason)
+        return RunStatus(experiment, seed, "waiting"), None
+    return RunStatus(experiment, seed, record.status, record.reason), record
 
 
 def _duration(seconds: float) -> str:

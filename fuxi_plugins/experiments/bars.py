@@ -58,16 +58,21 @@ DROPPED = {
     "seed": Dropped("the suite's"),
     "debug_mode": Dropped("of FuxiCTR's printing alone"),
     "embedding_dropout": Dropped("FuxiCTR has none any more; BARS set it to 0", (0, None)),
-    "aux_activation": Dropped("DIEN has no auxiliary loss here"),
-    "aux_hidden_units": Dropped("DIEN has no auxiliary loss here"),
-    "aux_loss_alpha": Dropped("DIEN has no auxiliary loss here; BARS switched it off", (0,)),
-    "dien_neg_seq_field": Dropped("of DIEN's auxiliary loss", ([],)),
+    "aux_activation": Dropped("no model has an auxiliary loss of passed-over items here"),
+    "aux_hidden_units": Dropped("no model has an auxiliary loss of passed-over items here"),
+    "aux_loss_alpha": Dropped("DIEN's weight of that loss; BARS switched it off", (0,)),
+    "aux_loss_beta": Dropped("DMR's weight of that loss; BARS switched it off", (0,)),
+    "aux_loss_lambda": Dropped("DMIN's weight of that loss; BARS switched it off", (0,)),
+    "dien_neg_seq_field": Dropped("of that loss", ([],)),
+    "neg_seq_field": Dropped("of that loss", (None,)),
+    "context_field": Dropped("DMR knows of a behaviour its position alone, as in BARS", (None,)),
     "use_regulation_module": Dropped("EDCN always has its regulation modules", (True,)),
 }
 
 # Where a class here departs from the FuxiCTR of BARS's runs, the option that follows FuxiCTR.
 AS_BARS_RAN_IT = {
     "DESTINE": {"head_split": "fuxictr"},
+    "DMIN": {"refiner_mask": "fuxictr"},
     "EDCN": {"cross_residual": False},
     "InterHAt": {"head_split": "fuxictr"},
 }

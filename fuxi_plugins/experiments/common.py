@@ -15,15 +15,18 @@ from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
 from fuxi_plugins.experiments.sizing import sized_training
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
 # Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
 ROWS = (
     "LR", "LorentzFM", "DSSM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
     "OPNN", "DeepCrossing", "DCN", "DNN", "NFM", "CrossNetV2", "DCNv2", "IPNN", "HFM", "AutoInt", "WideDeep",
-    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer",
-    "TokenMixerLarge", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN", "DIN",
-    "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor", "DCN-Mix", "xDeepFM",
-    "TransAct", "BST", "DIEN", "CCPM", "CIN", "ONN", "FFM", "Wukong", "FGCNN", "FiBiNET",
+    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer", "TokenMixerLarge",
+    "UniMixer", "UniMixing-Lite", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN",
+    "SDIM", "ETA", "SIM", "DIN", "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor",
+    "DCN-Mix", "xDeepFM", "TransAct", "OneTrans", "BST", "HyFormer", "HSTU", "DIEN", "CCPM", "CIN", "ONN", "FFM",
+    "Wukong", "FGCNN", "FiBiNET",
+    "ECN", "LCN", "DCNv3", "PPNet", "APG_DeepFM", "APG_DCNv2", "DMR", "DMIN", "FFMv2", "FLEN", "DHEN", "InterFormer",
 )  # fmt: skip
 HEADER = """\
 # One configuration for every model on {dataset}, tuned for none. Change what you like, or let `fuxibench tune` give
@@ -33,7 +36,7 @@ HEADER = """\
 TRAINING = {
     "optimizer": "adam",
     "loss": "binary_crossentropy",
-    "metrics": ["AUC", "logloss"],
+    "metrics": usual_metrics(),
     "monitor": "AUC",
     "monitor_mode": "max",
     "batch_size": 4096,
@@ -76,7 +79,9 @@ OWN = {
     "AFN": {"ensemble_dnn": False},
     "AutoInt": {"dnn_hidden_units": []},
     "HFM": {"use_dnn": False},
+    "HSTU": {"attention_dim": 8, "hidden_dim": 8},
     "HiFormer": {"num_heads": 2},
+    "HyFormer": {"num_queries": 1},
     "RankElastor": {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]},
 }
 
@@ -163,7 +168,7 @@ def start_board(
     skipped = [reason for reason in reasons.values() if reason]
     if not chosen:
         raise UserError(f"a board needs a model, but none is left: {'; '.join(skipped)}.")
-    metrics = [*TRAINING["metrics"], *(["gAUC"] if spec.group_id else [])]
+    metrics = [*TRAINING["metrics"], *(usual_group_metrics() if spec.group_id else [])]
     widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
     width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
     given = dict(training or {})

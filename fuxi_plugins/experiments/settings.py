@@ -23,11 +23,9 @@ from pydantic_core import to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
 from fuxi_plugins.records.record import DECLARED_SETTINGS
 
-GROUP_METRIC = re.compile(r"gAUC|avgAUC|MRR|NDCG\(k=[1-9][0-9]*\)")  # they need the dataset's group_id
-METRIC = re.compile(rf"AUC|logloss|{GROUP_METRIC.pattern}")
-METRICS = "AUC, logloss, gAUC, avgAUC, MRR and NDCG(k=5), of any k"
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
 OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
@@ -70,7 +68,7 @@ class Training(BaseModel):
     optimizer: str = "adam"
     loss: Literal["binary_crossentropy", "binary_cross_entropy"] = "binary_crossentropy"
     task: Literal["binary_classification"] = "binary_classification"
-    metrics: list[str] = ["AUC", "logloss"]
+    metrics: list[str] = usual_metrics()
     monitor: str | dict[str, float] = "AUC"
     monitor_mode: Literal["max", "min"] = "max"
     epochs: int = Field(default=100, ge=1)
@@ -99,10 +97,18 @@ class Training(BaseModel):
     @field_validator("metrics", "monitor")
     @classmethod
     def _are_metrics(cls, named: list[str] | str | dict[str, float]) -> list[str] | str | dict[str, float]:
-        unknown = [name for name in ([named] if isinstance(named, str) else named) if not METRIC.fullmatch(name)]
-        if unknown:
-            raise ValueError(f"the metrics are {METRICS}, not {unknown[0]!r}")
+        for name in [named] if isinstance(named, str) else named:
+            find_metric(name)
         return named
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_the_direction(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Where nothing else is said, the mode is the direction of the metric that is monitored."""
+        monitor = given.get("monitor")
+        if "monitor_mode" not in given and isinstance(monitor, str) and is_metric(monitor):
+            return {**given, "monitor_mode": "max" if find_metric(monitor).higher_is_better else "min"}
+        return given
 
     @model_validator(mode="after")
     def _can_be_lazy(self) -> "Training":
@@ -116,6 +122,22 @@ class Training(BaseModel):
         missing = [name for name in monitored if name not in self.metrics]
         if missing:  # FuxiCTR would take a metric that is not measured for 0
             raise ValueError(f"what is monitored must be measured; add {', '.join(missing)} to metrics")
+        return self
+
+    @model_validator(mode="after")
+    def _monitors_towards_the_better(self) -> "Training":
+        weights = {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
+        for name, weight in weights.items():
+            metric = find_metric(name)
+            if metric.target is not None:
+                raise ValueError(
+                    f"of {name}, {metric.direction}, so neither its highest nor its lowest value can be monitored"
+                )
+            if weight and metric.higher_is_better != ((weight > 0) == (self.monitor_mode == "max")):
+                raise ValueError(
+                    f"of {name}, {metric.direction}, but monitor with monitor_mode: {self.monitor_mode} looks for the "
+                    "opposite"
+                )
         return self
 
 
@@ -171,6 +193,21 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         if training[name] == Training.model_fields[name].default:
             del training[name]
     return model_params, training
+
+
+def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
+    """What an experiment's settings choose by on validation, and whether higher values of it are better.
+
+    Raises:
+        UserError: the settings monitor what cannot be monitored.
+    """
+    said = {name: settings[name] for name in ("metrics", "monitor", "monitor_mode") if name in settings}
+    try:
+        training = Training(**said)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, Training)}") from error
+    names = [training.monitor] if isinstance(training.monitor, str) else list(training.monitor)
+    return " + ".join(names), training.monitor_mode == "max"
 
 
 def legal_settings(model_class: type) -> set[str]:

@@ -19,6 +19,7 @@ from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.sizes import dense_parameters, nearest_width
+from fuxi_plugins.records.metrics import usual_group_metrics
 
 Settings = dict[str, Any]
 MOST_TOKENS = 26
@@ -156,8 +157,8 @@ class _Builder:
         if on_dataset is None:
             raise UserError(f"{template.file}: no entry under datasets fits {spec.dataset_id!r}.")
         self.base = {**template.base, **on_dataset.settings}
-        if spec.group_id and "gAUC" not in self.base["metrics"]:
-            self.base["metrics"] = [*self.base["metrics"], "gAUC"]
+        if spec.group_id:
+            self.base["metrics"] = list(dict.fromkeys([*self.base["metrics"], *usual_group_metrics()]))
         self.shape = shape_for(spec, self.base["embedding_dim"])
         self.letters = {"T": self.shape.num_tokens, "D": self.shape.token_dim, **on_dataset.letters}
 

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import Dice
 from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
+from .behaviour_scores import MLPScore
 from .citation import Paper
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, latest_last, width_of_others
@@ -139,20 +139,6 @@ class BilinearScore(nn.Module):
 
     def forward(self, target: Tensor, interests: Tensor) -> Tensor:
         return (interests * self.linear(target).unsqueeze(1)).sum(dim=-1)
-
-
-class MLPScore(nn.Module):
-    """DIN's score, of the same shapes."""
-
-    def __init__(self, width: int, hidden_units: Sequence[int], activation: str | Sequence[str], dropout: float):
-        super().__init__()
-        activations = [Dice(units) for units in hidden_units] if activation == "Dice" else activation
-        self.mlp = mlp_block(4 * width, hidden_units, 1, activations, dropout, batch_norm=False)
-
-    def forward(self, target: Tensor, interests: Tensor) -> Tensor:
-        t = target.unsqueeze(1).expand_as(interests)
-        pairs = torch.cat([t, interests, t - interests, t * interests], dim=-1)  # (B, L, 4m)
-        return self.mlp(pairs.flatten(0, 1)).view(interests.shape[:2])
 
 
 class InterestEvolution(nn.Module):

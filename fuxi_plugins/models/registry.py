@@ -23,15 +23,21 @@ NATIVE_MODELS = {
     "AFM": "fuxi_plugins.models.afm:AFM",
     "AFN": "fuxi_plugins.models.afn:AFN",
     "AOANet": "fuxi_plugins.models.aoanet:AOANet",
+    "APG_DCNv2": "fuxi_plugins.models.apg_dcnv2:APG_DCNv2",
+    "APG_DeepFM": "fuxi_plugins.models.apg_deepfm:APG_DeepFM",
     "AutoInt": "fuxi_plugins.models.autoint:AutoInt",
     "BST": "fuxi_plugins.models.bst:BST",
     "CCPM": "fuxi_plugins.models.ccpm:CCPM",
     "DCN": "fuxi_plugins.models.dcn:DCN",
     "DCNv2": "fuxi_plugins.models.dcnv2:DCNv2",
+    "DCNv3": "fuxi_plugins.models.dcnv3:DCNv3",
     "DESTINE": "fuxi_plugins.models.destine:DESTINE",
+    "DHEN": "fuxi_plugins.models.dhen:DHEN",
     "DIEN": "fuxi_plugins.models.dien:DIEN",
     "DIN": "fuxi_plugins.models.din:DIN",
     "DLRM": "fuxi_plugins.models.dlrm:DLRM",
+    "DMIN": "fuxi_plugins.models.dmin:DMIN",
+    "DMR": "fuxi_plugins.models.dmr:DMR",
     "DNN": "fuxi_plugins.models.dnn:DNN",
     "DSSM": "fuxi_plugins.models.dssm:DSSM",
     "DeepCrossing": "fuxi_plugins.models.deepcrossing:DeepCrossing",
@@ -39,9 +45,12 @@ NATIVE_MODELS = {
     "DeepIM": "fuxi_plugins.models.deepim:DeepIM",
     "DualMLP": "fuxi_plugins.models.dualmlp:DualMLP",
     "EDCN": "fuxi_plugins.models.edcn:EDCN",
+    "ETA": "fuxi_plugins.models.eta:ETA",
     "EulerNet": "fuxi_plugins.models.eulernet:EulerNet",
     "FFM": "fuxi_plugins.models.ffm:FFM",
+    "FFMv2": "fuxi_plugins.models.ffmv2:FFMv2",
     "FGCNN": "fuxi_plugins.models.fgcnn:FGCNN",
+    "FLEN": "fuxi_plugins.models.flen:FLEN",
     "FM": "fuxi_plugins.models.fm:FM",
     "FiBiNET": "fuxi_plugins.models.fibinet:FiBiNET",
     "FiGNN": "fuxi_plugins.models.fignn:FiGNN",
@@ -52,7 +61,10 @@ NATIVE_MODELS = {
     "GDCN": "fuxi_plugins.models.gdcn:GDCN",
     "HFM": "fuxi_plugins.models.hfm:HFM",
     "HOFM": "fuxi_plugins.models.hofm:HOFM",
+    "HSTU": "fuxi_plugins.models.hstu:HSTU",
     "HiFormer": "fuxi_plugins.models.hiformer:HiFormer",
+    "InterFormer": "fuxi_plugins.models.interformer:InterFormer",
+    "HyFormer": "fuxi_plugins.models.hyformer:HyFormer",
     "InterHAt": "fuxi_plugins.models.interhat:InterHAt",
     "LR": "fuxi_plugins.models.lr:LR",
     "LorentzFM": "fuxi_plugins.models.lorentzfm:LorentzFM",
@@ -60,12 +72,17 @@ NATIVE_MODELS = {
     "MaskNet": "fuxi_plugins.models.masknet:MaskNet",
     "NFM": "fuxi_plugins.models.nfm:NFM",
     "ONN": "fuxi_plugins.models.onn:ONN",
+    "OneTrans": "fuxi_plugins.models.onetrans:OneTrans",
     "PNN": "fuxi_plugins.models.pnn:PNN",
+    "PPNet": "fuxi_plugins.models.ppnet:PPNet",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
     "SAM": "fuxi_plugins.models.sam:SAM",
+    "SDIM": "fuxi_plugins.models.sdim:SDIM",
+    "SIM": "fuxi_plugins.models.sim:SIM",
     "TokenMixerLarge": "fuxi_plugins.models.tokenmixer_large:TokenMixerLarge",
     "TransAct": "fuxi_plugins.models.transact:TransAct",
+    "UniMixer": "fuxi_plugins.models.unimixer:UniMixer",
     "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
     "Wukong": "fuxi_plugins.models.wukong:Wukong",
     "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
@@ -138,7 +155,9 @@ def model_summary(name: str) -> str:
     The docstring is read from the source without running it, so that listing models stays quick.
     """
     entry = _find(name)
-    return f"from {entry.origin}" if entry.plugin or entry.file else _docstring_summary(entry.target)
+    if entry.file:
+        return f"from {entry.file.name}"
+    return f"from {entry.origin}" if entry.plugin else _docstring_summary(entry.target)
 
 
 def load_model_class(name: str) -> type:

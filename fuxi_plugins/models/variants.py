@@ -35,18 +35,27 @@ VARIANTS = {
         "DCN-Mix is DCNv2 with a mixture of low-rank experts in each cross layer.",
         {"use_low_rank_mixture": True},
     ),
+    "ECN": Variant(
+        "DCNv3", "ECN is the deep, exponential cross network of DCNv3 alone.", {"num_shallow_cross_layers": 0}
+    ),
     "FinalNet_1B": Variant("FinalNet", "FinalNet_1B is FinalNet with one block.", {"block_type": "1B"}),
     "FinalNet_2B": Variant("FinalNet", "FinalNet_2B is FinalNet with two blocks.", {"block_type": "2B"}),
     "GDCN-P": Variant("GDCN", "GDCN-P is GDCN with the MLP beside the gated crosses.", {"model_structure": "parallel"}),
     "GDCN-S": Variant("GDCN", "GDCN-S is GDCN with the MLP after the gated crosses.", {"model_structure": "stacked"}),
     "HFM+": Variant("HFM", "HFM+ is HFM with an MLP over the convolved pairs.", {"use_dnn": True}),
     "IPNN": Variant("PNN", "IPNN is PNN with inner products.", {"product_type": "inner"}),
+    "LCN": Variant("DCNv3", "LCN is the shallow, linear cross network of DCNv3 alone.", {"num_deep_cross_layers": 0}),
     "OPNN": Variant("PNN", "OPNN is PNN with outer products.", {"product_type": "outer"}),
     "ParallelMaskNet": Variant(
         "MaskNet", "ParallelMaskNet is MaskNet with its blocks side by side.", {"model_type": "ParallelMaskNet"}
     ),
     "SerialMaskNet": Variant(
         "MaskNet", "SerialMaskNet is MaskNet with its blocks in a row.", {"model_type": "SerialMaskNet"}
+    ),
+    "UniMixing-Lite": Variant(
+        "UniMixer",
+        "UniMixing-Lite is UniMixer with matrices of shared bases and of low rank.",
+        {"mixing": "lite"},
     ),
 }
 

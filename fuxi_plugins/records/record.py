@@ -7,16 +7,27 @@ FuxiCTR, and a laptop without either can rebuild every table.
 import gc
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import canonical_json, digest, write_text
+from fuxi_plugins.records.metrics import check_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +41,19 @@ EPOCHS_FILE = "metrics.jsonl"
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
 
-Metrics = dict[str, float]
+_MOST_METRICS = 20
+
+
+def _possible(metrics: dict[str, float]) -> dict[str, float]:
+    """Refuses what no evaluation can give: a metric that does not exist, or a value outside its bounds."""
+    if len(metrics) > _MOST_METRICS:
+        raise ValueError(f"there must be at most {_MOST_METRICS} metrics, but there are {len(metrics)}")
+    check_metrics(metrics)
+    return metrics
+
+
+Metrics = Annotated[dict[str, float], AfterValidator(_possible)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 # What a run is for: "result" stands for its model on the dataset, "trial" is one try of a search for settings, and
 # "study" one variant of a controlled comparison, as of models made equally large.
@@ -47,8 +70,8 @@ class DataCard(Frozen):
     fingerprint: str  # of the prepared columns' content; equal fingerprints mean equal data
     title: str
     note: str = ""
-    rows: dict[str, int]  # by split
-    positive_rate: dict[str, float]  # by split
+    rows: dict[str, NonNegativeInt]  # by split
+    positive_rate: dict[str, Share]  # by split
     published_as: str | None = None  # the dataset's name in the published tables
     synthetic: bool = False
     valid_is_test: bool = False
@@ -64,25 +87,25 @@ class DataCard(Frozen):
 class Epoch(Frozen):
     """One evaluation during training; FuxiCTR makes one an epoch unless ``eval_steps`` says otherwise."""
 
-    epoch: int
-    step: int
+    epoch: NonNegativeInt
+    step: NonNegativeInt
     train_loss: float  # mean over the steps since the last evaluation, regularisation included
-    learning_rate: float
+    learning_rate: NonNegativeFloat
     valid: Metrics
-    seconds: float  # training time since the last evaluation
-    evaluation_seconds: float
+    seconds: NonNegativeFloat  # training time since the last evaluation
+    evaluation_seconds: NonNegativeFloat
 
 
 class Parameters(Frozen):
-    dense: int  # everything but the embedding tables
-    embedding: int
+    dense: NonNegativeInt  # everything but the embedding tables
+    embedding: NonNegativeInt
 
 
 class Seconds(Frozen):
-    train: float
-    evaluation: float
-    total: float  # from the first import to the record
-    per_epoch: float  # training alone, mean over epochs
+    train: NonNegativeFloat
+    evaluation: NonNegativeFloat
+    total: NonNegativeFloat  # from the first import to the record
+    per_epoch: NonNegativeFloat  # training alone, mean over epochs
 
 
 class Processor(Frozen):
@@ -103,9 +126,9 @@ class Machine(Frozen):
     device: str
     processor: str  # by its name
     cpu: Processor | None = None  # not known of records of schema 1
-    threads: int  # of each process
+    threads: PositiveInt  # of each process
     versions: dict[str, str]
-    processes: int = 1  # that shared the run
+    processes: PositiveInt = 1  # that shared the run
 
 
 class RankFamily(Frozen):
@@ -157,9 +180,9 @@ class ModelSource(Frozen):
 class Latency(Frozen):
     """Of one prediction of some rows, after warming up."""
 
-    calls: int
-    p50_ms: float
-    p99_ms: float
+    calls: NonNegativeInt
+    p50_ms: NonNegativeFloat
+    p99_ms: NonNegativeFloat
 
 
 class Cost(Frozen):
@@ -167,14 +190,14 @@ class Cost(Frozen):
 
     device: str
     processor: str
-    threads: int
-    batch_size: int  # rows of a training step
-    flops_per_row: float  # of the forward pass
-    flops_coverage: float  # the share of them that torch has formulas for
-    training_rows_per_second: float
-    inference_rows_per_second: float  # in the largest batch of ``latency``
+    threads: PositiveInt
+    batch_size: PositiveInt  # rows of a training step
+    flops_per_row: NonNegativeFloat  # of the forward pass
+    flops_coverage: Share  # of them that torch has formulas for
+    training_rows_per_second: NonNegativeFloat
+    inference_rows_per_second: NonNegativeFloat  # in the largest batch of ``latency``
     latency: dict[str, Latency]  # by rows predicted at once
-    peak_bytes: int  # while training
+    peak_bytes: NonNegativeInt  # while training
 
     @property
     def hardware(self) -> tuple[str, str, int]:
@@ -204,7 +227,7 @@ class Record(Frozen):
     suite: str = ""  # that the run was first made for; none for an experiment by itself
     role: Role = "result"
     variant: str = ""  # what sets a trial or a variant of a study apart, as "learning_rate=0.01"
-    seed: int
+    seed: NonNegativeInt
     params: dict[str, Any]  # {"model": ..., "training": ...}, resolved: no default is left unsaid
     code: Code
     digest: str  # of dataset, model, params and code: runs of one digest, one seed and equal data are the same run
@@ -214,7 +237,7 @@ class Record(Frozen):
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
-    best_epoch: int | None = None
+    best_epoch: NonNegativeInt | None = None
     history: list[Epoch] = []
     parameters: Parameters | None = None
     seconds: Seconds | None = None
@@ -275,6 +298,20 @@ def differences(one: Record, other: Record) -> list[str]:
     return found
 
 
+def require_one_digest(records: Sequence[Record]) -> None:
+    """
+    Raises:
+        UserError: the runs of an experiment are of more than one digest, so that they must not be averaged.
+    """
+    first = records[0]
+    for other in records:
+        if other.digest != first.digest:
+            raise UserError(
+                f"{first.experiment} must have runs of the same settings and code, but seeds {first.seed} and "
+                f"{other.seed} differ: {'; '.join(differences(first, other))}. Repeat one of them with --force."
+            )
+
+
 def short_code(name: str) -> str:
     """``revision 2``, or the first digits of a hash."""
     return name[:19] if name.startswith("sha256:") else name
@@ -321,9 +358,9 @@ def _older_schema(path: Path) -> int | None:
 class LeftOut:
     """A file in a record's place that is not the record of that place."""
 
-    dataset: str  # by its path, as the next three
+    dataset: str  # by its path, as the next two
     experiment: str
-    seed: str
+    seed: int  # -1 where the folder's name has none
     reason: str
 
 
@@ -347,7 +384,8 @@ def find_records(
                 _require_its_place(record, path)
             except UserError as error:
                 *_, of_dataset, experiment, seed, _ = path.parts
-                say(LeftOut(of_dataset, experiment, seed.removeprefix("seed-"), str(error)))
+                digits = seed.removeprefix("seed-")
+                say(LeftOut(of_dataset, experiment, int(digits) if digits.isdecimal() else -1, str(error)))
             else:
                 found.append(record)
     return found

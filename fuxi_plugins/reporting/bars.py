@@ -1,7 +1,5 @@
 """The forms in which BARS and FuxiCTR publish results: a leaderboard csv, a folder a model, FuxiCTR's result line."""
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +9,11 @@ import yaml
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.core.cleaning import csv_text, markdown, visible
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Record
 
-NAMES = {"AUC": "AUC", "gAUC": "gAUC", "logloss": "Logloss"}  # of metrics, in BARS's columns
+NAMES = {"logloss": "Logloss"}  # of metrics that BARS's columns call otherwise
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,16 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
         origins: by model.
         contributor: who ran it.
     """
-    metrics = [metric for metric in ("gAUC", "AUC", "logloss") if metric in board.metrics]
-    header = ["Year", "Publication", "Model", "Paper URL", *(NAMES[metric] for metric in metrics)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*header, "Running Steps", "Contributor"])
+    metrics = sorted(board.metrics, key=lambda metric: not find_metric(metric).per_group)  # as BARS has them
+    header = ["Year", "Publication", "Model", "Paper URL", *(NAMES.get(metric, metric) for metric in metrics)]
+    rows = []
     for row in board.rows:
         if row.rank:
             origin = origins.get(row.model, Origin())
             values = [f"{row.test[metric].mean:.6f}" for metric in metrics]
             about = [origin.year, origin.publication, row.preset, origin.url]
-            writer.writerow([*about, *values, f"{folder_name(row.preset, board.dataset)}/README.md", contributor])
-    return buffer.getvalue()
+            rows.append([*about, *values, f"{folder_name(row.preset, board.dataset)}/README.md", contributor])
+    return csv_text([*header, "Running Steps", "Contributor"], rows)
 
 
 def result_line(record: Record) -> str:
@@ -51,7 +49,7 @@ def result_line(record: Record) -> str:
     time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
     gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
     command = f"python scripts/run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
-    return (
+    return visible(
         f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
         f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"
     )
@@ -85,7 +83,7 @@ def _readme(name: str, records: Sequence[Record]) -> str:
     rows.append(["Avg", *(f"{statistics.fmean(values[m]):.6f}" for m in metrics)])
     if len(records) > 1:
         rows.append(["Std", *(f"{statistics.stdev(values[m]):.8f}" for m in metrics)])
-    header = ["Runs", *(NAMES[m] for m in metrics)]
+    header = ["Runs", *(NAMES.get(m, m) for m in metrics)]
     table = tabulate(rows, headers=header, tablefmt="github", disable_numparse=True)
     seeds = ",".join(str(record.seed) for record in records)
     dataset = first.data.published_as or first.dataset
@@ -97,7 +95,7 @@ def _readme(name: str, records: Sequence[Record]) -> str:
         "Logs": "One record a run, with every epoch: results/runs.",
     }
     said = "".join(f"\n### {heading}\n\n{text}\n" for heading, text in sections.items())
-    return f"## {name}\n\nThe {first.preset} model on the {first.dataset} dataset.\n{said}"
+    return f"## {name}\n\nThe {markdown(first.preset)} model on the {first.dataset} dataset.\n{said}"
 
 
 def _environments(record: Record) -> str:

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.record import LeftOut, Record, find_records
 from fuxi_plugins.reporting.formats import FORMATS, render
-
-EVIDENCE = "statistics.json"  # a board's own ending for it
 
 
 def suite_cells(suite: Suite) -> list[Cell]:
@@ -25,21 +24,40 @@ def suite_cells(suite: Suite) -> list[Cell]:
     ]
 
 
-def suite_boards(suite: Suite, workspace: Workspace, rank_by: str = "AUC") -> list[Leaderboard]:
+def suite_boards(suite: Suite, workspace: Workspace, rank_by: str | None = None) -> list[Leaderboard]:
     """The suite's leaderboards, one a dataset, from the records that are there."""
     return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite.datasets]
 
 
-def suite_board(suite: Suite, dataset: str, workspace: Workspace, rank_by: str = "AUC") -> Leaderboard:
-    """The suite's leaderboard of one dataset, with what is known of its certainty."""
-    records = list(find_records(workspace.results, dataset))
-    board = build_leaderboard(dataset, records, suite_cells(suite), workspace.results, rank_by)
-    runs = {
-        row.experiment: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
-        for row in board.rows
-        if row.rank
+def suite_board(
+    suite: Suite, dataset: str, workspace: Workspace, rank_by: str | None = None, *, leave_out: bool = False
+) -> Leaderboard:
+    """The suite's leaderboard of one dataset, with what is known of its uncertainty.
+
+    Args:
+        leave_out: rows whose records and predictions do not agree are left out and say why, instead of an error.
+
+    Raises:
+        UserError: no run has finished, or a record and its predictions do not agree.
+    """
+    left_out: list[LeftOut] = []
+    records = find_records(workspace.results, dataset, left_out.append)
+    unread = {(one.experiment, one.seed): one.reason for one in left_out}
+    cells = suite_cells(suite)
+    board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
+    found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
+    if leave_out and found.problems:
+        board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
+        return with_uncertainty(board, found.evidence)
+    return with_uncertainty(board, found.strict())
+
+
+def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The finished records of the board's ranked rows, by the rows' keys."""
+    return {
+        row.key: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+        for row in board.ranked()
     }
-    return with_certainty(board, find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], runs, workspace))
 
 
 def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) -> Path:
@@ -47,11 +65,13 @@ def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) ->
     return workspace.results / "leaderboards" / f"{stem}.{ending}"
 
 
-def write_boards(suite: Suite, boards: Sequence[Leaderboard], workspace: Workspace) -> list[Path]:
-    """Writes each board in every format to ``results/leaderboards``, and the evidence of its certainty."""
+def write_boards(
+    suite: Suite, boards: Sequence[Leaderboard], workspace: Workspace, baselines: Sequence[str] = ()
+) -> list[Path]:
+    """Writes each board in every format to ``results/leaderboards``, and the evidence of its uncertainty."""
     written = []
     for board in boards:
-        texts = {form: render(board, suite.title, form) for form in FORMATS}
+        texts = {form: render(board, suite.title, form, baselines) for form in FORMATS}
         if board.evidence:
             texts[EVIDENCE] = render_evidence(board.evidence)
         for ending, text in texts.items():

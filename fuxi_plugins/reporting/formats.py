@@ -3,15 +3,15 @@
 A column is one entry of :func:`columns`; every format draws the same ones.
 """
 
-import csv
-import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row, Summary
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Cost
 from fuxi_plugins.reporting.latex import booktabs
 from fuxi_plugins.reporting.notes import notes
@@ -28,22 +28,22 @@ class Column:
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of a board: those about published values or chosen configurations only where there are any."""
     measured = [
-        Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row.test.get(metric)))
-        for metric in board.metrics
+        Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row, metric)) for metric in board.metrics
     ]
     published = [
         Column(f"published {board.rank_by}", lambda row: _published(row, board.rank_by)),
-        Column("difference", lambda row: _signed(row.difference(board.rank_by))),
+        Column("difference", lambda row: _difference(row, board.rank_by)),
     ]
     verdict = Column("verdict", lambda row: row.verdict.word if row.verdict else "–")
     verdicts = {row.verdict.word for row in board.rows if row.verdict}
     origins = {row.settings_from for row in board.rows}
     return (
         Column("rank", _rank),
+        *([Column("letters", lambda row: row.letters or "–")] if board.inference and board.inference.compared else []),
         Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
         *measured,
         Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
-        Column(f"valid {board.rank_by}", lambda row: _digits(row.valid, board.rank_by, "mean")),
+        Column(f"valid {board.rank_by}", lambda row: _valid(row, board.rank_by)),
         Column("seeds", lambda row: _seeds(row)),
         Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
@@ -82,14 +82,21 @@ def cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     drawn = columns(board)
     rows = [[column.text(row) for column in drawn] for row in board.rows]
     if board.data.bayes:
-        known = {f"{metric} mean ± std": f"{value:.5f}" for metric, value in board.data.bayes.items()}
+        known = {f"{name} mean ± std": find_metric(name).show(value) for name, value in board.data.bayes.items()}
         named = {"rank": "–", "model": "Bayes (the true probabilities)"}
         rows.insert(0, [{**named, **known}.get(column.title, "") for column in drawn])
     return [column.title for column in drawn], rows
 
 
-def render(board: Leaderboard, title: str, form: str) -> str:
-    """The board in one of :data:`FORMATS`."""
+def render(board: Leaderboard, title: str, form: str, baselines: Sequence[str] = ()) -> str:
+    """The board in one of :data:`FORMATS`.
+
+    Args:
+        baselines: names of rows; LaTeX stars what is significantly better than the best of them.
+
+    Raises:
+        UserError: a baseline that no ranked row is.
+    """
     header, rows = cells(board)
     if form == "md":
         rows = [[markdown(cell) for cell in row] for row in rows]
@@ -98,22 +105,27 @@ def render(board: Leaderboard, title: str, form: str) -> str:
         named = f"{markdown(board.data.title)} (`{board.dataset}`)"
         return f"# {markdown(title)}\n\n{named}\n\n{table}\n\n{listed}\n"
     if form == "tex":
-        return booktabs(board, title, header, rows)
-    if form == "csv":
-        return _csv(board)
-    if form == "json":
-        return json.dumps({"title": title, **_plain(board), "notes": notes(board)}, indent=1) + "\n"
+        return booktabs(board, title, header, rows, baselines)
+    if form in ("csv", "json"):
+        return render_all([board], title, form, baselines)
     raise ValueError(f"the formats are {', '.join(FORMATS)}, not {form!r}")
 
 
-def _csv(board: Leaderboard) -> str:
-    """Full precision, one plain name a column, for programs."""
-    buffer = io.StringIO()
-    table = [_flat(row, board) for row in board.rows]
-    writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return buffer.getvalue()
+def render_all(boards: Sequence[Leaderboard], title: str, form: str, baselines: Sequence[str] = ()) -> str:
+    """The boards of a suite in one text: a csv has one header, JSON is a list when there are several."""
+    if form == "csv":
+        return _csv(boards)
+    if form == "json":
+        plain = [{"title": title, **_plain(board), "notes": notes(board)} for board in boards]
+        return json.dumps(json_value(plain if len(plain) > 1 else plain[0]), indent=1) + "\n"
+    return "\n".join(render(board, title, form, baselines) for board in boards)
+
+
+def _csv(boards: Sequence[Leaderboard]) -> str:
+    """Full precision, one plain name a column, for programs; a column that a board lacks is empty there."""
+    table = [_flat(row, board) for board in boards for row in board.rows]
+    names = list(dict.fromkeys(name for row in table for name in row))
+    return csv_text(names, ([row.get(name) for name in names] for row in table))
 
 
 def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
@@ -135,7 +147,8 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
         for end in ("low", "high"):
             flat[f"test_{metric}_{end}"] = getattr(row.intervals.get(metric), end, None)
     flat["best_rank"], flat["worst_rank"] = row.rank_range or (None, None)
-    for name in ("ECE", "normalised_entropy", "predicted_over_observed"):
+    flat["letters"] = row.letters
+    for name in dict.fromkeys(name for one in board.rows for name in one.calibration):
         flat[name] = row.calibration.get(name)
     flat["dense_parameters"] = row.parameters.dense if row.parameters else None
     flat["embedding_parameters"] = row.parameters.embedding if row.parameters else None
@@ -163,20 +176,21 @@ def _plain(board: Leaderboard) -> dict:
         "data": board.data.model_dump(),
         "rank_by": board.rank_by,
         "metrics": board.metrics,
-        "ties": board.ties,
-        "smallest_detectable_difference": board.smallest_detectable,
+        "not_significantly_different_from_best": [row.preset for row in board.like_the_best()],
+        "smallest_detectable_difference": board.inference.smallest_detectable() if board.inference else None,
         "rows": rows,
     }
 
 
-def _spread(summary: Summary | None) -> str:
+def _spread(row: Row, metric: str) -> str:
+    summary, show = row.test.get(metric), find_metric(metric).show
     if summary is None:
         return "–"
-    return f"{summary.mean:.5f}" + (f" ± {summary.std:.5f}" if summary.std is not None else "")
+    return show(summary.mean) + (f" ± {show(summary.std)}" if summary.std is not None else "")
 
 
-def _digits(summaries: dict[str, Summary], metric: str, statistic: str) -> str:
-    return f"{getattr(summaries[metric], statistic):.5f}" if metric in summaries else "–"
+def _valid(row: Row, metric: str) -> str:
+    return find_metric(metric).show(row.valid[metric].mean) if metric in row.valid else "–"
 
 
 def _rank(row: Row) -> str:
@@ -188,13 +202,8 @@ def _rank(row: Row) -> str:
 
 
 def _interval(row: Row, metric: str) -> str:
-    interval = row.intervals.get(metric)
-    return f"{interval.low:.4f}–{interval.high:.4f}" if interval else "–"
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: a name from a record is no table and no HTML."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    interval, show = row.intervals.get(metric), find_metric(metric).show_end
+    return f"{show(interval.low)}–{show(interval.high)}" if interval else "–"
 
 
 def _seeds(row: Row) -> str:
@@ -202,21 +211,22 @@ def _seeds(row: Row) -> str:
 
 
 def _chosen(row: Row) -> str:
-    """What a grid varied, as its experiments' names say it, and among how many."""
-    varied = row.experiment.partition("@")[2].replace(",", ", ")
+    """What a grid varied, and among how many configurations."""
+    varied = row.variant.replace(",", ", ")
     return f"{varied} (of {row.variants})" if row.variants > 1 else "–"
 
 
 def _published(row: Row, metric: str) -> str:
     if row.published is None or metric not in row.published.metrics:
         return "–"
-    return f"{row.published.metrics[metric]:.5f}"
+    return find_metric(metric).show(row.published.metrics[metric])
 
 
-def _signed(difference: float | None) -> str:
-    return "–" if difference is None else f"{difference:+.5f}"
+def _difference(row: Row, metric: str) -> str:
+    difference = row.difference(metric)
+    return "–" if difference is None else find_metric(metric).show_difference(difference)
 
 
 def _alignment(header: list[str]) -> list[str]:
-    texts = ("model", "chosen configuration", "settings", "verdict")
+    texts = ("letters", "model", "chosen configuration", "settings", "verdict")
     return ["left" if title in texts else "right" for title in header]

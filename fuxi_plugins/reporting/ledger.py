@@ -1,14 +1,13 @@
 """The reproduction ledger as Markdown, CSV or JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.ledger import Agreement, Entry, agreements
-from fuxi_plugins.reporting.formats import markdown
+from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
+from fuxi_plugins.records.metrics import Metric, find_metric, main_metric
 
 LEDGER_FORMATS = ("md", "csv", "json")
 
@@ -19,13 +18,9 @@ def render_ledger(entries: Sequence[Entry], form: str) -> str:
         return _markdown(entries)
     flat = [flat_entry(entry) for entry in entries]
     if form == "csv":
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
-        return buffer.getvalue()
+        return csv_text(list(flat[0]) if flat else [], (row.values() for row in flat))
     if form == "json":
-        return json.dumps(flat, indent=1) + "\n"
+        return json.dumps(json_value(flat), indent=1) + "\n"
     raise ValueError(f"the formats are {', '.join(LEDGER_FORMATS)}, not {form!r}")
 
 
@@ -57,18 +52,20 @@ def flat_entry(entry: Entry) -> dict[str, object]:
 
 
 def _markdown(entries: Sequence[Entry]) -> str:
-    metric = entries[0].metric if entries else "AUC"
+    metric = find_metric(entries[0].metric if entries else main_metric())
     header = ["dataset", "model", "paper", "BARS", "BARS mean", "BARS best", "runs", "ours", "95% of seeds", "gap"]
     header += ["verdict", "reason"]
     rows = [
         [
             entry.dataset + (" (valid = test)" if entry.valid_is_test else ""),
             entry.model,
-            *map(_value, (entry.paper, entry.bars, entry.bars_mean, entry.bars_best)),
+            *(_value(value, metric) for value in (entry.paper, entry.bars, entry.bars_mean, entry.bars_best)),
             str(entry.bars_runs or "–"),
-            _value(entry.ours and entry.ours.mean),
-            f"{interval.low:.4f}–{interval.high:.4f}" if entry.ours and (interval := entry.ours.interval) else "–",
-            "–" if entry.gap is None else f"{entry.gap:+.5f}",
+            _value(entry.ours and entry.ours.mean, metric),
+            f"{metric.show_end(interval.low)}–{metric.show_end(interval.high)}"
+            if entry.ours and (interval := entry.ours.interval)
+            else "–",
+            "–" if entry.gap is None else metric.show_difference(entry.gap),
             entry.verdict.word,
             entry.verdict.reason or "–",
         ]
@@ -76,7 +73,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
     ]
     table = tabulate([[markdown(cell) for cell in row] for row in rows], headers=header, tablefmt="pipe",
                      disable_numparse=True)  # fmt: skip
-    parts = [f"# Reproduction ledger, test {metric}", *map(agreement_sentence, agreements(entries)), table]
+    parts = [f"# Reproduction ledger, test {metric.name}", *map(agreement_sentence, agreements(entries)), table]
     return "\n\n".join(parts) + "\n"
 
 
@@ -87,5 +84,5 @@ def agreement_sentence(agreement: Agreement) -> str:
     )
 
 
-def _value(value: float | None) -> str:
-    return "–" if value is None else f"{value:.5f}"
+def _value(value: float | None, metric: Metric) -> str:
+    return "–" if value is None else metric.show(value)

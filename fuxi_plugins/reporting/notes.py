@@ -1,27 +1,41 @@
 """What a reader of a board must know, in sentences."""
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
-from fuxi_plugins.analysis.statistics.inference import LEVEL
-from fuxi_plugins.analysis.statistics.moderation import inform_each_other, stands_apart
-from fuxi_plugins.analysis.uncertainty import seed_noise
+from fuxi_plugins.analysis.compare import clustering_warning
+from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.analysis.statistics.noise import LEVEL
+from fuxi_plugins.records.metrics import find_metric
 
+FEW_POSITIVES = 100  # rows of the rarer class, below which intervals are wide and cover less surely
 PER_CENT = f"{LEVEL:.0%}"
 
 
 def notes(board: Leaderboard) -> list[str]:
     """The notes below every board."""
-    return [*_about_the_data(board), *_about_certainty(board), *_about_the_rows(board)]
+    return [*_about_the_data(board), *_about_uncertainty(board), *_about_the_rows(board)]
 
 
 def tie_sentence(board: Leaderboard) -> str:
-    """Which ranks mean something."""
-    ranked = sum(row.rank is not None for row in board.rows)
-    if ranked < 2:
+    """Which rows are not significantly different from the best."""
+    ranked = board.ranked()
+    if len(ranked) < 2 or board.inference is None:
         return "With one ranked row there is nothing to compare."
-    if not board.ties:
-        return f"All ranks are separable (Holm's procedure over all pairs, level {PER_CENT})."
-    runs = ", ".join(f"ranks {first}–{last}" for first, last in board.ties)
-    return f"Not separable: {runs} (Holm's procedure over all pairs, level {PER_CENT})."
+    best, *others = ranked
+    inference = board.inference
+    not_compared = inference.not_compared()
+    compared = [row for row in others if row.experiment not in not_compared]
+    if best.experiment in not_compared or not compared:
+        return f"The best by its mean is {best.preset}, which is compared with no other row: there are too few seeds."
+    alike = board.like_the_best()
+    how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
+    if not alike:
+        said = f"All other rows are significantly worse than {best.preset}, the best ({how})."
+    elif len(alike) == len(compared):
+        said = f"No row is significantly worse than {best.preset}, the best by its mean ({how})."
+    else:
+        listed = ", ".join(row.preset for row in alike)
+        said = f"Not significantly different from {best.preset}, the best by its mean: {listed} ({how})."
+    left_out = [row.preset for row in others if row.experiment in not_compared]
+    return said + (f" Not compared, for want of seeds: {', '.join(left_out)}." if left_out else "")
 
 
 def _about_the_data(board: Leaderboard) -> list[str]:
@@ -42,44 +56,64 @@ def _about_the_data(board: Leaderboard) -> list[str]:
     return lines
 
 
-def _about_certainty(board: Leaderboard) -> list[str]:
+def _about_uncertainty(board: Leaderboard) -> list[str]:
     lines = [tie_sentence(board)]
-    if board.smallest_detectable is not None:
+    inference, evidence = board.inference, board.evidence
+    if inference is None:
+        return lines
+    if inference.compared:
+        lines.append("Two rows share a letter if and only if they are not significantly different from each other.")
+    metric, detectable = find_metric(board.rank_by), inference.smallest_detectable()
+    if detectable is not None:
         lines.append(
-            f"Smallest detectable difference: {board.smallest_detectable:.4f} {board.rank_by} for the median pair "
+            f"Smallest detectable difference: {metric.show_end(detectable)} {metric.compared_name} for the median pair "
             f"(one planned comparison, level {PER_CENT}, power 80%)."
         )
-    evidence = board.evidence
     if evidence is None:
         lines.append("Intervals know the noise between seeds only: the test labels were not at hand.")
-    elif evidence.groups:
+    elif evidence.clusters:
         lines.append(
-            f"Intervals and ties count the sampling of {evidence.groups:,} groups of test rows, which stay together, "
-            "and the noise between seeds."
+            f"Intervals and comparisons count the sampling of {evidence.clusters:,} clusters of test rows by "
+            f"{evidence.clustered_by}, and the noise between seeds."
         )
     else:
-        lines.append("Intervals and ties count the sampling of test rows and the noise between seeds.")
-    single = [row.preset for row in board.rows if len(row.seeds) == 1]
-    if single:
-        told = inform_each_other(*seed_noise(_ranked(board), board.rank_by)).any()
-        known = "is taken to be as usual on this board" if told else "no interval knows"
-        lines.append(f"One seed only, whose noise {known}: {', '.join(single)}.")
-    return [*lines, *_about_outcomes(board)]
+        lines.append("Intervals and comparisons count the sampling of test rows and the noise between seeds.")
+        if evidence.growth:
+            lines.append(clustering_warning(evidence))
+    if evidence and evidence.units < FEW_POSITIVES:
+        lines.append(
+            f"The test set has only {evidence.units} rows of the rarer class, or clusters of rows: intervals are wide, "
+            "and large differences may go unnoticed."
+        )
+    return [*lines, *_about_seeds(board)]
 
 
-def _about_outcomes(board: Leaderboard) -> list[str]:
-    """Rows whose seeds ended in different places, as where early stopping caught some of them on a plateau."""
-    rows = _ranked(board)
+def _about_seeds(board: Leaderboard) -> list[str]:
+    """Rows of one seed, and rows whose seeds ended in different places, as when early stopping catches a plateau."""
+    inference, lines = board.inference, []
+    if inference is None:
+        return lines
+    rows = {row.experiment: row for row in board.ranked()}
+    single = [(name, bool(pooled)) for name, n, pooled in zip(
+        inference.names, inference.seeds, inference.pooled, strict=True) if n == 1]  # fmt: skip
+    usual = [rows[name].preset for name, pooled in single if pooled]
+    unknown = [rows[name].preset for name, pooled in single if not pooled]
+    if usual:
+        lines.append(f"One seed only, whose noise is taken to be as usual on this board: {', '.join(usual)}.")
+    if unknown:
+        lines.append(
+            f"One seed only, whose noise is not known, so the row is compared with no other and its interval is of "
+            f"test rows alone: {', '.join(unknown)}."
+        )
+    metric = find_metric(board.rank_by)
     far = [
-        f"{row.preset} ({row.test[board.rank_by].worst:.4f} to {row.test[board.rank_by].best:.4f})"
-        for row, is_apart in zip(rows, stands_apart(*seed_noise(rows, board.rank_by)), strict=True)
-        if is_apart
+        f"{rows[name].preset} ({metric.show_end(summary.worst)} to {metric.show_end(summary.best)})"
+        for name, apart in zip(inference.names, inference.different_outcomes, strict=True)
+        if apart and (summary := rows[name].test[board.rank_by])
     ]
-    return [f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}."] if far else []
-
-
-def _ranked(board: Leaderboard) -> list[Row]:
-    return [row for row in board.rows if row.rank]
+    if far:
+        lines.append(f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}.")
+    return lines
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
@@ -92,6 +126,9 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
             lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
         if row.alarms:
             lines.append(f"⚠ {row.preset} ({row.experiment}): {'; '.join(row.alarms)}.")
+    mixed = [row.preset for row in board.rows if len(row.machines) > 1]
+    if mixed:
+        lines.append(f"Seeds on several kinds of machine, whose last digits differ: {', '.join(mixed)}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
         named = board.data.published_as

@@ -6,12 +6,13 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.core.cleaning import visible
 from fuxi_plugins.reporting.formats import cells
 from fuxi_plugins.reporting.notes import notes
 
 PIPE_WIDTH = 200  # columns, where no terminal says how wide it is
 
-# What a narrow terminal does without, first to last; no number is ever cut short.
+# What a narrow terminal does without, first to last, and after that other metrics; no number is ever cut short.
 DISPENSABLE = (
     "chosen configuration",
     "embedding parameters",
@@ -23,8 +24,6 @@ DISPENSABLE = (
     "verdict",
     "difference",
     "published",
-    "gAUC",
-    "logloss",
 )
 
 
@@ -34,17 +33,18 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH, file=console.file)
     header, rows = cells(board)
+    rows = [[visible(cell) for cell in row] for row in rows]
     left_out: list[str] = []
     table = _table(header, rows, left_out)
-    for name in DISPENSABLE:
+    for name in (*DISPENSABLE, *(f"{metric} mean ± std" for metric in reversed(board.metrics))):
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
             break
         left_out += [column for column in header if name in column and column != f"{board.rank_by} mean ± std"]
         table = _table(header, rows, left_out)
-    console.print(f"{title} – {board.data.title}", style="bold", markup=False, highlight=False)
+    console.print(visible(f"{title} – {board.data.title}"), style="bold", markup=False, highlight=False)
     console.print(table)
     for line in notes(board):
-        console.print(f"• {line}", markup=False, highlight=False)
+        console.print(visible(f"• {line}"), markup=False, highlight=False)
     if left_out:
         console.print(f"• Left out for want of width: {', '.join(left_out)}.", markup=False, highlight=False)
 

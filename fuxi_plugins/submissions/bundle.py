@@ -10,14 +10,16 @@ import re
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import replacing
+from fuxi_plugins.core.files import file_digest, replacing
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import (
     LOG_FILE,
@@ -25,13 +27,16 @@ from fuxi_plugins.records.record import (
     RECORD_FILE,
     Record,
     read_record,
+    require_one_digest,
 )
 
 SCHEMA = "fuxibench submission 1"
 MANIFEST, CONFIG, ENVIRONMENT = "manifest.json", "config.json", "environment.txt"
 MOST_FILES = 1000
 MOST_BYTES = 2 << 30  # of all files together, uncompressed
-MOST_BYTES_OF_TEXT = 64 << 20  # of one file that is not predictions
+MOST_BYTES_OF_LOG = 65 << 20  # a run's log is cut at 64 MB
+MOST_BYTES_OF_TEXT = 4 << 20  # of a record or the manifest, whose values take far more memory than their text
+MOST_BYTES_OF = {PREDICTIONS_FILE: MOST_BYTES, LOG_FILE: MOST_BYTES_OF_LOG}
 TOLERANCE = 1e-6  # of a metric
 _RUN_FILE = re.compile(rf"seed-\d{{1,9}}/({RECORD_FILE}|{PREDICTIONS_FILE}|{LOG_FILE})".replace(".", r"\."))
 _NAME = re.compile(r"[A-Za-z0-9_.+=,@()&-][A-Za-z0-9_.+=,@()& -]{0,199}")
@@ -56,6 +61,7 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
     finished = {folder: record for folder, record in records.items() if record.finished}
     if not finished:
         raise UserError(f"there is no finished run of {experiment!r} in {workspace.results / 'runs'} to pack.")
+    require_one_digest(list(finished.values()))
     first = next(iter(finished.values()))
     files = {
         CONFIG: _json({"dataset": first.dataset, "model": first.model, "params": first.params}),
@@ -64,7 +70,8 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
     for folder, record in finished.items():
         for name in (RECORD_FILE, PREDICTIONS_FILE, LOG_FILE):
             if (folder / name).exists():
-                files[f"seed-{record.seed}/{name}"] = (folder / name).read_bytes()
+                content = (folder / name).read_bytes()
+                files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
                 raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -86,7 +93,19 @@ def verify(path: Path, workspace: Workspace) -> list[Verified]:
         seeds = sorted({name.partition("/")[0] for name in names if "/" in name})
         if not seeds:
             raise UserError(f"{path} holds no run.")
-        return [_verify_run(path, Path(folder) / seed, workspace) for seed in seeds]
+        verified = [_verify_run(path, Path(folder) / seed, workspace) for seed in seeds]
+        _require_one_experiment(path, [run.record for run in verified])
+        return verified
+
+
+def _require_one_experiment(path: Path, records: Sequence[Record]) -> None:
+    if len(names := {(record.dataset, record.experiment) for record in records}) > 1:
+        listed = " and ".join(f"{experiment} on {dataset}" for dataset, experiment in sorted(names))
+        raise UserError(f"{path} must hold the runs of one experiment, but holds {listed}.")
+    try:
+        require_one_digest(records)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _extract(path: Path, folder: Path) -> list[str]:
@@ -100,7 +119,7 @@ def _extract(path: Path, folder: Path) -> list[str]:
                 target.parent.mkdir(exist_ok=True)
                 with archive.open(entry) as source, target.open("wb") as copy:
                     _copy(source, copy, entry.file_size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise UserError(f"{path} must be a sound zip file, but: {error}.") from error
     return [entry.filename for entry in entries]
 
@@ -115,10 +134,11 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
             raise UserError(f"{path} holds {name!r}; a submission has records, predictions and logs by seed, no more.")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise UserError(f"{path}: {name!r} is a link, which a submission has none of.")
-        if not name.endswith(PREDICTIONS_FILE) and entry.file_size > MOST_BYTES_OF_TEXT:
-            raise UserError(
-                f"{path}: {name!r} would unpack to {entry.file_size:,} bytes; {MOST_BYTES_OF_TEXT:,} at most."
-            )
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
+            raise UserError(f"{path}: {name!r} must be stored plainly or by deflate, as in most zip files.")
+        most = MOST_BYTES_OF.get(name.rpartition("/")[2], MOST_BYTES_OF_TEXT)
+        if entry.file_size > most:
+            raise UserError(f"{path}: {name!r} would unpack to {entry.file_size:,} bytes; {most:,} at most.")
     if len(set(names)) < len(names):
         raise UserError(f"{path} holds a file twice, so which one counts cannot be said.")
     total = sum(entry.file_size for entry in entries)
@@ -142,11 +162,11 @@ def _check_digests(path: Path, folder: Path, names: Sequence[str]) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         schema, digests = manifest["schema"], dict(manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: {MANIFEST} must name the schema and the files' digests, but does not.") from error
     if schema != SCHEMA:
         raise UserError(f"{path}: the schema must be {SCHEMA!r}, but is {schema!r}.")
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names if name != MANIFEST}
+    found = {name: file_digest(folder / name, "sha256") for name in names if name != MANIFEST}
     for name in sorted({*found, *digests}):
         if found.get(name) != digests.get(name):
             raise UserError(f"{path}: {name!r} is not the file that {MANIFEST} was written for.")
@@ -173,13 +193,22 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
             f"{where} was run on another split of {record.dataset}: its fingerprint is "
             f"{record.data.fingerprint[:16]}, that of the data here {own.fingerprint[:16]}."
         )
+    for fact in ("rows", "positive_rate", "valid_is_test", "synthetic"):
+        said, seen = getattr(record.data, fact), getattr(own, fact)
+        if said != seen:
+            raise UserError(f"{where}: the record says that the data's {fact} is {said}, but here it is {seen}.")
     test = find_test_labels(spec, own.fingerprint, workspace)
     try:
         scores = read_predictions(folder / PREDICTIONS_FILE, len(test.labels))
     except UserError as error:
         raise UserError(f"{where}: {error.args[0].replace(str(folder) + '/', '')}") from error
     said = record.metrics["test"]
-    metrics = evaluate_metrics(test.labels, scores, list(said), test.groups)
+    try:
+        for values in record.metrics.values():
+            check_metrics(values)
+        metrics = evaluate_metrics(test.labels, scores, list(said), test.groups, test.fields)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}.") from error
     for name, value in metrics.items():
         if not abs(value - said[name]) <= TOLERANCE:
             raise UserError(
@@ -205,6 +234,11 @@ def _environment(record: Record) -> bytes:
         lines += [f"device {record.machine.device}", f"processor {record.machine.processor}"]
         lines += [f"{name} {version}" for name, version in record.machine.versions.items()]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _passed_on(content: bytes) -> bytes:
+    """A log as others may read it: nothing in it says whose machine wrote it."""
+    return log(content.decode(errors="replace")).encode()
 
 
 def _json(value: object) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 # is another.
 ORPHANED = 3
 FAILED = 4
-OUT_OF_MEMORY = 5  # these two leave no record: what is to be done is the parent's to say
+OUT_OF_MEMORY = 5  # these three leave no record: what is to be done is the parent's to say
 DISK_FULL = 6
+DATA_GONE = 7  # the prepared data were deleted while the run needed them
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = ("No space left on device", "PytorchStreamWriter failed", "inline_container", "Disk quota exceeded")

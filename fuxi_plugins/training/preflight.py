@@ -7,8 +7,8 @@ import torch
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.experiments.settings import GROUP_METRIC
 from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Parameters
 from fuxi_plugins.training.distributed.ddp import can_train_together
 from fuxi_plugins.training.trainer import build_model, construct, count_parameters, load_split
@@ -27,7 +27,7 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
-    _require_groups(experiment, data)
+    _require_columns(experiment, data)
     with torch.device("meta"):
         return count_parameters(construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
 
@@ -60,7 +60,7 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     Raises:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
-    _require_groups(experiment, data)
+    _require_columns(experiment, data)
     folder = checkpoints / "preflight"
     try:
         model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
@@ -75,10 +75,17 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     return None
 
 
-def _require_groups(experiment: Experiment, data: PreparedData) -> None:
-    grouped = [name for name in experiment.params["training"]["metrics"] if GROUP_METRIC.fullmatch(name)]
-    if grouped and data.spec.group_id is None:
-        raise UserError(
-            f"experiment {experiment.id!r}: {grouped[0]} needs a group_id, which {data.spec.dataset_id} has not. "
-            "Name one in the dataset's config, or take the metric out of the experiment's."
-        )
+def _require_columns(experiment: Experiment, data: PreparedData) -> None:
+    """The dataset must have the groups and fields that the metrics need."""
+    spec = data.spec
+    for metric in map(find_metric, experiment.params["training"]["metrics"]):
+        if metric.per_group and spec.group_id is None:
+            raise UserError(
+                f"experiment {experiment.id!r}: {metric.name} needs a group_id, which {spec.dataset_id} has not. "
+                "Name one in the dataset's config, or take the metric out of the experiment's."
+            )
+        if metric.field and metric.field not in (known := spec.categorical_columns):
+            raise UserError(
+                f"experiment {experiment.id!r}: {metric.name} needs a categorical column {metric.field!r}, which "
+                f"{spec.dataset_id} has not; it has {', '.join(known)}."
+            )

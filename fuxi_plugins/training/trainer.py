@@ -29,7 +29,7 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import OWN_SETTINGS, Training
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
 from fuxi_plugins.records.record import Epoch, Metrics, Parameters
 from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
@@ -152,11 +152,14 @@ class HostedModel:
         """Predicts a split."""
         self.eval()
         labels, predictions, groups = [], [], []
+        fields = {field: [] for name in self.validation_metrics if (field := find_metric(name).field)}
         for number, batch in enumerate(batches):
             predictions.append(self.predicted(number, batch))
             labels.append(self.get_labels(batch).reshape(-1))
             if self.feature_map.group_id is not None:
                 groups.append(self.get_group_id(batch).reshape(-1))
+            for name, columns in fields.items():
+                columns.append(batch[name].reshape(-1))
         y_true = torch.cat(labels).cpu().numpy()
         y_pred = self.gathered(torch.cat(predictions)).float().cpu().numpy()
         group_ids = torch.cat(groups).cpu().numpy() if groups else None
@@ -164,7 +167,9 @@ class HostedModel:
             raise TrainingFailed(
                 f"{np.count_nonzero(~np.isfinite(y_pred))} of {len(y_pred)} predictions are not finite"
             )
-        return Scores(y_true, y_pred, group_ids, evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids))
+        ids = {name: torch.cat(columns).cpu().numpy() for name, columns in fields.items()}
+        metrics = evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids, ids)
+        return Scores(y_true, y_pred, group_ids, metrics)
 
     def predicted(self, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Probabilities (B,) of the batch of this number."""

@@ -18,7 +18,15 @@ from collections.abc import Callable
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import write_record
 from fuxi_plugins.training import provenance
-from fuxi_plugins.training.faults import DISK_FULL, FAILED, ORPHANED, OUT_OF_MEMORY, is_disk_full, is_out_of_memory
+from fuxi_plugins.training.faults import (
+    DATA_GONE,
+    DISK_FULL,
+    FAILED,
+    ORPHANED,
+    OUT_OF_MEMORY,
+    is_disk_full,
+    is_out_of_memory,
+)
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import carry_out, describe_failure, failed_record
 
@@ -38,6 +46,8 @@ def main() -> int:
         carry_out(job, report, started=started, clock_start=clock_start)
     except Exception as error:
         logging.exception("the run failed")
+        if not job.data.folder.exists():
+            return DATA_GONE
         if is_disk_full(error):
             return DISK_FULL
         if is_out_of_memory(error):
@@ -53,6 +63,8 @@ def set_up() -> Callable[[dict], None]:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):  # a model may print what the terminal's encoding lacks
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return _reporter(progress)
 

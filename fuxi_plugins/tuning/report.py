@@ -8,6 +8,7 @@ import yaml
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.tuning_results import MODELS, ModelSearch
+from fuxi_plugins.core.cleaning import markdown
 
 if TYPE_CHECKING:
     from fuxi_plugins.tuning.search import Tuned
@@ -41,10 +42,11 @@ def render_markdown(title: str, tuned: Sequence["Tuned"]) -> str:
         counted = [str(len(one.trials)), str(len(one.trials) - len(values))]
         found = [f"{best.valid:.5f}" if best else "–", chosen]
         rows.append([one.config.preset, *counted, f"valid {one.metric}", *curve, *found])
+    rows = [[markdown(cell) for cell in row] for row in rows]
     table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
-    spaces = "\n".join(f"- {one.config.preset}: {one.space}." for one in tuned)
+    spaces = "\n".join(f"- {markdown(f'{one.config.preset}: {one.space}.')}" for one in tuned)
     said = "Judged by validation alone. `best of k`: what the best of k of these trials is on average."
-    return f"# {title}: tuning\n\n{table}\n\n{said}\n\n{spaces}\n"
+    return f"# {markdown(title)}: tuning\n\n{table}\n\n{said}\n\n{spaces}\n"
 
 
 def render_json(tuned: Sequence["Tuned"]) -> str:

@@ -10,6 +10,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.experiment import ExperimentConfig
+from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
 from fuxi_plugins.tuning.space import Space
@@ -67,7 +68,7 @@ def tune(
         for name, (trial, varied) in asked.items():
             _tell(studies[name], trial, varied, seed, workspace)
     return [
-        Tuned(config, spaces[config.id], _monitor(config), _higher(config), list(_trials(studies[config.id])))
+        Tuned(config, spaces[config.id], *_monitored(config), list(_trials(studies[config.id])))
         for config in suite.experiments
     ]
 
@@ -85,7 +86,7 @@ def open_study(workspace: Workspace, suite: str, config: ExperimentConfig, seed:
     study = optuna.create_study(
         study_name=config.id,
         storage=optuna.storages.JournalStorage(backend),
-        direction="maximize" if _higher(config) else "minimize",
+        direction="maximize" if _monitored(config)[1] else "minimize",
         load_if_exists=True,
     )
     # Seeded by what has been tried as well, so that a call that goes on does not repeat the first draws.
@@ -151,13 +152,8 @@ def _names(trial: Any) -> list[str]:
     return [name for name in trial.params if name in trial.user_attrs["settings"]]
 
 
-def _monitor(config: ExperimentConfig) -> str:
-    monitor = config.settings.get("monitor", "AUC")
-    return monitor if isinstance(monitor, str) else " + ".join(monitor)
-
-
-def _higher(config: ExperimentConfig) -> bool:
-    return config.settings.get("monitor_mode", "max") == "max"
+def _monitored(config: ExperimentConfig) -> tuple[str, bool]:
+    return monitored(config.settings, f"experiment {config.id!r}")
 
 
 def _optuna() -> Any:

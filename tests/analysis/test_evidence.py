@@ -1,19 +1,25 @@
 """Evidence: what labels say about certainty, kept without them."""
 
+import csv
+import io
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fuxi_plugins.analysis.compare import compare
-from fuxi_plugins.analysis.evidence import Evidence, measure_evidence, read_evidence, render_evidence
+from fuxi_plugins.analysis.evidence import TestRows, measure_evidence, read_evidence, render_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.statistics.influence import auc_influence
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import evaluate_metrics
+from fuxi_plugins.records.metrics.ranking import auc_influence
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.notes import tie_sentence
+from fuxi_plugins.reporting.terminal import print_board
 from tests.analysis.make import record
 
 ROWS = 4000
@@ -46,30 +52,58 @@ def make_runs(world, groups=None):
 
 def measure(world, runs, groups=None):
     labels, scores = world
-    digests = {name: {str(r.seed): f"{name}{r.seed}" for r in listed} for name, listed in runs.items()}
-    return measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], labels, groups)
+    digests = {name: {r.seed: f"{name}{r.seed}" for r in listed} for name, listed in runs.items()}
+    rows = TestRows(labels, groups, groups, "user" if groups is not None else None)
+    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], rows)
+    assert not problems
+    return evidence
 
 
 def make_board(runs, evidence, tmp_path, **settings):
     records = [r for listed in runs.values() for r in listed]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
-    return with_certainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
+    return with_uncertainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
 
 
-def test_a_board_says_what_is_separable(world, tmp_path):
+def test_a_board_says_what_differs(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path)
     assert [row.rank_range for row in board.rows] == [(1, 2), (1, 2), (3, 3)]
-    assert board.ties == [(1, 2)]
-    assert tie_sentence(board) == "Not separable: ranks 1–2 (Holm's procedure over all pairs, level 5%)."
+    assert [row.letters for row in board.rows] == ["a", "a", "b"]
+    first, second = board.rows[:2]
+    assert tie_sentence(board) == (
+        f"Not significantly different from {first.preset}, the best by its mean: {second.preset} "
+        "(Holm's procedure over all 3 pairs, level 5%)."
+    )
     text = render(board, "Title", "md")
-    assert "| 1 (1–2) |" in " ".join(text.split())
+    assert "| 1 (1–2) | a |" in " ".join(text.split())
     assert "Smallest detectable difference: 0.0" in text
-    row = board.rows[0]
-    assert row.intervals["AUC"].low < row.test["AUC"].mean < row.intervals["AUC"].high
-    latex = render(board, "Title", "tex")
-    assert latex.count("$^{*}$ &") == 2  # the models not separable from the first
-    assert latex.count(r"\textbf") == 2  # the best AUC and the best logloss
+    assert first.intervals["AUC"].low < first.test["AUC"].mean < first.intervals["AUC"].high
+    assert json.loads(render(board, "Title", "json"))["not_significantly_different_from_best"] == [second.preset]
+    assert [row["letters"] for row in csv.DictReader(io.StringIO(render(board, "Title", "csv")))] == ["a", "a", "b"]
+    console = Console(width=200, force_terminal=True, file=io.StringIO(), color_system=None)
+    print_board(board, "Title", console)
+    assert "letters" in console.file.getvalue()
+    assert tie_sentence(board) in " ".join(console.file.getvalue().split())
+
+
+def test_latex_stars_what_is_better_than_the_best_baseline(world, tmp_path):
+    runs = make_runs(world)
+    board = make_board(runs, measure(world, runs), tmp_path)
+    first, second, _ = board.rows
+    plain = render(board, "Title", "tex")
+    assert "$^{*}$" not in plain
+    assert plain.count(r"\textbf") == 2  # the best AUC and the best logloss
+    marked = [line for line in plain.splitlines() if r"$^{\dagger}$ &" in line]
+    assert len(marked) == 1
+    assert second.preset in marked[0]
+    latex = render(board, "Title", "tex", ["C"])
+    starred = [line for line in latex.splitlines() if "$^{*}$ &" in line]
+    assert [row.preset in line for row, line in zip((first, second), starred, strict=True)] == [True, True]
+    assert "% $^{*}$: significantly better than the best baseline (of C)" in latex
+    assert "$^{*}$ &" not in render(board, "Title", "tex", ["C", second.preset]), "not better than that baseline"
+    with pytest.raises(UserError, match="a baseline must be a ranked row of the board, but 'D' is none of"):
+        render(board, "Title", "tex", ["D"])
 
 
 def test_ranks_by_logloss_are_told_apart_the_right_way_round(world, tmp_path):
@@ -87,22 +121,25 @@ def test_without_evidence_the_noise_between_seeds_is_all_that_is_known(world, tm
     assert "the noise between seeds only" in render(board, "Title", "md")
 
 
-def test_one_seed_and_no_labels_leave_no_interval(tmp_path):
+def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
     runs = {"A_toy": [record("A", 1, 0.7)], "B_toy": [record("B", 1, 0.8)]}
     board = make_board(runs, None, tmp_path)
     assert board.rows[0].intervals == {}
-    assert board.ties == [(1, 2)]
     text = render(board, "Title", "md")
-    assert "One seed only, whose noise no interval knows: B, A." in text
+    assert "letters" not in text
+    assert "which is compared with no other row: there are too few seeds" in text
+    assert "One seed only, whose noise is not known, so the row is compared with no other" in text
+    found = compare(runs["A_toy"], runs["B_toy"], "AUC", None)
+    assert "A is not compared with B: -0.10000 test AUC (one seed does not say how much seeds differ" in found.sentence
 
 
-def test_no_interval_reaches_beyond_what_a_metric_can_be(tmp_path):
-    values = {1: {"AUC": 0.99, "logloss": 0.02}, 2: {"AUC": 0.5, "logloss": 1.5}}
-    runs = {"A_toy": [record("A", seed, metrics={"valid": v, "test": v}) for seed, v in values.items()]}
-    intervals = make_board(runs, None, tmp_path).rows[0].intervals
-    assert (intervals["AUC"].low, intervals["AUC"].high) == (0, 1)
-    assert intervals["logloss"].low == 0
-    assert intervals["logloss"].high > 1.5
+def test_one_seed_has_no_verdict_even_where_the_rows_are_known(world, tmp_path):
+    runs = {name: listed[:1] for name, listed in make_runs(world).items()}
+    evidence = measure(world, runs)
+    board = make_board(runs, evidence, tmp_path)
+    assert board.rows[0].intervals["AUC"]
+    assert {row.rank_range for row in board.rows} == {(1, 3)}
+    assert compare(runs["A_toy"], runs["C_toy"], "AUC", evidence).difference.p is None
 
 
 def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
@@ -110,22 +147,45 @@ def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
     runs = {f"{name}_toy": [record(name, s, auc) for s, auc in enumerate(aucs)] for name, aucs in several.items()}
     runs["D_toy"] = [record("D", 0, 0.76)]
     board = make_board(runs, None, tmp_path)
-    intervals = {row.preset: row.intervals["AUC"] for row in board.rows}
-    # The deviations are all 0.01, so they are one of 6 degrees of freedom, of which Student's t is 2.447.
-    for name, seeds in {**dict.fromkeys("ABC", 3), "D": 1}.items():
-        assert intervals[name].high - intervals[name].low == pytest.approx(2 * 2.44691 * 0.01 / seeds**0.5, rel=1e-5)
     assert "One seed only, whose noise is taken to be as usual on this board: D." in render(board, "Title", "md")
+    assert all(row.letters for row in board.rows)
 
 
-def test_a_row_of_one_seed_learns_nothing_from_rows_without_noise(tmp_path):
-    runs = {f"{name}_toy": [record(name, s, 0.75) for s in (1, 2, 3)] for name in "ABC"}
-    runs["D_toy"] = [record("D", 1, 0.76)]
-    board = make_board(runs, None, tmp_path)
-    assert {row.preset: row.intervals.get("AUC") for row in board.rows}["D"] is None
-    assert "One seed only, whose noise no interval knows: D." in render(board, "Title", "md")
+def test_few_positives_are_warned_of(world, tmp_path):
+    labels, scores = world
+    few = np.r_[np.flatnonzero(labels)[:30], np.flatnonzero(labels == 0)[:200]]
+    small = labels[few], {key: values[few] for key, values in scores.items()}
+    runs = make_runs(small)
+    assert "The test set has only 30 rows of the rarer class" in render(
+        make_board(runs, measure(small, runs), tmp_path), "Title", "md"
+    )
+    many = make_runs(world)
+    assert "rarer class" not in render(make_board(many, measure(world, many), tmp_path), "Title", "md")
 
 
-def test_evidence_survives_a_file_and_covers_only_the_predictions_it_is_of(world, tmp_path):
+def test_a_column_by_which_rows_should_perhaps_be_clustered_is_named(world, tmp_path):
+    labels, scores = world
+    random = np.random.default_rng(1)
+    user = np.repeat(np.arange(ROWS // 20), 20)
+    shift = random.normal(0, 2, ROWS // 20)[user]
+    moved = {key: 1 / (1 + np.exp(-(np.log(s / (1 - s)) + shift * (labels - 0.5)))) for key, s in scores.items()}
+    runs = make_runs((labels, moved))
+    digests = {name: {r.seed: "x" for r in listed} for name, listed in runs.items()}
+    columns = {"user": user, "hour": user % 24, "row": np.arange(ROWS), "chance": random.permutation(user)}
+    evidence, _ = measure_evidence(runs, digests, lambda r: moved[r.preset, r.seed], TestRows(labels, columns=columns))
+    assert list(evidence.growth) == ["user"]
+    assert evidence.growth["user"] > 1.5
+    said = f"the standard error would grow: user ({evidence.growth['user']:g} times)"
+    assert said in render(make_board(runs, evidence, tmp_path), "Title", "md")
+    assert said in " ".join(compare(runs["A_toy"], runs["B_toy"], "AUC", evidence).caveats)
+    clustered, _ = measure_evidence(
+        runs, digests, lambda r: moved[r.preset, r.seed], TestRows(labels, None, user, "user", columns)
+    )
+    assert not clustered.growth
+    assert "200 clusters of test rows by user" in render(make_board(runs, clustered, tmp_path), "Title", "md")
+
+
+def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_path):
     runs = make_runs(world)
     evidence = measure(world, runs)
     path = tmp_path / "toy.statistics.json"
@@ -133,41 +193,59 @@ def test_evidence_survives_a_file_and_covers_only_the_predictions_it_is_of(world
     assert read_evidence(path) == evidence
     assert read_evidence(tmp_path / "none.json") is None
     fingerprint = runs["A_toy"][0].data.fingerprint
-    some = {"A_toy": evidence.predictions["A_toy"]}
-    assert evidence.covers(fingerprint, some)
-    assert not evidence.covers("0" * 64, some)
-    assert not evidence.covers(fingerprint, {"A_toy": {**some["A_toy"], "2": "another file"}})
-    assert not evidence.covers(fingerprint, {"A_toy": {"1": some["A_toy"]["1"]}})
-
-
-def test_evidence_holds_no_labels(world):
-    runs = make_runs(world)
-    assert len(render_evidence(measure(world, runs))) < 3000  # 4,000 rows would not fit
-
-
-def test_a_file_that_is_no_evidence(tmp_path):
-    path = tmp_path / "toy.statistics.json"
-    path.write_text("{}")
-    with pytest.raises(UserError, match="does not hold the statistics of a board"):
-        read_evidence(path)
+    assert evidence.covers(fingerprint, {"A_toy": runs["A_toy"]})
+    assert not evidence.covers("other", {"A_toy": runs["A_toy"]})
+    assert not evidence.covers(fingerprint, {"A_toy": runs["A_toy"][:2]})
+    assert not evidence.covers(fingerprint, {"D_toy": runs["A_toy"]})
+    part = evidence.only(["C_toy", "A_toy"])
+    whole = evidence.sampling_of("AUC", ["C_toy", "A_toy"]).covariance
+    np.testing.assert_array_equal(part.sampling_of("AUC", ["C_toy", "A_toy"]).covariance, whole)
+    path.write_text(render_evidence(evidence.model_copy(update={"method": 1})))
+    assert read_evidence(path) is None, "of another method"
+    path.write_text('{"dataset": "toy"}')
+    assert read_evidence(path) is None, "the first method did not say its number"
+    for broken in ('{"method": 2}', "no JSON"):
+        path.write_text(broken)
+        with pytest.raises(UserError, match="does not hold the statistics of a board"):
+            read_evidence(path)
 
 
 def test_covariances_are_those_of_the_means_over_seeds(world):
     labels, scores = world
     runs = make_runs(world)
-    covariance = measure(world, runs).covariance("AUC", ["B_toy", "A_toy"])
+    covariance = measure(world, runs).sampling_of("AUC", ["B_toy", "A_toy"]).covariance
     mean = {name: np.mean([auc_influence(labels, scores[name, s])[1] for s in (1, 2, 3)], axis=0) for name in "AB"}
     assert covariance[0, 1] == pytest.approx(mean["A"] @ mean["B"], rel=1e-5)
     assert covariance[0, 0] < mean["B"] @ mean["B"]  # the seeds' own noise is left out
 
 
-def test_a_record_whose_metric_is_not_its_predictions_is_refused(world):
+def test_a_record_whose_metric_is_not_its_predictions_is_named(world):
+    labels, scores = world
     runs = make_runs(world)
-    wrong = runs["B_toy"][1]
-    metrics = {**wrong.metrics, "test": {**wrong.metrics["test"], "AUC": wrong.metrics["test"]["AUC"] + 0.001}}
-    runs["B_toy"][1] = wrong.model_copy(update={"metrics": metrics})
-    with pytest.raises(UserError, match=r"B_toy seed 2 says test AUC 0\.\d+, but its predictions give"):
-        measure(world, runs)
+    runs["B_toy"][1] = changed(runs["B_toy"][1], "AUC", 0.001)
+    digests = {name: {r.seed: "x" for r in listed} for name, listed in runs.items()}
+    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], TestRows(labels))
+    assert list(problems) == ["B_toy"]
+    assert re.search(r"B_toy seed 2 says test AUC 0\.\d+, but its predictions give", problems["B_toy"])
+    assert list(evidence.runs) == ["A_toy", "C_toy"]
+
+
+def changed(made, metric, by, split="test"):
+    """The record with one number changed by hand."""
+    metrics = {**made.metrics, split: {**made.metrics[split], metric: made.metrics[split][metric] + by}}
+    return made.model_copy(update={"metrics": metrics})
+
+
+@pytest.mark.parametrize(("metric", "split"), [("AUC", "test"), ("logloss", "test"), ("AUC", "valid")])
+def test_one_changed_digit_is_noticed_without_labels(world, metric, split):
+    runs = make_runs(world)
+    evidence = measure(world, runs)
+    own = runs["B_toy"][1]
+    assert evidence.problem("B_toy", own, "B_toy2") == evidence.problem("B_toy", own, None) == ""
+    said = evidence.problem("B_toy", changed(own, metric, 1e-12, split), "B_toy2")
+    assert said.startswith(f"the record of B_toy seed 2 says {split} {metric}")
+    assert "the predictions of B_toy seed 2 are not those that were measured" in evidence.problem("B_toy", own, "other")
+    assert evidence.problem("D_toy", record("D", 1), "x") == "", "nothing is known of it"
 
 
 def test_rows_of_one_group_widen_the_intervals(world, tmp_path):
@@ -181,7 +259,7 @@ def test_rows_of_one_group_widen_the_intervals(world, tmp_path):
     narrow = make_board(make_runs((labels, moved)), measure((labels, moved), make_runs((labels, moved))), tmp_path)
     width = [b.rows[0].intervals["AUC"].high - b.rows[0].intervals["AUC"].low for b in (wide, narrow)]
     assert width[0] > 1.5 * width[1]
-    assert "200 groups of test rows" in render(wide, "Title", "md")
+    assert "200 clusters of test rows by user" in render(wide, "Title", "md")
     assert wide.rows[0].intervals["gAUC"]
 
 
@@ -189,24 +267,25 @@ def test_a_comparison_is_one_sentence(world):
     runs = make_runs(world)
     evidence = measure(world, runs)
     better = compare(runs["A_toy"], runs["C_toy"], "AUC", evidence)
-    assert better.told_apart
-    assert better.sentence.startswith("On toy, A is better than C: +0.")
+    assert better.difference.significant
+    assert better.sentence.startswith("On toy, A is significantly better than C: +0.")
     assert "3 of 3 shared seeds won" in better.sentence
-    assert better.interval.low < better.effect < better.interval.high
-    assert f"p = {better.p:.2g}; " in better.sentence
-    assert "p < 1e-06; " in replace(better, p=1e-7).sentence
+    assert better.difference.interval.low < better.effect < better.difference.interval.high
+    assert f"p = {better.difference.p:.2g}; " in better.sentence
+    tiny = replace(better, difference=replace(better.difference, p=1e-7))
+    assert "p < 1e-06; " in tiny.sentence
     worse = compare(runs["C_toy"], runs["A_toy"], "logloss", evidence)
     assert worse.effect > 0
-    assert "C is worse than A" in worse.sentence
+    assert "C is significantly worse than A" in worse.sentence
     assert worse.seeds_won == 0
-    alike = compare(runs["A_toy"], runs["B_toy"][:1], "AUC", None)
-    assert "A is not told apart from one seed of B" in alike.sentence
-    assert alike.seeds_shared == 1
-    assert len(alike.caveats) == 2
+    alike = compare(runs["A_toy"], runs["B_toy"], "AUC", None)
+    assert "A is not significantly different from B" in alike.sentence
+    assert len(alike.caveats) == 1
+    on_board = compare(runs["A_toy"], runs["C_toy"], "AUC", evidence, runs, "toy_board")
+    assert "adjusted for the 3 pairs of toy_board" in on_board.sentence
+    assert on_board.difference.adjusted_p >= on_board.difference.p
 
 
-def test_a_metric_that_was_not_measured_has_no_covariance():
-    evidence = Evidence(
-        dataset="toy", fingerprint="f", rows=4, groups=None, predictions={}, sampling={}, calibration={}
-    )
-    assert evidence.covariance("gAUC", []) is None
+def test_a_metric_that_was_not_measured_has_no_covariance(world):
+    runs = make_runs(world)
+    assert measure(world, runs).sampling_of("gAUC", []) is None

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Cost, Latency
+from fuxi_plugins.records.record import Code, Cost, Latency, Machine
 from fuxi_plugins.reporting.formats import cells, render
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.terminal import print_board
@@ -38,11 +39,13 @@ def test_mean_deviation_best_and_rank(tmp_path):
 def test_seeds_with_different_outcomes_are_named(tmp_path):
     ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.890], "D": [0.5]}
     runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
-    said = [line for line in notes(board(runs, tmp_path)) if line.startswith("Seeds with different outcomes")]
-    assert len(said) == 1
-    assert said[0].endswith("which a mean does not describe: C (0.8700 to 0.8900).")
-    calm = [run for run in runs if run.preset != "C"]
-    assert not any(line.startswith("Seeds with different") for line in notes(board(calm, tmp_path)))
+
+    def said(records):
+        found = notes(with_uncertainty(board(records, tmp_path), None))
+        return [line for line in found if line.startswith("Seeds with different outcomes")]
+
+    assert said(runs) == ["Seeds with different outcomes, which a mean does not describe: C (0.8700 to 0.8900)."]
+    assert not said([run for run in runs if run.preset != "C"])
 
 
 def test_a_single_seed_has_no_deviation(tmp_path):
@@ -55,11 +58,48 @@ def test_lower_logloss_ranks_higher(tmp_path):
 
 
 def test_validation_chooses_the_configuration_even_when_test_would_choose_another(tmp_path):
-    better_by_test = record("A", 1, test=0.9, valid=0.5, experiment="A@x=1")
-    better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2")
+    better_by_test = record("A", 1, test=0.9, valid=0.5, experiment="A@x=1", variant="x=1")
+    better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2", variant="x=2")
     (row,) = board([better_by_test, better_by_validation], tmp_path).rows
     assert (row.experiment, row.test["AUC"].mean, row.variants) == ("A@x=2", 0.7, 2)
     assert "x=2 (of 2)" in render(board([better_by_test, better_by_validation], tmp_path), "Title", "md")
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"params": {"model": {"learning_rate": 0.5}, "training": {}}}, "learning_rate not set and 0.5"),
+        (
+            {"code": Code(model="sha256:" + "a" * 64, training="revision 1")},
+            "code of the model revision 1 and sha256:aaa",
+        ),
+        ({"code": Code(model="revision 1", training="revision 2")}, "code of the training revision 1 and revision 2"),
+    ],
+)
+def test_runs_of_other_settings_or_code_are_a_row_of_their_own(tmp_path, changes, difference):
+    records = [record("A", 1, 0.9, **changes), record("A", 2, 0.7), record("A", 3, 0.6), record("B", 1, 0.5)]
+    cells = [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)] + [Cell("toy", "B_toy", "B", 1)]
+    made = board(records, tmp_path, cells)
+    assert [(row.preset, row.seeds, row.rank) for row in made.rows] == [
+        ("A (seed 1)", [1], 1), ("A", [2, 3], 2), ("B", [1], 3),
+    ]  # fmt: skip
+    assert made.rows[1].test["AUC"].mean == pytest.approx(0.65)
+    assert len({row.key for row in made.rows}) == 3
+    assert any(difference in text for text in made.rows[0].problems)
+    assert difference in render(made, "Title", "md")
+    assert len(with_uncertainty(made, None).rows) == 3
+
+
+def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
+    def on(processor):
+        return Machine(device="cpu", processor=processor, threads=1, versions={"torch": "2"})
+
+    records = [record("A", seed, machine=on(name)) for seed, name in ((1, "AMD"), (2, "Intel"), (3, "AMD"))]
+    (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]).rows
+    assert sorted(row.machines.values()) == [[1, 3], [2]]
+    assert "Seeds on several kinds of machine, whose last digits differ: A." in render(
+        board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]), "Title", "md"
+    )
 
 
 def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):

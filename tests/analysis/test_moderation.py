@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from fuxi_plugins.analysis.statistics.inference import Sample
+from fuxi_plugins.analysis.statistics.inference import Sampling, infer
 from fuxi_plugins.analysis.statistics.moderation import WEIGHTS, fit_scaled_f, moderate, stands_apart
 
 
@@ -94,9 +94,8 @@ def share_of_boards_with_a_false_difference(seeds, spread, boards=300, models=12
     for _ in range(boards):
         deviations = np.exp(random.normal(0, spread, models) / 2)
         values = random.normal(size=(models, seeds)) * deviations[:, None] + random.normal(0, 0.3, (models, 1))
-        noise = moderate(values.var(1, ddof=1), np.full(models, seeds - 1))
-        sample = Sample(values.mean(1), *noise, np.full(models, seeds), np.eye(models) * 0.09, 9999)
-        false += sample.differences().separable().any()
+        rows = {str(i): dict(enumerate(own.tolist())) for i, own in enumerate(values)}
+        false += infer(rows, sampling=Sampling(np.eye(models) * 0.09, 9999)).significant.any()
     return false / boards
 
 
@@ -109,16 +108,16 @@ def test_a_board_of_equal_models_tells_two_apart_about_as_rarely_as_it_says(seed
     assert share_of_boards_with_a_false_difference(seeds, spread) < most
 
 
-def test_moderation_finds_differences_that_three_seeds_alone_cannot_show():
+def test_moderation_finds_differences_that_three_seeds_alone_cannot_show(monkeypatch):
     """Two classes of ten models each, ten deviations of a seed apart: told apart with moderation, lost without."""
     random = np.random.default_rng(1)
     values = np.repeat([0.0, 10.0], 10)[:, None] + random.normal(size=(20, 3))
-    variances, freedom = values.var(1, ddof=1), np.full(20, 2)
-    found = {}
-    for name, noise in {"alone": (variances, freedom), "moderated": moderate(variances, freedom)}.items():
-        separable = Sample(values.mean(1), *noise, np.full(20, 3), None, None).differences().separable()
-        assert not separable[:10, :10].any()
-        assert not separable[10:, 10:].any()
-        found[name] = separable[:10, 10:].mean()
-    assert found["moderated"] == 1
-    assert found["alone"] < 0.1
+    rows = {str(i): dict(enumerate(own.tolist())) for i, own in enumerate(values)}
+    moderated = infer(rows).significant
+    monkeypatch.setattr("fuxi_plugins.analysis.statistics.inference.moderate", lambda variances, dof: (variances, dof))
+    alone = infer(rows).significant
+    for significant in (moderated, alone):
+        assert not significant[:10, :10].any()
+        assert not significant[10:, 10:].any()
+    assert moderated[:10, 10:].all()
+    assert alone[:10, 10:].mean() < 0.1

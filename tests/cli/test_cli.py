@@ -1,5 +1,9 @@
 """The command line as a user meets it: every mistake is one message, exit code 2, and nothing left behind."""
 
+import csv
+import io
+import json
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.records.record import write_record
+from tests.analysis.make import record
 from tests.conftest import ROOT
 
 
@@ -99,6 +105,51 @@ def test_a_run_from_start_to_board(workspace):
     assert (workspace.results / "leaderboards" / "tiny_suite.md").read_bytes() == before
     assert call(workspace, "leaderboard", "tiny_suite", "--format", "md").output.encode() == before
     assert "gAUC" in call(workspace, "leaderboard", "tiny_suite", "--by", "gAUC").output
+
+
+def test_the_boards_of_several_datasets_are_one_text(workspace):
+    dataset, model, suite = (workspace.configs.parent / name for name in (DATA, MODELS, SUITE))
+    dataset.write_text(dataset.read_text() + dataset.read_text().replace("tiny:", "other:"))
+    model.write_text(model.read_text() + "LR_other: {model: LR, dataset_id: other, metrics: [AUC, logloss]}\n")
+    suite.write_text("title: Two datasets\nexperiments: [LR_tiny, LR_other]\nseeds: [1]\n")
+    for name in ("tiny", "other"):
+        made = record("LR", dataset=name, experiment=f"LR_{name}")
+        write_record(workspace.run_folder(name, f"LR_{name}", 1), made)
+    boards = json.loads(call(workspace, "leaderboard", "tiny_suite", "--format", "json").output)
+    assert [board["dataset"] for board in boards] == ["tiny", "other"]
+    rows = list(csv.DictReader(io.StringIO(call(workspace, "leaderboard", "tiny_suite", "--format", "csv").output)))
+    assert [(row["dataset"], row["experiment"]) for row in rows] == [("tiny", "LR_tiny"), ("other", "LR_other")]
+    assert all(float(row["test_AUC_mean"]) == 0.7 for row in rows)
+    assert json.loads(call(workspace, "leaderboard", "LR_tiny", "--format", "json").output)["dataset"] == "tiny"
+
+
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_commands_work_in_every_encoding_of_the_output(workspace, encoding):
+    replace(workspace.configs.parent / SUITE, "Two models on tiny data", "Zwei Modelle für 小 data – ±")
+    write_record(workspace.run_folder("tiny", "LR_tiny", 1), record("LR", dataset="tiny", experiment="LR_tiny"))
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    for arguments in (["list", "suites"], ["leaderboard", "tiny_suite"], ["leaderboard", "tiny_suite", "--format", "md"],
+                      ["status", "tiny_suite"], ["report", "ledger"], ["run", "té"]):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "fuxi_plugins", *folders, *arguments],
+            env={**os.environ, **ENCODINGS[encoding]},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == (2 if "té" in arguments else 0), (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+        if encoding != "latin-1":
+            (done.stdout + done.stderr).decode("ascii")
+        if arguments == ["list", "suites"]:
+            assert b"tiny_suite" in done.stdout
+            assert ("für ? data - " if encoding == "latin-1" else "f?r ? data - +-").encode("latin-1") in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import os
+import stat
 
 import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import canonical_json, digest, replacing, require_writable, write_text
+from fuxi_plugins.datasets.sources.acquire import replacing_folder
 
 
 def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
@@ -22,6 +24,19 @@ def test_what_is_written_takes_the_place_of_the_old(tmp_path):
     write_text(path, "two")
     assert path.read_text() == "two"
     assert os.listdir(path.parent) == ["new.txt"]
+
+
+@pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_what_is_written_has_the_rights_that_the_umask_leaves(tmp_path, umask, file_mode, folder_mode):
+    former = os.umask(umask)
+    try:
+        write_text(tmp_path / "file.txt", "text")
+        with replacing_folder(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == file_mode
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == folder_mode
 
 
 def test_a_digest_depends_on_values_not_on_their_order():

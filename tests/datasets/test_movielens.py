@@ -166,7 +166,7 @@ def test_the_order_of_the_raw_lines_does_not_matter(tmp_path):
 
 # Any ratings at all
 
-few = settings(max_examples=50, deadline=None)  # each writes and reads seven files
+few = settings(max_examples=50)  # each writes and reads seven files
 
 some_ratings = st.lists(
     st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 12)),

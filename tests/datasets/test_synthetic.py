@@ -7,7 +7,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from sklearn.metrics import log_loss, roc_auc_score
@@ -245,14 +245,12 @@ def test_no_model_is_expected_to_beat_the_truth(built, truth):
 scores_with_ties = st.lists(st.tuples(st.integers(0, 5), st.floats(0.05, 0.95)), min_size=2, max_size=20)
 
 
-@settings(deadline=None)
 @given(scores_with_ties)
 def test_auc_of_probabilities_is_the_sum_over_pairs(rows):
     score, probability = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
     assert auc(score, probability) == pytest.approx(expected_auc_by_pairs(score, probability))
 
 
-@settings(deadline=None)
 @given(scores_with_ties, st.randoms(use_true_random=False))
 def test_auc_of_labels_is_scikit_learns(rows, random):
     score = np.array([score for score, _ in rows])

@@ -53,7 +53,7 @@ def test_gaussian_nulls(shape, entropy, stable):
     assert null["stable"] == pytest.approx(stable, abs=0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12), st.floats(0, 4))
 def test_the_measures_are_ordered(seed, rows, columns, decay):
     matrix = random_matrix(seed, rows, columns, decay)
@@ -64,7 +64,7 @@ def test_the_measures_are_ordered(seed, rows, columns, decay):
     assert found["stable"] - 1e-6 <= found["participation"] <= algebraic + 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([1e-12, 1e-4, 3.0, 1e12]))
 def test_scale_does_not_matter(seed, scale):
     matrix = random_matrix(seed, 6, 9, 1.0)

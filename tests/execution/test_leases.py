@@ -88,8 +88,9 @@ def test_a_clock_that_jumps_takes_no_run_from_a_living_runner(tmp_path, monkeypa
     assert observer.claim(tmp_path) is None
 
 
-def test_a_damaged_claim_is_freed_by_time_alone(tmp_path):
-    (tmp_path / "claim-1.json").write_text('{"holder": {"runner"')
+@pytest.mark.parametrize("content", ['{"holder": {"runner"', "[" * 100_000])
+def test_a_damaged_claim_is_freed_by_time_alone(tmp_path, content):
+    (tmp_path / "claim-1.json").write_text(content)
     observer = Claimant(patience=0.1)
     assert observer.claim(tmp_path) is None
     time.sleep(0.2)

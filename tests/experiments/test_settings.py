@@ -5,7 +5,7 @@ import pytest
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import grid, resolve
-from fuxi_plugins.experiments.settings import model_settings, resolve_settings
+from fuxi_plugins.experiments.settings import model_settings, monitored, resolve_settings
 from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models.registry import load_model_class
 from tests.conftest import ROOT, write
@@ -35,9 +35,14 @@ def resolve_with(workspace, line, experiment="DNN_tiny"):
         ("epochs: 0", "epochs"),
         ("hidden_units: 16", "hidden_units must be a list, but is 16 (a whole number)"),
         ("monitor_mode: up", "monitor_mode must be one of 'max' or 'min', but is 'up' (text)"),
-        ("metrics: [AUC, auc]", "any k, not 'auc'"),
+        ("metrics: [AUC, auc]", "there is no metric 'auc'; did you mean 'AUC'?"),
         ("metrics: [AUC]\n    monitor: gAUC", "what is monitored must be measured; add gAUC"),
-        ("monitor: {AUC: 1, loss: -1}", "any k, not 'loss'"),
+        ("monitor: {AUC: 1, loss: -1}", "there is no metric 'loss'; did you mean 'logloss'?"),
+        ("monitor_mode: min", "of AUC, higher is better, but monitor with monitor_mode: min looks for the opposite"),
+        ("monitor: logloss\n    monitor_mode: max", "of logloss, lower is better, but"),
+        ("monitor: {AUC: 1, logloss: 1}", "of logloss, lower is better, but"),
+        ("metrics: [PCOC]\n    monitor: PCOC", "of PCOC, nearest to 1 is best, so neither"),
+        ("metrics: [NDCG(k=0)]", "there is no metric 'NDCG(k=0)'"),
         ("embedding_regularizer: high", "must be a weight of 0 or more, or text such as 'l1(1e-5)', but is 'high'"),
         ("embedding_regularizer: -1", "must be a weight of 0 or more"),
         ("optimizer: adamm", "optimizer must be 'adam' or the name of a class of torch.optim"),
@@ -168,3 +173,23 @@ def test_a_signature_without_annotations_is_checked_by_its_defaults():
 @pytest.mark.parametrize("experiment", load_experiment_configs(ROOT / "benchmark_configs"))
 def test_every_shipped_experiment_is_in_order(experiment):
     resolve(load_experiment_config(ROOT / "benchmark_configs", experiment))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("AUC", True)),
+        ({"monitor": "logloss"}, ("logloss", False)),
+        ({"metrics": ["RIG", "NE"], "monitor": "NE", "learning_rate": 0.1}, ("NE", False)),
+        ({"monitor": {"AUC": 1, "logloss": -1}}, ("AUC + logloss", True)),
+        ({"monitor": {"AUC": -1, "logloss": 1}, "monitor_mode": "min"}, ("AUC + logloss", False)),
+        ({"monitor": {"AUC": 1, "logloss": 0}}, ("AUC + logloss", True)),
+    ],
+)
+def test_what_is_monitored_has_the_direction_of_its_metric(settings, expected):
+    assert monitored(settings, "experiment 'x'") == expected
+
+
+def test_what_cannot_be_monitored_names_the_experiment():
+    with pytest.raises(UserError, match="experiment 'x': .*PCOC, nearest to 1 is best"):
+        monitored({"metrics": ["PCOC"], "monitor": "PCOC"}, "experiment 'x'")

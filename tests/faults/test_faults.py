@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.training import preflight
 from fuxi_plugins.training.runner import identity
 from tests.analysis.make import record
 from tests.conftest import write
@@ -56,10 +58,12 @@ FAULTS = {
         "finish()"
     ),
     "exits": "sys.exit(7)",
+    "told_to_end": "import signal\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)",
     "segfaults": "import ctypes\nctypes.string_at(0)",
     "memory": "sys.exit(5)",
     "memory_once": "finish() if job['micro_batches'] > 1 else sys.exit(5)",
     "disk": "sys.exit(6)",
+    "data": "sys.exit(7)",
     "chatters": "os.write(1, b'{\"epoch\": 1, \"step\": 1}\\n' * 100_000)\nfinish()",
 }  # fmt: skip
 
@@ -170,6 +174,36 @@ def test_a_full_disk_stops_the_suite_says_what_to_free_and_invents_no_record(fau
     assert not list(workspace.results.rglob("claim-*"))
 
 
+def test_prepared_data_that_are_deleted_stop_the_suite_and_invent_no_record(faulty, workspace):
+    with pytest.raises(UserError, match="was deleted while it was needed"):
+        faulty("data", jobs=2)
+    assert not list(find_records(workspace.results))
+    assert not list(workspace.results.rglob("claim-*"))
+
+
+def test_a_cache_that_is_deleted_before_the_runs_start(workspace):
+    suite, resources = find_suite("LR_tiny", workspace), Resources(slots=[-1], threads=1)
+    plan = plan_suite(suite, workspace, resources)
+    shutil.rmtree(workspace.cache)
+    with pytest.raises(UserError, match="was deleted while it was needed"):
+        run_plan(plan, suite, workspace, resources)
+    assert not list(find_records(workspace.results))
+
+
+def test_a_cache_that_is_deleted_while_a_suite_is_planned(workspace, monkeypatch):
+    real = preflight.preflight
+
+    def after_deletion(experiment, data):
+        shutil.rmtree(workspace.cache)
+        real(experiment, data)
+
+    monkeypatch.setattr(preflight, "preflight", after_deletion)
+    arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results), "run", "LR_tiny"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    assert "was deleted while it was needed" in result.output
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 3 MB."""
@@ -278,6 +312,88 @@ def test_sigterm_stops_a_suite_as_ctrl_c_does(workspace):
     assert "interrupted" in output
     assert not list(workspace.results.rglob("claim-*.json"))  # given back: nobody has to wait
     assert all(read_record(path).finished for path in workspace.results.rglob("record.json"))
+
+
+def start_long_suite(workspace):
+    """A suite of runs that would take minutes, in a process group of its own, with one of them under way."""
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 5000\n    early_stop_patience: 5000"))
+    suite = subprocess.Popen(
+        command(workspace, "run", "tiny_suite", "--jobs", "2"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not any(b"Epoch=2" in log.read_bytes() for log in workspace.results.rglob("run.log")):
+        assert time.monotonic() < end
+        assert suite.poll() is None
+        time.sleep(0.05)
+    return suite
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below this one, the deepest first."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found, level = [], [pid]
+    while level := [child for child, parent in parents if parent in level]:
+        found = level + found
+    return found
+
+
+@pytest.mark.parametrize("who", ["group", "all", "runs first"])
+def test_a_stop_of_many_processes_invents_no_record(workspace, who):
+    """As ``timeout`` sends it to a process group, systemd to a control group, Slurm to a job's processes."""
+    suite = start_long_suite(workspace)
+    below = descendants(suite.pid)
+    if who == "group":
+        os.killpg(suite.pid, signal.SIGTERM)
+    else:
+        for pid in below if who == "runs first" else [*below, suite.pid]:
+            os.kill(pid, signal.SIGTERM)
+        if who == "runs first":
+            time.sleep(0.3)
+            os.kill(suite.pid, signal.SIGTERM)
+    output = suite.communicate(timeout=60)[0]
+    assert suite.returncode == 130, output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert not list(workspace.results.rglob("record.json"))
+    assert not list(workspace.results.rglob("claim-*.json"))
+    end = time.monotonic() + 10
+    while left := [pid for pid in below if os.path.exists(f"/proc/{pid}")]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def test_a_run_that_alone_is_told_to_end_is_a_failed_record(faulty):
+    started = time.monotonic()
+    assert faulty("told_to_end")[0].reason == "the process was ended by SIGTERM"
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_the_program_starts_has_its_message(workspace, number):
+    """From the first of our own lines on, wherever it comes; before it, Python itself is starting."""
+    script = (
+        "import os, sys\n"
+        "module, number = sys.argv[1:]\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == module: os.kill(os.getpid(), int(number))\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from fuxi_plugins.cli.main import main\n"
+        f"sys.argv[1:] = ['--configs', {str(workspace.configs)!r}, 'list', 'suites']\n"
+        "main()\n"
+    )
+    for module in ("click", "fuxi_plugins.cli.tune", "fuxi_plugins.cli.listing", "tabulate"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, module, str(int(number))], capture_output=True, text=True, check=False
+        )
+        assert done.stderr == "interrupted; finished runs are kept, and the same command goes on from here\n", module
+        assert done.returncode == 130
 
 
 def test_two_suites_started_at_the_same_instant_share_the_runs(workspace):

@@ -5,6 +5,7 @@ A few cases of each kind run with all tests, always the same; ``--slow`` runs 10
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -20,8 +21,10 @@ from fuxi_plugins.execution.status import describe_progress
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import Record, find_records, read_record, write_record
 from fuxi_plugins.reporting.formats import FORMATS, render
+from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record
 from tests.conftest import TINY_DATASET, TINY_EXPERIMENTS, TINY_SUITE, make_workspace, write_tiny_csv
 from tests.fuzz.mutate import ANY_VALUES, ESCAPED, as_bytes, mutated
@@ -37,7 +40,6 @@ def fuzz(count: int, strategy, check) -> None:
     @settings(
         max_examples=count,
         derandomize=count < 1000,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -110,7 +112,7 @@ def test_suites(home, count):
         path.write_bytes(kept)
 
 
-@cases(60, 35_000)
+@cases(60, 30_000)
 def test_records(home, count, tmp_path):
     path = tmp_path / "runs" / "toy" / "A_toy" / "seed-1" / "record.json"
     write_record(path.parent, record())
@@ -141,6 +143,24 @@ def test_claims(count, tmp_path):
         describe_progress(held.progress)
 
     fuzz(count, as_bytes(mutated(text, separators=' :,{}"')), check)
+
+
+@cases(200, 5_000)
+def test_predictions(count, tmp_path):
+    """Bytes of the HDF5 file are exchanged; whatever HDF5 says of it, it is one message."""
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, np.linspace(0, 1, 300, dtype=np.float32))
+    whole = path.read_bytes()
+    damages = st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), min_size=1, max_size=6)
+
+    def check(damage):
+        content = bytearray(whole)
+        for place, value in damage:
+            content[place] = value
+        path.write_bytes(content)
+        read_predictions(path, 300)
+
+    fuzz(count, damages, check)
 
 
 @cases(8, 1_000)

@@ -6,8 +6,6 @@ are held to what rounding leaves.
 """
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,7 @@ def model_values(name: str) -> dict[str, list[float]]:
     """Initial parameters, predictions and gradients of a model or a variant, each as a few numbers."""
     variant = VARIANTS.get(name)
     model_class, fixed = (variant.model, variant.fixed) if variant else (name, {})
-    with _everything_in_float64():
+    with tiny.in_float64():
         model = tiny.build(load_model_class(model_class), **{**SMALL.get(model_class, {}), **fixed})
         initial = _shadow(dict(model.named_parameters()))
         model.double()
@@ -119,14 +117,3 @@ def _wave(name: str, like: Tensor) -> Tensor:
 def _rows() -> dict[str, Tensor]:
     batch = tiny.columns(ROWS)
     return {name: values.double() if values.is_floating_point() else values for name, values in batch.items()}
-
-
-@contextmanager
-def _everything_in_float64() -> Iterator[None]:
-    """FuxiCTR's layers call ``float()`` on numeric columns and labels, which here means float64."""
-    single = torch.Tensor.float
-    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        torch.Tensor.float = single  # type: ignore[method-assign]

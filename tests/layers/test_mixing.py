@@ -2,7 +2,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -32,7 +32,6 @@ def matrix_of(linear_map, num_tokens: int, token_dim: int) -> torch.Tensor:
     return linear_map(units).flatten(1).T
 
 
-@settings(deadline=None)
 @given(shapes)
 def test_p_is_its_own_inverse_and_only_moves_values(shape):
     batch, num_tokens, part = shape
@@ -41,7 +40,6 @@ def test_p_is_its_own_inverse_and_only_moves_values(shape):
     assert torch.equal(block_transpose(x).flatten(1).sort().values, x.flatten(1).sort().values)
 
 
-@settings(deadline=None)
 @given(shapes)
 def test_p_gives_head_h_of_token_t_to_place_t_of_new_token_h(shape):
     batch, num_tokens, part = shape
@@ -53,7 +51,6 @@ def test_p_gives_head_h_of_token_t_to_place_t_of_new_token_h(shape):
             assert torch.equal(mixed[:, h, t * part : (t + 1) * part], head)
 
 
-@settings(deadline=None)
 @given(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4), st.integers(1, 3)))
 def test_heads_exchanged_there_and_back_are_where_they_were(shape):
     batch, num_tokens, num_heads, part = shape

@@ -99,7 +99,7 @@ def linear_of(layer: PerTokenLinear, token: int) -> nn.Linear:
     return linear
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     num_tokens=st.integers(1, 4),
     width=st.integers(1, 5),

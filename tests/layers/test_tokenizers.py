@@ -70,14 +70,13 @@ def test_the_mlp_is_linear_norm_relu_dropout_for_each_width():
     assert kinds(without) == [nn.Linear, nn.ReLU, nn.Linear]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(input_dim=st.integers(1, 60), num_tokens=st.integers(1, 12), token_dim=st.integers(1, 6))
 def test_joint_fits_any_width(input_dim, num_tokens, token_dim):
     tokens = make_tokenizer("joint", input_dim, num_tokens, token_dim, hidden_units=[3])(torch.randn(2, input_dim))
     assert tokens.shape == (2, num_tokens, token_dim)
 
 
-@settings(deadline=None)
 @given(input_dim=st.integers(1, 60), num_tokens=st.integers(1, 20))
 def test_the_fitting_number_that_an_error_names_does_fit(input_dim, num_tokens):
     for kind in ("shared", "per_token"):

@@ -5,6 +5,8 @@ Beside them a meta column, the group, which is no field.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,17 @@ def build(model_class: type, the_map: FeatureMap | None = None, root: Path | str
     torch.manual_seed(0)
     the_map = the_map or feature_map(settings.get("embedding_dim", 10), root)
     return model_class(the_map, model_root=str(root), **run_settings, **settings)
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """FuxiCTR's layers call ``float()`` on numeric columns and labels, which here means float64."""
+    single = Tensor.float
+    Tensor.float = Tensor.double  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Tensor.float = single  # type: ignore[method-assign]
 
 
 def randomize(model: nn.Module, scale: float = 0.1) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Epoch, find_records
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.site.build import write_site
@@ -45,7 +45,7 @@ def test_twenty_thousand_records(tmp_path):
     read = time.process_time() - started
     boards = []
     for dataset, expected in cells.items():
-        board = with_certainty(build_leaderboard(dataset, records, expected, tmp_path), None)
+        board = with_uncertainty(build_leaderboard(dataset, records, expected, tmp_path), None)
         boards.append(NamedBoard(dataset, dataset, dataset, board))
         for form in FORMATS:
             render(board, dataset, form)

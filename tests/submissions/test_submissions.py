@@ -5,8 +5,11 @@ import json
 import os
 import pickle
 import re
+import resource
 import struct
+import tracemalloc
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -126,6 +129,20 @@ def test_the_same_runs_pack_to_the_same_bytes(world, packed, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
+def test_a_log_that_is_packed_names_no_folders(world, tmp_path):
+    log = world.run_folder("tiny", "LR_tiny", 1) / "run.log"
+    kept = log.read_bytes()
+    log.write_bytes(b'Traceback\n  File "/home/ann/my models/net.py", line 3\n\x1b[1mbold\x80\n')
+    try:
+        bundle.pack("LR_tiny", world, tmp_path / "x.zip")
+    finally:
+        log.write_bytes(kept)
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        packed = archive.read("seed-1/run.log").decode()
+    assert packed == 'Traceback\n  File ".../net.py", line 3\n\\x1b[1mbold\ufffd\n'
+    bundle.verify(tmp_path / "x.zip", world)
+
+
 def test_nothing_to_pack(world, tmp_path):
     assert "no finished run of 'DNN_tiny'" in call(world, "pack", "DNN_tiny", "--out", tmp_path / "x.zip").output
     assert not (tmp_path / "x.zip").exists()
@@ -137,6 +154,26 @@ def test_a_changed_metric_is_refused_with_the_difference(world, packed):
 
     repack(packed, in_record(metrics=better))
     assert "a difference of +0.001000" in refusal(world, packed)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"loss": 0.5}, "there is no metric 'loss'; did you mean 'logloss'?"),
+        ({"AUC": 5.0}, "AUC must be from 0 to 1, but is 5.0"),
+        ({"NDCG(k=300000000)": 2.0}, "must be from 0 to 1"),
+        ({"NDCG(k=300000000)": 0.0}, "but its predictions give"),
+        ({"field-RCE(price)": 0.5}, "needs the categorical field 'price'"),
+    ],
+)
+def test_metrics_that_cannot_be_are_refused(world, packed, metrics, message):
+    repack(packed, in_record(metrics=lambda said: {**said, "test": {**said["test"], **metrics}}))
+    assert message in refusal(world, packed)
+
+
+def test_a_validation_metric_that_cannot_be_is_refused(world, packed):
+    repack(packed, in_record(metrics=lambda said: {**said, "valid": {**said["valid"], "AUC": 5.0}}))
+    assert "AUC must be from 0 to 1, but is 5.0" in refusal(world, packed)
 
 
 def test_a_changed_prediction_is_refused(world, packed, tmp_path):
@@ -245,6 +282,101 @@ def test_hdf5_that_claims_a_huge_size_is_refused_unread(world, packed, tmp_path)
 
     repack(packed, in_predictions(tmp_path, change))
     assert "one value for each of 300 rows" in refusal(world, packed)
+
+
+def in_parts_of(length, **more):
+    """Rewrites y_pred so that it could grow, in parts that are longer than its rows."""
+
+    def change(file):
+        scores = file["y_pred"][:]
+        del file["y_pred"]
+        file.create_dataset("y_pred", data=scores, maxshape=(None,), chunks=(length,), **more)
+
+    return change
+
+
+def test_hdf5_in_parts_of_a_gigabyte_is_refused_unread(world, packed, tmp_path):
+    repack(packed, in_predictions(tmp_path, in_parts_of(1 << 20, compression="gzip")))
+    tracemalloc.start()
+    assert "must be stored in parts of at most 300 rows, but has parts of 1048576" in refusal(world, packed)
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+
+
+def test_parts_that_unpack_beyond_their_size_are_refused_in_little_memory(world, packed, tmp_path):
+    def change(file):
+        in_parts_of(300, compression="gzip")(file)
+        file["y_pred"].id.write_direct_chunk((0,), zlib.compress(bytes(200 << 20), 9))
+
+    repack(packed, in_predictions(tmp_path, change))
+    before = peak_memory()
+    assert "the part from row 0 on must have 1200 bytes" in refusal(world, packed)
+    assert peak_memory() - before < 100 << 20  # HDF5 itself would unpack all of it
+
+
+def peak_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize(
+    "more", [{"compression": "lzf"}, {"scaleoffset": 4}, {"compression": "gzip", "fletcher32": True}]
+)
+def test_other_compressions_are_refused(world, packed, tmp_path, more):
+    repack(packed, in_predictions(tmp_path, in_parts_of(300, **more)))
+    assert "must be stored plainly or compressed by gzip" in refusal(world, packed)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"compression": "gzip"}, {"shuffle": True}, {"compression": "gzip", "shuffle": True}]
+)
+@pytest.mark.parametrize("length", [7, 300, 1000])
+def test_every_usual_way_to_store_predictions_is_read(world, packed, tmp_path, more, length):
+    repack(packed, in_predictions(tmp_path, in_parts_of(length, **more)))
+    assert [one.record.seed for one in bundle.verify(packed, world)] == [1, 2]
+
+
+def with_metrics(**changes):
+    return in_record(metrics=lambda metrics: {split: {**values, **changes} for split, values in metrics.items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_metrics(F1=0.5), "there is no metric 'F1'"),
+        (in_record(metrics=lambda m: {**m, "valid": {"AUC": 5.0}}), "AUC must be from 0 to 1, but is 5.0"),
+        (with_metrics(logloss=-0.1), "logloss must be from 0 to 36.0437, but is -0.1"),
+        (with_metrics(**{f"NDCG(k={k})": 0.5 for k in range(1, 30)}), "at most 20 metrics"),
+        (in_record(parameters={"dense": -1, "embedding": 0}), "parameters.dense"),
+        (in_record(data=lambda card: {**card, "rows": {**card["rows"], "train": 10**9}}), "the data's rows is"),
+        (in_record(data=lambda card: {**card, "rows": {**card["rows"], "train": -1}}), "data.rows.train"),
+        (in_record(data=lambda card: {**card, "positive_rate": {**card["positive_rate"], "test": 0.9}}),
+         "the data's positive_rate is"),
+        (in_record(data=lambda card: {**card, "valid_is_test": True}), "the data's valid_is_test is True"),
+        ({"seed-1/record.json": lambda record: record.replace(b'"epochs":', b'"x": ' + b"9" * 5000 + b', "epochs":')},
+         "is not a record"),
+        ({"seed-1/record.json": b'{"params":' + b"[" * 100_000}, "recursion limit"),
+        ({"manifest.json": b"[" * 100_000}, "manifest.json must name the schema"),
+        ({"manifest.json": b'{"schema": ' + b" " * (5 << 20) + b"1}"}, "would unpack to 5,242,"),
+    ],
+)  # fmt: skip
+def test_a_record_of_what_cannot_be_is_refused(world, packed, change, message):
+    repack(packed, change)
+    assert message in refusal(world, packed)
+
+
+def test_a_rank_metric_of_any_depth_takes_no_more_memory_than_the_data(world, packed):
+    repack(packed, with_metrics(**{"NDCG(k=300000000)": 0.5}))
+    tracemalloc.start()
+    assert re.search(r"test NDCG\(k=300000000\) 0.500000, but its predictions give", refusal(world, packed))
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_of_a_zip_are_refused(world, packed, method):
+    with zipfile.ZipFile(packed, "a", method) as archive:
+        archive.writestr("seed-3/run.log", "log")
+    assert "must be stored plainly or by deflate" in refusal(world, packed)
 
 
 def claim_size(path, name, size):

@@ -58,3 +58,22 @@ def test_the_command_measures_apart_and_writes_into_the_record_of_the_same_confi
     (after,) = find_records(workspace.results)
     assert after.cost.threads == 1
     assert after.model_copy(update={"cost": None}) == record
+
+
+def test_a_suite_without_a_model_that_fits_is_one_message(workspace):
+    path = workspace.configs / "dataset_config" / "tiny.yaml"
+    lines = path.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if "shops, type: sequence" in line)
+    text = "\n".join(lines[:start] + lines[start + 2 :]).replace("user: [user, shops]", "user: [user]")
+    path.write_text(text)
+    (workspace.configs / "model_config" / "made.yaml").write_text(
+        "Base: {dataset_id: tiny, embedding_dim: 4}\nDIN_tiny: {model: DIN}\nBST_tiny: {model: BST}\n"
+    )
+    (workspace.configs / "suites" / "made.yaml").write_text(
+        "title: None fits\nexperiments: [DIN_tiny, BST_tiny]\nseeds: [1]\n"
+    )
+    arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    done = CliRunner().invoke(main, [*arguments, "cost", "made"])
+    assert done.exit_code == 2, done.output
+    assert done.output.count("skipped: ") == 2
+    assert "error: made has no model that its data can feed" in done.output

@@ -14,6 +14,7 @@ from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.records.metrics import TABLE, check_metrics, evaluate_metrics
 from fuxi_plugins.records.record import read_record
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.job import Job
@@ -245,3 +246,27 @@ def test_a_compiled_model_trains_as_the_same_model(workspace, tmp_path):
     compiled = run(make_job(workspace, tmp_path / "compiled", changes={"compile": True}))
     assert any(line.startswith("compile") for line in compiled.departures)
     assert compiled.history[-1].train_loss == pytest.approx(plain.history[-1].train_loss, rel=1e-4)
+
+
+def test_every_metric_of_the_table_is_measured_and_one_of_a_field_too(workspace, tmp_path):
+    names = [name.replace("user_id", "shop") for name in TABLE]
+    changes = {"metrics": names, "monitor": "logloss"}
+    job = make_job(workspace, tmp_path, changes=changes)
+    assert job.experiment.params["training"]["monitor_mode"] == "min"
+    record = run(job)
+    best = record.history[record.best_epoch - 1]
+    assert best.valid["logloss"] == min(epoch.valid["logloss"] for epoch in record.history)
+    columns = read_columns(job.data.split_folder("test"))
+    with h5py.File(job.run_folder / "predictions.h5") as file:
+        scores = file["y_pred"][:]
+    assert record.metrics["test"] == evaluate_metrics(
+        columns["label"], scores, names, columns["group"], {"shop": columns["shop"]}
+    )
+    check_metrics(record.metrics["valid"])
+
+
+@pytest.mark.parametrize("field", ["price", "shops", "nothing"])
+def test_a_metric_of_a_field_that_is_none_is_refused_before_training(workspace, tmp_path, field):
+    job = make_job(workspace, tmp_path, changes={"metrics": ["AUC", f"field-RCE({field})"]})
+    with pytest.raises(UserError, match=f"needs a categorical column '{field}', which tiny has not; it has user, shop"):
+        preflight(job.experiment, job.data)

@@ -1,142 +1,203 @@
-"""Intervals and comparisons from two sources of noise: which rows were drawn for the test, which seeds for training.
+"""The one place where it is decided how sure a mean is and which rows differ significantly.
 
-The variance of a model's mean over n seeds is C + s² / n: C is the sampling variance over test rows of that mean, s²
-the variance between seeds on the same rows. Two models share the rows, so the variance of their difference is
-C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b.
-
-Each part v_i of such a variance is an estimate with degrees of freedom of its own. An interval reaches
-sqrt(sum t_i² v_i) to either side, t_i being Student's quantile for part i, and covers the truth at least as often as it
-says, at every level and whatever the parts' shares (Banerjee, Sankhya 22, 1960). A p value is the level whose interval
-ends at zero. Satterthwaite's one t for all parts is nearly exact for a single comparison, but far out in the tails,
-where a procedure for all pairs of models looks, it errs several times as often as it says.
+A row has a value of a metric for each seed. As an estimate of the value expected over seeds and over test sets of this
+size, the mean over n seeds has the variance C + s² / n: C is the sampling variance of the mean over test rows, s² the
+variance between seeds on the same rows. Two rows share the test rows, so the variance of their difference is
+C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b. Boards, ``compare``, the ledger and the report on the paper all ask
+:func:`infer`, and a pair has one answer in a given set of rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import expit, logit
 
-from fuxi_plugins.analysis.statistics.roots import falling_root
+from fuxi_plugins.analysis.statistics.letters import compact_letters
+from fuxi_plugins.analysis.statistics.moderation import inform_each_other, moderate, stands_apart
+from fuxi_plugins.analysis.statistics.noise import LEVEL, Interval, Noise, interval_around
+from fuxi_plugins.records.metrics import Metric
 
-LEVEL = 0.05  # of tests; intervals cover 1 - LEVEL
-POWER = 0.8
-SMALLEST_P = 1e-100  # to which p values are worked out
-
-
-@dataclass(frozen=True)
-class Interval:
-    low: float
-    high: float
+# An interval of an AUC counts this much of one more test row of each class, ranked by chance (docs/statistics.md says
+# how it was chosen). Without it, a model that happens to rank a few rows perfectly would have no sampling error.
+PSEUDO_ROW = 0.3
 
 
 @dataclass(frozen=True)
-class Noise:
-    """The independent parts of variances.
+class Sampling:
+    """Sampling of the test rows.
 
     Args:
-        variances: (P, ...) of P parts.
-        freedom: (P, ...) their degrees of freedom; has no meaning where the variance is 0.
+        covariance: (M, M) of the rows' means.
+        units: what varies independently: the test rows of the rarer class, or the clusters of test rows.
     """
 
-    variances: np.ndarray
-    freedom: np.ndarray
-
-    @classmethod
-    def of(cls, *parts: tuple[np.ndarray, np.ndarray]) -> "Noise":
-        """Of pairs (variances, degrees of freedom) whose shapes broadcast together."""
-        shape = np.broadcast_shapes(*(array.shape for part in parts for array in part))
-        return cls(*(np.array([np.broadcast_to(array, shape) for array in kind]) for kind in zip(*parts, strict=True)))
-
-    def reach(self, level: float | np.ndarray) -> np.ndarray:
-        """(...) How far an interval of ``1 - level`` reaches to either side."""
-        with np.errstate(over="ignore"):  # of few degrees of freedom at a tiny level
-            squares = np.where(self.variances > 0, stdtrit(self.freedom, level / 2) ** 2, 0) * self.variances
-        return np.sqrt(squares.sum(0))
-
-    def __getitem__(self, place: tuple) -> "Noise":
-        return Noise(self.variances[:, *place], self.freedom[:, *place])
+    covariance: np.ndarray
+    units: int
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What is known of one metric of M models.
+class Difference:
+    """One row less another."""
+
+    effect: float
+    interval: Interval | None  # 95%, of this one comparison; None where the noise is not known
+    p: float | None  # two-sided, of this one comparison
+    adjusted_p: float | None  # by Holm's procedure over all pairs of the set
+    significant: bool  # adjusted_p < LEVEL
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What may be said of a set of rows in one metric; rows are in the order in which they were given.
 
     Args:
+        names: of M rows.
         means: (M,) over seeds.
-        seed_variances: (M,) of one seed's value; 0 where nothing is known of it.
-        seed_freedom: (M,) degrees of freedom of these variances.
-        seeds: (M,) number of seeds.
-        sampling: (M, M) covariance of the means over test rows, or None where it is not known.
-        units: rows or groups of rows that vary independently.
+        seeds: (M,) their number.
+        intervals: 95%, of each mean.
+        effects: (M, M), the row less the column, in the numbers by which the metric compares (``Metric.compared``).
+        noise: of the effects.
+        comparable: (M, M), false where one row has a single seed of unknown noise.
+        p_values, adjusted: (M, M), NaN where not comparable.
+        pooled: (M,), rows whose variance between seeds is drawn from all rows that inform each other.
+        different_outcomes: (M,), rows whose seeds lie so far apart that a mean does not describe them.
+        metric: in which the rows are compared; None: a quantity without bounds of which more is better.
     """
 
+    names: list[str]
     means: np.ndarray
-    seed_variances: np.ndarray
-    seed_freedom: np.ndarray
     seeds: np.ndarray
-    sampling: np.ndarray | None
-    units: int | None
-
-    def intervals(self) -> list[Interval | None]:
-        """A 1 - LEVEL interval for each mean; None where nothing is known of its noise."""
-        rows = np.zeros(len(self.means)) if self.sampling is None else np.diag(self.sampling)
-        reaches = Noise.of((rows, self._freedom_of_rows), (self._of_seeds, self.seed_freedom)).reach(LEVEL)
-        return [_interval(float(mean), float(reach)) for mean, reach in zip(self.means, reaches, strict=True)]
-
-    def differences(self) -> "Differences":
-        """Every model against every other, paired by test row."""
-        own = np.zeros(len(self.means)) if self.sampling is None else np.diag(self.sampling)
-        shared = 0 if self.sampling is None else self.sampling
-        noise = Noise.of(
-            (np.maximum(own[:, None] + own[None, :] - 2 * shared, 0), self._freedom_of_rows),
-            (self._of_seeds[:, None], self.seed_freedom[:, None]),
-            (self._of_seeds[None, :], self.seed_freedom[None, :]),
-        )
-        return Differences(self.means[:, None] - self.means[None, :], noise)
-
-    @property
-    def _of_seeds(self) -> np.ndarray:
-        return self.seed_variances / self.seeds
-
-    @property
-    def _freedom_of_rows(self) -> np.ndarray:
-        return np.array((self.units or 2) - 1)
-
-
-@dataclass(frozen=True)
-class Differences:
-    """(M, M) differences of means and their noise."""
-
+    intervals: list[Interval | None]
     effects: np.ndarray
     noise: Noise
+    comparable: np.ndarray
+    p_values: np.ndarray
+    adjusted: np.ndarray
+    pooled: np.ndarray
+    different_outcomes: np.ndarray
+    metric: Metric | None
 
-    def p_values(self) -> np.ndarray:
-        """(M, M) two-sided p values; 1 where nothing is known of the noise."""
-        above = np.triu_indices(len(self.effects), 1)
-        sizes, noise = np.abs(self.effects[above]), self.noise[above]
-        lowest = np.full(sizes.shape, np.log(SMALLEST_P))
-        logs = falling_root(lambda log: noise.reach(np.exp(log)) - sizes, lowest, np.zeros(sizes.shape))
-        p = np.ones_like(self.effects)
-        p[above] = np.where((noise.variances > 0).any(0), np.exp(logs), 1.0)
-        return np.minimum(p, p.T)
+    @property
+    def higher_is_better(self) -> bool:
+        return self.metric is None or self.metric.higher_is_better
 
-    def separable(self) -> np.ndarray:
-        """(M, M), true where Holm's procedure over all pairs tells two models apart at LEVEL."""
-        above = np.triu_indices(len(self.effects), 1)
-        told_apart = np.zeros(self.effects.shape, bool)
-        told_apart[above] = holm(self.p_values()[above]) < LEVEL
-        return told_apart | told_apart.T
+    @property
+    def significant(self) -> np.ndarray:
+        """(M, M), symmetric; all that is said of ranks and ties follows from this matrix."""
+        return np.nan_to_num(self.adjusted, nan=1.0) < LEVEL
 
-    def interval(self, a: int, b: int) -> Interval | None:
-        return _interval(float(self.effects[a, b]), float(self.noise[a, b].reach(LEVEL)))
+    @property
+    def compared(self) -> int:
+        """The number of pairs that were tested."""
+        return int(np.triu(self.comparable, 1).sum())
+
+    def difference(self, a: str, b: str) -> Difference:
+        """Row ``a`` less row ``b``."""
+        place = self.names.index(a), self.names.index(b)
+        effect = float(self.effects[place])
+        if not self.comparable[place]:
+            return Difference(effect, None, None, None, significant=False)
+        interval = interval_around(effect, float(self.noise[place].half_width(LEVEL)))
+        p, adjusted = float(self.p_values[place]), float(self.adjusted[place])
+        return Difference(effect, interval, p, adjusted, significant=bool(self.significant[place]))
+
+    def order(self) -> np.ndarray:
+        """(M,) places of the rows from the best mean to the worst."""
+        compared = self.effects[:, 0]  # which differ from the rows' own numbers by a constant
+        return np.argsort(-compared if self.higher_is_better else compared, kind="stable")
+
+    def letters(self) -> dict[str, str]:
+        """By name: two rows share a letter if and only if they do not differ significantly. Letters follow the ranks.
+
+        A row that is compared with nothing has none.
+        """
+        order = [place for place in self.order() if self.comparable[place, place]]
+        letters = compact_letters(self.significant[np.ix_(order, order)])
+        return dict.fromkeys(self.names, "") | {
+            self.names[place]: found for place, found in zip(order, letters, strict=True)
+        }
+
+    def rank_ranges(self) -> dict[str, tuple[int, int]]:
+        """By name: the ranks that a row may have, below all that are significantly better, above all that are worse."""
+        below = self.effects < 0 if self.higher_is_better else self.effects > 0
+        better, worse = (self.significant & below).sum(1), (self.significant & ~below).sum(1)
+        return {
+            name: (1 + int(b), len(self.names) - int(w)) for name, b, w in zip(self.names, better, worse, strict=True)
+        }
+
+    def like_the_best(self) -> list[str]:
+        """Rows that are not significantly different from the first by its mean, without that one, best first.
+
+        Those only that are compared with it.
+        """
+        best, *others = self.order()
+        alike = self.comparable[best] & ~self.significant[best]
+        return [self.names[place] for place in others if alike[place]]
+
+    def not_compared(self) -> list[str]:
+        """Rows of a single seed whose noise is not known."""
+        return [name for name, known in zip(self.names, self.comparable.diagonal(), strict=True) if not known]
 
     def smallest_detectable(self) -> float | None:
-        """The difference that one planned comparison at LEVEL finds with POWER, for the median pair of models."""
-        noise = self.noise[np.triu_indices(len(self.effects), 1)]
-        known = (noise.variances > 0).any(0)
-        if not known.any():
-            return None
-        return float(np.median((noise.reach(LEVEL) + noise.reach(2 * (1 - POWER)))[known]))
+        """The difference that one planned comparison finds with a power of 80%, for the median pair of rows."""
+        known = np.triu(self.comparable & self.noise.known, 1)
+        return float(np.median(self.noise[np.nonzero(known)].detectable())) if known.any() else None
+
+
+def infer(
+    values: Mapping[str, Mapping[int, float]], metric: Metric | None = None, sampling: Sampling | None = None
+) -> Inference:
+    """Works out intervals of all rows and comparisons of all pairs of rows.
+
+    Three or more rows with several seeds inform each other of the noise between seeds (``moderation``). A row with a
+    single seed takes its noise from them; where there are too few, it is compared with nothing.
+
+    Args:
+        values: of the metric, by row and seed.
+        metric: None: a quantity without bounds of which more is better.
+        sampling: of the test rows, with the rows in the order of ``values``; None: only the noise between seeds counts.
+    """
+    listed = [np.array(list(by_seed.values()), np.float64) for by_seed in values.values()]
+    seeds = np.array([len(own) for own in listed])
+    means = np.array([own.mean() for own in listed])
+    own_variances = np.array([own.var(ddof=1) if len(own) > 1 else 0.0 for own in listed])
+    informing = inform_each_other(own_variances, seeds - 1)
+    seed_variances, seed_dof = moderate(own_variances, seeds - 1)
+    apart = stands_apart(own_variances, seeds - 1)
+    pooled = np.full(len(listed), informing.any()) & ~apart
+    of_seeds = seed_variances / seeds
+    slopes, compared = np.ones(len(means)), means
+    if metric is not None:
+        slopes = np.array([metric.slope(mean) for mean in means.tolist()])
+        compared = np.array([metric.compared(mean) for mean in means.tolist()])
+    covariance = np.zeros((len(listed),) * 2) if sampling is None else sampling.covariance * np.outer(slopes, slopes)
+    row_dof = np.array(max(1, (sampling.units if sampling else 2) - 1))
+
+    own = np.diag(covariance)
+    noise = Noise.of(
+        (np.maximum(own[:, None] + own[None, :] - 2 * covariance, 0), row_dof),
+        (of_seeds[:, None], seed_dof[:, None]),
+        (of_seeds[None, :], seed_dof[None, :]),
+    )
+    effects = compared[:, None] - compared[None, :]
+    noise_known = (seeds > 1) | pooled
+    comparable = noise_known[:, None] & noise_known[None, :]
+    p_values, adjusted = _tests(effects, noise, comparable)
+    return Inference(
+        names=list(values),
+        means=means,
+        seeds=seeds,
+        intervals=_intervals(means, Noise.of((own, row_dof), (of_seeds, seed_dof)), metric, sampling),
+        effects=effects,
+        noise=noise,
+        comparable=comparable,
+        p_values=p_values,
+        adjusted=adjusted,
+        pooled=pooled,
+        different_outcomes=apart,
+        metric=metric,
+    )
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -149,35 +210,41 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return back
 
 
-def seeds_interval(mean: float, std: float | None, seeds: int) -> Interval | None:
-    """Student's interval of a mean over seeds on fixed test rows; None for one seed."""
-    if std is None:
-        return None
-    return _interval(mean, float(Noise.of((np.array(std**2 / seeds), np.array(seeds - 1))).reach(LEVEL)))
+def _tests(effects: np.ndarray, noise: Noise, comparable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M, M) p values and Holm's adjusted ones, of each pair once; NaN where it is not comparable."""
+    pairs = np.nonzero(np.triu(comparable, 1))
+    alone = noise[pairs].p_values(effects[pairs])
+    found = []
+    for listed in (alone, holm(alone)):
+        square = np.full(effects.shape, np.nan)
+        square[pairs] = listed
+        found.append(np.fmin(square, square.T))
+    return found[0], found[1]
 
 
-def rank_ranges(separable: np.ndarray, effects: np.ndarray) -> list[tuple[int, int]]:
-    """The ranks each model may have: below all that are told apart as better, above all that are as worse."""
-    better = separable & (effects < 0)  # [a, b]: b has the higher mean
-    worse = separable & (effects > 0)
-    return [(1 + int(b), len(separable) - int(w)) for b, w in zip(better.sum(1), worse.sum(1), strict=True)]
+def _intervals(
+    means: np.ndarray, noise: Noise, metric: Metric | None, sampling: Sampling | None
+) -> list[Interval | None]:
+    """95% intervals, None where nothing is known of the noise.
 
-
-def tie_groups(separable: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of neighbouring ranks, first and last from 1, in which no two models are told apart, as long as can be.
-
-    Args:
-        separable: (M, M) in the order of the ranks.
+    Those of an AUC, and of what else lies between 0 and a best value of 1, are made on the logit scale and hold the
+    mean: there few test rows and values near the bound do less harm. Others are symmetric, and end at the bounds.
     """
-    groups: list[tuple[int, int]] = []
-    for first in range(len(separable)):
-        last = first
-        while last + 1 < len(separable) and not separable[first : last + 1, last + 1].any():
-            last += 1
-        if last > first and (not groups or last + 1 > groups[-1][1]):
-            groups.append((first + 1, last + 1))
-    return groups
-
-
-def _interval(mean: float, reach: float) -> Interval | None:
-    return Interval(mean - reach, mean + reach) if reach > 0 else None
+    low, high = metric.bounds if metric else (-np.inf, np.inf)
+    if metric is None or metric.bounds != (0, 1) or not metric.higher_is_better:
+        half_widths = noise.half_width(LEVEL).tolist()
+        found = [interval_around(mean, half) for mean, half in zip(means.tolist(), half_widths, strict=True)]
+        return [one and Interval(max(one.low, low), min(one.high, high)) for one in found]
+    variances, centres = noise.variances.copy(), means
+    if sampling is not None:
+        weight = PSEUDO_ROW / (sampling.units + PSEUDO_ROW)
+        centres = means + weight * (0.5 - means)
+        variances[0] += weight**2 / PSEUDO_ROW * (means - 0.5) ** 2
+    half_widths = Noise(variances, noise.dof).half_width(LEVEL)
+    inside = np.clip(centres, 1e-12, 1 - 1e-12)
+    reach = half_widths / (inside * (1 - inside))
+    lows, highs = np.minimum(expit(logit(inside) - reach), means), np.maximum(expit(logit(inside) + reach), means)
+    return [
+        Interval(low, high) if half_width > 0 else None
+        for low, high, half_width in zip(lows.tolist(), highs.tolist(), half_widths.tolist(), strict=True)
+    ]

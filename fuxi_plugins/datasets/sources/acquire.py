@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import digest, file_digest, write_text
+from fuxi_plugins.core.files import digest, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.reading.files import parts
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
@@ -93,10 +92,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(left)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
+    temporary = partial_name(folder)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o755)
         if folder.exists():
             outdated = temporary.with_suffix(".outdated")
             folder.rename(outdated)

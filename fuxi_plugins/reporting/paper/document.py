@@ -8,6 +8,7 @@ import jinja2
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.core.cleaning import html, markdown
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
@@ -29,9 +30,11 @@ DOES_NOT_SHOW = (
     "capped epochs and one to three seeds tests the machinery, not the paper; its effects can neither confirm nor "
     "refute results on 45 million rows.",
     "No arm was tuned. A model that needs another learning rate or regularisation than the common one loses by that.",
-    "An interval of two seeds is wide by nature, and one seed has none; `undecided` is then the only honest word.",
+    "With two seeds intervals are wide, and an arm of a single seed is compared with others only where these say how "
+    "much seeds differ; otherwise the claim stays undecided.",
     "Rank and AUC are measured in the same runs and models differ in more than rank: no cause follows.",
-    "Seconds were taken one run after the other on a machine that had other work: good for an order of magnitude.",
+    "Seconds were taken one run after the other on a machine that had other work: good for an order of magnitude, and "
+    "for no verdict on cost.",
     "The paper's theorems are not checked, because their statements were not at hand; the section on bounds checks "
     "what can be said from the block as it is built.",
 )
@@ -158,7 +161,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         else:
             parts += [f"{paragraph}\n" for paragraph in section.paragraphs]
         for table in section.tables:
-            parts.append(tabulate(table.rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
+            rows = [[markdown(str(cell)) for cell in row] for row in table.rows]
+            parts.append(tabulate(rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
         for drawing in section.drawings:
             parts.append(f"![{drawing.name}]({FIGURES}/{drawing.name}.png)\n\n*{drawing.caption}*\n")
     return "\n".join(parts)
@@ -171,5 +175,6 @@ def _html(sections: Sequence[Section]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=html,
     )
     return environment.get_template("paper.html").render(title=TITLE, sections=sections, figures=FIGURES)

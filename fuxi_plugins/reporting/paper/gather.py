@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+from fuxi_plugins.analysis.comparisons import EVIDENCE
+from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import load_template
 from fuxi_plugins.records.record import Record, find_records
-from fuxi_plugins.reporting.boards import suite_cells
+from fuxi_plugins.reporting.boards import board_file, suite_cells
 from fuxi_plugins.reporting.paper.study import Study
 
 TEMPLATE = "paper"
@@ -61,4 +63,7 @@ def _study(
         else:
             failed.setdefault(cell.preset, []).append(f"seed {cell.seed} failed: {record.reason}")
     arms = list(dict.fromkeys(cell.preset for cell in cells))
-    return Study(name, dataset, profile, suite.title, arms, len(cells), finished, workspace.results, failed)
+    runs = {records[0].experiment: records for records in finished.values()}
+    kept = board_file(suite, dataset, workspace, EVIDENCE)
+    evidence = find_evidence([kept], runs, workspace).strict() if runs else None
+    return Study(name, dataset, profile, suite.title, arms, len(cells), finished, workspace.results, failed, evidence)

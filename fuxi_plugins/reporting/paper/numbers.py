@@ -1,36 +1,41 @@
-"""Effects paired by seed, and curves of scaling."""
+"""Differences between arms, by the one inference that boards use, and curves of scaling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
+from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.record import Record
+from fuxi_plugins.reporting.paper.study import Study
 
 COVERAGE = 0.95
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One arm less another, seed by seed."""
+    """One arm less another."""
 
-    values: list[float]
-    mean: float
-    low: float | None  # of the interval; None for a single seed
-    high: float | None
+    by_seed: list[float]  # of the seeds that both have
+    difference: Difference
 
     @property
-    def verdict(self) -> str:
-        if self.low is None or self.high is None:
-            return "one seed: undecided"
-        if self.low > 0:
-            return "above"
-        return "below" if self.high < 0 else "undecided"
+    def mean(self) -> float:
+        return self.difference.effect
+
+    @property
+    def known(self) -> bool:
+        """Whether its noise is known; not so where an arm has a single seed and no others say how much seeds differ."""
+        return self.difference.adjusted_p is not None
+
+    @property
+    def significant(self) -> bool:
+        return self.difference.significant
 
     def __format__(self, spec: str) -> str:
         """The mean and its interval, each in a number's format."""
-        reach = f" [{self.low:{spec}}, {self.high:{spec}}]" if self.low is not None else ""
+        interval = self.difference.interval
+        reach = f" [{interval.low:{spec}}, {interval.high:{spec}}]" if interval else ""
         return f"{self.mean:{spec}}{reach}"
 
     def __str__(self) -> str:
@@ -41,22 +46,29 @@ def auc(record: Record) -> float:
     return record.metrics["test"]["AUC"]
 
 
-def paired_effect(
-    arm: Sequence[Record], reference: Sequence[Record], measure: Callable[[Record], float]
-) -> Effect | None:
-    """The arm less the reference, over the seeds that both have, with Student's interval of the mean.
-
-    None without a common seed.
-    """
-    theirs = {record.seed: measure(record) for record in reference}
-    values = [measure(record) - theirs[record.seed] for record in arm if record.seed in theirs]
-    if not values:
+def auc_effect(study: Study, arm: str, reference: str) -> Effect | None:
+    """Test AUC of an arm less that of another, as the study's board has it; None where one has no finished run."""
+    if not study.records.get(arm) or not study.records.get(reference):
         return None
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Effect(values, mean, None, None)
-    reach = float(student_t.ppf(0.5 + COVERAGE / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
-    return Effect(values, mean, mean - reach, mean + reach)
+    return _effect(study.inference("AUC"), _by_seed(study.records, auc), arm, reference)
+
+
+def effect_of(
+    runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float], arm: str, reference: str
+) -> Effect:
+    """One arm less another in a quantity that only the noise between seeds moves."""
+    values = _by_seed(runs, measure)
+    return _effect(infer(values), values, arm, reference)
+
+
+def _by_seed(runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float]) -> dict[str, dict[int, float]]:
+    return {arm: {record.seed: measure(record) for record in records} for arm, records in runs.items()}
+
+
+def _effect(inference: Inference, values: dict[str, dict[int, float]], arm: str, reference: str) -> Effect:
+    ours, theirs = values[arm], values[reference]
+    shared = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    return Effect(shared, inference.difference(arm, reference))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from fuxi_plugins.records.record import Record
-from fuxi_plugins.reporting.paper.numbers import auc, fit_power_law, paired_effect
+from fuxi_plugins.reporting.paper.numbers import auc_effect, fit_power_law
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
 
@@ -15,29 +15,25 @@ REFERENCE = "RankElastor"
 
 
 def ablation(study: Study) -> Drawing:
-    """Every arm less RankElastor, paired by seed."""
-    effects = {
-        arm: effect
-        for arm in study.arms
-        if arm != REFERENCE and (effect := paired_effect(study.records.get(arm, []), study.records[REFERENCE], auc))
-    }
+    """Every arm less RankElastor."""
+    effects = {arm: effect for arm in study.arms if arm != REFERENCE and (effect := auc_effect(study, arm, REFERENCE))}
     with drawing(6.2, 0.5 + 0.27 * len(effects)) as figure:
         axes = figure.subplots()
         for place, effect in enumerate(reversed(effects.values())):
-            axes.plot(effect.values, [place] * len(effect.values), "o", color="#9a9a9a", markersize=3.5)
-            if effect.low is not None:
-                axes.plot([effect.low, effect.high], [place, place], color="#0b3c5d", linewidth=1.6)
+            axes.plot(effect.by_seed, [place] * len(effect.by_seed), "o", color="#9a9a9a", markersize=3.5)
+            if interval := effect.difference.interval:
+                axes.plot([interval.low, interval.high], [place, place], color="#0b3c5d", linewidth=1.6)
             axes.plot(effect.mean, place, "D", color="#0b3c5d")
         axes.axvline(0, color="#333333", linewidth=0.8)
         axes.set_yticks(range(len(effects)), list(reversed(effects)))
         axes.set_xlabel(f"test AUC less that of {REFERENCE}")
-        everything = [value for effect in effects.values() for value in effect.values]
+        everything = [value for effect in effects.values() for value in (effect.mean, *effect.by_seed)]
         reach = 1.6 * max(map(abs, everything))
         axes.set_xlim(-reach, reach)
     caption = (
-        f"Ablation on {study.dataset} ({study.profile}, {study.seeds}): test AUC of an arm less RankElastor's, "
-        "paired by seed. Dots: seeds; diamonds: their mean; lines: Student's 95% interval, cut at the frame where two "
-        "seeds leave it wider than that."
+        f"Ablation on {study.dataset} ({study.profile}, {study.seeds}): test AUC of an arm less RankElastor's. "
+        "Dots: shared seeds; diamonds: difference of the means; lines: 95% interval by sampling of test rows and noise "
+        "between seeds, cut at the frame where it is wider than that."
     )
     return Drawing(f"ablation-{study.name}", figure, caption)
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fuxi_plugins.analysis.evidence import Evidence
+from fuxi_plugins.analysis.statistics.inference import Inference, infer
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import RANK_FILE, Record
 
 
@@ -17,6 +20,17 @@ class Study:
     records: dict[str, list[Record]]  # finished, by preset, in order of seeds; presets without one are absent
     results: Path = field(repr=False)
     failed: dict[str, list[str]] = field(default_factory=dict)  # preset -> reasons
+    evidence: Evidence | None = field(default=None, repr=False)  # of the sampling of test rows, as the board has it
+
+    def inference(self, metric: str) -> Inference:
+        """What the study's board says of its arms in a test metric."""
+        values = {
+            preset: {record.seed: record.metrics["test"][metric] for record in records}
+            for preset, records in self.records.items()
+        }
+        experiments = [records[0].experiment for records in self.records.values()]
+        sampling = self.evidence.sampling_of(metric, experiments) if self.evidence else None
+        return infer(values, find_metric(metric), sampling)
 
     @property
     def name(self) -> str:

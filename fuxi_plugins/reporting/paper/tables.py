@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fuxi_plugins.analysis.published import load_published
 from fuxi_plugins.records.record import Record
-from fuxi_plugins.reporting.paper.numbers import Effect, auc, paired_effect
+from fuxi_plugins.reporting.paper.numbers import Effect, auc, auc_effect
 from fuxi_plugins.reporting.paper.study import Study, short_stage
 
 ABLATION_FILE = "published/paper_ablation.csv"
@@ -42,14 +42,14 @@ def scores(study: Study, published: str, values: dict[str, float]) -> Table:
     """Every arm: the paper's AUC and ours, each with its distance from RankElastor's, and whether they agree."""
     same_data = study.dataset == published.casefold()
     header = ["arm", f"paper, {published}", "ours, test AUC", "ours less paper's", f"paper's less {REFERENCE}'s",
-              f"ours less {REFERENCE}'s, by seed [95%]", "sign of the paper's effect", "dense parameters"]  # fmt: skip
+              f"ours less {REFERENCE}'s [95%]", "sign of the paper's effect", "dense parameters"]  # fmt: skip
     rows = []
     for arm in study.arms:
         records = study.records.get(arm, [])
         paper = values.get(arm)
         mean = statistics.fmean(map(auc, records)) if records else None
         gap = paper - values[REFERENCE] if paper is not None and REFERENCE in values and arm != REFERENCE else None
-        effect = paired_effect(records, study.records.get(REFERENCE, []), auc) if arm != REFERENCE else None
+        effect = auc_effect(study, arm, REFERENCE) if arm != REFERENCE else None
         rows.append(
             [
                 arm,
@@ -66,13 +66,14 @@ def scores(study: Study, published: str, values: dict[str, float]) -> Table:
 
 
 def agreement(gap: float | None, effect: Effect | None) -> str:
-    """Whether ours has the sign of the paper's effect, as far as the seeds can tell."""
+    """Whether ours has the sign of the paper's effect, where ours is significant."""
     if gap is None or effect is None:
         return "–"
-    if effect.low is None or effect.low <= 0 <= effect.high:
-        same = "same" if gap * effect.mean > 0 else "opposite"
-        return f"undecided ({same} sign, {'one seed' if effect.low is None else 'interval holds 0'})"
-    return "agrees" if gap * effect.mean > 0 else "contradicts"
+    same = gap * effect.mean > 0
+    if not effect.significant:
+        why = "not significant" if effect.known else "too few seeds"
+        return f"undecided ({'same' if same else 'opposite'} sign, {why})"
+    return "agrees" if same else "contradicts"
 
 
 def separation(study: Study) -> Table:
@@ -106,17 +107,21 @@ def sizes(study: Study) -> Table:
 
 
 def costs(study: Study) -> Table:
-    """Every arm: parameters, and seconds of training an epoch, median over runs, beside RankMixer's."""
-    seconds = {arm: statistics.median(r.seconds.per_epoch for r in rs) for arm, rs in study.records.items()}
+    """Every arm: parameters, operations where they were counted, and seconds of training an epoch, median over runs.
+
+    Seconds are a record of what was run, not a comparison: runs follow one another on a machine that does other work.
+    """
     rows = []
     for arm in study.arms:
-        if arm in seconds:
-            parameters = study.records[arm][0].parameters
-            times = f"{seconds[arm] / seconds['RankMixer']:.2f}" if "RankMixer" in seconds else "–"
-            rows.append([arm, f"{parameters.dense:,}", f"{parameters.embedding:,}", f"{seconds[arm]:.2f}", times])
+        if records := study.records.get(arm):
+            parameters = records[0].parameters
+            cost = next((record.cost for record in records if record.cost), None)
+            seconds = statistics.median(record.seconds.per_epoch for record in records)
+            operations = f"{cost.flops_per_row / 1e3:,.0f}" if cost else "–"
+            rows.append([arm, f"{parameters.dense:,}", f"{parameters.embedding:,}", operations, f"{seconds:.2f}"])
         else:
-            rows.append([arm, "–", "–", "; ".join(study.failed.get(arm, ["not run"])), "–"])
-    return Table(["arm", "dense parameters", "embedding parameters", "seconds an epoch", "times RankMixer's"], rows)
+            rows.append([arm, "–", "–", "–", "; ".join(study.failed.get(arm, ["not run"]))])
+    return Table(["arm", "dense parameters", "embedding parameters", "kFLOP a row", "seconds an epoch"], rows)
 
 
 def bounds(path: Path) -> Table:

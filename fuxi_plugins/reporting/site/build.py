@@ -9,7 +9,9 @@ import jinja2
 
 from fuxi_plugins.analysis.ledger import agreements
 from fuxi_plugins.analysis.tuning_results import MODELS
+from fuxi_plugins.core.cleaning import html, json_value, log
 from fuxi_plugins.core.files import write_text
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.ledger import agreement_sentence, render_ledger
@@ -79,6 +81,8 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
     suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
     run_template = templates.get_template("run.html")
     for record in contents.records:
+        said = {"reason": json_value(record.reason), "traceback": log(record.traceback)}
+        record = record.model_copy(update=said)
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
         yield (
             run_page(record),
@@ -105,14 +109,22 @@ def _environment(contents: Contents) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=html,
     )
-    environment.globals.update(has_searches=bool(contents.searches), has_paper=contents.paper is not None)
+    environment.globals.update(
+        has_searches=bool(contents.searches),
+        has_paper=contents.paper is not None,
+        find_metric=find_metric,
+        main_metric=main_metric,
+    )
     environment.filters.update(
         model_page=model_page,
         board_page=board_page,
         run_page=run_page,
         five=lambda value: "–" if value is None else f"{value:.5f}",
-        signed=lambda value: "–" if value is None else f"{value:+.5f}",
+        shown=lambda value, metric: "–" if value is None else find_metric(metric).show(value),
+        ends=lambda interval, metric: "–".join(map(find_metric(metric).show_end, (interval.low, interval.high))),
+        difference=lambda value, metric: "–" if value is None else find_metric(metric).show_difference(value),
         thousands=lambda value: "–" if value is None else f"{value:,}",
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )

@@ -1,10 +1,12 @@
 """Inline SVG, drawn with classes that the style sheet colours; every text is escaped."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+
+from fuxi_plugins.core.cleaning import html
 
 WIDTH, HEIGHT = 640, 360  # of a plot
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 16, 46  # its margins
@@ -87,30 +89,44 @@ def interval(
     return _svg(parts, 180, 22, "interval", text)
 
 
+def higher_first(value: float) -> float:
+    return -value
+
+
 def scatter(
-    points: Sequence[Point], x_title: str, y_title: str, *, logarithmic: bool = False, text: str = ""
+    points: Sequence[Point],
+    x_title: str,
+    y_title: str,
+    *,
+    logarithmic: bool = False,
+    text: str = "",
+    sort_key: Callable[[float], float] = higher_first,
 ) -> Markup:
-    """Points with the front of those that no other point beats: higher for less."""
+    """Points with the front of those that no other point beats: better for less.
+
+    Args:
+        sort_key: of a point's y, the smaller the better.
+    """
     if not points:
         return Markup("")
     x = Scale.over([p.x for p in points], LEFT, WIDTH - RIGHT, logarithmic)
     y = Scale.over([p.y for p in points], HEIGHT - BOTTOM, TOP)
     parts = _axes(x, y, x_title, y_title)
-    front = pareto_front(points)
+    front = pareto_front(points, sort_key)
     steps = " ".join(f"{x(p.x)},{y(p.y)}" for p in front)
     parts.append(_tag("polyline", points=steps, class_="front"))
     placed: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda p: -p.y):
         px, py = x(point.x), y(point.y)
         kind = "mean best" if point in front else "mean"
-        mark = _tag("circle", cx=px, cy=py, r=5, class_=kind, inside=_tag("title", inside=escape(point.label)))
+        mark = _tag("circle", cx=px, cy=py, r=5, class_=kind, inside=_tag("title", inside=point.label))
         parts.append(_tag("a", href=point.href, inside=mark) if point.href else mark)
         if len(points) <= 24:
             ty = _free_height(px, py + 4, placed)
             right = px > WIDTH - 130
             parts.append(
                 _tag("text", x=px - 9 if right else px + 9, y=ty, class_="name" + (" left" if right else ""),
-                     inside=escape(point.label))
+                     inside=point.label)
             )  # fmt: skip
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}")
 
@@ -124,23 +140,23 @@ def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") ->
     y = Scale.over([py for line in drawn for _, py in line.points], HEIGHT - BOTTOM, TOP)
     parts = _axes(x, y, x_title, y_title)
     for index, line in enumerate(drawn):
-        title = _tag("title", inside=escape(line.label))
+        title = _tag("title", inside=line.label)
         kind = f"series s{index % 6}"
         coordinates = " ".join(f"{x(px)},{y(py)}" for px, py in line.points)
         parts.append(_tag("polyline", points=coordinates, class_=kind, inside=title))
         parts += [
-            _tag("circle", cx=x(px), cy=y(py), r=2.5, class_=f"dot s{index % 6}", inside=_tag("title", inside=escape(
-                f"{line.label}: {x_title} {px:g}, {y_title} {py:.5f}")))
+            _tag("circle", cx=x(px), cy=y(py), r=2.5, class_=f"dot s{index % 6}", inside=_tag(
+                "title", inside=f"{line.label}: {x_title} {px:g}, {y_title} {py:.5f}"))
             for px, py in line.points
         ]  # fmt: skip
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} over {x_title}")
 
 
-def pareto_front(points: Sequence[Point]) -> list[Point]:
-    """Points with a higher y than every point of smaller or equal x, from the left."""
+def pareto_front(points: Sequence[Point], sort_key: Callable[[float], float] = higher_first) -> list[Point]:
+    """Points with a better y than every point of smaller or equal x, from the left."""
     front: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.x, -p.y)):
-        if not front or point.y > front[-1].y:
+    for point in sorted(points, key=lambda p: (p.x, sort_key(p.y))):
+        if not front or sort_key(point.y) < sort_key(front[-1].y):
             front.append(point)
     return front
 
@@ -163,9 +179,9 @@ def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[Markup]:
         parts.append(_tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=HEIGHT - BOTTOM, class_="grid"))
         parts.append(_tag("text", x=x(tick), y=HEIGHT - BOTTOM + 18, class_="tick middle", inside=_number(tick)))
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(_tag("text", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 8, class_="axis middle", inside=escape(x_title)))
+    parts.append(_tag("text", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 8, class_="axis middle", inside=x_title))
     turned = f"rotate(-90 14 {middle})"
-    parts.append(_tag("text", x=14, y=middle, class_="axis middle", transform=turned, inside=escape(y_title)))
+    parts.append(_tag("text", x=14, y=middle, class_="axis middle", transform=turned, inside=y_title))
     return parts
 
 
@@ -177,7 +193,7 @@ def _number(value: float) -> str:
 
 
 def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str) -> Markup:
-    title = _tag("title", inside=escape(text))
+    title = _tag("title", inside=text)
     body = Markup("").join([title, *parts])
     return _tag("svg", viewBox=f"0 0 {width} {height}", class_=kind, role="img", aria_label=text, inside=body)
 
@@ -185,5 +201,7 @@ def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str)
 def _tag(name: str, *, inside: str | Markup | None = None, **attributes: object) -> Markup:
     """An element whose attributes are escaped; ``class_`` and ``aria_label`` stand for class and aria-label."""
     named = {key.rstrip("_").replace("aria_", "aria-"): value for key, value in attributes.items()}
-    text = "".join(f' {key}="{escape(value)}"' for key, value in named.items())  # Markup.format is many times slower
-    return Markup(f"<{name}{text}/>" if inside is None else f"<{name}{text}>{escape(inside)}</{name}>")
+    text = "".join(
+        f' {key}="{escape(html(value))}"' for key, value in named.items()
+    )  # Markup.format is many times slower
+    return Markup(f"<{name}{text}/>" if inside is None else f"<{name}{text}>{escape(html(inside))}</{name}>")

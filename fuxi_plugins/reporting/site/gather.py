@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from fuxi_plugins.analysis.comparisons import comparisons
+from fuxi_plugins.analysis.compare import Comparison, compare_on_board
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.tuning_results import find_searches
-from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.models.registry import model_names, model_summary
@@ -20,12 +19,13 @@ SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
 def gather(workspace: Workspace) -> Contents:
     """The site's contents, from configs and results alone."""
     records = list(find_records(workspace.results))
+    boards = list(_boards(workspace, records))
     return Contents(
-        boards=list(_boards(workspace, records)),
+        boards=boards,
         records=records,
         ledger=build_ledger(records, workspace.results),
         summaries={name: model_summary(name) for name in model_names()},
-        sentences=sentences(workspace, records),
+        sentences=sentences(boards),
         searches=list(find_searches(workspace.results)),
         paper=workspace.results / "paper" if (workspace.results / "paper" / "index.html").exists() else None,
     )
@@ -34,34 +34,32 @@ def gather(workspace: Workspace) -> Contents:
 def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
     instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
-    names = sorted([*suite_names(workspace.configs), *instances], key=lambda name: name.endswith("_tuning"))
+    names = [*suite_names(workspace.configs), *instances]
     finished = {(record.experiment, record.seed) for record in records if record.finished}
-    suites = {suite.name: suite for suite in (load_suite(workspace.configs, name) for name in names)}
+    listed = sorted((load_suite(workspace.configs, name) for name in names), key=lambda suite: suite.is_search)
+    suites = {suite.name: suite for suite in listed}
     for name, suite in suites.items():  # a template and its usual instance are one
         for dataset in suite.datasets:
             cells = [cell for cell in suite_cells(suite) if cell.dataset == dataset]
             if any((cell.experiment, cell.seed) in finished for cell in cells):
-                board = suite_board(suite, dataset, workspace)
+                board = suite_board(suite, dataset, workspace, leave_out=True)
                 stem = board_file(suite, dataset, workspace, "x").stem
                 yield NamedBoard(stem=stem, suite=name, title=suite.title, board=board)
 
 
-def sentences(workspace: Workspace, records: Sequence[Record]) -> list[str]:
-    """What the runs allow to be said of the project's model beside its rivals, from results alone.
+def sentences(boards: Sequence[NamedBoard]) -> list[str]:
+    """What boards say of the project's model beside its rivals: of each rival and dataset, the largest board with both.
 
     Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
     """
-    real = [record for record in records if record.finished and not record.data.synthetic]
-    presets = {record.preset for record in real if "@" not in record.experiment}
-    datasets = {record.dataset for record in real}
-    if SUBJECT not in presets:
-        return []
-    found = []
-    for rival in RIVALS:
-        if rival in presets:
-            try:
-                compared = comparisons(SUBJECT, rival, None, "AUC", workspace)
-                found += [one.sentence for one in compared if one.dataset in datasets]
-            except UserError as error:  # no dataset in common, or several experiments of one name: said instead
-                found.append(str(error))
-    return found
+    found: dict[tuple[str, str], Comparison] = {}
+    for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
+        board = named.board
+        rows = {row.preset: row for row in board.ranked()}
+        for rival in RIVALS:
+            if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
+                continue
+            if compared := compare_on_board(board, named.stem, rows[SUBJECT], rows[rival]):
+                found.setdefault((rival, board.dataset), compared)
+    order = {rival: place for place, rival in enumerate(RIVALS)}
+    return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]

@@ -1,13 +1,13 @@
 """What each page shows, worked out before a template draws it."""
 
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.tuning_results import Search
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, search_data
@@ -40,14 +40,14 @@ def board(named: NamedBoard) -> dict[str, Any]:
     """A board's rows with their drawn intervals and letters of ties, and its plots."""
     board = named.board
     metric = board.rank_by
-    ranked = [row for row in board.rows if row.rank]
+    ranked = board.ranked()
+    like_the_best = board.like_the_best()
     near = near_the_first(ranked, metric)
     scale = Scale.over([value for row in near for value in _extent(row, metric)], *INTERVAL_ENDS)
-    letters = tie_letters(board)
     drawn = [
         {
             "row": row,
-            "letters": letters.get(row.rank, ""),
+            "like_the_best": row.rank == 1 or row in like_the_best,
             "chart": _interval(row, metric, scale) if row.rank else "",
             "interval": row.intervals.get(metric),
             "published": row.published.metrics.get(metric) if row.published else None,
@@ -63,6 +63,7 @@ def board(named: NamedBoard) -> dict[str, Any]:
         "has_published": any(row.published for row in board.rows),
         "origins": sorted({row.settings_from for row in board.rows}),
         "plots": _plots(near, metric),
+        "detectable": board.inference.smallest_detectable() if board.inference else None,
         "beyond": [row.preset for row in ranked if row not in near],
     }
 
@@ -77,17 +78,6 @@ def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
     return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
 
 
-def tie_letters(board: Leaderboard) -> dict[int, str]:
-    """Letters by rank: models that share one are not told apart. The notation of plant breeders' tables."""
-    alphabet = string.ascii_lowercase
-    found: dict[int, str] = {}
-    for index, (first, last) in enumerate(board.ties):
-        letter = alphabet[index] if index < len(alphabet) else f"[{index + 1}]"
-        for rank in range(first, last + 1):
-            found[rank] = found.get(rank, "") + letter
-    return found
-
-
 def model(
     preset: str, records: Sequence[Record], boards: "Sequence[NamedBoard]", summaries: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -99,7 +89,7 @@ def model(
         if row.preset == preset
     ]
     finished = [record for record in records if record.finished]
-    own = [record for record in finished if "@" not in record.experiment] or finished
+    own = [record for record in finished if record.role != "trial"] or finished
     curves = [
         {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
         for name, runs in _by_experiment(own)
@@ -151,7 +141,8 @@ def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
 
 def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
     """A run's training curve and the command that repeats it."""
-    target = suites.get(record.experiment, record.experiment) if "@" in record.experiment else record.experiment
+    by_suite = record.suite or suites.get(record.experiment, record.experiment)
+    target = record.experiment if record.role == "result" else by_suite
     return {
         "chart": _curves([record]),
         "metric": _monitored(record),
@@ -190,7 +181,7 @@ def _curves(runs: Sequence[Record]) -> Any:
 
 
 def _monitored(record: Record) -> str:
-    monitor = record.params.get("training", {}).get("monitor", "AUC")
+    monitor = record.params.get("training", {}).get("monitor", main_metric())
     return monitor if isinstance(monitor, str) else next(iter(monitor))
 
 
@@ -206,11 +197,12 @@ def _extent(row: Row, metric: str) -> list[float]:
 def _interval(row: Row, metric: str, scale: Scale) -> Any:
     mean, reach = row.test[metric].mean, row.intervals.get(metric)
     published = row.published.metrics.get(metric) if row.published else None
-    text = f"{row.preset}: {metric} {mean:.4f}"
+    show = find_metric(metric).show_end
+    text = f"{row.preset}: {metric} {show(mean)}"
     if reach:
-        text += f", 95% interval {reach.low:.4f} to {reach.high:.4f}"
+        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
     if published is not None:
-        text += f", published {published:.4f}"
+        text += f", published {show(published)}"
     return interval(mean, reach.low if reach else None, reach.high if reach else None, published, scale, text)
 
 
@@ -229,6 +221,8 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
             if cost(row)
         ]
         if len(points) > 1:
-            chart = scatter(points, title, f"test {metric}", logarithmic=logarithmic)
+            chart = scatter(
+                points, title, f"test {metric}", logarithmic=logarithmic, sort_key=find_metric(metric).sort_key
+            )
             plots.append({"title": f"{metric} against {title}", "chart": chart})
     return plots

@@ -13,7 +13,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import write_record
-from fuxi_plugins.training.faults import DISK_FULL, FAILED, OUT_OF_MEMORY
+from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record
 
@@ -59,12 +59,14 @@ def tell_failure(job: Job, rank: int, at: int, reason: str, trace: str) -> None:
 
 
 def _judge(job: Job, started: str, codes: set[int]) -> int:
-    for code in (DISK_FULL, OUT_OF_MEMORY):
+    for code in (DATA_GONE, DISK_FULL, OUT_OF_MEMORY):
         if code in codes:
             return code
     signals = [-code for code in codes if code < 0 and -code != signal.SIGTERM]  # with which the launcher ends the rest
     if signals:
         _end_by(signals[0])
+    if codes == {-signal.SIGTERM}:  # sent to all of us
+        _end_by(signal.SIGTERM)
     told = [json.loads(path.read_text()) for path in job.checkpoint_folder.glob(FAILURES)]
     if not told:
         return LOST

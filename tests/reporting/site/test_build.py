@@ -12,13 +12,12 @@ import pytest
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Cost, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.charts import Point, Scale, interval, pareto_front, scatter
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
-from fuxi_plugins.reporting.site.views import tie_letters
 from tests.analysis.make import record
 from tests.conftest import ROOT
 
@@ -32,7 +31,7 @@ def contents(results, hostile=False):
     records += [record("Delta", s, failed=f"RuntimeError: {ATTACK}", traceback=ATTACK) for s in (1, 2, 3)]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
     cells += [Cell("toy", "Omega_toy", "Omega", 1)]
-    board = with_certainty(build_leaderboard("toy", records, cells, results), None)
+    board = with_uncertainty(build_leaderboard("toy", records, cells, results), None)
     title = f"Toy {ATTACK}" if hostile else "Toy board"
     return Contents(
         boards=[NamedBoard("toy_board", "toy_board", title, board)],
@@ -157,7 +156,7 @@ def test_a_measured_model_shows_what_it_costs(tmp_path):
     made = contents(tmp_path)
     records = [record.model_copy(update={"cost": cost}) for record in made.records if record.preset == "Alpha"]
     cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
-    board = with_certainty(build_leaderboard("toy", records, cells, tmp_path), None)
+    board = with_uncertainty(build_leaderboard("toy", records, cells, tmp_path), None)
     write_site(tmp_path / "site", replace(made, records=records, boards=[NamedBoard("toy", "toy", "Toy", board)]))
     text = next((tmp_path / "site" / "models").glob("Alpha-*.html")).read_text()
     for shown in ("1.5e+06", "12,345", "67,890", "200", "1: 0.25, 0.75", "Toy 1000"):
@@ -242,10 +241,27 @@ def test_a_mean_beyond_the_scale_is_an_arrow():
     assert "<circle" not in interval(0.5, 0.4, 0.6, None, scale, "x")
 
 
-def test_tie_letters(tmp_path):
-    board = contents(tmp_path).boards[0].board
-    assert board.ties == [(1, 2)]
-    assert tie_letters(board) == {1: "a", 2: "a"}
+def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
+    made = contents(tmp_path)
+    board = made.boards[0].board
+    assert {row.preset: row.letters for row in board.ranked()} == {"Alpha": "a", "Beta": "a", "Gamma": "b"}
+    write_site(tmp_path / "site", made)
+    text = next((tmp_path / "site" / "boards").glob("*.html")).read_text()
+    found = re.findall(r'data-name="(\w+)"[^>]*data-first="(\w+)"', text)
+    assert dict(found) == {"Alpha": "true", "Beta": "true", "Gamma": "false", "Delta": "false", "Omega": "false"}
+    assert "<td>a</td>" in text
+    assert "<td>b</td>" in text
+
+
+def test_a_row_that_was_left_out_says_why(tmp_path):
+    made = contents(tmp_path)
+    cells = [Cell("toy", f"{preset}_toy", preset, seed) for preset in ("Alpha", "Beta", "Gamma") for seed in (1, 2, 3)]
+    reason = "the record of Alpha_toy seed 2 says test AUC 0.9, but 0.8 when it was measured"
+    board = build_leaderboard("toy", made.records, cells, tmp_path, left_out={"Alpha_toy": reason})
+    board = with_uncertainty(board, None)
+    assert [row.preset for row in board.ranked()] == ["Beta", "Gamma"]
+    write_site(tmp_path / "site", replace(made, boards=[NamedBoard("toy", "toy", "Toy", board)]))
+    assert f"left out: {reason}" in next((tmp_path / "site" / "boards").glob("*.html")).read_text()
 
 
 def test_reports_import_neither_torch_nor_fuxictr():

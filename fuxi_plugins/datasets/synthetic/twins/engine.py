@@ -23,6 +23,7 @@ from scipy.special import expit
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.synthetic.planted import auc, logloss
+from fuxi_plugins.records.metrics import evaluate_metrics
 
 RANK = 2  # hidden numbers of a signal
 BLOCK_ROWS = 20_000  # drawn and written at a time, so that memory does not grow with rows
@@ -120,7 +121,7 @@ def build_twin(twin: Twin, folder: Path, seed: int, rows: Mapping[str, int]) -> 
         "might have been drawn for its rows), and the effects with their shares of the logit's variance.",
         "AUC": round(auc(probability, label), 6),
         "logloss": round(logloss(probability, label), 6),
-        **({"gAUC": round(_group_auc(probability, label, group), 6)} if twin.group else {}),
+        **({"gAUC": round(evaluate_metrics(label, probability, ["gAUC"], group)["gAUC"], 6)} if twin.group else {}),
         "expected_AUC": round(auc(probability, probability), 6),
         "expected_logloss": round(logloss(probability, probability), 6),
         "effects": {" x ".join(signals): share for signals, share in twin.effects.items()},
@@ -168,22 +169,3 @@ def _blocks(count: int) -> Iterator[tuple[int, int]]:
     """(first row, rows) of each block."""
     for start in range(0, count, BLOCK_ROWS):
         yield start, min(BLOCK_ROWS, count - start)
-
-
-def _group_auc(score: np.ndarray, label: np.ndarray, group: np.ndarray) -> float:
-    """AUC within each group that has both labels, the mean weighted by the groups' rows."""
-    ranks = pl.DataFrame({"score": score, "label": label, "group": group}).with_columns(
-        rank=pl.col("score").rank("average").over("group")
-    )
-    groups = (
-        ranks.group_by("group")
-        .agg(
-            rows=pl.len(),
-            positives=pl.col("label").sum(),
-            rank_sum=(pl.col("rank") * pl.col("label")).sum(),
-        )
-        .filter((pl.col("positives") > 0) & (pl.col("positives") < pl.col("rows")))
-    )
-    positives, rows = groups["positives"], groups["rows"]
-    wins = groups["rank_sum"] - positives * (positives + 1) / 2
-    return float(((wins / (positives * (rows - positives))) * rows).sum() / rows.sum())

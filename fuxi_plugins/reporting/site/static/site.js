@@ -19,7 +19,8 @@ function sortBy(table, header) {
   const headers = [...header.parentNode.cells];
   const column = headers.indexOf(header);
   const before = header.getAttribute("aria-sort");
-  const best = header.classList.contains("number") && column !== 0 ? "descending" : "ascending";
+  const usual = header.classList.contains("number") && column !== 0 ? "descending" : "ascending";
+  const best = header.dataset.best ?? usual; // of a metric its direction
   const order = before === "none" ? best : before === "ascending" ? "descending" : "ascending";
   for (const other of headers) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
   header.setAttribute("aria-sort", order);
