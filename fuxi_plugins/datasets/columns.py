@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from fuxi_plugins.datasets.label_rule import LabelRule
-from fuxi_plugins.datasets.reading.values import ColumnForm
+from fuxi_plugins.datasets.reading.forms import ColumnForm
 
 SPLITS = ("train", "valid", "test")
 # What FuxiCTR would evaluate as code or look up by name; nothing else is accepted.

@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 _COMPARISON = re.compile(r"(>=|<=|==|!=|>|<)\s*(\S.*)")
 _MEMBERSHIP = re.compile(r"in\s*\[(.*)\]")
@@ -46,8 +48,10 @@ class LabelRule:
     def compares_numbers(self) -> bool:
         return not isinstance(self.operands[0], str)
 
-    def positives(self, values: pl.Series) -> pl.Series:
+    def positives(self, values: "pl.Series") -> "pl.Series":
         """Whether each value is positive; null where it is missing, or no number where the rule compares numbers."""
+        import polars as pl  # not above: configs are listed without it
+
         if self.compares_numbers:
             compared = values.cast(pl.Float64, strict=False)
             compared = compared.set(compared.is_nan().fill_null(False), None)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.records.metrics import auc
+from fuxi_plugins.records.metrics.ranking import auc
 
 LEAK = 0.99  # AUC of one column alone from which it is taken to tell the label
 

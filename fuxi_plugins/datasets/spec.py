@@ -1,5 +1,6 @@
 """Dataset configs in FuxiCTR's form, read strictly."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +12,7 @@ from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
-from fuxi_plugins.datasets.reading.blocks import DataFormat, FileFormat
-from fuxi_plugins.datasets.reading.values import ColumnForm
+from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
 
 Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
 

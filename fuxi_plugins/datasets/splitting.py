@@ -13,8 +13,9 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
-from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
+from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
 
 TRAIN, VALID, TEST = range(3)  # the places of SPLITS

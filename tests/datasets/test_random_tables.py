@@ -55,7 +55,7 @@ def tables(draw) -> dict[str, list[list[str]]]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(tables())
 def test_what_is_described_is_prepared_as_python_reads_it(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("table")

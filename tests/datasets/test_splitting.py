@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.reading.blocks import FileFormat
 from fuxi_plugins.datasets.reading.files import read_blocks
+from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.spec import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.splitting import divide, rows_of
 from fuxi_plugins.datasets.store import read_columns
@@ -99,7 +99,7 @@ def test_by_order_the_last_rows_and_by_column_what_it_says(tmp_path):
     }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 400), st.integers(20, 300))
 def test_a_random_split_depends_on_the_seed_and_the_row_alone(tmp_path_factory, seed, rows, block_bytes):
     path = written(tmp_path_factory.mktemp("random"), rows + 4)

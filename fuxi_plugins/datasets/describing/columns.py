@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.datasets.describing.names import is_moment
-from fuxi_plugins.datasets.reading.values import ColumnForm, as_text, cleaned, from_brackets
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 
 MIN_COUNT = 2  # min_categr_count of a first config
 SPLITTERS = "^|;"

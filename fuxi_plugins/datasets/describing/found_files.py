@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
-from fuxi_plugins.datasets.reading.blocks import FileFormat, format_by_name
 from fuxi_plugins.datasets.reading.csv_blocks import first_line
-from fuxi_plugins.datasets.reading.files import parts, read_header
+from fuxi_plugins.datasets.reading.files import read_header
+from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
 
 NAMES = {
     "train": ("train", "training"),

@@ -1,4 +1,4 @@
-"""What every reader gives, blocks of rows, and what it is told of a file, its format."""
+"""What every reader gives: blocks of rows that know where they stand in the file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,39 +7,6 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-
-DataFormat = Literal["csv", "parquet", "jsonl"]
-PACKED = (".gz", ".zst", ".zip")
-_FORMATS: dict[str, DataFormat] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
-
-
-@dataclass(frozen=True)
-class FileFormat:
-    """How a data file is written.
-
-    kind: the format, or None to follow the file's name; a name that tells nothing is csv.
-    separator: between the values of a csv row; None is a tab in a .tsv file and else a comma.
-    column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
-    """
-
-    kind: DataFormat | None = None
-    separator: str | None = None
-    column_names: tuple[str, ...] | None = None
-
-    def kind_of(self, path: Path) -> DataFormat:
-        return self.kind or format_by_name(path) or "csv"
-
-    def separator_of(self, path: Path) -> str:
-        return self.separator or ("\t" if ".tsv" in path.suffixes else ",")
 
 
 @dataclass(frozen=True)
@@ -73,11 +40,3 @@ class Block:
         """The rows for which ``keep`` (N,) is true."""
         kept = np.flatnonzero(keep)
         return replace(self, frame=self.frame[kept], kept=kept if self.kept is None else self.kept[kept])
-
-
-def format_by_name(path: Path) -> DataFormat | None:
-    """The format that a file's name tells; of a folder, that of its parts; None where the names tell nothing."""
-    if path.is_dir():
-        return next((kind for part in sorted(path.rglob("*")) if (kind := format_by_name(part))), None)
-    suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
-    return _FORMATS.get(suffixes[-1].lower()) if suffixes else None

@@ -9,7 +9,8 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.values import ColumnForm, as_text, cleaned
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+from fuxi_plugins.datasets.reading.values import as_text, cleaned
 from fuxi_plugins.datasets.spec import DatasetSpec
 
 _TYPES = {"float": pl.Float64, "int": pl.Int64, "str": pl.String}

@@ -10,25 +10,10 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading import csv_blocks, jsonl_blocks, parquet_blocks
-from fuxi_plugins.datasets.reading.blocks import Block, FileFormat, format_by_name
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.forms import BY_NAME, FileFormat, parts
 
 _READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "parquet": parquet_blocks}
-BY_NAME = FileFormat()  # as the file's name tells
-
-
-def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
-    """The files of a data file, in the order of their names: itself, or what a folder holds of its format.
-
-    Raises:
-        UserError: a folder holds no such file.
-    """
-    if not path.is_dir():
-        return [path]
-    kind = file_format.kind_of(path)
-    found = [part for part in sorted(path.rglob("*")) if part.is_file() and format_by_name(part) == kind]
-    if not found:
-        raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
-    return found
 
 
 def read_header(path: Path, file_format: FileFormat = BY_NAME) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 from fuxi_plugins.datasets.reading.values import plain
 

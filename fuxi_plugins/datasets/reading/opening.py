@@ -11,7 +11,7 @@ from typing import IO
 import pyarrow as pa
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import PACKED
+from fuxi_plugins.datasets.reading.forms import PACKED
 
 _WORDS = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 

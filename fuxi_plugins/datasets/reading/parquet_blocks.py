@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block, FileFormat
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import plain
 
 BATCH_ROWS = 1 << 16

@@ -5,32 +5,16 @@ Everything here ends in what FuxiCTR's preprocessing takes: text, numbers, and l
 
 import ast
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.forms import ColumnForm
 
 _WHOLE = r"^\s*([+-]?\d+)\.0*\s*$"  # a whole number written as a float
 _INT64 = 2.0**63
 _MISSING_ENTRIES = ["", "nan", "NaN", "None", "null"]
-
-
-@dataclass(frozen=True)
-class ColumnForm:
-    """How a column of a file is written.
-
-    na_values: texts that stand for a missing value.
-    normalize_ids: a whole number written as a float, ``7.0``, is the id ``7``.
-    brackets: a list is written as text in brackets, as Python, numpy or JSON write it: ``[3, 7]``.
-    splitter: that a list's entries are joined with.
-    """
-
-    na_values: tuple[str, ...] = ()
-    normalize_ids: bool = False
-    brackets: bool = False
-    splitter: str = "^"
 
 
 def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from filelock import FileLock
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.reading.files import parts
+from fuxi_plugins.datasets.reading.forms import parts
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
 BUILDERS = {
