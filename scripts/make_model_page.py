@@ -1,4 +1,4 @@
-"""Writes docs/models.md from the code: every model's paper, formula, needs, settings, presets and published numbers."""
+"""Writes docs/models.md from the code: every model's paper, formula, needs, settings, variants and published numbers."""
 
 import inspect
 from pathlib import Path
@@ -18,7 +18,7 @@ HEAD = """\
 # The models
 
 Made by `python scripts/make_model_page.py` from the classes themselves; do not edit. Settings that all models share
-(`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *preset* is an
+(`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *display_name* is an
 experiment of `benchmark_configs/model_config`; a published number is another's, with its source in `results/published`.
 
 """
@@ -44,14 +44,14 @@ def _section(name: str, model_class: type, summary: str, configs: list[Experimen
     if name in VARIANTS:
         variant = VARIANTS[name]
         fixed = ", ".join(f"`{setting}: {value!r}`" for setting, value in variant.fixed.items()) or "nothing fixed"
-        lines += [f"{summary} `preset: {name}` is [{variant.model}](#{_anchor(variant.model)}) with {fixed}.", ""]
+        lines += [f"{summary} `display_name: {name}` is [{variant.model}](#{_anchor(variant.model)}) with {fixed}.", ""]
     else:
         body = inspect.getdoc(model_class).partition("\nArgs:\n")
         lines += [_as_markdown(body[0]), "", "Settings: " + _settings(model_class), ""]
         if body[2]:
             lines += ["```text", inspect.cleandoc(body[2].replace("    ", "", 1)).rstrip(), "```", ""]
-    presets = sorted(config.id for config in configs if config.preset == name)
-    lines += [f"Presets: {', '.join(f'`{preset}`' for preset in presets) or 'none'}.", ""]
+    display_names = sorted(config.id for config in configs if config.display_name == name)
+    lines += [f"Presets: {', '.join(f'`{display_name}`' for display_name in display_names) or 'none'}.", ""]
     published = _published(name, configs)
     return "\n".join([*lines, *([f"Published: {published}.", ""] if published else [])])
 
@@ -67,8 +67,8 @@ def _settings(model_class: type) -> str:
 
 
 def _published(name: str, configs: list[ExperimentConfig]) -> str:
-    """AUC by dataset, of the preset or of the name under which it was published."""
-    names = {name, *(config.published_as for config in configs if config.preset == name and config.published_as)}
+    """AUC by dataset, of the display_name or of the name under which it was published."""
+    names = {name, *(config.published_as for config in configs if config.display_name == name and config.published_as)}
     results = ROOT / "results"
     datasets = sorted({row.dataset for row in load_published(results) if row.model in names})
     found = [published_result(results, dataset, other) for dataset in datasets for other in sorted(names)]

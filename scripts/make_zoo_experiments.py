@@ -58,21 +58,21 @@ def zoo_file(dataset: str, published: str) -> str:
         name for name, config in load_experiment_configs(ROOT / "benchmark_configs").items() if config.file != own
     }
     found = {
-        f"{fact.preset}_{dataset}": (bars_name, fact)
+        f"{fact.display_name}_{dataset}": (bars_name, fact)
         for bars_name, fact in published_settings(ROOT / "results", published).items()
-        if fact.model in NATIVE_MODELS and f"{fact.preset}_{dataset}" not in elsewhere
+        if fact.model in NATIVE_MODELS and f"{fact.display_name}_{dataset}" not in elsewhere
     }
     shared = _shared([fact.settings for _, fact in found.values()])
     text = HEADER.format(dataset=dataset, published=published)
-    text += yaml_text({"Base": {"dataset_id": dataset, "settings_from": "published", **shared}})
+    text += yaml_text({"Base": {"dataset_id": dataset, "hparam_source": "published", **shared}})
     for experiment, (bars_name, fact) in sorted(found.items(), key=lambda item: item[0].casefold()):
         text += f"\n# {fact.source}\n" + yaml_text({experiment: _experiment(bars_name, fact, shared)})
     return text
 
 
 def _experiment(bars_name: str, fact: PublishedSettings, shared: dict[str, Any]) -> dict[str, Any]:
-    named = {"preset": fact.preset} if fact.preset in VARIANTS else {"model": fact.model}
-    if bars_name != fact.preset:
+    named = {"display_name": fact.display_name} if fact.display_name in VARIANTS else {"model": fact.model}
+    if bars_name != fact.display_name:
         named["published_as"] = bars_name
     return {**named, **{name: value for name, value in fact.settings.items() if name not in shared}}
 

@@ -24,23 +24,23 @@ def main(name: str) -> None:
     workspace = Workspace.locate()
     suite = find_suite(name, workspace)
     (dataset,) = suite.datasets
-    names = {config.id: config.preset for config in suite.experiments}
+    names = {config.id: config.display_name for config in suite.experiments}
     records = [r for r in find_records(workspace.results, dataset) if r.finished and r.experiment in names]
     by_model: dict[str, dict[int, float]] = {}
     for record in records:
-        by_model.setdefault(record.preset, {})[record.seed] = record.metrics["test"]["AUC"]
+        by_model.setdefault(record.display_name, {})[record.seed] = record.metrics["test"]["AUC"]
     complete = [list(runs.values()) for runs in by_model.values() if sorted(runs) == sorted(suite.seeds)]
     correlations = np.corrcoef(complete)[np.triu_indices(len(complete), 1)]
     print(f"{len(complete)} models, {len(suite.seeds)} seeds: mean correlation by seed {correlations.mean():.3f}")
     test = find_test_labels(load_dataset_spec(workspace.configs, dataset), records[0].data.fingerprint, workspace)
-    for experiment, preset in names.items():
+    for experiment, display_name in names.items():
         runs = [record for record in records if record.experiment == experiment]
         if not runs:
             continue
         scores = np.array([read_predictions(predictions_path(run, workspace), len(test.labels)) for run in runs])
         psi = auc_influence(test.labels, scores)[1].mean(0)
         by_group = "" if test.groups is None else f", by group {np.linalg.norm(within_clusters(psi, test.groups)):.4f}"
-        print(f"{preset}: sampling error of AUC by row {np.linalg.norm(psi):.4f}{by_group}")
+        print(f"{display_name}: sampling error of AUC by row {np.linalg.norm(psi):.4f}{by_group}")
 
 
 if __name__ == "__main__":

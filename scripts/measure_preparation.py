@@ -111,8 +111,8 @@ def measure(what: str, rows: int, arguments: list[str]) -> dict:
         [sys.executable, "-c", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     peak = [0]
-    watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
-    watcher.start()
+    callback = threading.Thread(target=_watch, args=(process, peak), daemon=True)
+    callback.start()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _, errors = process.communicate()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -21,8 +21,8 @@ def test_lr_is_below_fm_is_below_every_deep_model_is_below_bayes(tmp_path, monke
     )
     assert done.exit_code == 0, done.output
     board = json.loads((results / "leaderboards" / "quickstart.json").read_text())
-    means = {row["preset"]: row["test"]["AUC"]["mean"] for row in board["rows"]}
-    deep = [mean for preset, mean in means.items() if preset not in FLOOR]
+    means = {row["display_name"]: row["test"]["AUC"]["mean"] for row in board["rows"]}
+    deep = [mean for display_name, mean in means.items() if display_name not in FLOOR]
     gap = 0.006  # several times the spread between seeds
     assert means["LR"] + gap < means["FM"]
     assert means["FM"] + gap < min(deep)

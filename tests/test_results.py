@@ -73,13 +73,13 @@ def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_
         difference = board.difference(a, b)
         apart = difference.significant
         if a in compared and b in compared:
-            assert apart == (not set(a.letters) & set(b.letters)), (a.preset, b.preset)
+            assert apart == (not set(a.letters) & set(b.letters)), (a.display_name, b.display_name)
             assert apart == (difference.adjusted_p < 0.05)
         else:
-            assert difference.p is None, (a.preset, b.preset)
+            assert difference.p is None, (a.display_name, b.display_name)
         if apart:
-            assert a.rank_range[0] < b.rank_range[0], (a.preset, b.preset)
-            assert a.rank_range[1] < b.rank_range[1], (a.preset, b.preset)
+            assert a.rank_range[0] < b.rank_range[0], (a.display_name, b.display_name)
+            assert a.rank_range[1] < b.rank_range[1], (a.display_name, b.display_name)
         said = compare_on_board(board, name, a, b)
         better = difference.effect == 0 or (difference.effect > 0) == find_metric(board.rank_by).higher_is_better
         assert better, "the ranks are by the mean"
@@ -92,13 +92,13 @@ def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_
     assert board.like_the_best() == alike
     sentence = tie_sentence(board)
     if 0 < len(alike) < len([row for row in others if row in compared]):
-        assert f"best by its mean: {', '.join(row.preset for row in alike)} (Holm" in sentence
+        assert f"best by its mean: {', '.join(row.display_name for row in alike)} (Holm" in sentence
     latex = render(board, "Title", "tex").splitlines()
     assert sum(r"$^{\dagger}$ &" in line for line in latex) == len(alike)
     if len(compared) > 1:
         baseline = compared[-1]
         better = [row for row in ranked if row.rank < baseline.rank and board.difference(row, baseline).significant]
-        starred = render(board, "Title", "tex", [baseline.preset]).splitlines()
+        starred = render(board, "Title", "tex", [baseline.display_name]).splitlines()
         assert sum("$^{*}$ &" in line for line in starred) == len(better)
 
 
@@ -113,7 +113,10 @@ def test_compare_says_what_the_largest_board_says(name):
             assert found.words == here.words
             assert found.difference.effect == pytest.approx(here.difference.effect, abs=1e-12)
         elif found.words != here.words:
-            assert any(f"{here.words} on {name}" in caveat for caveat in found.caveats), (a.preset, b.preset)
+            assert any(f"{here.words} on {name}" in caveat for caveat in found.caveats), (
+                a.display_name,
+                b.display_name,
+            )
 
 
 def test_the_papers_report_says_what_its_boards_say():
@@ -121,12 +124,12 @@ def test_the_papers_report_says_what_its_boards_say():
     for study in studies(WORKSPACE):
         if not study.finished or study.suite not in ("paper_main", "paper_ablation"):
             continue
-        _, board = shipped_board(f"{study.suite}@{study.dataset},{study.profile}")
-        rows = {row.preset: row for row in board.ranked()}
-        for arm in study.arms:
-            if arm != tables.REFERENCE and arm in rows:
-                effect = auc_effect(study, arm, tables.REFERENCE)
-                there = board.difference(rows[arm], rows[tables.REFERENCE])
+        _, board = shipped_board(f"{study.suite}@{study.dataset},{study.protocol}")
+        rows = {row.display_name: row for row in board.ranked()}
+        for variant in study.variants:
+            if variant != tables.REFERENCE and variant in rows:
+                effect = auc_effect(study, variant, tables.REFERENCE)
+                there = board.difference(rows[variant], rows[tables.REFERENCE])
                 assert effect.significant == there.significant
                 assert effect.mean == pytest.approx(there.effect, abs=1e-12)
                 assert effect.known == (there.p is not None)
@@ -142,7 +145,7 @@ def test_a_boards_verdict_on_a_published_value_is_the_ledgers():
         for row in board.ranked():
             entry = entries.get((board.dataset, row.experiment))
             if entry and row.verdict and board.rank_by == entry.metric and entry.ours.seeds == len(row.seeds):
-                assert row.verdict.word == entry.verdict.word, (name, row.preset)
+                assert row.verdict.word == entry.verdict.word, (name, row.display_name)
 
 
 def test_the_readme_shows_the_boards_and_what_they_say(tmp_path):

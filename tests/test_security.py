@@ -152,7 +152,7 @@ def hostile(tmp_path):
             traceback=f'File "{HOME}", line 1 {HOSTILE}',
         ),
     ]
-    cells = [Cell("toy", "A_toy", records[0].preset, 1), Cell("toy", "B_toy", HOSTILE, 1)]
+    cells = [Cell("toy", "A_toy", records[0].display_name, 1), Cell("toy", "B_toy", HOSTILE, 1)]
     board = with_certainty(build_leaderboard("toy", records, cells, tmp_path), None)
     return records, board
 
@@ -168,7 +168,7 @@ def test_no_format_of_a_board_passes_on_what_a_record_smuggles(hostile, form):
     assert "my secret" not in text
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(text)))
-        assert rows[0]["preset"] == "'=cmd|'/c calc'!A1"
+        assert rows[0]["display_name"] == "'=cmd|'/c calc'!A1"
         assert float(rows[0]["test_AUC_mean"]) == 0.7
     if form == "md":
         assert "](" not in text.replace("\\](", "")

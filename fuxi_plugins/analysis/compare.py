@@ -103,7 +103,7 @@ def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Compariso
     if board.inference is None or not (a.rank and b.rank):
         return None
     values = {row.experiment: row.test[board.rank_by].by_seed for row in (a, b)}
-    ours, theirs = ((row.experiment, row.preset) for row in (a, b))
+    ours, theirs = ((row.experiment, row.display_name) for row in (a, b))
     named = stem if len(board.inference.names) > 2 else ""
     return _comparison(board.inference, values, ours, theirs, board.dataset, board.rank_by, board.evidence, named)
 
@@ -166,4 +166,4 @@ def _p(value: float) -> str:
 
 def _name(record: Record) -> str:
     """The row's name; a trial of a search says what it varies."""
-    return f"{record.preset}@{record.variant}" if record.role == "trial" else record.preset
+    return f"{record.display_name}@{record.variant}" if record.role == "trial" else record.display_name

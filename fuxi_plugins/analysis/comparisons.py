@@ -43,12 +43,12 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     is called ``<name>_<dataset>``.
     """
     by_experiment = [record for record in records if record.experiment == name]
-    by_row = [record for record in records if record.preset == name and record.role != "trial"]
+    by_row = [record for record in records if record.display_name == name and record.role != "trial"]
     found: dict[str, list[Record]] = {}
     for record in by_experiment or by_row:
         found.setdefault(record.dataset, []).append(record)
     if not found:
-        known = {record.experiment for record in records} | {record.preset for record in records}
+        known = {record.experiment for record in records} | {record.display_name for record in records}
         raise unknown_name("finished run of", name, sorted(known), "fuxibench list experiments")
     for dataset, runs in found.items():
         experiments = sorted({record.experiment for record in runs})

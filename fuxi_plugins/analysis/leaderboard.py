@@ -10,7 +10,7 @@ import numpy as np
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult, published_result, published_runs
-from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
@@ -25,9 +25,9 @@ class Cell:
 
     dataset: str
     experiment: str
-    preset: str
+    display_name: str
     seed: int
-    settings_from: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
+    hparam_source: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Row:
-    """One preset on one dataset: finished runs of one digest, which differ in their seed alone."""
+    """One display_name on one dataset: finished runs of one digest, which differ in their seed alone."""
 
-    preset: str
+    display_name: str
     key: str  # names the row in evidence and inference
     experiment: str
     model: str
@@ -60,12 +60,12 @@ class Row:
     problems: list[str] = field(default_factory=list)  # failed or missing runs with their reasons
     variants: int = 1  # configurations among which validation chose this one
     variant: str = ""  # what sets this one apart from the others
-    settings_from: str = "default"
+    hparam_source: str = "default"
     intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
     rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
     letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
+    warnings: list[str] = field(default_factory=list)  # silent failures that some run shows
     machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
@@ -110,18 +110,18 @@ class Leaderboard:
         Raises:
             UserError: a name that no ranked row has.
         """
-        ranked = {row.preset: row for row in self.ranked()}
+        ranked = {row.display_name: row for row in self.ranked()}
         if unknown := [name for name in baselines if name not in ranked]:
             raise UserError(
                 f"a baseline must be a ranked row of the board, but {unknown[0]!r} is none of {list(ranked)}."
             )
         if not baselines:
             return []
-        best = next(row for row in ranked.values() if row.preset in baselines)
+        best = next(row for row in ranked.values() if row.display_name in baselines)
         found = []
         for row in ranked.values():
             difference = self.difference(row, best)
-            if difference and difference.significant and row.rank < best.rank and row.preset not in baselines:
+            if difference and difference.significant and row.rank < best.rank and row.display_name not in baselines:
                 found.append(row)
         return found
 
@@ -135,8 +135,8 @@ def build_leaderboard(
     left_out: Mapping[str, str] | None = None,
     unread: Mapping[tuple[str, int], str] | None = None,
 ) -> Leaderboard:
-    """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
-    by its mean on validation.
+    """Ranks the models of a dataset by their mean on test; which configuration stands for a model is chosen by its mean on
+    validation.
 
     Args:
         dataset: whose board.
@@ -160,8 +160,12 @@ def build_leaderboard(
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)
     left_out = left_out or {}
-    presets = dict.fromkeys(cell.preset for cell in cells)
-    rows = [row for preset in presets for row in _rows(preset, cells, found, left_out, unread or {}, results, rank_by)]
+    display_names = dict.fromkeys(cell.display_name for cell in cells)
+    rows = [
+        row
+        for display_name in display_names
+        for row in _rows(display_name, cells, found, left_out, unread or {}, results, rank_by)
+    ]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
     return Leaderboard(
@@ -187,7 +191,7 @@ def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
 
 
 def _rows(
-    preset: str,
+    display_name: str,
     cells: Sequence[Cell],
     found: Mapping[tuple[str, int], Record],
     left_out: Mapping[str, str],
@@ -195,14 +199,14 @@ def _rows(
     results: Path,
     rank_by: str,
 ) -> list[Row]:
-    """The row of a preset, and one more for each other digest among the runs of its experiment.
+    """The row of a model, and one more for each other digest among the runs of its experiment.
 
-    Of a preset's configurations, validation chooses one. A digest names settings and code, so that runs of two are
-    never averaged: the one with the most seeds, the latest of equals, is the preset's.
+    Of a model's configurations, validation chooses one. A digest names settings and code, so that runs of two are never
+    averaged: the one with the most seeds, the latest of equals, is the model's.
     """
     configurations: dict[str, list[Cell]] = {}
     for cell in cells:
-        if cell.preset == preset:
+        if cell.display_name == display_name:
             configurations.setdefault(cell.experiment, []).append(cell)
     runs = {name: _by_digest(listed, found, left_out) for name, listed in configurations.items()}
     candidates = [name for name in configurations if runs[name]]
@@ -215,22 +219,22 @@ def _rows(
         problems = [f"left out: {left_out[chosen]}"]
     else:
         problems = [text for cell in listed if (text := _problem(cell, found, unread))]
-    settings_from = "tuned" if len(configurations) > 1 else listed[0].settings_from
-    common: dict[str, Any] = {"experiment": chosen, "variants": len(configurations), "settings_from": settings_from}
+    hparam_source = "tuned" if len(configurations) > 1 else listed[0].hparam_source
+    common: dict[str, Any] = {"experiment": chosen, "variants": len(configurations), "hparam_source": hparam_source}
     if not runs[chosen]:
         return [
-            Row(preset, chosen, model="", rank=None, seeds=[], expected_seeds=len(listed), test={}, valid={},
+            Row(display_name, chosen, model="", rank=None, seeds=[], expected_seeds=len(listed), test={}, valid={},
                 parameters=None, seconds_per_epoch=None, published=None, problems=problems, **common)
         ]  # fmt: skip
     first, *others = runs[chosen]
-    rows = [_row(preset, chosen, first, len(listed), problems, results, rank_by, common)]
+    rows = [_row(display_name, chosen, first, len(listed), problems, results, rank_by, common)]
     for other in others:
         seeds = ", ".join(str(record.seed) for record in other)
         differs = "; ".join(differences(first[0], other[0]))
         problems.append(f"seed {seeds}: run with other settings or code, so in a row of its own ({differs})")
-        said = [f"differs from {preset} in: {differs}"]
+        said = [f"differs from {display_name} in: {differs}"]
         rows.append(
-            _row(f"{preset} (seed {seeds})", own_key(other[0]), other, len(other), said, results, rank_by, common)
+            _row(f"{display_name} (seed {seeds})", own_key(other[0]), other, len(other), said, results, rank_by, common)
         )
     return rows
 
@@ -257,7 +261,7 @@ def _by_digest(
 
 
 def _row(
-    preset: str,
+    display_name: str,
     key: str,
     records: Sequence[Record],
     expected_seeds: int,
@@ -268,10 +272,10 @@ def _row(
 ) -> Row:
     first = records[0]
     test = _summaries(records, "test")
-    name = first.published_as or first.preset
+    name = first.published_as or first.display_name
     published = published_result(results, first.data.published_as, name)
     return Row(
-        preset=preset + _declared(first),
+        display_name=display_name + _declared(first),
         key=key,
         variant=first.variant,
         model=first.model,
@@ -284,7 +288,7 @@ def _row(
         seconds_per_epoch=statistics.median(record.seconds.per_epoch for record in records),
         published=published,
         problems=problems,
-        alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
+        warnings=[f"seed {record.seed}: {text}" for record in records for text in warnings_of(record)],
         machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),

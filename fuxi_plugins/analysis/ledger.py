@@ -22,7 +22,7 @@ NOT_PUBLISHED = Verdict("not published", "")
 
 
 @dataclass(frozen=True)
-class Ours:
+class Measured:
     dataset: str
     experiment: str
     values: list[float]  # one a seed
@@ -54,7 +54,7 @@ class Entry:
     bars_best: float | None
     bars_runs: int
     valid_is_test: bool  # the published number was tuned on the test labels
-    ours: Ours | None
+    ours: Measured | None
     verdict: Verdict
     source: str
 
@@ -113,7 +113,7 @@ def build_ledger(records: Iterable[Record], results: Path, metric: str = main_me
 
 
 def _entry(
-    dataset: str, model: str, metric: str, published: list[PublishedResult], ours: Ours | None, results: Path
+    dataset: str, model: str, metric: str, published: list[PublishedResult], ours: Measured | None, results: Path
 ) -> Entry:
     runs = published_runs(results, dataset, model, metric)
     by_source = sorted(published, key=lambda row: row.rank_of_source)
@@ -147,17 +147,17 @@ def _entry(
     )
 
 
-def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
-    """Ours by published name, of the runs that are results: trials of a search and studies at other sizes are none."""
+def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Measured]]:
+    """What we measured, by published name, of runs that are results: not of trials of a search, nor of studies."""
     runs: dict[tuple[str, str, str], list[Record]] = {}  # by dataset, experiment and digest, which are never averaged
     for record in records:
         counts = record.finished and record.data and record.data.published_as and record.role == "result"
         if counts and metric in record.metrics["test"]:
             runs.setdefault((record.dataset, record.experiment, record.digest), []).append(record)
-    cells: dict[tuple[str, str], list[Ours]] = {}
+    cells: dict[tuple[str, str], list[Measured]] = {}
     for (dataset, experiment, _), group in runs.items():
         by_seed = {record.seed: record.metrics["test"][metric] for record in group}
-        key = (group[0].data.published_as, group[0].published_as or group[0].preset)
+        key = (group[0].data.published_as, group[0].published_as or group[0].display_name)
         (interval,) = infer({experiment: by_seed}, find_metric(metric)).intervals
-        cells.setdefault(key, []).append(Ours(dataset, experiment, list(by_seed.values()), interval))
+        cells.setdefault(key, []).append(Measured(dataset, experiment, list(by_seed.values()), interval))
     return cells

@@ -1,4 +1,4 @@
-"""What in a record looks like a silent failure: the sentinels that its run has tripped, and what its history shows."""
+"""What in a record looks like a silent failure: the sanity checks that its run failed, and what its history shows."""
 
 import math
 
@@ -7,11 +7,11 @@ from fuxi_plugins.records.record import Record
 STUCK = 0.005  # an AUC within this of a coin's has learned nothing
 
 
-def alarms(record: Record) -> list[str]:
+def warnings_of(record: Record) -> list[str]:
     """One clause each; none when all is well. A failed run is not looked at: it says itself what is wrong."""
     if not record.finished:
         return []
-    found = [f"{name}: {text}" for name, text in record.sentinels.items() if text]
+    found = [f"{name}: {text}" for name, text in record.sanity_checks.items() if text]
     losses = [epoch.train_loss for epoch in record.history]
     if not all(map(math.isfinite, losses)):
         found.append("the training loss is not finite")

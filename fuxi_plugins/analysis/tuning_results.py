@@ -25,7 +25,7 @@ class ModelSearch(Frozen):
     """All trials of one experiment."""
 
     experiment: str
-    preset: str
+    display_name: str
     metric: str  # that is monitored, or several, joined by a plus
     space: str  # what was varied, in words
     trials: list[Trial]
@@ -44,8 +44,8 @@ class Search:
 MODELS = TypeAdapter(list[ModelSearch])
 
 
-def find_searches(results: Path) -> Iterator[Search]:
-    """All searches below ``results/tuning``, by name.
+def find_tuning_results(results: Path) -> Iterator[Search]:
+    """All tuning_results below ``results/tuning``, by name.
 
     Raises:
         UserError: a file there is none.

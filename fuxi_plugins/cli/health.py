@@ -11,12 +11,11 @@ from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import own_key
-from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
-from fuxi_plugins.datasets.unknown_ids import warnings
 from fuxi_plugins.records.record import LeftOut, Record, find_records
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
@@ -47,7 +46,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     for one in left_out:
         yield Finding("records", one.reason, well=False)
     for record in records:
-        for text in alarms(record):
+        for text in warnings_of(record):
             yield Finding(f"{record.experiment} seed {record.seed}", text, note=True)
     yield from evidence(records, workspace)
 

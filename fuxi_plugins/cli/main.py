@@ -122,15 +122,15 @@ def check(workspace: Workspace) -> None:
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, help="That share each run, a GPU or CPU each.")
+@click.option("--nproc-per-run", type=click.IntRange(min=1), default=1, help="That share each run, a GPU or CPU each.")
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
-@click.option("--observe", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
+@click.option("--tracker", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
 @click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
 @click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
-@click.option("--profile", help="Of such a suite: matched, repository or paper.")
+@click.option("--protocol", help="Of such a suite: matched, repository or paper.")
 @click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
 @click.pass_obj
 def run(
@@ -142,20 +142,20 @@ def run(
     threads,
     processes,
     checkpoint_steps,
-    observe,
+    tracker,
     engine,
     address,
     dry_run: bool,
     force: bool,
     dataset,
-    profile,
+    protocol,
     probe,
 ) -> None:
     """Runs a suite or an experiment and prints its board. What is finished is not run again."""
     from fuxi_plugins.execution import planner
     from fuxi_plugins.experiments.suite import find_suite, instance_name
 
-    suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
+    suite = find_suite(instance_name(name, dataset, protocol), workspace, seeds)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
         say(suite.shape)
@@ -167,7 +167,7 @@ def run(
     here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
     resources = planner.Resources.choose(*here, processes)
     plan = planner.plan_suite(
-        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
+        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, trackers=tracker
     )
     say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):

@@ -58,16 +58,16 @@ def site(workspace: Workspace, out: Path) -> None:
 
 @report.command()
 @click.option("--dataset", help="Of this one alone. Default: all with runs of the paper's suites.")
-@click.option("--profile", help="Of this one alone: matched, repository or paper.")
+@click.option("--protocol", help="Of this one alone: matched, repository or paper.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
 @click.pass_obj
-def paper(workspace: Workspace, dataset: str | None, profile: str | None, out: Path | None) -> None:
+def paper(workspace: Workspace, dataset: str | None, protocol: str | None, out: Path | None) -> None:
     """Writes the RankElastor paper, rerun. Its claims, tables and figures beside ours, as HTML and Markdown."""
     from fuxi_plugins.core.errors import UserError
     from fuxi_plugins.reporting.paper.document import build_sections, write_report
     from fuxi_plugins.reporting.paper.gather import studies
 
-    found = [study for study in studies(workspace, dataset, profile) if study.finished]
+    found = [study for study in studies(workspace, dataset, protocol) if study.finished]
     if not found:
         raise UserError(
             "no run of the paper's suites is finished yet; 'fuxibench run paper_rank --dataset ml100k' makes some."
@@ -101,5 +101,5 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
         for row in ranked:
             runs = [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
             for file, text in forms.result_folder(runs).items():
-                write_text(out / forms.folder_name(row.preset, board.dataset) / file, text)
+                write_text(out / forms.folder_name(row.display_name, board.dataset) / file, text)
         say(f"{out / board.dataset}.csv and {len(ranked)} folders")

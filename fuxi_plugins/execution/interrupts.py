@@ -10,7 +10,7 @@ from contextlib import contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
     """Gives a question: has Ctrl-C been pressed, or SIGTERM come, with which schedulers take a machine back?
 
-    An exception between a claim and its entry among the running would leave the claim behind, so the loop asks.
+    An exception between a lease and its entry among the running would leave the lease behind, so the loop asks.
     """
     if threading.current_thread() is not threading.main_thread():  # signals are not its business
         yield lambda: False

@@ -1,12 +1,12 @@
-"""Who is carrying out which run: claims beside the records, so that any number of runners share a results folder.
+"""Who is carrying out which run: leases beside the records, so that any number of runners share a results folder.
 
-A claim is a file ``claim-<n>.json`` in the run's folder. It is made by a hard link, which fails if the name is
+A lease is a file ``lease-<n>.json`` in the run's folder. It is made by a hard link, which fails if the name is
 there: one atomic step on a local disk and over NFS, and nothing that a dead runner could leave locked. Whoever
-finds that the holder of claim n is dead makes claim n + 1; of several who try at once, one succeeds. The highest
+finds that the owner of lease n is dead makes lease n + 1; of several who try at once, one succeeds. The highest
 number holds the run.
 
-A holder rewrites its claim every few seconds. It is dead when its process is gone from this machine, or when an
-observer has seen no change for ``PATIENCE`` seconds of the observer's own monotonic clock. No time of day is ever
+A owner rewrites its lease every few seconds. It is dead when its process is gone from this machine, or when an
+tracker has seen no change for ``PATIENCE`` seconds of the tracker's own monotonic clock. No time of day is ever
 compared with another, so clocks that differ or jump do no harm.
 """
 
@@ -23,13 +23,13 @@ from typing import Any
 
 from fuxi_plugins.core.files import replacing
 
-HEARTBEAT = 5.0  # seconds between two rewritings of a claim
+HEARTBEAT = 5.0  # seconds between two rewritings of a lease
 PATIENCE = 180.0  # seconds without change; NFS may show a file as it was a minute ago
-_NAME = re.compile(r"claim-(\d+)\.json")
+_NAME = re.compile(r"lease-(\d+)\.json")
 
 
 @dataclass(frozen=True)
-class Holder:
+class Owner:
     """A process, named so that one on another machine or in another container is never taken for it."""
 
     runner: str  # unique among all runners there ever were
@@ -39,7 +39,7 @@ class Holder:
     born: str  # the process's start in clock ticks since the boot; process ids are used again, this pair is not
 
     @classmethod
-    def this_process(cls) -> "Holder":
+    def this_process(cls) -> "Owner":
         pid = os.getpid()
         return cls(uuid.uuid4().hex, socket.gethostname(), _system(), pid, _born(pid))
 
@@ -49,20 +49,20 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A claim as its file says it."""
+class LeaseState:
+    """A lease as its file says it."""
 
     path: Path
-    holder: Holder | None  # None when the file is not to be read
+    owner: Owner | None  # None when the file is not to be read
     progress: dict[str, Any]
     changed: int  # the file's time in ns; only ever compared with an earlier value of the same file
 
 
-class Claim:
+class Lease:
     """A run that this process holds."""
 
-    def __init__(self, path: Path, holder: Holder):
-        self.path, self.holder = path, holder
+    def __init__(self, path: Path, owner: Owner):
+        self.path, self.owner = path, owner
         self._progress: dict[str, Any] = {}
         self._written = time.monotonic()
 
@@ -71,48 +71,48 @@ class Claim:
         self._progress = progress
 
     def beat(self) -> bool:
-        """Shows that the holder lives, if it is time to; False when the claim has been lost to another runner."""
+        """Shows that the owner lives, if it is time to; False when the lease has been lost to another runner."""
         if time.monotonic() - self._written < HEARTBEAT:
             return True
         if _newest(self.path.parent) != self.path:
             return False
         try:
             with replacing(self.path) as temporary:
-                temporary.write_text(_content(self.holder, self._progress))
-        except FileNotFoundError:  # a new holder has cleared away what we were writing
+                temporary.write_text(_content(self.owner, self._progress))
+        except FileNotFoundError:  # a new owner has cleared away what we were writing
             return False
         self._written = time.monotonic()
         return True
 
     def release(self) -> None:
-        """Gives the run back; the claims that this one superseded go first."""
+        """Gives the run back; the leases that this one superseded go first."""
         number = _number(self.path)
-        for path in sorted(self.path.parent.glob("claim-*.json"), key=_number):
+        for path in sorted(self.path.parent.glob("lease-*.json"), key=_number):
             if _number(path) <= number:
                 path.unlink(missing_ok=True)
 
 
-class Claimant:
-    """Makes claims for one runner and remembers since when it has seen others' claims unchanged."""
+class Leaser:
+    """Makes leases for one runner and remembers since when it has seen others' leases unchanged."""
 
     def __init__(self, patience: float = PATIENCE):
-        self.holder = Holder.this_process()
+        self.owner = Owner.this_process()
         self.patience = patience
         self._seen: dict[Path, tuple[int, float]] = {}
 
-    def claim(self, folder: Path) -> Claim | None:
+    def lease(self, folder: Path) -> Lease | None:
         """The run of this folder, or None while another lives that holds it."""
         folder.mkdir(parents=True, exist_ok=True)
         newest = _newest(folder)
         if newest is None:
-            return self._make(folder / "claim-1.json")
-        held = read_claim(newest)
+            return self._make(folder / "lease-1.json")
+        held = read_lease(newest)
         if held is None or not self._is_dead(held):  # None: released this very moment; asked again later
             return None
-        return self._make(folder / f"claim-{_number(newest) + 1}.json")
+        return self._make(folder / f"lease-{_number(newest) + 1}.json")
 
-    def _is_dead(self, held: Held) -> bool:
-        if held.holder is not None and held.holder.is_gone():
+    def _is_dead(self, held: LeaseState) -> bool:
+        if held.owner is not None and held.owner.is_gone():
             return True
         now = time.monotonic()
         changed, since = self._seen.get(held.path, (None, now))
@@ -121,9 +121,9 @@ class Claimant:
         self._seen[held.path] = (held.changed, since)
         return now - since > self.patience
 
-    def _make(self, path: Path) -> Claim | None:
-        own = path.parent / f".{path.name}.{self.holder.runner}"
-        own.write_text(_content(self.holder, {}))
+    def _make(self, path: Path) -> Lease | None:
+        own = path.parent / f".{path.name}.{self.owner.runner}"
+        own.write_text(_content(self.owner, {}))
         try:
             os.link(own, path)
         except FileExistsError:
@@ -131,47 +131,47 @@ class Claimant:
                 return None
         finally:
             own.unlink()
-        for unfinished in path.parent.glob(".*.partial"):  # a former holder's, which died while it wrote
+        for unfinished in path.parent.glob(".*.partial"):  # a former owner's, which died while it wrote
             unfinished.unlink(missing_ok=True)
-        return Claim(path, self.holder)
+        return Lease(path, self.owner)
 
 
-def clear_dead_claims(folder: Path) -> None:
-    """Removes what runners of this machine left that died between their record and the release of their claim.
+def clear_dead_leases(folder: Path) -> None:
+    """Removes what runners of this machine left that died between their record and the release of their lease.
 
-    Only for a run that is finished: while it is not, the highest number must stay for the next claim to exceed.
+    Only for a run that is finished: while it is not, the highest number must stay for the next lease to exceed.
     """
-    for path in folder.glob("claim-*.json"):
-        held = read_claim(path)
-        if held and held.holder and held.holder.is_gone():
+    for path in folder.glob("lease-*.json"):
+        held = read_lease(path)
+        if held and held.owner and held.owner.is_gone():
             path.unlink(missing_ok=True)
 
 
-def current_claim(folder: Path) -> Held | None:
-    """The claim on the run of this folder, if there is one."""
+def current_lease(folder: Path) -> LeaseState | None:
+    """The lease on the run of this folder, if there is one."""
     newest = _newest(folder)
-    return read_claim(newest) if newest else None
+    return read_lease(newest) if newest else None
 
 
-def read_claim(path: Path) -> Held | None:
-    """What a claim's file says; None when it is gone."""
+def read_lease(path: Path) -> LeaseState | None:
+    """What a lease's file says; None when it is gone."""
     try:
         text, changed = path.read_text(errors="replace"), path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
     try:
         content = json.loads(text)
-        return Held(path, Holder(**content["holder"]), dict(content["progress"]), changed)
-    except (ValueError, TypeError, KeyError, RecursionError):  # damaged: its holder is unknown, only time frees it
-        return Held(path, None, {}, changed)
+        return LeaseState(path, Owner(**content["owner"]), dict(content["progress"]), changed)
+    except (ValueError, TypeError, KeyError, RecursionError):  # damaged: its owner is unknown, only time frees it
+        return LeaseState(path, None, {}, changed)
 
 
-def _content(holder: Holder, progress: dict[str, Any]) -> str:
-    return json.dumps({"holder": vars(holder), "progress": progress}) + "\n"
+def _content(owner: Owner, progress: dict[str, Any]) -> str:
+    return json.dumps({"owner": vars(owner), "progress": progress}) + "\n"
 
 
 def _newest(folder: Path) -> Path | None:
-    return max((path for path in folder.glob("claim-*.json") if _NAME.fullmatch(path.name)), key=_number, default=None)
+    return max((path for path in folder.glob("lease-*.json") if _NAME.fullmatch(path.name)), key=_number, default=None)
 
 
 def _number(path: Path) -> int:

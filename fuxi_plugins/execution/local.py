@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.execution.interrupts import interrupts
-from fuxi_plugins.execution.leases import Claim
+from fuxi_plugins.execution.leases import Lease
 from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log, used_memory
 from fuxi_plugins.execution.plan import RecordState, existing_record
 from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, Started, start_server
@@ -30,7 +30,7 @@ OUT_OF_MEMORY_REASON = "out of memory"
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)  # that somebody sends who wants an end
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Is told what happens, to show it."""
 
     def started(self, job: Job) -> None: ...
@@ -51,7 +51,7 @@ class DiskFull(Exception):
 @dataclass
 class _Running:
     job: Job
-    claim: Claim
+    lease: Lease
     process: RunProcess
     slot: int
     since: float = field(default_factory=time.monotonic)
@@ -70,12 +70,12 @@ def run_jobs(
     before: Mapping[Path, RecordState],
     slots: Sequence[int],
     limits: Limits,
-    watcher: Watcher,
+    listener: ProgressListener,
     worker: Sequence[str] | None = None,
 ) -> list[Record]:
     """Sees every job done and returns their records, finished or failed, in the order of their end.
 
-    Each job is claimed first, so that several runners share a results folder; the records of jobs that another
+    Each job is leased first, so that several runners share a results folder; the records of jobs that another
     runner carries out are waited for and returned as well. A crash, a signal or a broken limit becomes a failed
     record; the other jobs go on. Memory that ran out is tried once more in smaller batches. On an interrupt or
     SIGTERM the running processes are stopped, leaving no record, and the exception goes on.
@@ -86,13 +86,13 @@ def run_jobs(
         slots: one entry for every run that may be under way at once: the GPU it gets, or -1. Runs on one GPU get
             equal shares of its memory.
         limits: of one run.
-        watcher: is told of starts, progress and ends.
+        listener: is told of starts, progress and ends.
         worker: the command of a run's process; by default it is a fork of one that has imported everything.
 
     Raises:
         UserError: the disk is full, or the prepared data were deleted.
     """
-    if not worker and jobs:  # before anything is claimed and signals are caught
+    if not worker and jobs:  # before anything is leased and signals are caught
         start_server(jobs[0].threads)
     queue, free = SharedQueue(jobs, before), list(slots)
     running: list[_Running] = []
@@ -107,35 +107,35 @@ def run_jobs(
                     slot = free.pop(0)
                     job = replace(taken[0], gpu=slot, gpu_share=1 / slots.count(slot))
                     running.append(_start(job, taken[1], slot, worker, selector))
-                    watcher.started(job)
+                    listener.started(job)
                 for job, record in queue.settled_by_others():
                     records.append(record)
-                    watcher.ended(job, record)
+                    listener.ended(job, record)
                 for key, _ in selector.select(timeout=0.5):
-                    _read_progress(key.data, selector, watcher)
+                    _read_progress(key.data, selector, listener)
                 for entry in list(running):
-                    holds = entry.claim.beat()
+                    holds = entry.lease.beat()
                     breach = _breach(entry, limits) if holds else "lost to another runner"
                     if not breach and not entry.process.has_ended():
                         continue
                     _end(entry, selector)
                     running.remove(entry)
                     if not breach and -entry.code in STOPS and _is_told_too(interrupted):
-                        entry.claim.release()
+                        entry.lease.release()
                         raise KeyboardInterrupt
                     if not holds:
                         queue.give_back(entry.job)
                     elif _deserves_another_try(entry, breach):
                         job = replace(entry.job, micro_batches=MICRO_BATCHES)
-                        running.append(_start(job, entry.claim, entry.slot, worker, selector))
+                        running.append(_start(job, entry.lease, entry.slot, worker, selector))
                         continue
                     else:
                         try:
                             record = _record_of(entry, breach)
                         finally:
-                            entry.claim.release()
+                            entry.lease.release()
                         records.append(record)
-                        watcher.ended(entry.job, record)
+                        listener.ended(entry.job, record)
                     free.append(entry.slot)
     except DiskFull as error:
         raise UserError(_what_to_free(error.folder)) from error
@@ -146,13 +146,13 @@ def run_jobs(
     finally:
         for entry in running:
             _end(entry, selector)
-            entry.claim.release()
+            entry.lease.release()
         selector.close()
     return records
 
 
 def _start(
-    job: Job, claim: Claim, slot: int, worker: Sequence[str] | None, selector: selectors.BaseSelector
+    job: Job, lease: Lease, slot: int, worker: Sequence[str] | None, selector: selectors.BaseSelector
 ) -> _Running:
     job.run_folder.mkdir(parents=True, exist_ok=True)
     log = job.run_folder / LOG_FILE
@@ -162,12 +162,12 @@ def _start(
     with suppress(BrokenPipeError):  # if it died at once, its exit is read like any other
         process.stdin.write(job.to_json().encode() + b"\n")
         process.stdin.flush()
-    entry = _Running(job, claim, process, slot)
+    entry = _Running(job, lease, process, slot)
     selector.register(process.stdout, selectors.EVENT_READ, entry)
     return entry
 
 
-def _read_progress(entry: _Running, selector: selectors.BaseSelector, watcher: Watcher) -> None:
+def _read_progress(entry: _Running, selector: selectors.BaseSelector, listener: ProgressListener) -> None:
     news = os.read(entry.process.stdout.fileno(), 1 << 16)
     if not news:
         selector.unregister(entry.process.stdout)
@@ -176,8 +176,8 @@ def _read_progress(entry: _Running, selector: selectors.BaseSelector, watcher: W
     *lines, entry.unread = (entry.unread + news).split(b"\n")
     if lines:
         state = json.loads(lines[-1])  # states are cumulative; the last one says it all
-        entry.claim.note({**state, "seconds": round(time.monotonic() - entry.since)})
-        watcher.progressed(entry.job, state)
+        entry.lease.note({**state, "seconds": round(time.monotonic() - entry.since)})
+        listener.progressed(entry.job, state)
 
 
 def _breach(entry: _Running, limits: Limits) -> str:

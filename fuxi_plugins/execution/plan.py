@@ -93,7 +93,7 @@ def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
         "role": job.experiment.role,
         "variant": job.experiment.variant,
         "experiment": job.experiment.id,
-        "preset": job.experiment.preset,
+        "display_name": job.experiment.display_name,
         "published_as": job.experiment.published_as,
         "same_run_as": twin.same_run_as or twin.experiment,
     }

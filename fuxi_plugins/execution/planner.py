@@ -55,7 +55,7 @@ def plan_suite(
     *,
     force: bool = False,
     checkpoint_steps: int | None = None,
-    observers: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
@@ -78,7 +78,9 @@ def plan_suite(
     specs = {name: load_dataset_spec(workspace.configs, name) for name in suite.datasets}
     experiments = [resolve(config) for config in suite.experiments]
     unmet = {
-        experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
+        experiment.id: unmet_need(
+            load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id]
+        )
         for experiment in experiments
     }
     alone = len(experiments) == 1
@@ -116,7 +118,7 @@ def plan_suite(
                 probe=suite.probe,
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),
-                observers=tuple(observers),
+                trackers=tuple(trackers),
                 suite=suite.name,
             )
             if reason:
@@ -131,7 +133,7 @@ def run_plan(
     plan: "Plan", suite: Suite, workspace: Workspace, resources: Resources, cluster: "Cluster | None" = None
 ) -> list[Record]:
     """Runs what the plan still needs, here or on a Ray cluster, and returns the records of this call."""
-    from fuxi_plugins.execution.leases import clear_dead_claims
+    from fuxi_plugins.execution.leases import clear_dead_leases
     from fuxi_plugins.execution.limits import Limits
     from fuxi_plugins.execution.local import run_jobs
     from fuxi_plugins.execution.plan import take_over
@@ -139,14 +141,14 @@ def run_plan(
     from fuxi_plugins.training.runner import skipped_record
 
     for record in plan.finished:
-        clear_dead_claims(workspace.run_folder(record.dataset, record.experiment, record.seed))
+        clear_dead_leases(workspace.run_folder(record.dataset, record.experiment, record.seed))
     for job, reason in plan.skipped:
         write_record(job.run_folder, skipped_record(job, reason))
     records = [take_over(job, twin, workspace) for job, twin in plan.equal]
     seconds = suite.timeout_minutes * 60
     if plan.todo:
-        with display(len(plan.todo)) as watcher:
-            seen = {"before": plan.before, "watcher": watcher}
+        with display(len(plan.todo)) as listener:
+            seen = {"before": plan.before, "listener": listener}
             if cluster is None:
                 limits = Limits(timeout_seconds=seconds)
                 records += run_jobs(plan.todo, slots=resources.slots, limits=limits, **seen)

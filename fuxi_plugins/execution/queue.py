@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fuxi_plugins.execution.leases import PATIENCE, Claim, Claimant
+from fuxi_plugins.execution.leases import PATIENCE, Lease, Leaser
 from fuxi_plugins.execution.plan import RecordState, existing_record, record_state
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.training.job import Job
@@ -21,34 +21,34 @@ class SharedQueue:
     Args:
         jobs: what is wanted.
         before: how each job's record stood when the job was planned.
-        patience: seconds after which a claim without a sign of life is taken over.
+        patience: seconds after which a lease without a sign of life is taken over.
     """
 
     def __init__(self, jobs: Sequence[Job], before: Mapping[Path, RecordState], patience: float = PATIENCE):
         self._open = {job.run_folder: job for job in jobs}
         self._before = before
-        self._claimant = Claimant(patience)
-        self._next_claim = self._next_look = 0.0
+        self._leaser = Leaser(patience)
+        self._next_lease = self._next_look = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def take(self) -> tuple[Job, Claim] | None:
-        """The first job that nobody holds, claimed; None when all are settled or with others."""
-        if time.monotonic() < self._next_claim:
+    def take(self) -> tuple[Job, Lease] | None:
+        """The first job that nobody holds, leased; None when all are settled or with others."""
+        if time.monotonic() < self._next_lease:
             return None
         for folder, job in self._open.items():
             if self._settled(folder):
                 continue
-            claim = self._claimant.claim(folder)
-            if claim is None:
+            lease = self._leaser.lease(folder)
+            if lease is None:
                 continue
-            if self._settled(folder):  # its holder wrote the record and released the claim between our two looks
-                claim.release()
+            if self._settled(folder):  # its owner wrote the record and released the lease between our two looks
+                lease.release()
                 continue
             del self._open[folder]
-            return job, claim
-        self._next_claim = time.monotonic() + POLL
+            return job, lease
+        self._next_lease = time.monotonic() + POLL
         return None
 
     def give_back(self, job: Job) -> None:

@@ -1,8 +1,8 @@
 """The same jobs on a Ray cluster: each is one Ray task, which runs it as a runner on that node would.
 
-A task claims its run, starts the run's process, keeps the limits and writes the record by ``run_jobs``, so nothing
+A task leases its run, starts the run's process, keeps the limits and writes the record by ``run_jobs``, so nothing
 differs from one machine but the place. Ray finds a node with free cores or GPUs, and submits a task anew whose node
-has died; the claims beside the records keep a run from being done twice. Results and cache lie on a file system that
+has died; the leases beside the records keep a run from being done twice. Results and cache lie on a file system that
 every node shares.
 """
 
@@ -21,9 +21,9 @@ import ray
 import fuxi_plugins
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.interrupts import interrupts
-from fuxi_plugins.execution.leases import HEARTBEAT, current_claim
+from fuxi_plugins.execution.leases import HEARTBEAT, current_lease
 from fuxi_plugins.execution.limits import Limits
-from fuxi_plugins.execution.local import Watcher, run_jobs
+from fuxi_plugins.execution.local import ProgressListener, run_jobs
 from fuxi_plugins.execution.plan import RecordState
 from fuxi_plugins.execution.processes import GRACE_SECONDS
 from fuxi_plugins.execution.queue import POLL, SharedQueue
@@ -71,7 +71,7 @@ def run_jobs_on(
     before: Mapping[Path, RecordState],
     results: Path,
     timeout_seconds: float,
-    watcher: Watcher,
+    listener: ProgressListener,
 ) -> list[Record]:
     """Sees every job done on the cluster and returns their records, finished or failed, in the order of their end.
 
@@ -81,7 +81,7 @@ def run_jobs_on(
         before: how their records stood when they were planned.
         results: the results folder, by which a node is known to share our files.
         timeout_seconds: of one run; the limit of memory is that of the node that it comes to.
-        watcher: is told of starts, progress and ends; what is under way it is told from the claims.
+        listener: is told of starts, progress and ends; what is under way it is told from the leases.
 
     Raises:
         UserError: no cluster answers, no node is large enough, a node does not share the files, a disk is full.
@@ -95,7 +95,7 @@ def run_jobs_on(
                 num_cpus=cores, num_gpus=cluster.gpus_per_run, max_retries=MOST_DEATHS, scheduling_strategy="SPREAD"
             )
             waiting, under_way, records = deque(jobs), {}, []
-            shown = _Shown(watcher)
+            shown = _Shown(listener)
             try:
                 while waiting or under_way:
                     if interrupted():
@@ -111,10 +111,10 @@ def run_jobs_on(
                         job = under_way.pop(done)
                         record = _record_of(done, job, before)
                         records.append(record)
-                        watcher.ended(job, record)
+                        listener.ended(job, record)
                     shown.look_at(under_way.values())
             finally:
-                for unfinished in under_way:  # comes as Ctrl-C: the task stops its run and gives the claim back
+                for unfinished in under_way:  # comes as Ctrl-C: the task stops its run and gives the lease back
                     ray.cancel(unfinished)
                 if under_way:
                     ray.wait(list(under_way), num_returns=len(under_way), timeout=GRACE_SECONDS + 5)
@@ -135,7 +135,7 @@ def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float, r
     slot = 0 if ray.get_runtime_context().get_accelerator_ids().get("GPU") else -1  # it sees only the GPU it was given
     limits = Limits(timeout_seconds=timeout_seconds)
     slots = [slot] * runs_per_gpu  # one is used; by their number a run knows its share of the GPU's memory
-    (record,) = run_jobs([job], before={job.run_folder: before}, slots=slots, limits=limits, watcher=_Unseen())
+    (record,) = run_jobs([job], before={job.run_folder: before}, slots=slots, limits=limits, listener=_Unseen())
     return record.model_dump_json()
 
 
@@ -165,18 +165,18 @@ def _give_up(job: Job, before: Mapping[Path, RecordState], reason: str) -> Recor
 
 
 class _Shown:
-    """Tells a watcher what the claims in the shared folder say of the runs under way."""
+    """Tells a listener what the leases in the shared folder say of the runs under way."""
 
-    def __init__(self, watcher: Watcher):
-        self._watcher, self._started, self._next_look = watcher, set(), 0.0
+    def __init__(self, listener: ProgressListener):
+        self._watcher, self._started, self._next_look = listener, set(), 0.0
 
     def look_at(self, jobs: Sequence[Job]) -> None:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + HEARTBEAT
         for job in jobs:
-            held = current_claim(job.run_folder)
-            if held is None or held.holder is None:
+            held = current_lease(job.run_folder)
+            if held is None or held.owner is None:
                 continue
             if job.run_folder not in self._started:
                 self._started.add(job.run_folder)
@@ -186,7 +186,7 @@ class _Shown:
 
 
 class _Unseen:
-    """A watcher on a node, where nobody looks."""
+    """A listener on a node, where nobody looks."""
 
     def started(self, job: Job) -> None: ...
 

@@ -1,4 +1,4 @@
-"""How a suite stands, from its records and claims alone; needs neither torch nor the data."""
+"""How a suite stands, from its records and leases alone; needs neither torch nor the data."""
 
 import glob
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.find_evidence import changed_since_measured
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.execution.leases import current_claim
+from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
 
@@ -28,7 +28,7 @@ class RunStatus:
 def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     """Every run of the suite, in its order.
 
-    A run that is being repeated counts as running; one whose holder has died on this machine as waiting. A finished run
+    A run that is being repeated counts as running; one whose owner has died on this machine as waiting. A finished run
     whose record or predictions are not what the suite's board measured says so in its note.
     """
     kept = sorted((workspace.results / "leaderboards").glob(f"{glob.escape(suite.name)}*.{EVIDENCE}"))
@@ -72,12 +72,12 @@ def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) 
     folder = workspace.run_folder(dataset, experiment, seed)
     path = folder / RECORD_FILE
     record = read_record(path) if path.exists() else None
-    if record and record.finished:  # a claim beside it is one that its runner did not live to release
+    if record and record.finished:  # a lease beside it is one that its runner did not live to release
         return RunStatus(experiment, seed, "done"), record
-    claim = current_claim(folder)
-    if claim is not None and not (claim.holder and claim.holder.is_gone()):
-        host = f" on {claim.holder.host}" if claim.holder else ""
-        return RunStatus(experiment, seed, "running", describe_progress(claim.progress) + host), record
+    lease = current_lease(folder)
+    if lease is not None and not (lease.owner and lease.owner.is_gone()):
+        host = f" on {lease.owner.host}" if lease.owner else ""
+        return RunStatus(experiment, seed, "running", describe_progress(lease.progress) + host), record
     if record is None:
         return RunStatus(experiment, seed, "waiting"), None
     return RunStatus(experiment, seed, record.status, record.reason), record

@@ -80,9 +80,9 @@ AS_BARS_RAN_IT = {
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """One row of BARS: the preset's name here, its class, its settings, and what BARS said about it."""
+    """One row of BARS: the display name's name here, its class, its settings, and what BARS said about it."""
 
-    preset: str
+    display_name: str
     model: str
     settings: dict[str, Any]
     source: str  # folder in BARS
@@ -90,7 +90,7 @@ class PublishedSettings:
 
 
 def published_settings(results: Path, dataset: str) -> dict[str, PublishedSettings]:
-    """Every preset that BARS has for a dataset, by BARS's name of it; models that are not here included.
+    """Every display_name that BARS has for a dataset, by BARS's name of it; models that are not here included.
 
     Args:
         results: the folder of results.
@@ -119,8 +119,8 @@ def _parsed(text: str) -> Any:
 
 
 def _translate(name: str, raw: Mapping[str, Any]) -> PublishedSettings:
-    preset = MODEL_NAMES.get(name, name)
-    model = VARIANTS[preset].model if preset in VARIANTS else preset
+    display_name = MODEL_NAMES.get(name, name)
+    model = VARIANTS[display_name].model if display_name in VARIANTS else display_name
     renamed = {**RENAMED, **RENAMED_OF.get(name, {})}
     settings: dict[str, Any] = {}
     for key, value in raw.items():
@@ -133,7 +133,7 @@ def _translate(name: str, raw: Mapping[str, Any]) -> PublishedSettings:
             raise UserError(f"BARS's {name} has {key}: {value!r}, which cannot be dropped ({dropped.reason}).")
     count = raw.get("_num_parameters")
     settings |= AS_BARS_RAN_IT.get(model, {})
-    return PublishedSettings(preset, model, settings, raw["_bars_dir"], int(count) if count else None)
+    return PublishedSettings(display_name, model, settings, raw["_bars_dir"], int(count) if count else None)
 
 
 def _value(name: str, key: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import config_files
-from fuxi_plugins.experiments.experiment import NAME_CHARACTERS, OWN_KEYS, SETTINGS_FROM, ExperimentConfig
+from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
 
@@ -54,26 +54,26 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
-    merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
+    merged = apply_variant(merged.get("display_name"), merged, f"{path}: the experiment {experiment_id!r}")
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
             raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")
     seed = merged.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
         raise UserError(f"{path}: the seed of {experiment_id!r} must be a whole number of 0 or more, but is {seed!r}.")
-    origin = merged.get("settings_from", "default")
-    if origin not in SETTINGS_FROM:
+    origin = merged.get("hparam_source", "default")
+    if origin not in HPARAM_SOURCES:
         raise UserError(
-            f"{path}: settings_from of {experiment_id!r} must be {', '.join(SETTINGS_FROM)}, but is {origin!r}."
+            f"{path}: hparam_source of {experiment_id!r} must be {', '.join(HPARAM_SOURCES)}, but is {origin!r}."
         )
     return ExperimentConfig(
         id=experiment_id,
         file=path,
         model=merged["model"],
         dataset_id=merged["dataset_id"],
-        preset=merged.get("preset") or merged["model"],
+        display_name=merged.get("display_name") or merged["model"],
         published_as=merged.get("published_as"),
         seed=seed,
         settings={key: value for key, value in merged.items() if key not in OWN_KEYS},
-        settings_from=origin,
+        hparam_source=origin,
     )

@@ -112,7 +112,7 @@ def model_file(
     """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows."""
     text = header + yaml_text({"Base": {"dataset_id": dataset, **TRAINING, **(training or {})}})
     for row in rows:
-        named = {"preset": row} if row in VARIANTS else {"model": row}
+        named = {"display_name": row} if row in VARIANTS else {"model": row}
         text += "\n" + yaml_text({f"{row}_{dataset}{ending}": {**named, **common_settings(row, changes)}})
     return text
 

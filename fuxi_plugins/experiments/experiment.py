@@ -11,8 +11,8 @@ from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.record import Code, Role, run_digest
 
-OWN_KEYS = ("model", "dataset_id", "preset", "published_as", "seed", "settings_from")
-SETTINGS_FROM = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
+OWN_KEYS = ("model", "dataset_id", "display_name", "published_as", "seed", "hparam_source")
+HPARAM_SOURCES = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-=,")
 
 
@@ -24,11 +24,11 @@ class ExperimentConfig:
     file: Path
     model: str
     dataset_id: str
-    preset: str
+    display_name: str
     published_as: str | None
     seed: int | None
     settings: Mapping[str, Any]
-    settings_from: str = "default"  # one of SETTINGS_FROM
+    hparam_source: str = "default"  # one of HPARAM_SOURCES
     role: Role = "result"
     variant: str = ""  # what sets it apart among the trials of a search or the variants of a study
 
@@ -47,7 +47,7 @@ class Experiment:
     id: str
     model: str
     dataset_id: str
-    preset: str
+    display_name: str
     published_as: str | None
     seed: int | None  # FuxiCTR's key; a run's own seed comes from the suite or the command line first
     params: dict[str, dict[str, Any]]  # {"model": ..., "training": ...}
@@ -76,7 +76,7 @@ def resolve(config: ExperimentConfig) -> Experiment:
         id=config.id,
         model=config.model,
         dataset_id=config.dataset_id,
-        preset=config.preset,
+        display_name=config.display_name,
         published_as=config.published_as,
         seed=config.seed,
         params={"model": model_params, "training": training},

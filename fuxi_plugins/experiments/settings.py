@@ -59,7 +59,7 @@ class Training(BaseModel):
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
-    ``lazy_tables``: a step moves the rows of its batch in embedding tables and no others (see
+    ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
         ``training/sparse_embeddings.py``).
     """
 
@@ -82,7 +82,7 @@ class Training(BaseModel):
     train_step: Literal["fast", "fuxictr"] = "fast"
     amp: Literal["bf16"] | None = None
     compile: bool = False
-    lazy_tables: bool = False
+    sparse_embeddings: bool = False
     batch_norm_gains: Literal["uniform"] | None = None
 
     @field_validator("optimizer")
@@ -112,8 +112,8 @@ class Training(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_lazy(self) -> "Training":
-        if self.lazy_tables and (self.optimizer != "adam" or self.train_step != "fast"):
-            raise ValueError("lazy_tables: true needs optimizer: adam and train_step: fast")
+        if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
+            raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
         return self
 
     @model_validator(mode="after")

@@ -21,8 +21,8 @@ def dense_parameters(model: str, settings: Settings, input_dim: int) -> int:
         return chain(input_dim, settings["hidden_units"], 1)
     if model not in ("RankElastor", "RankMixer"):
         raise ValueError(f"there is no formula for the size of {model}")
-    reading = settings.get("reading", DEFAULT_READING[model])
-    full = {**DEFAULTS[model, reading], "reading": reading, **settings}
+    formulation = settings.get("formulation", DEFAULT_FORMULATION[model])
+    full = {**DEFAULTS[model, formulation], "formulation": formulation, **settings}
     tokens, width = full["num_tokens"], full["token_dim"]
     return (
         tokenizer(full, input_dim, tokens, width)
@@ -31,13 +31,13 @@ def dense_parameters(model: str, settings: Settings, input_dim: int) -> int:
     )
 
 
-DEFAULT_READING = {"RankElastor": "repository", "RankMixer": "paper"}
+DEFAULT_FORMULATION = {"RankElastor": "official_code", "RankMixer": "paper"}
 _SHARED = {"tokenizer_hidden_units": (500,), "ffn_expansion": 3.0, "head": "mlp"}
 DEFAULTS = {
-    ("RankElastor", "repository"): {**_SHARED, "mixing": "full", "ffn": "glu", "ffn_hidden_units": (64, 64),
+    ("RankElastor", "official_code"): {**_SHARED, "mixing": "full", "ffn": "glu", "ffn_hidden_units": (64, 64),
                                     "ffn_norm": True, "tokenizer": "joint", "tokenizer_norm": True},
     ("RankElastor", "paper"): {**_SHARED, "mixing": "full", "ffn": "glu", "tokenizer": "joint", "tokenizer_norm": True},
-    ("RankMixer", "repository"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu", "ffn_hidden_units": (200, 200),
+    ("RankMixer", "official_code"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu", "ffn_hidden_units": (200, 200),
                                   "ffn_norm": False, "tokenizer": "shared", "tokenizer_norm": False},
     ("RankMixer", "paper"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu", "tokenizer": "per_token",
                              "tokenizer_norm": False, "head": "mean_pool", "output_norm": True},
@@ -68,12 +68,12 @@ def tokenizer(settings: Settings, input_dim: int, tokens: int, width: int) -> in
 
 def block(settings: Settings, tokens: int, width: int) -> int:
     """Mixing, its norm, the per-token network with its residual, and the norm after it where there is one."""
-    if settings["reading"] == "repository":
+    if settings["formulation"] == "official_code":
         return (
             mixing(settings, tokens, width, bias=True)
             + mixing_norm(settings, tokens, width)
             + width  # RMSNorm_D
-            + tokens * repository_ffn(settings, width)
+            + tokens * official_ffn(settings, width)
         )
     hidden = int(settings["ffn_expansion"] * width)
     if settings["ffn"] == "glu":
@@ -106,7 +106,7 @@ def mixing_norm(settings: Settings, tokens: int, width: int) -> int:
     return tokens * width if place == "before" else 2 * width
 
 
-def repository_ffn(settings: Settings, width: int) -> int:
+def official_ffn(settings: Settings, width: int) -> int:
     """The network of one token in the RankElastor authors' code."""
     hidden_units, norm = settings["ffn_hidden_units"], settings["ffn_norm"]
     if settings["ffn"] != "glu":

@@ -1,6 +1,6 @@
 """Suites: a named list of experiments times seeds.
 
-A suite names experiments, or arms of a template; the latter is a suite for any dataset, and one of its instances is
+A suite names experiments, or variants of a template; the latter is a suite for any dataset, and one of its instances is
 named as ``paper_rank@ml100k,matched``.
 """
 
@@ -30,10 +30,10 @@ class SuiteFile(BaseModel):
     description: str = ""
     experiments: list[str] = []
     template: str | None = None
-    dataset: str | None = None  # of a template, unless another is asked for, and so the profile
-    profile: str | None = None
-    arms: list[str] = []
-    sizes: dict[str, dict[str, Any]] = {}  # name -> changes to the template's reference; every arm at every size
+    dataset: str | None = None  # of a template, unless another is asked for, and so the protocol
+    protocol: str | None = None
+    variants: list[str] = []
+    sizes: dict[str, dict[str, Any]] = {}  # name -> changes to the template's reference; every variant at every size
     needs: Literal["sequence"] | None = None  # a type of column that the dataset must have
     probe: Literal["rank"] | None = None  # measured along the way; no part of any configuration
     seeds: list[int] = Field(min_length=1)
@@ -44,12 +44,12 @@ class SuiteFile(BaseModel):
 
     @model_validator(mode="after")
     def _names_experiments_or_arms(self) -> "SuiteFile":
-        parts = [self.template, self.dataset, self.profile, self.arms]
+        parts = [self.template, self.dataset, self.protocol, self.variants]
         if bool(self.experiments) == all(parts) or any(parts) != all(parts):
-            raise ValueError("a suite lists experiments, or a template with dataset, profile and arms")
+            raise ValueError("a suite lists experiments, or a template with dataset, protocol and variants")
         return self
 
-    @field_validator("experiments", "arms", "seeds")
+    @field_validator("experiments", "variants", "seeds")
     @classmethod
     def _each_once(cls, listed: list) -> list:
         if len(set(listed)) < len(listed):
@@ -86,20 +86,20 @@ def suite_names(configs: Path) -> list[str]:
     return sorted(path.stem for path in (configs / "suites").glob("*.yaml"))
 
 
-def instance_name(name: str, dataset: str | None, profile: str | None) -> str:
-    """How a suite of a template is named on a dataset, under a profile.
+def instance_name(name: str, dataset: str | None, protocol: str | None) -> str:
+    """How a suite of a template is named on a dataset, under a protocol.
 
     >>> instance_name("paper_rank", "ml100k", None), instance_name("quickstart", None, None)
     ('paper_rank@ml100k,', 'quickstart')
     """
-    return f"{name}@{dataset or ''},{profile or ''}" if dataset or profile else name
+    return f"{name}@{dataset or ''},{protocol or ''}" if dataset or protocol else name
 
 
 def load_suite(configs: Path, name: str) -> Suite:
     """Reads a suite and finds or makes its experiments.
 
     Args:
-        name: of its file; for a template's suite, also with ``@dataset,profile``, either of which may be empty.
+        name: of its file; for a template's suite, also with ``@dataset,protocol``, either of which may be empty.
 
     Raises:
         UserError: no such suite, a file that is not valid, or an experiment that does not exist.
@@ -114,14 +114,14 @@ def load_suite(configs: Path, name: str) -> Suite:
         raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
     title, shape = file.title, ""
     if file.template:
-        asked_dataset, _, asked_profile = rest.partition(",")
-        dataset, profile = asked_dataset or file.dataset, asked_profile or file.profile
-        expanded = expand(configs, file.template, file.arms, dataset, profile, file.sizes)
+        asked_dataset, _, asked_protocol = rest.partition(",")
+        dataset, protocol = asked_dataset or file.dataset, asked_protocol or file.protocol
+        expanded = expand(configs, file.template, file.variants, dataset, protocol, file.sizes)
         experiments, shape = expanded.experiments, str(expanded.shape)
         require_columns(configs, dataset, file.needs, stem)
-        name, title = instance_name(stem, dataset, profile), f"{file.title} ({dataset}, {profile})"
+        name, title = instance_name(stem, dataset, protocol), f"{file.title} ({dataset}, {protocol})"
     elif instance:
-        raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or profile.")
+        raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or protocol.")
     else:
         experiments = _listed(configs, stem, file)
     _check_more_seeds(path, file, experiments)
@@ -153,7 +153,9 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
         if config is None:
             raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
         own_seed = [config.seed] if config.seed is not None else [1]
-        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
+        suite = Suite(
+            name, f"{config.display_name} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60
+        )
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 

@@ -1,8 +1,8 @@
 """Templates: experiments written once, for any dataset.
 
-A template (``benchmark_configs/templates/*.yaml``) has arms, profiles and letters; a suite names the arms it wants.
-With a dataset and a profile they become experiments like any other, whose ids, ``RankMixer_ml100k_matched``, do not
-depend on the suite: two suites that ask for one arm share its run.
+A template (``benchmark_configs/templates/*.yaml``) has variants, protocols and variables; a suite names the variants
+that it wants. With a dataset and a protocol they become experiments like any other, whose ids, ``RankMixer_ml100k_matched``, do not
+depend on the suite: two suites that ask for one variant share its run.
 """
 
 from collections.abc import Mapping
@@ -23,31 +23,31 @@ from fuxi_plugins.records.metrics import usual_group_metrics
 
 Settings = dict[str, Any]
 MOST_TOKENS = 26
-TOLERANCE = 0.02  # of the dense parameters of two arms of equal size
+TOLERANCE = 0.02  # of the dense parameters of two variants of equal size
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Arm(Strict):
-    """Either changes to the profile's token model, or a whole model."""
+class Variant(Strict):
+    """Either changes to the protocol's token model, or a whole model."""
 
     changes: Settings = {}
     settings: Settings | None = None
-    equal_size: bool | None = None  # as large as the reference; that of the profile unless given
+    equal_size: bool | None = None  # as large as the reference; that of the protocol unless given
 
 
-class Profile(Strict):
+class Protocol(Strict):
     title: str
     equal_size: bool
     token_model: Settings
-    arms: dict[str, Arm] = {}  # those that this profile builds in another way
-    shapes: dict[str, dict[str, Settings]] = {}  # dataset -> arm -> settings
+    variants: dict[str, Variant] = {}  # those that this protocol builds in another way
+    shapes: dict[str, dict[str, Settings]] = {}  # dataset -> variant -> settings
 
 
 class OnDataset(Strict):
-    letters: dict[str, int]
+    variables: dict[str, int]
     settings: Settings = {}
 
 
@@ -55,9 +55,9 @@ class Template(Strict):
     file: Path
     base: Settings
     datasets: dict[str, OnDataset] = Field(min_length=1)
-    profiles: dict[str, Profile] = Field(min_length=1)
+    protocols: dict[str, Protocol] = Field(min_length=1)
     reference: str
-    arms: dict[str, Arm]
+    variants: dict[str, Variant]
 
 
 @dataclass(frozen=True)
@@ -112,46 +112,53 @@ class Expanded:
 
 
 def expand(
-    configs: Path, name: str, arms: list[str], dataset: str, profile: str, sizes: Mapping[str, Settings] | None = None
+    configs: Path,
+    name: str,
+    variants: list[str],
+    dataset: str,
+    protocol: str,
+    sizes: Mapping[str, Settings] | None = None,
 ) -> Expanded:
-    """The arms as experiments on a dataset; with sizes, every arm at every size, all as large as the reference.
+    """The variants as experiments on a dataset; with sizes, every variant at every size, all as large as the reference.
 
     Raises:
-        UserError: an arm, a profile or a dataset that does not exist, or an arm that cannot have the size it needs.
+        UserError: a variant, a protocol or a dataset that does not exist, or a variant that cannot have the size it needs.
     """
     template = load_template(configs, name)
-    if profile not in template.profiles:
-        raise UserError(f"the profiles of {name!r} are {', '.join(template.profiles)}, not {profile!r}.")
+    if protocol not in template.protocols:
+        raise UserError(f"the protocols of {name!r} are {', '.join(template.protocols)}, not {protocol!r}.")
     specs = load_dataset_specs(configs)
     if dataset not in specs:
         raise unknown_name("dataset", dataset, specs, "fuxibench list datasets")
-    for arm in arms:
-        if arm not in template.arms:
-            raise unknown_name(f"arm of the template {name!r}", arm, template.arms, f"{template.file.name}")
-    builder = _Builder(template, specs[dataset], profile)
+    for variant in variants:
+        if variant not in template.variants:
+            raise unknown_name(f"variant of the template {name!r}", variant, template.variants, f"{template.file.name}")
+    builder = _Builder(template, specs[dataset], protocol)
     sized = sizes or {"": {}}
-    experiments = [builder.experiment(arm, size, changes) for size, changes in sized.items() for arm in arms]
+    experiments = [
+        builder.experiment(variant, size, changes) for size, changes in sized.items() for variant in variants
+    ]
     return Expanded(experiments, builder.shape)
 
 
 def load_templated_experiment(configs: Path, experiment_id: str) -> ExperimentConfig | None:
-    """The experiment ``arm_dataset_profile``, or None where no template has one of that id."""
+    """The experiment ``arm_dataset_protocol``, or None where no template has one of that id."""
     for path in sorted((configs / "templates").glob("*.yaml")):
         template = load_template(configs, path.stem)
-        for arm in template.arms:
-            for profile in template.profiles:
-                inside = experiment_id.removeprefix(f"{arm}_").removesuffix(f"_{profile}")
-                if experiment_id == f"{arm}_{inside}_{profile}" and inside in load_dataset_specs(configs):
-                    return expand(configs, path.stem, [arm], inside, profile).experiments[0]
+        for variant in template.variants:
+            for protocol in template.protocols:
+                inside = experiment_id.removeprefix(f"{variant}_").removesuffix(f"_{protocol}")
+                if experiment_id == f"{variant}_{inside}_{protocol}" and inside in load_dataset_specs(configs):
+                    return expand(configs, path.stem, [variant], inside, protocol).experiments[0]
     return None
 
 
 class _Builder:
-    """One template on one dataset under one profile."""
+    """One template on one dataset under one protocol."""
 
-    def __init__(self, template: Template, spec: DatasetSpec, profile: str):
-        self.template, self.spec, self.profile_name = template, spec, profile
-        self.profile = template.profiles[profile]
+    def __init__(self, template: Template, spec: DatasetSpec, protocol: str):
+        self.template, self.spec, self.protocol_name = template, spec, protocol
+        self.protocol = template.protocols[protocol]
         fitting = (entry for pattern, entry in template.datasets.items() if fnmatchcase(spec.dataset_id, pattern))
         on_dataset = next(fitting, None)
         if on_dataset is None:
@@ -160,58 +167,60 @@ class _Builder:
         if spec.group_id:
             self.base["metrics"] = list(dict.fromkeys([*self.base["metrics"], *usual_group_metrics()]))
         self.shape = shape_for(spec, self.base["embedding_dim"])
-        self.letters = {"T": self.shape.num_tokens, "D": self.shape.token_dim, **on_dataset.letters}
+        self.variables = {"T": self.shape.num_tokens, "D": self.shape.token_dim, **on_dataset.variables}
 
-    def experiment(self, arm: str, size: str, size_changes: Mapping[str, Any]) -> ExperimentConfig:
-        settings = self._settings(arm)
+    def experiment(self, variant: str, size: str, size_changes: Mapping[str, Any]) -> ExperimentConfig:
+        settings = self._settings(variant)
         reference = self._resized(self._settings(self.template.reference), size_changes)
-        if arm == self.template.reference:
+        if variant == self.template.reference:
             settings = reference
         else:
             settings = {**settings, **{key: v for key, v in size_changes.items() if key == "num_blocks"}}
-            if self._is_equal_size(arm) or size:
-                settings = self._as_large_as(reference, settings, arm)
+            if self._is_equal_size(variant) or size:
+                settings = self._as_large_as(reference, settings, variant)
         model = settings.pop("model")
         suffix = f"@{size}" if size else ""
         return ExperimentConfig(
-            id=f"{arm}_{self.spec.dataset_id}_{self.profile_name}{suffix}",
+            id=f"{variant}_{self.spec.dataset_id}_{self.protocol_name}{suffix}",
             file=self.template.file,
             model=model,
             dataset_id=self.spec.dataset_id,
-            preset=f"{arm} {size}".strip(),
+            display_name=f"{variant} {size}".strip(),
             published_as=None,
             seed=None,
             settings={**self.base, **settings},
             # Models made equally large answer a question; they are not how anybody would run them.
-            role="study" if self.profile.equal_size or size else "result",
-            variant=", ".join(filter(None, (self.profile_name, size))),
+            role="study" if self.protocol.equal_size or size else "result",
+            variant=", ".join(filter(None, (self.protocol_name, size))),
         )
 
-    def _arm(self, arm: str) -> Arm:
-        return self.profile.arms.get(arm) or self.template.arms[arm]
+    def _variant(self, variant: str) -> Variant:
+        return self.protocol.variants.get(variant) or self.template.variants[variant]
 
-    def _is_equal_size(self, arm: str) -> bool:
-        chosen = self._arm(arm).equal_size
-        return self.profile.equal_size if chosen is None else chosen
+    def _is_equal_size(self, variant: str) -> bool:
+        chosen = self._variant(variant).equal_size
+        return self.protocol.equal_size if chosen is None else chosen
 
-    def _settings(self, arm: str) -> Settings:
-        entry = self._arm(arm)
-        settings = {**self.profile.token_model, **entry.changes} if entry.settings is None else entry.settings
-        if settings.get("mixing") == "block_transpose" and settings["reading"] == "repository":
+    def _settings(self, variant: str) -> Settings:
+        entry = self._variant(variant)
+        settings = {**self.protocol.token_model, **entry.changes} if entry.settings is None else entry.settings
+        if settings.get("mixing") == "block_transpose" and settings["formulation"] == "official_code":
             settings = {"mixing_norm": "before", **settings}  # the norm that full mixing has, so that only P differs
-        if settings.get("ffn", "glu") != "glu" and settings["reading"] == "repository":
+        if settings.get("ffn", "glu") != "glu" and settings["formulation"] == "official_code":
             settings = {key: value for key, value in settings.items() if key != "ffn_expansion"}  # glu's alone
-        own = self.profile.shapes.get(self.spec.dataset_id, {}).get(arm, {})
+        own = self.protocol.shapes.get(self.spec.dataset_id, {}).get(variant, {})
         return {key: self._filled(value) for key, value in {**settings, **own}.items()}
 
     def _filled(self, value: Any) -> Any:
-        """The value with a number for every letter."""
+        """The value with a number for every variable."""
         if isinstance(value, list):
             return [self._filled(part) for part in value]
         if isinstance(value, str) and value.startswith("$"):
-            if value[1:] not in self.letters:
-                raise UserError(f"{self.template.file}: {value} is none of {', '.join(f'${x}' for x in self.letters)}.")
-            return self.letters[value[1:]]
+            if value[1:] not in self.variables:
+                raise UserError(
+                    f"{self.template.file}: {value} is none of {', '.join(f'${x}' for x in self.variables)}."
+                )
+            return self.variables[value[1:]]
         return value
 
     def _resized(self, settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -224,8 +233,8 @@ class _Builder:
             changed["ffn_expansion"] = width * changed["ffn_expansion"]
         return changed
 
-    def _as_large_as(self, reference: Settings, settings: Settings, arm: str) -> Settings:
-        """The arm with the width that brings its dense parameters nearest to the reference's."""
+    def _as_large_as(self, reference: Settings, settings: Settings, variant: str) -> Settings:
+        """The variant with the width that brings its dense parameters nearest to the reference's."""
         target = self._size(reference)
         width = nearest_width(target, lambda width: self._size(_widened(settings, width)))
         found = _widened(settings, width)
@@ -235,7 +244,7 @@ class _Builder:
             found = min(finer, key=lambda tried: abs(self._size(tried) - target))
         if abs(self._size(found) - target) > TOLERANCE * target:
             raise UserError(
-                f"{arm} on {self.spec.dataset_id} must come within {TOLERANCE:.0%} of the {target:,} dense parameters "
+                f"{variant} on {self.spec.dataset_id} must come within {TOLERANCE:.0%} of the {target:,} dense parameters "
                 f"of {self.template.reference}, but the nearest width, {width}, gives {self._size(found):,}."
             )
         return found
@@ -248,6 +257,6 @@ def _widened(settings: Settings, width: int) -> Settings:
     """The settings with all hidden layers of the per-token network, or of an MLP, of that width."""
     if settings["model"] == "DNN":
         return {**settings, "hidden_units": [width] * len(settings["hidden_units"])}
-    if settings["reading"] == "paper":  # hidden widths are int(r D); the half keeps rounding away from the edge
+    if settings["formulation"] == "paper":  # hidden widths are int(r D); the half keeps rounding away from the edge
         return {**settings, "ffn_expansion": (width + 0.5) / settings["token_dim"]}
     return {**settings, "ffn_hidden_units": [width] * len(settings["ffn_hidden_units"])}

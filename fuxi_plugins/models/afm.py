@@ -27,7 +27,7 @@ class AFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, dropout falls on the attention and on its sum, the paper's on the products.
+    Deviations: as in FuxiCTR, dropout falls on the attention and on its sum, the paper's on the products.
     Without attention FuxiCTR keeps the parameters of the attention unused; here they are not there.
 
     Args:

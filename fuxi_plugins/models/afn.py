@@ -26,7 +26,7 @@ class AFN(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, |e| is held above 1e-5 (the paper's 1e-7), AFN+ is the default, its weights are
+    Deviations: as in FuxiCTR, |e| is held above 1e-5 (the paper's 1e-7), AFN+ is the default, its weights are
     learned with all others, and BatchNorm after the logarithm and the exponential is there whatever
     ``batch_norm`` says.
 

@@ -26,7 +26,7 @@ class AOANet(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: the paper's search for the architecture is not here, as in FuxiCTR. FuxiCTR starts every alpha at
+    Deviations: the paper's search for the architecture is not here, as in FuxiCTR. FuxiCTR starts every alpha at
     1, W at the identity and h at 1; then the subspaces of any layer but the last get equal gradients and stay
     equal for ever. Here alpha starts at N(1, 0.1^2).
 

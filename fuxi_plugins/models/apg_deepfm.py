@@ -25,7 +25,7 @@ class APG_DeepFM(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: ``group-wise`` and ``mix-wise`` are one and the same here, as in FuxiCTR; they only tell how many
+    Deviations: ``group-wise`` and ``mix-wise`` are one and the same here, as in FuxiCTR; they only tell how many
     features make the condition. The defaults of ``rank_k`` and ``overparam_p`` are smaller than FuxiCTR's 32 and 1024,
     so that they fit narrow data.
 

@@ -26,7 +26,7 @@ class AutoInt(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, W_res is left out where it would map a width to itself, and the MLP of
+    Deviations: as in FuxiCTR, W_res is left out where it would map a width to itself, and the MLP of
     AutoInt+ is there by default; ``dnn_hidden_units: []`` is the paper's AutoInt.
 
     Args:

@@ -31,7 +31,7 @@ class BST(BaseModel):
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
-    Departures: as in FuxiCTR, positions start as sines, where the paper has the time since the behaviour.
+    Deviations: as in FuxiCTR, positions start as sines, where the paper has the time since the behaviour.
 
     Args:
         bst_target_field, bst_sequence_field: the items at hand and their histories, one for one; a list within

@@ -29,7 +29,7 @@ class CCPM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding. The order of the fields matters.
 
-    Departures: none but p_l of at least 3, as in FuxiCTR.
+    Deviations: none but p_l of at least 3, as in FuxiCTR.
 
     Args:
         channels: feature maps of each layer.

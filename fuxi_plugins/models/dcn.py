@@ -24,7 +24,7 @@ class DCN(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, numeric features have embeddings like all others.
+    Deviations: as in FuxiCTR, numeric features have embeddings like all others.
 
     Args:
         num_cross_layers: layers of the cross network.

@@ -31,7 +31,7 @@ class DCNv2(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR's mixture puts a softmax over the gates; it is used as it is.
+    Deviations: FuxiCTR's mixture puts a softmax over the gates; it is used as it is.
 
     Args:
         model_structure: ``parallel`` an MLP beside the cross network, ``stacked`` one after it,

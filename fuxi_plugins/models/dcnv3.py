@@ -33,7 +33,7 @@ class DCNv3(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: none from the authors' code. As there, the weights of the two extra losses are not detached, so that
+    Deviations: none from the authors' code. As there, the weights of the two extra losses are not detached, so that
     gradients flow through them too.
 
     Args:

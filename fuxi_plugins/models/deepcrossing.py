@@ -22,7 +22,7 @@ class DeepCrossing(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the paper embeds only large vocabularies, and through a ReLU; BatchNorm and dropout are FuxiCTR's.
+    Deviations: the paper embeds only large vocabularies, and through a ReLU; BatchNorm and dropout are FuxiCTR's.
 
     Args:
         residual_blocks: the inner width of each unit.

@@ -22,7 +22,7 @@ class DeepFM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
+    Deviations: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
 
     Args:
         hidden_units: widths of the MLP's hidden layers.

@@ -25,7 +25,7 @@ class DeepIM(BaseModel):
 
     Data: at least as many fields as ``im_order``; a sequence must be pooled to one embedding.
 
-    Departures: the paper and FuxiCTR get s_t from power sums, which cancel in floating point, FuxiCTR for orders
+    Deviations: the paper and FuxiCTR get s_t from power sums, which cancel in floating point, FuxiCTR for orders
     up to 5; here the products are summed themselves, for any order. An empty ``hidden_units`` means no MLP (the
     paper's IM), which FuxiCTR writes as None.
 

@@ -26,7 +26,7 @@ class DESTINE(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
+    Deviations: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
     others; here they are cut rightly, and ``head_split: fuxictr`` is its way. The two are one with a single
     head. Biases without any effect, those of u and, with heads cut rightly and no ReLU after, of q and k, are
     left out.

@@ -38,7 +38,7 @@ class DHEN(BaseModel):
 
     Data: two or more features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: no code of the authors is published. The paper leaves open which kinds are joined, and their widths; the
+    Deviations: no code of the authors is published. The paper leaves open which kinds are joined, and their widths; the
     defaults are our reading: dot, dcn and linear, summed, as many tokens as fields, U and V of low rank, and an MLP of
     one hidden layer for the dots. The paper's convolutions are left out.
 

@@ -35,7 +35,7 @@ class DIEN(BaseModel):
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
-    Departures: there is no auxiliary loss, which needs the items that a user passed over and BARS left out too.
+    Deviations: there is no auxiliary loss, which needs the items that a user passed over and BARS left out too.
     FuxiCTR's class needs histories padded behind, and packs them wrongly if they are padded in front; here either
     will do.
 

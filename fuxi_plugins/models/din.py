@@ -27,7 +27,7 @@ class DIN(BaseModel):
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
-    Departures: as in FuxiCTR, the attention has t - s and t * s, where the paper has the outer product, and Dice
+    Deviations: as in FuxiCTR, the attention has t - s and t * s, where the paper has the outer product, and Dice
     is FuxiCTR's.
 
     Args:

@@ -28,7 +28,7 @@ class DLRM(BaseModel):
     Data: at least one field that is not numeric; without numbers d is not there, and two other fields are
     needed. A sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR itself fails on a list of activations for the bottom MLP; here the last of them
+    Deviations: none. FuxiCTR itself fails on a list of activations for the bottom MLP; here the last of them
     also stands after its output.
 
     Args:

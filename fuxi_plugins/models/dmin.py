@@ -51,7 +51,7 @@ class DMIN(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: positions count back from the latest behaviour, where FuxiCTR counts the places of the padded history.
+    Deviations: positions count back from the latest behaviour, where FuxiCTR counts the places of the padded history.
     There is no auxiliary loss, which needs sampled items that the user passed over and BARS left out. A row without
     behaviours has interests of 0, where FuxiCTR has the mean over its padding. The default of ``num_heads`` is 2 and
     not FuxiCTR's 4, so that it divides more widths.

@@ -45,7 +45,7 @@ class DMR(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: positions count back from the latest behaviour, where FuxiCTR counts the places of the padded history
+    Deviations: positions count back from the latest behaviour, where FuxiCTR counts the places of the padded history
     and takes the user vector of the last place, padded or not. There is no auxiliary loss, which needs sampled items
     that the user passed over and BARS left out. Of a behaviour the queries know its position alone; FuxiCTR's class
     fails with more. FuxiCTR has the output embeddings even where rel_u2i is off, and starts the positions at 0, from

@@ -23,7 +23,7 @@ class DNN(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the paper's ranking model, without its weighting of watch time.
+    Deviations: the paper's ranking model, without its weighting of watch time.
 
     Args:
         hidden_units: widths of the hidden layers.

@@ -27,7 +27,7 @@ class DSSM(BaseModel):
 
     Data: some fields of source ``item`` and some that are not; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the inner product stands in place of the cosine, the loss is of single clicks and not of
+    Deviations: as in FuxiCTR, the inner product stands in place of the cosine, the loss is of single clicks and not of
     a softmax over sampled documents, fields take the place of letter trigrams, and the output layers are linear, where
     the paper's end in tanh. Fields that are neither's go with the user, where FuxiCTR leaves them out.
 

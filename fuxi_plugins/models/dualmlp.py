@@ -22,7 +22,7 @@ class DualMLP(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none; it is the paper's baseline, without FinalMLP's feature selection and fusion.
+    Deviations: none; it is the paper's baseline, without FinalMLP's feature selection and fusion.
 
     Args:
         mlp1_hidden_units, mlp2_hidden_units: widths of the hidden layers.

@@ -32,7 +32,7 @@ class EDCN(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR's cross layers leave out ``+ x_l``, the paper's do not; ``cross_residual: False`` is
+    Deviations: FuxiCTR's cross layers leave out ``+ x_l``, the paper's do not; ``cross_residual: False`` is
     FuxiCTR's. Its ``attention_pooling`` has an attention for each side but uses the first for both, here each
     side has its own. BatchNorm of the regulated fields is on by default, because the default bridge multiplies,
     and products of FuxiCTR's initial embeddings of 1e-4 vanish.

@@ -34,7 +34,7 @@ class ETA(BaseModel):
     must be pooled. The model is made for thousands of behaviours: where a history has few more than K, it is nearly
     target attention over all.
 
-    Departures: as in FuxiCTR's LongCTR, one R for all rows and steps. LongCTR can also draw a new R at every step
+    Deviations: as in FuxiCTR's LongCTR, one R for all rows and steps. LongCTR can also draw a new R at every step
     (``reuse_hash``), by which a prediction is never the same again; that is not here. LongCTR masks the latest
     behaviours one place off, which hides the first of a history shorter than ``short_seq_len``; that is mended.
 

@@ -25,7 +25,7 @@ class EulerNet(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR keeps the LayerNorms of a layer as parameters even where it does not use them.
+    Deviations: none. FuxiCTR keeps the LayerNorms of a layer as parameters even where it does not use them.
 
     Args:
         shape: the number of complex vectors that each layer makes.

@@ -25,7 +25,7 @@ class FFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding. There are n - 1 tables a field.
 
-    Departures: the paper's model has no first-order part; FuxiCTR adds it, as here.
+    Deviations: the paper's model has no first-order part; FuxiCTR adds it, as here.
 
     Args:
         embedding_dim: width of one v_ij, small because there are so many.

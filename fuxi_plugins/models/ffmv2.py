@@ -27,7 +27,7 @@ class FFMv2(BaseModel):
 
     Data: two or more fields, all of the width that ``embedding_dim`` says; a sequence must be pooled to one embedding.
 
-    Departures: the paper's model has no first-order part; FuxiCTR adds it, as here.
+    Deviations: the paper's model has no first-order part; FuxiCTR adds it, as here.
 
     Args:
         embedding_dim: width of one v_ij; a row of a table is n - 1 times as wide.

@@ -31,7 +31,7 @@ class FGCNN(BaseModel):
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding. The order of the
     features matters, because a convolution sees neighbours.
 
-    Departures: kernels of even height and pooling by more than 2 always fit, where FuxiCTR's shapes often do not
+    Deviations: kernels of even height and pooling by more than 2 always fit, where FuxiCTR's shapes often do not
     agree; with odd kernels and pooling by 2 the two are the same. The MLP is smaller by default than FuxiCTR's
     4096, 2048, 1024, 512.
 

@@ -27,7 +27,7 @@ class FiBiNET(BaseModel):
 
     Data: any features, all of ``embedding_dim``, at least two; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR's MLP has no hidden layers unless asked for, here it has by default. Its indices of the
+    Deviations: FuxiCTR's MLP has no hidden layers unless asked for, here it has by default. Its indices of the
     pairs are a parameter, here a buffer of the same name. It starts the first-order weights of a shared sequence
     at random; see ``LinearPart``.
 

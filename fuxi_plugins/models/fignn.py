@@ -28,7 +28,7 @@ class FiGNN(BaseModel):
 
     Data: any features, all of ``embedding_dim``, at least two; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the self-attention with which the paper makes the first h from the embeddings is
+    Deviations: as in FuxiCTR, the self-attention with which the paper makes the first h from the embeddings is
     not here, and the linear maps of the readout have no bias.
 
     Args:

@@ -26,7 +26,7 @@ class FinalMLP(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR itself starts the embedding of a shared sequence in a context at random; see
+    Deviations: none. FuxiCTR itself starts the embedding of a shared sequence in a context at random; see
     ``ContextEmbedding``.
 
     Args:

@@ -29,7 +29,7 @@ class FinalNet(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the activation comes after the whole layer, where the paper's is on the factor
+    Deviations: as in FuxiCTR, the activation comes after the whole layer, where the paper's is on the factor
     c_l, and ``concat`` is the default, where the paper sums.
 
     Args:

@@ -31,7 +31,7 @@ class FLEN(BaseModel):
     Data: a field of source ``user`` and one of source ``item``; every other field is the context's, which may be
     empty. All fields are of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: the paper's dropout of whole field vectors is left out, as in FuxiCTR, which leaves fields of other
+    Deviations: the paper's dropout of whole field vectors is left out, as in FuxiCTR, which leaves fields of other
     sources than the three out of all groups and cannot do without context.
 
     Args:

@@ -21,7 +21,7 @@ class FM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
+    Deviations: none. FuxiCTR itself starts the first-order weights of a shared sequence at random; see ``LinearPart``.
 
     Args:
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.

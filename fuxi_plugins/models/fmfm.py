@@ -25,7 +25,7 @@ class FmFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: one width for all fields; the paper's widths of single fields are not there. As in FuxiCTR,
+    Deviations: one width for all fields; the paper's widths of single fields are not there. As in FuxiCTR,
     the matrices start from Xavier's distribution for all of them as one tensor, not for each alone.
 
     Args:

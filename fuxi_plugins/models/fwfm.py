@@ -24,7 +24,7 @@ class FwFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, a shared sequence also shares the w_i. The vectors of FeLV always start at
+    Deviations: as in FuxiCTR, a shared sequence also shares the w_i. The vectors of FeLV always start at
     random, where FuxiCTR would load pretrained embeddings into them.
 
     Args:

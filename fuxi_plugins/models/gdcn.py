@@ -26,7 +26,7 @@ class GDCN(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the field-level choice of embedding widths is not here. As in FuxiCTR, b_l starts uniform in
+    Deviations: the field-level choice of embedding widths is not here. As in FuxiCTR, b_l starts uniform in
     [0, 1). FuxiCTR has the two forms as the classes GDCN and GDCNP.
 
     Args:

@@ -27,7 +27,7 @@ class HFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the MLP of HFM+ sees all pairs side by side and is there by default;
+    Deviations: as in FuxiCTR, the MLP of HFM+ sees all pairs side by side and is there by default;
     ``use_dnn: false`` is HFM.
 
     Args:

@@ -40,7 +40,7 @@ class HiFormer(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the paper's tokens are features, and one more for each task, which the prediction is read from;
+    Deviations: the paper's tokens are features, and one more for each task, which the prediction is read from;
     here they come from the field embeddings by one of RankMixer's tokenizers, which start with RMSNorm, and a
     head reads them all. The last layer is computed in full.
 

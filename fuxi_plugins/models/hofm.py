@@ -25,7 +25,7 @@ class HOFM(BaseModel):
 
     Data: at least as many fields as ``order``; a sequence must be pooled to one embedding.
 
-    Departures: none. FuxiCTR writes out all sets of fields, whose number explodes; here they are summed in
+    Deviations: none. FuxiCTR writes out all sets of fields, whose number explodes; here they are summed in
     ``order`` passes, as in the paper. Its setting ``embedding_dropout`` does nothing there and is left out.
 
     Args:

@@ -45,7 +45,7 @@ class HSTU(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: the layer is the authors' present code. In the paper SiLU is taken of V, Q and K too (``silu_on_all``),
+    Deviations: the layer is the authors' present code. In the paper SiLU is taken of V, Q and K too (``silu_on_all``),
     W_o maps U * LN(C) alone (``gated_output_only``), and the scores have a bias of relative position and time; as in
     the code, a learned embedding of the position is added to a behaviour instead, here counted from the latest. Times
     are not in the data. A history has one learned vector for what kind of act it holds, where the code embeds each act.

@@ -63,7 +63,7 @@ class HyFormer(BaseModel):
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
-    Departures: no code of the authors is published. The paper does not tell, and our reading is: the places of RMSNorm;
+    Deviations: no code of the authors is published. The paper does not tell, and our reading is: the places of RMSNorm;
     the residual of the queries around the attention; FFN_i and PFFN with GELU; the next block's encoder works on this
     block's H; the fields' rows of X' replace f in the next block (``carry_fields``); the head, one linear map of the
     mean token where the paper names MLPs. The paper's encoder of the latest behaviours, which ask all others, is not

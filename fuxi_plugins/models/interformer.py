@@ -56,7 +56,7 @@ class InterFormer(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; all other
     fields are of ``embedding_dim``, and other sequences must be pooled.
 
-    Departures: no code of the authors is published, and the text leaves much open. Our reading: the gate keeps Z
+    Deviations: no code of the authors is published, and the text leaves much open. Our reading: the gate keeps Z
     outside of the sigmoid, for the text's formula squeezes every summary into (0, 1); the residuals and norms above;
     the two parts of I, after DHEN and DCN; a last pair of summaries after the last layer; numeric fields each have an
     embedding, where the paper has one for all of them together.

@@ -27,7 +27,7 @@ class InterHAt(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
+    Deviations: FuxiCTR cuts the heads through memory, so that each holds some of the fields and misses the
     others; here they are cut rightly, and ``head_split: fuxictr`` is its way. The two are one with a single
     head. The transformer layer is FuxiCTR's, with a ReLU after the attention.
 

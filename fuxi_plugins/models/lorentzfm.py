@@ -24,7 +24,7 @@ class LorentzFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding. No other weights: the embeddings are all.
 
-    Departures: none. FuxiCTR's setting ``embedding_dropout`` does nothing there and is left out.
+    Deviations: none. FuxiCTR's setting ``embedding_dropout`` does nothing there and is left out.
 
     Args:
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.

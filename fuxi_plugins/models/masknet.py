@@ -28,7 +28,7 @@ class MaskNet(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: none.
+    Deviations: none.
 
     Args:
         model_type: blocks in a row or side by side.

@@ -31,7 +31,7 @@ class MLPMixer(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the paper's tokens are patches of an image; here they come from the field embeddings by one of
+    Deviations: the paper's tokens are patches of an image; here they come from the field embeddings by one of
     RankMixer's tokenizers, which start with RMSNorm.
 
     Args:

@@ -24,7 +24,7 @@ class NFM(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the summed products go to the MLP without the paper's dropout and BatchNorm.
+    Deviations: as in FuxiCTR, the summed products go to the MLP without the paper's dropout and BatchNorm.
     FuxiCTR's setting ``embedding_dropout`` does nothing there and is left out.
 
     Args:

@@ -57,7 +57,7 @@ class OneTrans(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: no code of the authors is published. The paper does not tell, and our reading is: GELU; the map of the
+    Deviations: no code of the authors is published. The paper does not tell, and our reading is: GELU; the map of the
     attention's output, of every NS token's own too; biases; RMSNorm after the last block and the MLP that reads the NS
     tokens; one linear map for the behaviours of a history. Several histories are laid one after the other in the
     order of the dataset, with a learned token between two of them; the paper's merging by time needs the time of each

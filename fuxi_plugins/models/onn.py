@@ -25,7 +25,7 @@ class ONN(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding. There are n tables a field.
 
-    Departures: none. FuxiCTR's setting ``embedding_dropout`` does nothing there and is left out.
+    Deviations: none. FuxiCTR's setting ``embedding_dropout`` does nothing there and is left out.
 
     Args:
         embedding_dim: width of one v_ij, small because there are so many.

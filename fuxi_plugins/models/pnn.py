@@ -26,7 +26,7 @@ class PNN(BaseModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, the weights of the inner products are full, the paper's of rank one, and no
+    Deviations: as in FuxiCTR, the weights of the inner products are full, the paper's of rank one, and no
     field is multiplied by itself. FuxiCTR has no outer products; they are the paper's, with full weights.
 
     Args:

@@ -30,7 +30,7 @@ class PPNet(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: this is the part of PEPNet for one domain and one task, as FuxiCTR has it; the gate on the embeddings
+    Deviations: this is the part of PEPNet for one domain and one task, as FuxiCTR has it; the gate on the embeddings
     is left out. FuxiCTR itself starts the gates' table of a prior with ``share_embedding`` at N(0, 1) when the feature
     that it shares with is no prior, here it starts like the others.
 

@@ -32,7 +32,7 @@ from fuxi_plugins.layers import (
 )
 
 from .citation import Paper
-from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
+from .token_model import Formulation, TokenModel, given, refuse_unused, tokenizer_settings
 
 
 class RankElastor(TokenModel):
@@ -41,7 +41,7 @@ class RankElastor(TokenModel):
     Paper: Expand More, Shrink Less: Shaping Effective-Rank Dynamics for Dense Scaling in Recommendation,
     KDD 2026, https://arxiv.org/abs/2605.23191.
 
-    ``reading="repository"`` is what the authors' published code computes, from which their numbers come:
+    ``formulation="official_code"`` is what the authors' published code computes, from which their numbers come:
 
         M  = RMSNorm_D( X + W RMSNorm_TD(vec X) + b )
         X' = M + F(M)
@@ -50,21 +50,21 @@ class RankElastor(TokenModel):
     G(x) = ( (x W_lift + GELU(x W_gate)) * x W_value ) W_down + x W_skip with r times the width inside, then
     a map to h where the width changes; at last a map to D. All maps have biases.
 
-    ``reading="paper"`` is what the paper's equations say, W1, W2, W3, W_r of every token's own:
+    ``formulation="paper"`` is what the paper's equations say, W1, W2, W3, W_r of every token's own:
 
         M  = LayerNorm_D( vec X + W vec X )
         X' = ( GELU(M W1) * (M W2) ) W3 + M W_r
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: a token that is zero, as of an empty history, gets no gradient through RMSNorm, where the repository's
+    Deviations: a token that is zero, as of an empty history, gets no gradient through RMSNorm, where the repository's
     code gives it one that overflows (see ``layers/norms.py``). The equations leave open what the norm averages over
     (here each token), the tokenizer and the head (here the repository's). For the paper's ablations, ``mixing`` and
-    ``ffn`` replace the two components in either reading; a ``gelu`` or ``relu`` FFN is, in the paper's reading,
+    ``ffn`` replace the two components in either formulation; a ``gelu`` or ``relu`` FFN is, in the paper's formulation,
     RankMixer's: act(M W1 + b1) W2 + b2 + M.
 
     Args:
-        reading: which of the two formulas.
+        formulation: which of the two formulas.
         num_tokens, token_dim, num_blocks: T, D and L.
         tokenizer: ``shared`` one MLP for each of T equal slices of the embeddings, ``joint`` one MLP for all
             of them at once, ``per_token`` a projection of its own for each slice, ``reshape`` none.
@@ -77,14 +77,14 @@ class RankElastor(TokenModel):
         mixing_rank: the rank in ``low_rank``, needed there.
         mixing_scale: a in X + a W vec X, of any mixing; 1 unless given.
         mixing_residual: false leaves W vec X without the X.
-        mixing_norm: the norm that belongs to the mixing in the repository's reading: RMSNorm_TD ``before``
+        mixing_norm: the norm that belongs to the mixing in the official code's formulation: RMSNorm_TD ``before``
             the map, or LayerNorm_D ``after`` its residual. Unless given, ``before``, and ``after`` for
             ``block_transpose``.
         ffn: ``glu`` as above, or plain: Linear, RMSNorm, ``gelu`` or ``relu`` for each hidden width, then
             Linear.
-        ffn_hidden_units, ffn_norm, ffn_dropout: in the repository's reading; (64, 64), RMSNorm on, and 0
+        ffn_hidden_units, ffn_norm, ffn_dropout: in the official code's formulation; (64, 64), RMSNorm on, and 0
             unless given.
-        ffn_expansion: r, in ``glu`` and in the paper's reading; 3 unless given.
+        ffn_expansion: r, in ``glu`` and in the paper's formulation; 3 unless given.
         head: ``mlp`` TD -> 2TD -> 1, ``linear`` TD -> 1, ``mean_pool`` the mean token -> 1, ``mean`` of all
             values.
     """
@@ -103,7 +103,7 @@ class RankElastor(TokenModel):
         gpu: int = -1,
         learning_rate: float = 1e-3,
         embedding_dim: int = 10,
-        reading: Reading = "repository",
+        formulation: Formulation = "official_code",
         num_tokens: int = 8,
         token_dim: int = 32,
         num_blocks: int = 2,
@@ -127,21 +127,21 @@ class RankElastor(TokenModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        require_one_of("reading", reading, Reading)
+        require_one_of("formulation", formulation, Formulation)
         require_one_of("ffn", ffn, FFNKind)
         require_one_of("head", head, HeadKind)
         if mixing == "none":
             refuse_unused("with mixing='none'", mixing_norm=mixing_norm)
-        if reading == "paper":
+        if formulation == "paper":
             refuse_unused(
-                "with reading='paper'",
+                "with formulation='paper'",
                 mixing_norm=mixing_norm,
                 ffn_hidden_units=ffn_hidden_units,
                 ffn_norm=ffn_norm,
                 ffn_dropout=ffn_dropout,
             )
         elif ffn != "glu":
-            refuse_unused(f"with ffn={ffn!r} and reading='repository'", ffn_expansion=ffn_expansion)
+            refuse_unused(f"with ffn={ffn!r} and formulation='official_code'", ffn_expansion=ffn_expansion)
         input_dim = feature_map.sum_emb_out_dim()
         projection = tokenizer_settings(
             tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout, norm_unless_given=True
@@ -163,7 +163,7 @@ class RankElastor(TokenModel):
             net_regularizer=net_regularizer,
             **kwargs,
         )
-        if reading == "repository":
+        if formulation == "official_code":
             norm_place = given(mixing_norm, "after" if mixing == "block_transpose" else "before")
             make_block = partial(
                 rms_norm_block,

@@ -27,7 +27,7 @@ from fuxi_plugins.layers import (
 )
 
 from .citation import Paper
-from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
+from .token_model import Formulation, TokenModel, given, refuse_unused, tokenizer_settings
 
 
 class RankMixer(TokenModel):
@@ -36,7 +36,7 @@ class RankMixer(TokenModel):
     Paper: RankMixer: Scaling Up Ranking Models in Industrial Recommenders, CIKM 2025,
     https://arxiv.org/abs/2507.15551.
 
-    ``reading="paper"`` is what the paper says:
+    ``formulation="paper"`` is what the paper says:
 
         S  = LayerNorm_D( P X + X )
         X' = LayerNorm_D( PFFN(S) + S ),  PFFN_t(s) = GELU(s W1_t + b1_t) W2_t + b2_t
@@ -44,7 +44,7 @@ class RankMixer(TokenModel):
     P cuts every token in T heads and gives head h of every token to new token h, so T must divide D. W1 is D -> rD,
     W2 rD -> D, both of every token's own.
 
-    ``reading="repository"`` is how the RankElastor authors ran it as their baseline, from which the
+    ``formulation="official_code"`` is how the RankElastor authors ran it as their baseline, from which the
     RankMixer rows of their paper come:
 
         M  = RMSNorm_D( LayerNorm_D( P X + X ) )
@@ -52,25 +52,25 @@ class RankMixer(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: the paper groups fields by their meaning, here they are taken in the order of the dataset;
+    Deviations: the paper groups fields by their meaning, here they are taken in the order of the dataset;
     RMSNorm of all embeddings comes before the tokenizer, because FuxiCTR starts embeddings at a standard
     deviation of 1e-4; the paper publishes neither r nor its task head. The sparse mixture of experts is not
     here.
 
     Args:
-        reading: which of the two formulas.
+        formulation: which of the two formulas.
         num_tokens, token_dim, num_blocks: T, D and L.
         tokenizer: ``per_token`` a projection for each of T slices of the embeddings, the paper's; ``shared``
             one MLP for all slices, the repository's; ``joint`` one MLP for all embeddings at once;
-            ``reshape`` none. That of the reading unless given.
+            ``reshape`` none. That of the formulation unless given.
         tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: of the MLP in ``shared`` and ``joint``;
             (500,), no norm, and 0 unless given.
         mixing_scale, mixing_residual: controls; X + a P X with another a than 1, and P X without the X.
-        ffn_expansion: r, in the paper's reading; 3 unless given.
-        ffn_hidden_units, ffn_norm, ffn_dropout: in the repository's reading; (200, 200), no norm (else
+        ffn_expansion: r, in the paper's formulation; 3 unless given.
+        ffn_hidden_units, ffn_norm, ffn_dropout: in the official code's formulation; (200, 200), no norm (else
             RMSNorm before each GELU), and 0 unless given.
         head: ``mean_pool`` the mean token -> 1, the paper's; ``mlp`` TD -> 2TD -> 1, the repository's;
-            ``linear`` TD -> 1; ``mean`` of all values. That of the reading unless given.
+            ``linear`` TD -> 1; ``mean`` of all values. That of the formulation unless given.
     """
 
     paper = Paper(
@@ -87,7 +87,7 @@ class RankMixer(TokenModel):
         gpu: int = -1,
         learning_rate: float = 1e-3,
         embedding_dim: int = 10,
-        reading: Reading = "paper",
+        formulation: Formulation = "paper",
         num_tokens: int = 8,
         token_dim: int = 32,
         num_blocks: int = 2,
@@ -106,19 +106,19 @@ class RankMixer(TokenModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        require_one_of("reading", reading, Reading)
-        if reading == "paper":
+        require_one_of("formulation", formulation, Formulation)
+        if formulation == "paper":
             refuse_unused(
-                "with reading='paper'",
+                "with formulation='paper'",
                 ffn_hidden_units=ffn_hidden_units,
                 ffn_norm=ffn_norm,
                 ffn_dropout=ffn_dropout,
             )
         else:
-            refuse_unused("with reading='repository'", ffn_expansion=ffn_expansion)
+            refuse_unused("with formulation='official_code'", ffn_expansion=ffn_expansion)
         input_dim = feature_map.sum_emb_out_dim()
-        tokenizer = given(tokenizer, "per_token" if reading == "paper" else "shared")
-        head = given(head, "mean_pool" if reading == "paper" else "mlp")
+        tokenizer = given(tokenizer, "per_token" if formulation == "paper" else "shared")
+        head = given(head, "mean_pool" if formulation == "paper" else "mlp")
         require_one_of("head", head, HeadKind)
         projection = tokenizer_settings(
             tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout, norm_unless_given=False
@@ -140,7 +140,7 @@ class RankMixer(TokenModel):
             net_regularizer=net_regularizer,
             **kwargs,
         )
-        if reading == "paper":
+        if formulation == "paper":
             make_block = partial(paper_block, mixing_options=mixing_options, expansion=expansion)
         else:
             make_block = partial(

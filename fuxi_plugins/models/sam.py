@@ -30,7 +30,7 @@ class SAM(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: SAM3A with its residual is the default. FuxiCTR's is SAM2E, a polynomial of degree four, which
+    Deviations: SAM3A with its residual is the default. FuxiCTR's is SAM2E, a polynomial of degree four, which
     hardly moves from FuxiCTR's initial embeddings of 1e-4.
 
     Args:

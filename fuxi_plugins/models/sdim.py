@@ -34,7 +34,7 @@ class SDIM(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled. The model is made for thousands of behaviours.
 
-    Departures: as in FuxiCTR's LongCTR, one set of R_h for all rows and steps, b_h is not brought to length 1 unless
+    Deviations: as in FuxiCTR's LongCTR, one set of R_h for all rows and steps, b_h is not brought to length 1 unless
     asked for, and one hash is the default. LongCTR can also draw new R_h at every step (``reuse_hash``), by which a
     prediction is never the same again; that is not here. LongCTR masks the latest behaviours one place off, which hides
     the first of a history shorter than ``short_seq_len``; that is mended.

@@ -39,7 +39,7 @@ class SIM(BaseModel):
     must be pooled. The model is made for thousands of behaviours: where a history has few more than K, it is nearly
     target attention over all.
 
-    Departures: as in FuxiCTR's LongCTR, the latest behaviours are read by target attention, where the paper has DIEN,
+    Deviations: as in FuxiCTR's LongCTR, the latest behaviours are read by target attention, where the paper has DIEN,
     and the time since a behaviour is not embedded. In LongCTR padding, whose score is 0, is picked before behaviours
     with a negative score; here it never is. LongCTR masks the latest behaviours one place off, which hides the first of
     a history shorter than ``short_seq_len``; that is mended. Hard search is not in LongCTR.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fuxi_plugins.layers import TokenizerKind, check_mlp
 
-Reading = Literal["repository", "paper"]  # of two formulas under one name, the published code's or the paper's
+Formulation = Literal["official_code", "paper"]  # of two formulas under one name, the published code's or the paper's
 
 
 class TokenModel(BaseModel):

@@ -52,10 +52,10 @@ class TokenMixerLarge(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: no code of the authors is published, and this is written from public descriptions of the paper, not
+    Deviations: no code of the authors is published, and this is written from public descriptions of the paper, not
     held against its numbers. They agree on the block, on pre-normalisation by RMSNorm, on the small start of W_down,
     and on residuals across every two or three blocks but none into the last. They differ or are silent on the rest,
-    which is our reading: whether the second residual starts from X or from R (``block_residual``); biases, here in
+    which is our formulation: whether the second residual starts from X or from R (``block_residual``); biases, here in
     every map; RMSNorm before a head that reads the mean token; one linear map a token for the MLPs of the tokenizer,
     over fields in the order of the dataset; auxiliary predictions at the ends of the intervals, and the weight of
     their loss; n. RMSNorm of all embeddings comes before the tokenizer, as in RankMixer.

@@ -27,7 +27,7 @@ class TransAct(BaseModel):
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
     must be pooled.
 
-    Departures: the paper embeds what kind of act each was, and masks a random window of the latest in training to
+    Deviations: the paper embeds what kind of act each was, and masks a random window of the latest in training to
     spread the feed; such data is not here. FuxiCTR takes the places at the end, padded or not; here the K are the
     latest that are real, and 0 where there are fewer.
 

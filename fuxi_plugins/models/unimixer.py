@@ -52,7 +52,7 @@ class UniMixer(TokenModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: no code of the paper is published; this is written from public descriptions of it. The paper does not
+    Deviations: no code of the paper is published; this is written from public descriptions of it. The paper does not
     tell, and our reading is: the number of iterations, rows before columns, in float32; the start of the logits, of
     standard deviation 1, and of the bases' weights, near 1 for one basis a block; the product of low rank divided by
     the root of its rank; the two streams updated after the mixing and again after the network of tokens; the mean

@@ -1,7 +1,7 @@
 """Named variants: models of the literature that are one of our classes with some settings fixed.
 
-An experiment asks for one by ``preset: CrossNet``; its class is then implied, and the settings that make the
-variant what it is cannot be set to anything else. A preset of any other name is only a row's name on a board.
+An experiment asks for one by ``display_name: CrossNet``; its class is then implied, and the settings that make the
+variant what it is cannot be set to anything else. A display_name of any other name is only a row's name on a board.
 """
 
 from collections.abc import Mapping
@@ -60,19 +60,19 @@ VARIANTS = {
 }
 
 
-def apply_variant(preset: str | None, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+def apply_variant(display_name: str | None, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The settings of an experiment with those of its variant added, ``model`` among them.
 
     Raises:
         UserError: the experiment sets something else than its variant fixes.
     """
-    variant = VARIANTS.get(preset)
+    variant = VARIANTS.get(display_name)
     if variant is None:
         return dict(settings)
     for name, value in {"model": variant.model, **variant.fixed}.items():
         if name in settings and settings[name] != value:
             raise UserError(
-                f"{where}: the preset {preset} is {variant.model} with {name}: {value!r}, but {name} is set to "
-                f"{settings[name]!r}; leave it out, or give the experiment another preset's name."
+                f"{where}: {display_name} is {variant.model} with {name}: {value!r}, but {name} is set to {settings[name]!r}; "
+                "leave it out, or give the experiment another display_name."
             )
     return {**variant.fixed, **settings, "model": variant.model}

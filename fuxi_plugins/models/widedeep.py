@@ -21,7 +21,7 @@ class WideDeep(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding. Crossed features are the dataset's to make.
 
-    Departures: as in FuxiCTR, one optimizer for both sides; the paper trains the wide side by FTRL.
+    Deviations: as in FuxiCTR, one optimizer for both sides; the paper trains the wide side by FTRL.
 
     Args:
         hidden_units: widths of the MLP's hidden layers.

@@ -28,7 +28,7 @@ class Wukong(BaseModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Departures: as in FuxiCTR, Y is learned and the same for all rows of data (the paper also has one made from
+    Deviations: as in FuxiCTR, Y is learned and the same for all rows of data (the paper also has one made from
     X), a ReLU ends the MLP of FMB, and the residual of a layer that changes the number of vectors is a linear
     map with bias. The name is the paper's, FuxiCTR writes WuKong.
 

@@ -24,7 +24,7 @@ class xDeepFM(BaseModel):
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: none; the maps of the CIN are linear, which the paper found best.
+    Deviations: none; the maps of the CIN are linear, which the paper found best.
 
     Args:
         cin_hidden_units: feature maps of each CIN layer.

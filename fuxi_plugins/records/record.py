@@ -39,7 +39,7 @@ LOG_FILE = "run.log"
 EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
-DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
+DECLARED_SETTINGS = ("amp", "compile", "sparse_embeddings", "batch_norm_gains")
 
 _MOST_METRICS = 20
 
@@ -222,7 +222,7 @@ class Record(Frozen):
     dataset: FolderName
     experiment: FolderName
     model: str
-    preset: str  # the row's name on a board, as ``AutoInt+``
+    display_name: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
     suite: str = ""  # that the run was first made for; none for an experiment by itself
     role: Role = "result"
@@ -249,8 +249,8 @@ class Record(Frozen):
     same_run_as: str | None = None  # the experiment under which this very configuration and seed were run
     rank: RankSummary | None = None  # of a probed run
     cost: Cost | None = None  # of the same model, measured by itself at another time
-    sentinels: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
-    departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
+    sanity_checks: dict[str, str] = {}  # check for a silent failure -> what it found; nothing when all is well
+    deviations: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Record":

@@ -39,8 +39,8 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
         if row.rank:
             origin = origins.get(row.model, Origin())
             values = [f"{row.test[metric].mean:.6f}" for metric in metrics]
-            about = [origin.year, origin.publication, row.preset, origin.url]
-            rows.append([*about, *values, f"{folder_name(row.preset, board.dataset)}/README.md", contributor])
+            about = [origin.year, origin.publication, row.display_name, origin.url]
+            rows.append([*about, *values, f"{folder_name(row.display_name, board.dataset)}/README.md", contributor])
     return csv_text([*header, "Running Steps", "Contributor"], rows)
 
 
@@ -62,7 +62,7 @@ def result_folder(records: Sequence[Record]) -> dict[str, str]:
         records: the finished runs of one experiment.
     """
     first = records[0]
-    name = folder_name(first.preset, first.dataset)
+    name = folder_name(first.display_name, first.dataset)
     return {
         "README.md": _readme(name, records),
         "environments.txt": _environments(first),
@@ -71,8 +71,8 @@ def result_folder(records: Sequence[Record]) -> dict[str, str]:
     }
 
 
-def folder_name(preset: str, dataset: str) -> str:
-    return "".join(c if c.isalnum() or c in "_.+-" else "_" for c in f"{preset}_{dataset}")
+def folder_name(display_name: str, dataset: str) -> str:
+    return "".join(c if c.isalnum() or c in "_.+-" else "_" for c in f"{display_name}_{dataset}")
 
 
 def _readme(name: str, records: Sequence[Record]) -> str:
@@ -95,7 +95,7 @@ def _readme(name: str, records: Sequence[Record]) -> str:
         "Logs": "One record a run, with every epoch: results/runs.",
     }
     said = "".join(f"\n### {heading}\n\n{text}\n" for heading, text in sections.items())
-    return f"## {name}\n\nThe {markdown(first.preset)} model on the {first.dataset} dataset.\n{said}"
+    return f"## {name}\n\nThe {markdown(first.display_name)} model on the {first.dataset} dataset.\n{said}"
 
 
 def _environments(record: Record) -> str:

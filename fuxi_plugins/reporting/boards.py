@@ -18,7 +18,7 @@ from fuxi_plugins.reporting.formats import FORMATS, render
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.preset, seed, config.settings_from)
+        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source)
         for config in suite.experiments
         for seed in suite.seeds_of(config.id)
     ]

@@ -36,11 +36,11 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
     ]
     verdict = Column("verdict", lambda row: row.verdict.word if row.verdict else "–")
     verdicts = {row.verdict.word for row in board.rows if row.verdict}
-    origins = {row.settings_from for row in board.rows}
+    origins = {row.hparam_source for row in board.rows}
     return (
         Column("rank", _rank),
         *([Column("letters", lambda row: row.letters or "–")] if board.inference and board.inference.compared else []),
-        Column("model", lambda row: row.preset + (" ⚠" if row.alarms else "")),
+        Column("model", lambda row: row.display_name + (" ⚠" if row.warnings else "")),
         *measured,
         Column(f"{board.rank_by} 95% interval", lambda row: _interval(row, board.rank_by)),
         Column(f"valid {board.rank_by}", lambda row: _valid(row, board.rank_by)),
@@ -49,7 +49,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
         *_cost_columns(board),
-        *([Column("settings", lambda row: row.settings_from)] if len(origins) > 1 else []),
+        *([Column("settings", lambda row: row.hparam_source)] if len(origins) > 1 else []),
         *(published if any(row.published for row in board.rows) else []),
         *([verdict] if verdicts - {"not comparable"} else []),  # if none is comparable, a note says so
         *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
@@ -132,7 +132,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     flat: dict[str, object] = {
         "dataset": board.dataset,
         "rank": row.rank,
-        "preset": row.preset,
+        "display_name": row.display_name,
         "model": row.model,
         "experiment": row.experiment,
         "seeds": " ".join(map(str, row.seeds)),
@@ -158,9 +158,9 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     flat["difference"] = row.difference(board.rank_by)
     flat["verdict"] = row.verdict.word if row.verdict else None
     flat["verdict_reason"] = row.verdict.reason if row.verdict else None
-    flat["settings_from"] = row.settings_from
+    flat["hparam_source"] = row.hparam_source
     flat["variants"] = row.variants
-    flat["alarms"] = "; ".join(row.alarms)
+    flat["warnings"] = "; ".join(row.warnings)
     flat["problems"] = "; ".join(row.problems)
     return flat
 
@@ -176,7 +176,7 @@ def _plain(board: Leaderboard) -> dict:
         "data": board.data.model_dump(),
         "rank_by": board.rank_by,
         "metrics": board.metrics,
-        "not_significantly_different_from_best": [row.preset for row in board.like_the_best()],
+        "not_significantly_different_from_best": [row.display_name for row in board.like_the_best()],
         "smallest_detectable_difference": board.inference.smallest_detectable() if board.inference else None,
         "rows": rows,
     }

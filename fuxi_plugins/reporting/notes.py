@@ -24,17 +24,17 @@ def tie_sentence(board: Leaderboard) -> str:
     not_compared = inference.not_compared()
     compared = [row for row in others if row.experiment not in not_compared]
     if best.experiment in not_compared or not compared:
-        return f"The best by its mean is {best.preset}, which is compared with no other row: there are too few seeds."
+        return f"The best mean is that of {best.display_name}, which too few seeds allow to compare with any other row."
     alike = board.like_the_best()
     how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
     if not alike:
-        said = f"All other rows are significantly worse than {best.preset}, the best ({how})."
+        said = f"All other rows are significantly worse than {best.display_name}, the best ({how})."
     elif len(alike) == len(compared):
-        said = f"No row is significantly worse than {best.preset}, the best by its mean ({how})."
+        said = f"No row is significantly worse than {best.display_name}, the best by its mean ({how})."
     else:
-        listed = ", ".join(row.preset for row in alike)
-        said = f"Not significantly different from {best.preset}, the best by its mean: {listed} ({how})."
-    left_out = [row.preset for row in others if row.experiment in not_compared]
+        listed = ", ".join(row.display_name for row in alike)
+        said = f"Not significantly different from {best.display_name}, the best by its mean: {listed} ({how})."
+    left_out = [row.display_name for row in others if row.experiment in not_compared]
     return said + (f" Not compared, for want of seeds: {', '.join(left_out)}." if left_out else "")
 
 
@@ -96,8 +96,8 @@ def _about_seeds(board: Leaderboard) -> list[str]:
     rows = {row.experiment: row for row in board.ranked()}
     single = [(name, bool(pooled)) for name, n, pooled in zip(
         inference.names, inference.seeds, inference.pooled, strict=True) if n == 1]  # fmt: skip
-    usual = [rows[name].preset for name, pooled in single if pooled]
-    unknown = [rows[name].preset for name, pooled in single if not pooled]
+    usual = [rows[name].display_name for name, pooled in single if pooled]
+    unknown = [rows[name].display_name for name, pooled in single if not pooled]
     if usual:
         lines.append(f"One seed only, whose noise is taken to be as usual on this board: {', '.join(usual)}.")
     if unknown:
@@ -107,7 +107,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
         )
     metric = find_metric(board.rank_by)
     far = [
-        f"{rows[name].preset} ({metric.show_end(summary.worst)} to {metric.show_end(summary.best)})"
+        f"{rows[name].display_name} ({metric.show_end(summary.worst)} to {metric.show_end(summary.best)})"
         for name, apart in zip(inference.names, inference.different_outcomes, strict=True)
         if apart and (summary := rows[name].test[board.rank_by])
     ]
@@ -118,15 +118,15 @@ def _about_seeds(board: Leaderboard) -> list[str]:
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
     lines = []
-    origins = {row.settings_from for row in board.rows}
+    origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"Settings of all rows: {origins.pop()}.")
     for row in board.rows:
         if row.problems:
-            lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
-        if row.alarms:
-            lines.append(f"⚠ {row.preset} ({row.experiment}): {'; '.join(row.alarms)}.")
-    mixed = [row.preset for row in board.rows if len(row.machines) > 1]
+            lines.append(f"{row.display_name} ({row.experiment}): {'; '.join(row.problems)}.")
+        if row.warnings:
+            lines.append(f"⚠ {row.display_name} ({row.experiment}): {'; '.join(row.warnings)}.")
+    mixed = [row.display_name for row in board.rows if len(row.machines) > 1]
     if mixed:
         lines.append(f"Seeds on several kinds of machine, whose last digits differ: {', '.join(mixed)}.")
     kinds = {row.published.kind for row in board.rows if row.published}

@@ -219,7 +219,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
 
 
 def _check_record(where: str, folder: str, record: Record) -> None:
-    for name in (record.dataset, record.experiment, record.model, record.preset):
+    for name in (record.dataset, record.experiment, record.model, record.display_name):
         if not _NAME.fullmatch(name):
             raise UserError(f"{where}: {name!r} cannot be the name of a dataset, experiment, model or row.")
     if folder != f"seed-{record.seed}":

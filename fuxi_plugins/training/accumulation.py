@@ -31,7 +31,7 @@ class AccumulatingStep:
         return total
 
 
-def departure(parts: int) -> str:
+def deviation(parts: int) -> str:
     """For the record of such a run."""
     return (
         f"step: memory ran out, so each batch went in {parts} parts with their gradients added (the same batch size; "

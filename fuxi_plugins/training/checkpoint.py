@@ -1,7 +1,7 @@
 """Checkpoints from which a run goes on as if it had never been interrupted.
 
-FuxiCTR's ``fit`` sets its counters to zero and calls ``train_epoch`` once an epoch. A :class:`Keeper` stands at that
-call: at the first it puts everything back as it was, epochs that are done it passes over, and in the one that was
+FuxiCTR's ``fit`` sets its counters to zero and calls ``train_epoch`` once an epoch. A :class:`Checkpointer` stands at
+that call: at the first it puts everything back as it was, epochs that are done it passes over, and in the one that was
 interrupted it passes over the batches that are done. ``fit`` itself stays FuxiCTR's.
 
 A checkpoint holds whatever the rest of the run is a function of: weights, optimizer, learning rate, counters of
@@ -27,11 +27,11 @@ from fuxi_plugins.records.record import Epoch
 STATE_FILE = "state.pt"
 COST = 0.05  # of the time, at most, goes into checkpoints at the ends of short epochs
 
-# FuxiCTR's counters, and the sums of the loss that HostedModel keeps.
+# FuxiCTR's counters, and the sums of the loss that TrainerMixin keeps.
 _COUNTERS = ("_total_steps", "_best_metric", "_stopping_steps", "_stop_training", "_loss_sum", "_loss_steps")
 
 
-class Keeper:
+class Checkpointer:
     """Writes the checkpoints of one run and finds the one to continue from.
 
     Args:
@@ -62,7 +62,7 @@ class Keeper:
         train(_Rest(batches, done, lambda batch: self._between_steps(model, epoch, batch)))
         self._after_epoch(model, epoch)
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Removes the checkpoints of a run that is finished."""
         if self.folder is not None:
             for path in [self.folder / STATE_FILE, *self.folder.glob("best-*.model")]:
@@ -154,7 +154,7 @@ class Keeper:
         _restore_random_states(state["random"])
 
 
-NEVER = Keeper(None, {})
+NEVER = Checkpointer(None, {})
 
 
 class _Rest:

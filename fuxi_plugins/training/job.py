@@ -27,7 +27,7 @@ class Job:
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch
-    observers: tuple[str, ...] = ()  # services that are told of each evaluation
+    trackers: tuple[str, ...] = ()  # services that are told of each evaluation
     suite: str = ""  # that asks for the run
 
     @property

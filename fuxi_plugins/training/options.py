@@ -67,7 +67,7 @@ def mixins(training: Any) -> tuple[type, ...]:
     return tuple(mixin for mixin, wanted in asked.items() if wanted)
 
 
-def departures(training: Any) -> list[str]:
+def deviations(training: Any) -> list[str]:
     """The same in words, for the record."""
     said = {
         Compiled: "compile: the forward pass went through torch.compile",

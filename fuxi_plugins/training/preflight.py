@@ -44,9 +44,9 @@ def require_shareable(experiment: Experiment) -> None:
             "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
             "Leave out --processes."
         )
-    if experiment.params["training"].get("lazy_tables"):
+    if experiment.params["training"].get("sparse_embeddings"):
         raise UserError(
-            f"experiment {experiment.id!r}: lazy_tables: true cannot be run by several processes. "
+            f"experiment {experiment.id!r}: sparse_embeddings: true cannot be run by several processes. "
             "Leave out --processes."
         )
 

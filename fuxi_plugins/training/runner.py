@@ -32,7 +32,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     """
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.training import trainer
-    from fuxi_plugins.training.checkpoint import Keeper
+    from fuxi_plugins.training.checkpoint import Checkpointer
     from fuxi_plugins.training.distributed.ddp import is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
@@ -52,12 +52,12 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
     # random states of several processes.
     continued = not job.probe and job.processes == 1
-    keeper = Keeper(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
-    watchers = [probe] if probe else []
+    checkpointer = Checkpointer(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
+    callbacks = [probe] if probe else []
     if is_first():
-        watchers.append(write_epochs(job.run_folder / EPOCHS_FILE))
-        watchers += connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
-    history = trainer.train_model(model, job.experiment, job.data, job.seed, report, watchers, keeper)
+        callbacks.append(write_epochs(job.run_folder / EPOCHS_FILE))
+        callbacks += connect(job.trackers, job.name, job.experiment.params, job.checkpoint_folder)
+    history = trainer.train_model(model, job.experiment, job.data, job.seed, report, callbacks, checkpointer)
     report({"phase": "test"})
     valid = model.score(trainer.load_split(model, job.data, "valid", job.experiment, job.seed))
     test_rows = trainer.load_split(model, job.data, "test", job.experiment, job.seed)
@@ -75,19 +75,19 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),
-            total=keeper.seconds_before + time.perf_counter() - clock_start,
+            total=checkpointer.seconds_before + time.perf_counter() - clock_start,
             per_epoch=train_seconds / epochs,
         ),
         machine=provenance.machine(str(model.device), job.threads, job.processes),
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
-        sentinels=watch_out(model, job, test_rows.epoch),
-        departures=trainer.departures(job.experiment, job.micro_batches, job.processes),
+        sanity_checks=watch_out(model, job, test_rows.epoch),
+        deviations=trainer.deviations(job.experiment, job.micro_batches, job.processes),
     )
     if is_first():
         write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
         write_record(job.run_folder, record)
-    keeper.forget()
+    checkpointer.delete()
     return record
 
 
@@ -159,7 +159,7 @@ def identity(job: Job) -> dict:
         "dataset": job.data.spec.dataset_id,
         "experiment": job.experiment.id,
         "model": job.experiment.model,
-        "preset": job.experiment.preset,
+        "display_name": job.experiment.display_name,
         "published_as": job.experiment.published_as,
         "seed": job.seed,
         "suite": job.suite,

@@ -1,4 +1,4 @@
-"""Embedding tables of which a step touches the rows of its batch alone: ``lazy_tables: true``.
+"""Embedding tables of which a step touches the rows of its batch alone: ``sparse_embeddings: true``.
 
 FuxiCTR's Adam moves every row of every table in every step, for the moments of a row that no batch had go on
 decaying and the regulariser pulls at all of them. Over millions of rows that is most of a step. Here the gradient of a
@@ -15,11 +15,11 @@ from torch import Tensor
 from fuxi_plugins.training.fast_step import FastStep, lookups
 
 DEPARTURE = (
-    "lazy_tables: a step moves (SparseAdam), regularises and clips only the rows of its batch in embedding tables"
+    "sparse_embeddings: a step moves (SparseAdam), regularises and clips only the rows of its batch in embedding tables"
 )
 
 
-class LazyTables(FastStep):
+class SparseEmbeddings(FastStep):
     """Mixed in front of a FuxiCTR model class that leaves its training step to FuxiCTR; the optimizer is Adam."""
 
     def compile(self, optimizer: str, loss: str, lr: float) -> None:

@@ -1,6 +1,6 @@
 """Who is told of a run's evaluations while it goes on: a file of JSON lines, TensorBoard, W&B, MLflow.
 
-An observer is a function of the model and the epoch, called after each evaluation; ``model.history`` holds every
+An tracker is a function of the model and the epoch, called after each evaluation; ``model.history`` holds every
 evaluation so far. It changes nothing that is learned. The three services are extras: each is imported only when
 it is named, and what it is told are numbers that the record holds too.
 """
@@ -13,16 +13,16 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import Epoch
 
-Observer = Callable[[Any, int], None]
+Tracker = Callable[[Any, int], None]
 
 
-def write_epochs(path: Path) -> Observer:
+def write_epochs(path: Path) -> Tracker:
     """One JSON object a line and evaluation; written whole each time, so that a continued run has no line twice."""
 
-    def observe(model: Any, epoch: int) -> None:
+    def tracker(model: Any, epoch: int) -> None:
         write_text(path, "".join(entry.model_dump_json() + "\n" for entry in model.history))
 
-    return observe
+    return tracker
 
 
 def scalars(entry: Epoch) -> dict[str, float]:
@@ -31,19 +31,19 @@ def scalars(entry: Epoch) -> dict[str, float]:
     return {"train/loss": entry.train_loss, "train/learning_rate": entry.learning_rate, **valid}
 
 
-def tensorboard(name: str, params: dict[str, Any], folder: Path) -> Observer:
+def tensorboard(name: str, params: dict[str, Any], folder: Path) -> Tracker:
     """Event files in ``folder``, for ``tensorboard --logdir``."""
     from torch.utils.tensorboard import SummaryWriter
 
-    def observe(model: Any, epoch: int) -> None:
+    def tracker(model: Any, epoch: int) -> None:
         with SummaryWriter(str(folder)) as writer:  # closed each time: a killed run loses no evaluation
             for key, value in scalars(model.history[-1]).items():
                 writer.add_scalar(key, value, model.history[-1].step)
 
-    return observe
+    return tracker
 
 
-def wandb(name: str, params: dict[str, Any], folder: Path) -> Observer:
+def wandb(name: str, params: dict[str, Any], folder: Path) -> Tracker:
     """A run of W&B's, in the project that its own environment names."""
     import wandb as service
 
@@ -51,7 +51,7 @@ def wandb(name: str, params: dict[str, Any], folder: Path) -> Observer:
     return lambda model, epoch: run.log(scalars(model.history[-1]), step=model.history[-1].step)
 
 
-def mlflow(name: str, params: dict[str, Any], folder: Path) -> Observer:
+def mlflow(name: str, params: dict[str, Any], folder: Path) -> Tracker:
     """A run of MLflow's, on the server that its own environment names."""
     import mlflow as service
 
@@ -60,23 +60,23 @@ def mlflow(name: str, params: dict[str, Any], folder: Path) -> Observer:
     return lambda model, epoch: service.log_metrics(scalars(model.history[-1]), step=model.history[-1].step)
 
 
-SERVICES: dict[str, Callable[[str, dict[str, Any], Path], Observer]] = {
+SERVICES: dict[str, Callable[[str, dict[str, Any], Path], Tracker]] = {
     "tensorboard": tensorboard,
     "wandb": wandb,
     "mlflow": mlflow,
 }
 
 
-def connect(names: Sequence[str], run_name: str, params: dict[str, Any], folder: Path) -> list[Observer]:
+def connect(names: Sequence[str], run_name: str, params: dict[str, Any], folder: Path) -> list[Tracker]:
     """The services of these names, each told of the run and its settings.
 
     Raises:
         UserError: a service whose package is not installed.
     """
-    observers = []
+    trackers = []
     for name in names:
         try:
-            observers.append(SERVICES[name](run_name, params, folder / name))
+            trackers.append(SERVICES[name](run_name, params, folder / name))
         except ImportError as error:
-            raise UserError(f"to observe by {name}, its package must be installed: pip install {name}") from error
-    return observers
+            raise UserError(f"to tracker by {name}, its package must be installed: pip install {name}") from error
+    return trackers

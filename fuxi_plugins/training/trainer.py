@@ -33,18 +33,18 @@ from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
 from fuxi_plugins.records.record import Epoch, Metrics, Parameters
 from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
-from fuxi_plugins.training.checkpoint import NEVER, Keeper
+from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.distributed.ddp import Together
-from fuxi_plugins.training.sparse_embeddings import LazyTables
+from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
 
-DEPARTURES = [
+DEVIATIONS = [
     "batches: seeded order from memory-mapped columns (FuxiCTR's own loader shuffles without a seed)",
     "evaluation: metrics over whole arrays (same definitions)",
 ]
 
 Report = Callable[[dict[str, Any]], None]
-Watcher = Callable[[Any, int], None]  # told of the model and the epoch after each evaluation; changes neither
+Callback = Callable[[Any, int], None]  # told of the model and the epoch after each evaluation; changes neither
 
 
 class TrainingFailed(Exception):
@@ -74,20 +74,20 @@ class LossOnDevice:
         return self.loss
 
 
-class HostedModel:
+class TrainerMixin:
     """Mixed in front of a FuxiCTR model class at run time: records what happens, changes nothing that is learned."""
 
     report: Report
     history: list[Epoch]
     best_epoch: int  # the one whose weights are in the checkpoint
 
-    def watch(self, report: Report, watchers: Sequence[Watcher], keeper: Keeper) -> None:
-        self.report, self.watchers, self.keeper, self.history = report, watchers, keeper, []
+    def watch(self, report: Report, callbacks: Sequence[Callback], checkpointer: Checkpointer) -> None:
+        self.report, self.callbacks, self.checkpointer, self.history = report, callbacks, checkpointer, []
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
 
     def train_epoch(self, data_generator: ColumnLoader) -> None:
-        self.keeper.train_epoch(self, data_generator, super().train_epoch)
+        self.checkpointer.train_epoch(self, data_generator, super().train_epoch)
 
     def save_weights(self, checkpoint: str) -> None:
         with replacing(Path(checkpoint)) as temporary:
@@ -136,8 +136,8 @@ class HostedModel:
             )
         )
         self.report({"valid": self._latest_metrics})
-        for watcher in self.watchers:
-            watcher(self, self._epoch_index + 1)
+        for callback in self.callbacks:
+            callback(self, self._epoch_index + 1)
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
 
@@ -187,27 +187,29 @@ def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[
         UserError: the settings ask for a step that the model cannot be given.
     """
     training = Training(**experiment.params["training"])
-    if training.lazy_tables and not uses_fast_step(experiment):
+    if training.sparse_embeddings and not uses_fast_step(experiment):
         raise UserError(
-            f"experiment {experiment.id!r}: lazy_tables: true replaces the training step, but {experiment.model} "
+            f"experiment {experiment.id!r}: sparse_embeddings: true replaces the training step, but {experiment.model} "
             "brings one, a loss or a regulariser of its own. Leave the setting out."
         )
-    fast = LazyTables if training.lazy_tables else fast_step.FastStep if uses_fast_step(experiment) else None
+    fast = (
+        SparseEmbeddings if training.sparse_embeddings else fast_step.FastStep if uses_fast_step(experiment) else None
+    )
     own_step = AccumulatingStep if parts > 1 else fast
     shared = (Together,) if processes > 1 else ()
-    return (*shared, HostedModel, *options.mixins(training), *((own_step,) if own_step else ()))
+    return (*shared, TrainerMixin, *options.mixins(training), *((own_step,) if own_step else ()))
 
 
-def departures(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
+def deviations(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
     """In what a run of this experiment is not plain FuxiCTR, for its record."""
     training = Training(**experiment.params["training"])
-    how_it_steps = sparse_embeddings.DEPARTURE if training.lazy_tables else fast_step.DEPARTURE
+    how_it_steps = sparse_embeddings.DEPARTURE if training.sparse_embeddings else fast_step.DEPARTURE
     return [
-        *DEPARTURES,
+        *DEVIATIONS,
         *([how_it_steps] if uses_fast_step(experiment) and parts == 1 else []),
-        *([accumulation.departure(parts)] if parts > 1 else []),
-        *([ddp.departure(processes)] if processes > 1 else []),
-        *options.departures(training),
+        *([accumulation.deviation(parts)] if parts > 1 else []),
+        *([ddp.deviation(processes)] if processes > 1 else []),
+        *options.deviations(training),
     ]
 
 
@@ -235,9 +237,9 @@ def build_model(
         UserError: the model's constructor refuses its settings.
         TrainingFailed: the training step is one that cannot be done in parts.
     """
-    is_lazy = Training(**experiment.params["training"]).lazy_tables
+    is_lazy = Training(**experiment.params["training"]).sparse_embeddings
     if parts > 1 and (is_lazy or not fast_step.can_replace_the_step_of(load_model_class(experiment.model))):
-        whose = "with lazy_tables the" if is_lazy else "the model's own"
+        whose = "with sparse_embeddings the" if is_lazy else "the model's own"
         raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
@@ -255,19 +257,19 @@ def train_model(
     data: PreparedData,
     seed: int,
     report: Report,
-    watchers: Sequence[Watcher] = (),
-    keeper: Keeper = NEVER,
+    callbacks: Sequence[Callback] = (),
+    checkpointer: Checkpointer = NEVER,
 ) -> list[Epoch]:
     """Trains by FuxiCTR's ``fit`` and leaves the best weights by validation in the model.
 
-    ``keeper`` writes checkpoints and continues from the one that an earlier process has left.
+    ``checkpointer`` writes checkpoints and continues from the one that an earlier process has left.
 
     Raises:
         TrainingFailed: the loss is not finite, or no evaluation improved on the start.
     """
     training = experiment.params["training"]
     Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
-    model.watch(report, watchers, keeper)
+    model.watch(report, callbacks, checkpointer)
     report({"epochs": training["epochs"]})
     try:
         model.fit(

@@ -41,20 +41,20 @@ def render_markdown(title: str, tuned: Sequence["Tuned"]) -> str:
         chosen = ", ".join(f"{name}={value}" for name, value in best.settings.items()) if best else "–"
         counted = [str(len(one.trials)), str(len(one.trials) - len(values))]
         found = [f"{best.valid:.5f}" if best else "–", chosen]
-        rows.append([one.config.preset, *counted, f"valid {one.metric}", *curve, *found])
+        rows.append([one.config.display_name, *counted, f"valid {one.metric}", *curve, *found])
     rows = [[markdown(cell) for cell in row] for row in rows]
     table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
-    spaces = "\n".join(f"- {markdown(f'{one.config.preset}: {one.space}.')}" for one in tuned)
+    spaces = "\n".join(f"- {markdown(f'{one.config.display_name}: {one.space}.')}" for one in tuned)
     said = "Judged by validation alone. `best of k`: what the best of k of these trials is on average."
     return f"# {markdown(title)}: tuning\n\n{table}\n\n{said}\n\n{spaces}\n"
 
 
 def render_json(tuned: Sequence["Tuned"]) -> str:
     """Every trial, and the whole curve."""
-    searches = [
+    tuning_results = [
         ModelSearch(
             experiment=one.config.id,
-            preset=one.config.preset,
+            display_name=one.config.display_name,
             metric=one.metric,
             space=str(one.space),
             trials=one.trials,
@@ -63,7 +63,7 @@ def render_json(tuned: Sequence["Tuned"]) -> str:
         )
         for one in tuned
     ]
-    return MODELS.dump_json(searches, indent=1).decode() + "\n"
+    return MODELS.dump_json(tuning_results, indent=1).decode() + "\n"
 
 
 def render_config(tuned: Sequence["Tuned"]) -> str:
@@ -71,9 +71,9 @@ def render_config(tuned: Sequence["Tuned"]) -> str:
     experiments = {
         f"{one.config.id}_tuned": {
             "model": one.config.model,
-            "preset": one.config.preset,
+            "display_name": one.config.display_name,
             "dataset_id": one.config.dataset_id,
-            "settings_from": "tuned",
+            "hparam_source": "tuned",
             **one.config.settings,
             **one.best.settings,
         }

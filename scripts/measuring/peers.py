@@ -22,8 +22,8 @@ from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.training.distributed.ddp import Together
 from fuxi_plugins.training.fast_step import FastStep
 from fuxi_plugins.training.options import InBfloat16
-from fuxi_plugins.training.sparse_embeddings import LazyTables
-from fuxi_plugins.training.trainer import HostedModel
+from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
+from fuxi_plugins.training.trainer import TrainerMixin
 
 GRADIENT_NORM = 10.0  # FuxiCTR's limit
 
@@ -92,13 +92,13 @@ def build(
     root: Path | str = "unused",
     **settings: Any,
 ) -> Any:
-    """A model ready to be stepped: FuxiCTR's own, or with our step (``lazy_tables`` or not), and what a run mixes in.
+    """A model ready to be stepped: FuxiCTR's own, or with our step, and what a run mixes in.
 
     A ``shared`` one is to be joined with those of other processes, one of ``bf16`` has its products in bfloat16.
     """
     torch.manual_seed(0)
-    step = (LazyTables,) if lazy else (FastStep,) if fast else ()
-    around = (*((Together,) if shared else ()), *((HostedModel,) if hosted else ()))
+    step = (SparseEmbeddings,) if lazy else (FastStep,) if fast else ()
+    around = (*((Together,) if shared else ()), *((TrainerMixin,) if hosted else ()))
     mixins = (*around, *step, *((InBfloat16,) if bf16 else ()))
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}

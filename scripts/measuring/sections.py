@@ -86,7 +86,7 @@ def steps(options: Options) -> Iterator[Case]:
           **regularized}),
         ("RankMixer criteo_dim_20 base", RankMixer, criteo, options.batch_size, "UniMixer_criteo_dim_20_base",
          {"embedding_dim": 20, "num_tokens": 26, "token_dim": 26, "num_blocks": 2, "tokenizer": "shared",
-          "reading": "repository", "ffn_hidden_units": [200, 200], "head": "mlp", **regularized}),
+          "formulation": "official_code", "ffn_hidden_units": [200, 200], "head": "mlp", **regularized}),
         ("RankElastor avazu_dim_16", RankElastor, avazu, options.batch_size, "UniMixer_avazu_dim_16",
          {"embedding_dim": 16, "num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint",
           "tokenizer_hidden_units": [800], "ffn_hidden_units": [16]}),
@@ -125,7 +125,7 @@ def utilisation(options: Options) -> Iterator[Case]:
 
 
 def tables(options: Options) -> Iterator[Case]:
-    """One step over large embedding tables, of width 20, with an L2 penalty; over the largest with ``lazy_tables``."""
+    """One step over large embedding tables, of width 20, with an L2 penalty; the largest also as sparse."""
     dnn = (DNN, {"hidden_units": [400, 400]})
     dcnv2 = (DCNv2, {"parallel_dnn_hidden_units": [400, 400]})
     for millions, lazy, (model_class, settings) in [(2, False, dnn), (2, False, dcnv2), (10, True, dnn)]:
@@ -134,7 +134,7 @@ def tables(options: Options) -> Iterator[Case]:
         build = partial(peers.build, model_class, shape, **settings)
         models = {"ours": partial(build, fast=True, lazy=lazy), "FuxiCTR's step": partial(build, fast=False)}
         ways = steppers(models, shape, options.batch_size, options)
-        how = ", lazy_tables" if lazy else ""
+        how = ", sparse_embeddings" if lazy else ""
         job = f"{model_class.__name__} 400-400, {millions} million ids x 20, L2, batch {options.batch_size}{how}"
         note = "another training: declared, not equal" if lazy else ""
         yield Case("tables", job, "a step", ways, options.rounds, note)
@@ -168,7 +168,7 @@ def zoo(options: Options) -> Iterator[Case]:
             "ours": partial(build, load_model_class(config.model), fast=True),
             "FuxiCTR's zoo": partial(build, load_model_class(PREFIX + config.model), fast=False),
         }
-        job = f"{config.preset} at Frappe's shape, batch {options.batch_size}"
+        job = f"{config.display_name} at Frappe's shape, batch {options.batch_size}"
         yield Case("zoo", job, "a step", steppers(models, FRAPPE, options.batch_size, options), options.rounds)
 
 

@@ -13,12 +13,14 @@ def card(**changes) -> DataCard:
     return DataCard(**{**settings, **changes})
 
 
-def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="", data=None, **changes) -> Record:
+def record(
+    display_name="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="", data=None, **changes
+) -> Record:
     fields = {
         "dataset": "toy",
-        "experiment": experiment or f"{preset}_toy",
-        "model": preset,
-        "preset": preset,
+        "experiment": experiment or f"{display_name}_toy",
+        "model": display_name,
+        "display_name": display_name,
         "seed": seed,
         "params": {"model": {}, "training": {}},
         "code": Code(model="revision 1", training="revision 1"),

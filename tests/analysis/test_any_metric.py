@@ -48,14 +48,14 @@ def make_world(names):
             runs.setdefault(f"{name}_toy", []).append(record(name, seed, metrics=on_both_splits(metrics)))
     digests = {name: {r.seed: f"{name}{r.seed}" for r in listed} for name, listed in runs.items()}
     rows = TestRows(labels, groups, groups, "user", fields)
-    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], rows)
+    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.display_name, r.seed], rows)
     assert not problems
     return runs, evidence
 
 
 def make_board(runs, evidence, results, rank_by=None):
     records = [r for listed in runs.values() for r in listed]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     return with_uncertainty(build_leaderboard("toy", records, cells, results, rank_by), evidence)
 
 
@@ -69,7 +69,7 @@ def test_a_board_and_a_comparison_by_it(world, tmp_path, name):
     runs, evidence = world
     metric = find_metric(name)
     board = make_board(runs, evidence, tmp_path, name)
-    assert board.rows[2].preset == "Gamma"
+    assert board.rows[2].display_name == "Gamma"
     assert board.rows[2].rank_range == (3, 3)
     keys = [metric.sort_key(row.test[name].mean) for row in board.rows]
     assert keys == sorted(keys)
@@ -80,7 +80,7 @@ def test_a_board_and_a_comparison_by_it(world, tmp_path, name):
     texts = {form: render(board, "Title", form) for form in FORMS}
     assert metric.show(board.rows[0].test[name].mean) in texts["md"]
     (best,) = re.findall(r".*\\textbf\{" + re.escape(metric.show(board.rows[0].test[name].mean)), texts["tex"])
-    assert best.split("&")[2].strip().startswith(board.rows[0].preset)
+    assert best.split("&")[2].strip().startswith(board.rows[0].display_name)
     better, worse = runs["Alpha_toy"], runs["Gamma_toy"]
     assert "Alpha is significantly better than Gamma" in compare(better, worse, name, evidence).sentence
     reverse = compare(worse, better, name, evidence)
@@ -99,7 +99,7 @@ def test_models_on_either_side_of_a_target_are_compared_by_their_distance(tmp_pa
         for name, v in values.items()
     }
     board = make_board(runs, None, tmp_path)
-    assert [row.preset for row in board.rows] == ["Alpha", "Beta"]
+    assert [row.display_name for row in board.rows] == ["Alpha", "Beta"]
     assert [row.rank_range for row in board.rows] == [(1, 1), (2, 2)]
     assert board.rows[0].intervals["PCOC"].high < 1
     found = compare(runs["Alpha_toy"], runs["Beta_toy"], "PCOC", None)
@@ -147,7 +147,7 @@ def test_a_new_metric_is_one_entry(tmp_path, workspace):
     with new_metric() as brier:
         runs, evidence = make_world(["AUC", "Brier"])
         board = make_board(runs, evidence, tmp_path, "Brier")
-        assert [row.preset for row in board.rows][2] == "Gamma"
+        assert [row.display_name for row in board.rows][2] == "Gamma"
         assert board.rows[0].intervals["Brier"].low < board.rows[0].test["Brier"].mean
         assert "Brier mean ± std" in render(board, "Title", "md")
         for listed in runs.values():

@@ -12,9 +12,9 @@ from tests.analysis.make import record
 def results(workspace):
     """Runs of two experiments of Alpha and one of Beta on one dataset."""
 
-    def add(experiment, preset, test):
+    def add(experiment, display_name, test):
         for seed in (1, 2, 3):
-            made = record(preset, seed, test + 0.001 * seed, dataset="toy", experiment=experiment)
+            made = record(display_name, seed, test + 0.001 * seed, dataset="toy", experiment=experiment)
             write_record(workspace.run_folder("toy", experiment, seed), made)
 
     add("Beta_toy", "Beta", 0.7)

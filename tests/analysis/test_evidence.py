@@ -54,14 +54,14 @@ def measure(world, runs, groups=None):
     labels, scores = world
     digests = {name: {r.seed: f"{name}{r.seed}" for r in listed} for name, listed in runs.items()}
     rows = TestRows(labels, groups, groups, "user" if groups is not None else None)
-    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], rows)
+    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.display_name, r.seed], rows)
     assert not problems
     return evidence
 
 
 def make_board(runs, evidence, tmp_path, **settings):
     records = [r for listed in runs.values() for r in listed]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     return with_uncertainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
 
 
@@ -72,14 +72,14 @@ def test_a_board_says_what_differs(world, tmp_path):
     assert [row.letters for row in board.rows] == ["a", "a", "b"]
     first, second = board.rows[:2]
     assert tie_sentence(board) == (
-        f"Not significantly different from {first.preset}, the best by its mean: {second.preset} "
+        f"Not significantly different from {first.display_name}, the best by its mean: {second.display_name} "
         "(Holm's procedure over all 3 pairs, level 5%)."
     )
     text = render(board, "Title", "md")
     assert "| 1 (1–2) | a |" in " ".join(text.split())
     assert "Smallest detectable difference: 0.0" in text
     assert first.intervals["AUC"].low < first.test["AUC"].mean < first.intervals["AUC"].high
-    assert json.loads(render(board, "Title", "json"))["not_significantly_different_from_best"] == [second.preset]
+    assert json.loads(render(board, "Title", "json"))["not_significantly_different_from_best"] == [second.display_name]
     assert [row["letters"] for row in csv.DictReader(io.StringIO(render(board, "Title", "csv")))] == ["a", "a", "b"]
     console = Console(width=200, force_terminal=True, file=io.StringIO(), color_system=None)
     print_board(board, "Title", console)
@@ -96,12 +96,12 @@ def test_latex_stars_what_is_better_than_the_best_baseline(world, tmp_path):
     assert plain.count(r"\textbf") == 2  # the best AUC and the best logloss
     marked = [line for line in plain.splitlines() if r"$^{\dagger}$ &" in line]
     assert len(marked) == 1
-    assert second.preset in marked[0]
+    assert second.display_name in marked[0]
     latex = render(board, "Title", "tex", ["C"])
     starred = [line for line in latex.splitlines() if "$^{*}$ &" in line]
-    assert [row.preset in line for row, line in zip((first, second), starred, strict=True)] == [True, True]
+    assert [row.display_name in line for row, line in zip((first, second), starred, strict=True)] == [True, True]
     assert "% $^{*}$: significantly better than the best baseline (of C)" in latex
-    assert "$^{*}$ &" not in render(board, "Title", "tex", ["C", second.preset]), "not better than that baseline"
+    assert "$^{*}$ &" not in render(board, "Title", "tex", ["C", second.display_name]), "not better than that baseline"
     with pytest.raises(UserError, match="a baseline must be a ranked row of the board, but 'D' is none of"):
         render(board, "Title", "tex", ["D"])
 
@@ -109,7 +109,7 @@ def test_latex_stars_what_is_better_than_the_best_baseline(world, tmp_path):
 def test_ranks_by_logloss_are_told_apart_the_right_way_round(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path, rank_by="logloss")
-    assert [row.preset for row in board.rows][2] == "C"
+    assert [row.display_name for row in board.rows][2] == "C"
     assert [row.rank_range for row in board.rows][2] == (3, 3)
 
 
@@ -172,14 +172,16 @@ def test_a_column_by_which_rows_should_perhaps_be_clustered_is_named(world, tmp_
     runs = make_runs((labels, moved))
     digests = {name: {r.seed: "x" for r in listed} for name, listed in runs.items()}
     columns = {"user": user, "hour": user % 24, "row": np.arange(ROWS), "chance": random.permutation(user)}
-    evidence, _ = measure_evidence(runs, digests, lambda r: moved[r.preset, r.seed], TestRows(labels, columns=columns))
+    evidence, _ = measure_evidence(
+        runs, digests, lambda r: moved[r.display_name, r.seed], TestRows(labels, columns=columns)
+    )
     assert list(evidence.growth) == ["user"]
     assert evidence.growth["user"] > 1.5
     said = f"the standard error would grow: user ({evidence.growth['user']:g} times)"
     assert said in render(make_board(runs, evidence, tmp_path), "Title", "md")
     assert said in " ".join(compare(runs["A_toy"], runs["B_toy"], "AUC", evidence).caveats)
     clustered, _ = measure_evidence(
-        runs, digests, lambda r: moved[r.preset, r.seed], TestRows(labels, None, user, "user", columns)
+        runs, digests, lambda r: moved[r.display_name, r.seed], TestRows(labels, None, user, "user", columns)
     )
     assert not clustered.growth
     assert "200 clusters of test rows by user" in render(make_board(runs, clustered, tmp_path), "Title", "md")
@@ -224,7 +226,7 @@ def test_a_record_whose_metric_is_not_its_predictions_is_named(world):
     runs = make_runs(world)
     runs["B_toy"][1] = changed(runs["B_toy"][1], "AUC", 0.001)
     digests = {name: {r.seed: "x" for r in listed} for name, listed in runs.items()}
-    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.preset, r.seed], TestRows(labels))
+    evidence, problems = measure_evidence(runs, digests, lambda r: scores[r.display_name, r.seed], TestRows(labels))
     assert list(problems) == ["B_toy"]
     assert re.search(r"B_toy seed 2 says test AUC 0\.\d+, but its predictions give", problems["B_toy"])
     assert list(evidence.runs) == ["A_toy", "C_toy"]

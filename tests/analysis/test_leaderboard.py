@@ -21,7 +21,7 @@ from tests.conftest import write
 
 def board(records, results, cells=None, **settings):
     if cells is None:
-        cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+        cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     return build_leaderboard("toy", records, cells, results, **settings)
 
 
@@ -29,7 +29,7 @@ def test_mean_deviation_best_and_rank(tmp_path):
     rows = board(
         [record("A", 1, 0.70), record("A", 2, 0.74), record("B", 1, 0.73), record("B", 2, 0.73)], tmp_path
     ).rows
-    assert [(row.rank, row.preset) for row in rows] == [(1, "B"), (2, "A")]
+    assert [(row.rank, row.display_name) for row in rows] == [(1, "B"), (2, "A")]
     assert rows[1].test["AUC"].mean == pytest.approx(0.72)
     assert rows[1].test["AUC"].std == pytest.approx(math.sqrt(0.0008))  # of the sample: n - 1
     assert rows[1].test["AUC"].best == 0.74
@@ -38,14 +38,16 @@ def test_mean_deviation_best_and_rank(tmp_path):
 
 def test_seeds_with_different_outcomes_are_named(tmp_path):
     ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.890], "D": [0.5]}
-    runs = [record(preset, seed, auc) for preset, values in ends.items() for seed, auc in enumerate(values, 1)]
+    runs = [
+        record(display_name, seed, auc) for display_name, values in ends.items() for seed, auc in enumerate(values, 1)
+    ]
 
     def said(records):
         found = notes(with_uncertainty(board(records, tmp_path), None))
         return [line for line in found if line.startswith("Seeds with different outcomes")]
 
     assert said(runs) == ["Seeds with different outcomes, which a mean does not describe: C (0.8700 to 0.8900)."]
-    assert not said([run for run in runs if run.preset != "C"])
+    assert not said([run for run in runs if run.display_name != "C"])
 
 
 def test_a_single_seed_has_no_deviation(tmp_path):
@@ -54,7 +56,7 @@ def test_a_single_seed_has_no_deviation(tmp_path):
 
 def test_lower_logloss_ranks_higher(tmp_path):
     rows = board([record("A", 1, 0.7), record("B", 1, 0.8)], tmp_path, rank_by="logloss").rows
-    assert [row.preset for row in rows] == ["B", "A"]
+    assert [row.display_name for row in rows] == ["B", "A"]
 
 
 def test_validation_chooses_the_configuration_even_when_test_would_choose_another(tmp_path):
@@ -80,7 +82,7 @@ def test_runs_of_other_settings_or_code_are_a_row_of_their_own(tmp_path, changes
     records = [record("A", 1, 0.9, **changes), record("A", 2, 0.7), record("A", 3, 0.6), record("B", 1, 0.5)]
     cells = [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)] + [Cell("toy", "B_toy", "B", 1)]
     made = board(records, tmp_path, cells)
-    assert [(row.preset, row.seeds, row.rank) for row in made.rows] == [
+    assert [(row.display_name, row.seeds, row.rank) for row in made.rows] == [
         ("A (seed 1)", [1], 1), ("A", [2, 3], 2), ("B", [1], 3),
     ]  # fmt: skip
     assert made.rows[1].test["AUC"].mean == pytest.approx(0.65)
@@ -114,8 +116,8 @@ def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
 
 def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):
     records = [record("A", 1, 0.7), record("A", 2, failed="RuntimeError: boom"), record("B", 1, failed="OOM")]
-    cells = [Cell("toy", f"{preset}_toy", preset, seed) for preset in "ABC" for seed in (1, 2)]
-    rows = {row.preset: row for row in board(records, tmp_path, cells).rows}
+    cells = [Cell("toy", f"{display_name}_toy", display_name, seed) for display_name in "ABC" for seed in (1, 2)]
+    rows = {row.display_name: row for row in board(records, tmp_path, cells).rows}
     assert rows["A"].problems == ["seed 2: failed: RuntimeError: boom"]
     assert (rows["A"].rank, rows["B"].rank, rows["C"].rank) == (1, None, None)
     assert rows["B"].problems == ["seed 1: failed: OOM", "seed 2: not run"]
@@ -139,7 +141,7 @@ def test_records_of_different_data_are_refused(tmp_path):
 
 def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):
     usual, half = record("A"), record("B", params={"model": {}, "training": {"amp": "bf16", "train_step": "fuxictr"}})
-    assert {row.preset for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
+    assert {row.display_name for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
 
 
 def cost_on(processor: str) -> Cost:
@@ -192,7 +194,8 @@ def published(tmp_path):
 def test_the_published_value_with_most_runs_behind_it_stands_beside_ours(published):
     data = card(published_as="Toy")
     rows = {
-        row.preset: row for row in board([record("A", 1, 0.7, data=data), record("B", 1, data=data)], published).rows
+        row.display_name: row
+        for row in board([record("A", 1, 0.7, data=data), record("B", 1, data=data)], published).rows
     }
     assert rows["A"].published.metrics["AUC"] == 0.71
     assert rows["A"].published.kind == "mean of 5 seeds"
@@ -230,8 +233,8 @@ def test_every_format_says_the_same(tmp_path):
     made = board([record("A", 1, 0.70), record("A", 2, 0.74), record("B", 1, failed="x")], tmp_path)
     rows = list(csv.DictReader(io.StringIO(render(made, "Title", "csv"))))
     assert float(rows[0]["test_AUC_mean"]) == pytest.approx(0.72, abs=1e-15)
-    assert (rows[0]["preset"], rows[0]["rank"], rows[0]["seeds"]) == ("A", "1", "1 2")
-    assert (rows[1]["preset"], rows[1]["rank"], rows[1]["problems"]) == ("B", "", "seed 1: failed: x")
+    assert (rows[0]["display_name"], rows[0]["rank"], rows[0]["seeds"]) == ("A", "1", "1 2")
+    assert (rows[1]["display_name"], rows[1]["rank"], rows[1]["problems"]) == ("B", "", "seed 1: failed: x")
     plain = json.loads(render(made, "Title", "json"))
     assert plain["rows"][0]["test"]["AUC"]["mean"] == pytest.approx(0.72)
     assert plain["rows"][0]["parameters"] == {"dense": 1234, "embedding": 56789}

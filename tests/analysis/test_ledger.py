@@ -45,9 +45,9 @@ def published(tmp_path):
     return tmp_path
 
 
-def ours(preset, values, **changes):
+def ours(display_name, values, **changes):
     data = card(published_as="Toy")
-    return [record(preset, seed, value, data=data, **changes) for seed, value in enumerate(values, 1)]
+    return [record(display_name, seed, value, data=data, **changes) for seed, value in enumerate(values, 1)]
 
 
 def cells(records, results, metric="AUC"):

@@ -60,7 +60,7 @@ def test_alarms_of_records_are_told(workspace):
 
     prepared(workspace)
     assert "note" not in call().output
-    warned = record(dataset="tiny", sentinels={"own loss is called": "never"})
+    warned = record(dataset="tiny", sanity_checks={"own loss is called": "never"})
     write_record(workspace.run_folder("tiny", "A_toy", 1), warned)
     result = call()
     assert result.exit_code == 0, "a result's own warning is nothing wrong with this machine"

@@ -1,4 +1,4 @@
-"""Claims: one holder at a time, whoever dies, whatever the clocks say; and eight runners on one folder."""
+"""Claims: one owner at a time, whoever dies, whatever the clocks say; and eight runners on one folder."""
 
 import json
 import multiprocessing
@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from fuxi_plugins.execution import leases
-from fuxi_plugins.execution.leases import Claimant, current_claim
+from fuxi_plugins.execution.leases import Leaser, current_lease
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.execution.planner import Resources, plan_suite
@@ -24,83 +24,81 @@ from tests.analysis.make import record
 from tests.conftest import write
 
 
-def elsewhere(claimant: Claimant, host="another") -> Claimant:
+def elsewhere(claimant: Leaser, host="another") -> Leaser:
     """The same claimant as if on another machine, whose processes nobody here can see."""
-    claimant.holder = replace(claimant.holder, host=host, system=f"boot of {host}")
+    claimant.owner = replace(claimant.owner, host=host, system=f"boot of {host}")
     return claimant
 
 
 def test_a_claim_excludes_others_until_it_is_released(tmp_path):
-    one, two = Claimant(), Claimant()
-    held = one.claim(tmp_path)
+    one, two = Leaser(), Leaser()
+    held = one.lease(tmp_path)
     assert held is not None
-    assert two.claim(tmp_path) is None
-    assert one.claim(tmp_path) is None
+    assert two.lease(tmp_path) is None
+    assert one.lease(tmp_path) is None
     held.release()
-    assert two.claim(tmp_path) is not None
+    assert two.lease(tmp_path) is not None
 
 
 def test_a_process_that_has_ended_on_this_machine_holds_nothing(tmp_path):
-    code = (
-        "import pathlib, sys; from fuxi_plugins.execution.leases import *; Claimant().claim(pathlib.Path(sys.argv[1]))"
-    )
+    code = "import pathlib, sys; from fuxi_plugins.execution.leases import *; Leaser().lease(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     (left,) = tmp_path.iterdir()
-    assert left.name == "claim-1.json"
-    taken = Claimant().claim(tmp_path)
-    assert taken.path.name == "claim-2.json"
-    assert Claimant().claim(tmp_path) is None
+    assert left.name == "lease-1.json"
+    taken = Leaser().lease(tmp_path)
+    assert taken.path.name == "lease-2.json"
+    assert Leaser().lease(tmp_path) is None
     taken.release()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_id_that_is_used_again_is_not_its_former_owner(tmp_path):
-    claimant = Claimant()
-    claimant.holder = replace(claimant.holder, born="1")  # a process of our own id that started long ago
-    claimant.claim(tmp_path)
-    assert Claimant().claim(tmp_path) is not None
+    claimant = Leaser()
+    claimant.owner = replace(claimant.owner, born="1")  # a process of our own id that started long ago
+    claimant.lease(tmp_path)
+    assert Leaser().lease(tmp_path) is not None
 
 
-def test_on_another_machine_only_silence_ends_a_claim(tmp_path, monkeypatch):
+def test_on_another_machine_only_silence_ends_a_lease(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
-    holder = elsewhere(Claimant()).claim(tmp_path)
-    observer = Claimant(patience=0.2)
+    owner = elsewhere(Leaser()).lease(tmp_path)
+    tracker = Leaser(patience=0.2)
     for _ in range(6):  # it beats: however long one waits, it is alive
-        assert holder.beat()
-        assert observer.claim(tmp_path) is None
+        assert owner.beat()
+        assert tracker.lease(tmp_path) is None
         time.sleep(0.1)
-    assert observer.claim(tmp_path) is None
+    assert tracker.lease(tmp_path) is None
     time.sleep(0.3)  # it is silent
-    taken = observer.claim(tmp_path)
+    taken = tracker.lease(tmp_path)
     assert taken is not None
-    assert not holder.beat()  # and finds out that it has lost the run
-    assert current_claim(tmp_path).holder == observer.holder
+    assert not owner.beat()  # and finds out that it has lost the run
+    assert current_lease(tmp_path).owner == tracker.owner
 
 
 @pytest.mark.parametrize("jump", [-1e9, -3600, 3600, 1e9])
 def test_a_clock_that_jumps_takes_no_run_from_a_living_runner(tmp_path, monkeypatch, jump):
-    holder = elsewhere(Claimant()).claim(tmp_path)
-    observer = Claimant(patience=60)
-    assert observer.claim(tmp_path) is None
+    owner = elsewhere(Leaser()).lease(tmp_path)
+    tracker = Leaser(patience=60)
+    assert tracker.lease(tmp_path) is None
     now = time.time()
-    os.utime(holder.path, (now + jump, now + jump))  # the holder's machine, or the file server, is in another time
+    os.utime(owner.path, (now + jump, now + jump))  # the owner's machine, or the file server, is in another time
     monkeypatch.setattr(time, "time", lambda: now + jump)
-    assert observer.claim(tmp_path) is None
+    assert tracker.lease(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", ['{"holder": {"runner"', "[" * 100_000])
+@pytest.mark.parametrize("content", ['{"owner": {"runner"', "[" * 100_000])
 def test_a_damaged_claim_is_freed_by_time_alone(tmp_path, content):
-    (tmp_path / "claim-1.json").write_text(content)
-    observer = Claimant(patience=0.1)
-    assert observer.claim(tmp_path) is None
+    (tmp_path / "lease-1.json").write_text(content)
+    tracker = Leaser(patience=0.1)
+    assert tracker.lease(tmp_path) is None
     time.sleep(0.2)
-    assert observer.claim(tmp_path).path.name == "claim-2.json"
+    assert tracker.lease(tmp_path).path.name == "lease-2.json"
 
 
 def claim_when_told(folder, start, end, results):
-    claimant = Claimant()
+    claimant = Leaser()
     start.wait()
-    results.put(claimant.claim(folder) is not None)
+    results.put(claimant.lease(folder) is not None)
     end.wait()  # a process that has gone would hold nothing any more
 
 
@@ -111,9 +109,9 @@ def test_of_many_that_claim_at_the_same_instant_one_succeeds(tmp_path, dead_hold
         folder = tmp_path / str(attempt)
         folder.mkdir()
         if dead_holder:
-            claimant = Claimant()
-            claimant.holder = replace(claimant.holder, born="1")
-            claimant.claim(folder)
+            claimant = Leaser()
+            claimant.owner = replace(claimant.owner, born="1")
+            claimant.lease(folder)
         start, end, results = context.Event(), context.Event(), context.Queue()
         processes = [context.Process(target=claim_when_told, args=(folder, start, end, results)) for _ in range(4)]
         for process in processes:
@@ -171,7 +169,7 @@ def run_all(plan, worker, start, results):
         before=plan.before,
         slots=[-1, -1],
         limits=Limits(timeout_seconds=60),
-        watcher=Silent(),
+        listener=Silent(),
         worker=worker,
     )
     results.put(len(records))
@@ -197,12 +195,12 @@ def test_eight_runners_on_one_folder_do_each_of_200_runs_exactly_once(workspace,
 
 def test_the_runs_of_a_runner_that_was_killed_are_done_by_the_others(workspace, many_jobs):
     plan, worker, ledger = many_jobs
-    dead = Claimant()
-    dead.holder = replace(dead.holder, born="1")
+    dead = Leaser()
+    dead.owner = replace(dead.owner, born="1")
     for job in plan.todo[:5]:
-        dead.claim(job.run_folder)
+        dead.lease(job.run_folder)
     slots, limits = [-1, -1], Limits(timeout_seconds=60)
-    records = run_jobs(plan.todo[:10], before=plan.before, slots=slots, limits=limits, watcher=Silent(), worker=worker)
+    records = run_jobs(plan.todo[:10], before=plan.before, slots=slots, limits=limits, listener=Silent(), worker=worker)
     assert len(records) == 10
     assert len(ledger.read_text().splitlines()) == 10
 
@@ -221,8 +219,8 @@ def test_what_another_runner_has_recorded_since_planning_is_not_run_again(worksp
 
 def test_a_claim_tells_how_far_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
-    claim = Claimant().claim(tmp_path)
-    claim.note({"epoch": 3, "step": 10})
-    assert claim.beat()
-    assert current_claim(tmp_path).progress == {"epoch": 3, "step": 10}
-    assert json.loads(claim.path.read_text())["holder"]["pid"] == os.getpid()
+    lease = Leaser().lease(tmp_path)
+    lease.note({"epoch": 3, "step": 10})
+    assert lease.beat()
+    assert current_lease(tmp_path).progress == {"epoch": 3, "step": 10}
+    assert json.loads(lease.path.read_text())["owner"]["pid"] == os.getpid()

@@ -197,7 +197,7 @@ def test_runs_on_one_gpu_share_its_memory(workspace, monkeypatch, gpus, processe
         def ended(self, job, record): ...
 
     limits, worker = Limits(timeout_seconds=60), [sys.executable, "-S", "-c", ""]  # it ends at once
-    run_jobs(plan.todo, before=plan.before, slots=resources.slots, limits=limits, watcher=Told(), worker=worker)
+    run_jobs(plan.todo, before=plan.before, slots=resources.slots, limits=limits, listener=Told(), worker=worker)
     assert [gpu for gpu, _ in told[: len(gpus)]] == gpus
     assert dict(told) == expected
 

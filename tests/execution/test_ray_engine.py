@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.execution.leases import current_claim
+from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.execution.ray_engine import MOST_DEATHS, Cluster, _run_one
 from fuxi_plugins.experiments.suite import find_suite
@@ -118,8 +118,8 @@ def held_on(node, jobs):
     """The first job whose runner is a process of the node."""
     processes = set(node.processes())
     for job in jobs:
-        held = current_claim(job.run_folder)
-        if held and held.holder and held.holder.pid in processes:
+        held = current_lease(job.run_folder)
+        if held and held.owner and held.owner.pid in processes:
             return job
     return None
 
@@ -152,7 +152,7 @@ def test_a_suite_goes_on_when_a_node_is_killed_and_records_each_run_once(workspa
     ends = [line for line in output.splitlines() if line.startswith("[") and "test AUC" in line]
     assert [line.split()[0] for line in ends] == [f"[{number}/5]" for number in range(1, 6)]
     assert {line.split("] ")[1].split(":")[0] for line in ends} == {job.name for job in jobs}
-    assert not list(workspace.results.rglob("claim-*"))
+    assert not list(workspace.results.rglob("lease-*"))
     assert not [path for path in workspace.results.rglob(".*") if path.is_file() or path.parent == workspace.results]
     # What the killed node had begun came out as on this machine, undisturbed.
     record = read_record(disturbed.run_folder / "record.json")
@@ -167,12 +167,12 @@ def test_ctrl_c_stops_the_runs_and_gives_their_claims_back(workspace, package, c
     jobs = plan_suite(find_suite("gated", workspace), workspace, Resources(slots=[-1], threads=1)).todo
     command = start(workspace, address, "gated", "--jobs", "1")
     until(lambda: command.poll() is not None or any(held_on(node, jobs) for node in nodes[:2]))
-    assert len(list(workspace.results.rglob("claim-*"))) == 1  # --jobs 1
+    assert len(list(workspace.results.rglob("lease-*"))) == 1  # --jobs 1
     command.send_signal(signal.SIGINT)
     output = command.communicate(timeout=60)[0]
     assert command.returncode == 130, output
     assert "interrupted" in output
-    assert not list(workspace.results.rglob("claim-*"))
+    assert not list(workspace.results.rglob("lease-*"))
     assert not list(workspace.results.rglob("record.json"))
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_ends_its_node_is_a_failed_record_in_the_end(workspace, packa
     (record,) = find_records(workspace.results)
     assert record.status == "failed"
     assert record.reason.endswith(f"its Ray worker died {MOST_DEATHS + 1} times")
-    assert not list(workspace.results.rglob("claim-*"))
+    assert not list(workspace.results.rglob("lease-*"))
 
 
 @pytest.mark.slow

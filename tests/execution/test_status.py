@@ -1,4 +1,4 @@
-"""``fuxibench status``: what each run of a suite is doing, by its record and its claim."""
+"""``fuxibench status``: what each run of a suite is doing, by its record and its lease."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.execution import leases
-from fuxi_plugins.execution.leases import Claimant
+from fuxi_plugins.execution.leases import Leaser
 from fuxi_plugins.execution.status import RunStatus, suite_status
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.record import write_record
@@ -26,14 +26,14 @@ def test_done_running_failed_and_waiting(workspace, monkeypatch):
 
     write_record(folder("LR_tiny", 1), record())
     write_record(folder("LR_tiny", 2), record(failed="RuntimeError: it broke"))
-    claim = Claimant().claim(folder("DNN_tiny", 1))
-    claim.note(PROGRESS)
-    claim.beat()
-    dead = Claimant()
-    dead.holder = replace(dead.holder, born="1")
-    dead.claim(folder("DNN_tiny", 2))
+    lease = Leaser().lease(folder("DNN_tiny", 1))
+    lease.note(PROGRESS)
+    lease.beat()
+    dead = Leaser()
+    dead.owner = replace(dead.owner, born="1")
+    dead.lease(folder("DNN_tiny", 2))
     found = suite_status(find_suite("tiny_suite", workspace), workspace)
-    progress = f"epoch 1 of at most 2, 25 %, at most 3 min left on {claim.holder.host}"
+    progress = f"epoch 1 of at most 2, 25 %, at most 3 min left on {lease.owner.host}"
     assert found == [
         RunStatus("LR_tiny", 1, "done"),
         RunStatus("LR_tiny", 2, "failed", "RuntimeError: it broke"),
@@ -50,15 +50,15 @@ def test_done_running_failed_and_waiting(workspace, monkeypatch):
 
 def test_a_finished_run_is_done_whatever_its_dead_runner_left(workspace):
     folder = workspace.run_folder("tiny", "LR_tiny", 1)
-    elsewhere, here = Claimant(), Claimant()
-    elsewhere.holder = replace(elsewhere.holder, system="another machine")
-    here.holder = replace(here.holder, born="1")
-    here.claim(folder)
-    elsewhere.claim(folder)
+    elsewhere, here = Leaser(), Leaser()
+    elsewhere.owner = replace(elsewhere.owner, system="another machine")
+    here.owner = replace(here.owner, born="1")
+    here.lease(folder)
+    elsewhere.lease(folder)
     write_record(folder, record())
     assert suite_status(find_suite("tiny_suite", workspace), workspace)[0] == RunStatus("LR_tiny", 1, "done")
-    leases.clear_dead_claims(folder)
-    assert [path.name for path in folder.glob("claim-*")] == ["claim-2.json"]  # whose runner nobody here can see
+    leases.clear_dead_leases(folder)
+    assert [path.name for path in folder.glob("lease-*")] == ["lease-2.json"]  # whose runner nobody here can see
 
 
 def test_the_status_needs_no_torch():

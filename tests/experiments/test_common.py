@@ -65,7 +65,7 @@ def test_a_board_holds_all_that_the_dataset_can_feed(workspace):
     board = start_board(workspace.configs, "tiny", training={"batch_size": 64}, changes={"embedding_dim": 4})
     assert board.rows == list(ROWS)
     suite = load_suite(workspace.configs, board.suite)
-    assert [config.preset for config in suite.experiments] == list(ROWS)
+    assert [config.display_name for config in suite.experiments] == list(ROWS)
     assert suite.seeds == [1, 2, 3]
     for config in suite.experiments:
         experiment = resolve(config)
@@ -144,7 +144,7 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
     suite = find_suite(board.suite, workspace)
     plan = planner.plan_suite(suite, workspace, planner.Resources([-1], threads=1))
     assert not plan.skipped
-    assert [job.experiment.preset for job in plan.todo] == board.rows
+    assert [job.experiment.display_name for job in plan.todo] == board.rows
     for job in plan.todo:
         job.run_folder.mkdir(parents=True)
         record = carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())

@@ -136,7 +136,7 @@ def test_a_grid_names_its_variants(workspace):
         "DNN_tiny@learning_rate=0.01,hidden_units=_4,4_",
         "DNN_tiny@learning_rate=0.01,hidden_units=_8_",
     ]
-    assert {variant.preset for variant in variants} == {"DNN"}
+    assert {variant.display_name for variant in variants} == {"DNN"}
     assert variants[1].settings["hidden_units"] == [8]
 
 

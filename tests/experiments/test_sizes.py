@@ -24,16 +24,19 @@ CASES = [
     ("RankElastor", {**SHAPE, "mixing": "none", "head": "mean_pool"}),
     ("RankElastor", {**SHAPE, "mixing": "grouped", "mixing_groups": 2, "mixing_norm": "after", "head": "mean"}),
     ("RankElastor", {**SHAPE, "mixing": "low_rank", "mixing_rank": 3}),
-    ("RankElastor", {**SHAPE, "mixing": "low_rank", "mixing_rank": 3, "reading": "paper"}),
+    ("RankElastor", {**SHAPE, "mixing": "low_rank", "mixing_rank": 3, "formulation": "paper"}),
     ("RankElastor", {**SHAPE, "mixing": "orthogonal"}),
     ("RankElastor", {**SHAPE, "mixing": "block_transpose", "mixing_residual": False}),
-    ("RankElastor", {**SHAPE, "reading": "paper", "ffn_expansion": 2.5}),
-    ("RankElastor", {**SHAPE, "reading": "paper", "ffn": "gelu", "mixing": "block_transpose"}),
+    ("RankElastor", {**SHAPE, "formulation": "paper", "ffn_expansion": 2.5}),
+    ("RankElastor", {**SHAPE, "formulation": "paper", "ffn": "gelu", "mixing": "block_transpose"}),
     ("RankElastor", {"num_tokens": 4, "token_dim": 6, "tokenizer": "reshape"}),
     ("RankMixer", {"num_tokens": 4, "token_dim": 8}),
     ("RankMixer", {"num_tokens": 5, "token_dim": 10, "ffn_expansion": 2}),
-    ("RankMixer", {**SHAPE, "reading": "repository", "ffn_hidden_units": [9, 9]}),
-    ("RankMixer", {**SHAPE, "reading": "repository", "tokenizer_norm": True, "ffn_norm": True, "head": "mean_pool"}),
+    ("RankMixer", {**SHAPE, "formulation": "official_code", "ffn_hidden_units": [9, 9]}),
+    (
+        "RankMixer",
+        {**SHAPE, "formulation": "official_code", "tokenizer_norm": True, "ffn_norm": True, "head": "mean_pool"},
+    ),
 ]
 
 
@@ -46,7 +49,13 @@ def test_a_size_is_that_of_the_built_model(model, settings):
 
 
 def test_the_published_sizes():
-    elastor = {"reading": "repository", "tokenizer": "shared", "num_tokens": 26, "token_dim": 30, "num_blocks": 2}
+    elastor = {
+        "formulation": "official_code",
+        "tokenizer": "shared",
+        "num_tokens": 26,
+        "token_dim": 30,
+        "num_blocks": 2,
+    }
     assert dense_parameters("RankElastor", {**elastor, "ffn_hidden_units": [24, 24]}, 780) == 3_580_871
     mixer = {**elastor, "token_dim": 26, "ffn_hidden_units": [200, 200]}
     assert dense_parameters("RankMixer", mixer, 780) == 3_589_071

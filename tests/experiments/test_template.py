@@ -1,4 +1,4 @@
-"""Suites for any dataset: shapes by the stated rule, arms of equal size, and ids that name what was run."""
+"""Suites for any dataset: shapes by the stated rule, variants of equal size, and ids that name what was run."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from tests.models import tiny
 
 CONFIGS = ROOT / "benchmark_configs"
 PAPER_SUITES = [name for name in suite_names(CONFIGS) if name.startswith("paper_")]
-PROFILES = list(load_template(CONFIGS, "paper").profiles)
+PROFILES = list(load_template(CONFIGS, "paper").protocols)
 DATASETS = {"ml100k": 11, "frappe_x1r": 10, "synthetic": 11}  # with their fields
 
 
@@ -72,50 +72,52 @@ def test_matched_arms_have_the_reference_s_dense_parameters_within_two_percent(s
     matched = [experiment for experiment in experiments.values() if not experiment.id.startswith(unsized)]
     assert len(matched) >= 2
     for experiment in matched:
-        arm, _, rest = experiment.id.partition("_")
+        variant, _, rest = experiment.id.partition("_")
         target = counted_size(experiments[f"RankElastor_{rest}"], input_dim)
         size = counted_size(experiment, input_dim)
-        assert abs(size - target) <= 0.02 * target, (arm, size, target)
+        assert abs(size - target) <= 0.02 * target, (variant, size, target)
 
 
 def test_matched_arms_as_built_have_one_size():
     experiments = load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments
-    sizes = {experiment.preset: built_size(experiment, DATASETS["ml100k"]) for experiment in experiments}
-    for preset, size in sizes.items():
-        assert abs(size - sizes["RankElastor"]) <= 0.02 * sizes["RankElastor"], preset
+    sizes = {experiment.display_name: built_size(experiment, DATASETS["ml100k"]) for experiment in experiments}
+    for display_name, size in sizes.items():
+        assert abs(size - sizes["RankElastor"]) <= 0.02 * sizes["RankElastor"], display_name
 
 
 def test_matched_token_arms_differ_in_mixing_and_network_alone():
-    arms = {e.preset: e for e in load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments}
-    for preset, experiment in arms.items():
-        if preset in ("MLP-equal-size",) or "head" in preset:
+    variants = {e.display_name: e for e in load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments}
+    for display_name, experiment in variants.items():
+        if display_name in ("MLP-equal-size",) or "head" in display_name:
             continue
         ours = {key: v for key, v in experiment.settings.items() if key not in ("mixing", "ffn", "ffn_hidden_units")}
         for control in ("mixing_norm", "mixing_scale", "mixing_residual", "mixing_rank"):
             ours.pop(control, None)
-        reference = dict(arms["RankElastor"].settings)
+        reference = dict(variants["RankElastor"].settings)
         for key in ("mixing", "ffn", "ffn_hidden_units"):
             reference.pop(key)
-        assert ours == reference, preset
+        assert ours == reference, display_name
 
 
 @pytest.mark.parametrize("suite", PAPER_SUITES)
-@pytest.mark.parametrize("profile", PROFILES)
-def test_every_suite_is_legal_under_every_profile(suite, profile):
-    experiments = load_suite(CONFIGS, f"{suite}@ml100k,{profile}").experiments
+@pytest.mark.parametrize("protocol", PROFILES)
+def test_every_suite_is_legal_under_every_protocol(suite, protocol):
+    experiments = load_suite(CONFIGS, f"{suite}@ml100k,{protocol}").experiments
     assert len({experiment.id for experiment in experiments}) == len(experiments)
     for experiment in experiments:
         resolve(experiment)
 
 
 def test_the_ablation_has_all_nine_cells():
-    arms = load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments
+    variants = load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments
     plain = [
-        e for e in arms if e.settings.get("head") == "mlp" and not {"mixing_scale", "mixing_residual"} & set(e.settings)
+        e
+        for e in variants
+        if e.settings.get("head") == "mlp" and not {"mixing_scale", "mixing_residual"} & set(e.settings)
     ]
     cells = {(e.settings["mixing"], e.settings["ffn"]) for e in plain} - {("orthogonal", "glu"), ("low_rank", "glu")}
     assert cells == {(m, f) for m in ("full", "none", "block_transpose") for f in ("glu", "gelu", "relu")}
-    heads = {e.settings["head"] for e in arms if e.settings.get("mixing") == "none"}
+    heads = {e.settings["head"] for e in variants if e.settings.get("mixing") == "none"}
     assert heads == {"mlp", "linear", "mean_pool", "mean"}
 
 
@@ -143,9 +145,9 @@ def test_probing_is_no_part_of_the_configuration():
     ("name", "message"),
     [
         ("paper_rank@ml1000k,", "did you mean 'ml100k'?"),
-        ("paper_rank@ml100k,macthed", "the profiles of 'paper' are matched, repository, paper, not 'macthed'"),
+        ("paper_rank@ml100k,macthed", "the protocols of 'paper' are matched, repository, paper, not 'macthed'"),
         ("paper_rnk@ml100k,", "did you mean 'paper_rank'"),
-        ("quickstart@ml100k,", "takes no dataset or profile"),
+        ("quickstart@ml100k,", "takes no dataset or protocol"),
         ("paper_sequence@frappe_x1r,", "needs a dataset with a column of type sequence"),
     ],
 )

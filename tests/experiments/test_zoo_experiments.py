@@ -41,7 +41,7 @@ def test_the_committed_files_are_what_the_script_writes(script):
 def test_every_published_setting_is_legal_today_or_dropped_with_a_reason(dataset):
     for name, fact in published_settings(RESULTS, dataset).items():
         if fact.model in NATIVE_MODELS:
-            settings = apply_variant(fact.preset, fact.settings, name)
+            settings = apply_variant(fact.display_name, fact.settings, name)
             settings.pop("model", None)
             resolve_settings(load_model_class(fact.model), settings, name)
 
@@ -59,8 +59,8 @@ def test_what_means_something_is_not_dropped(tmp_path):
 def test_the_frappe_experiments_have_the_published_settings(name):
     """Those written by hand too."""
     fact = FRAPPE[name]
-    ours = resolve(load_experiment_config(CONFIGS, f"{fact.preset}_frappe_x1r")).params
-    settings = apply_variant(fact.preset, fact.settings, name)
+    ours = resolve(load_experiment_config(CONFIGS, f"{fact.display_name}_frappe_x1r")).params
+    settings = apply_variant(fact.display_name, fact.settings, name)
     settings.pop("model", None)
     model, training = resolve_settings(load_model_class(fact.model), settings, name)
     ignored = _without_effect(fact.model, model)
@@ -89,7 +89,7 @@ COUNTS_APART = {
 @pytest.mark.parametrize("name", sorted(FRAPPE))
 def test_the_models_have_as_many_parameters_as_bars_logged(name):
     fact = FRAPPE[name]
-    config = load_experiment_config(CONFIGS, f"{fact.preset}_frappe_x1r")
+    config = load_experiment_config(CONFIGS, f"{fact.display_name}_frappe_x1r")
     # Before 2.0, FuxiCTR kept no row for unknown values; Frappe_x1 has 10 fields and 5,389 values with padding.
     rows = 5_399 if name in ("FinalMLP", "FinalNet_1B", "FinalNet_2B") else 5_389
     source_of = load_dataset_spec(CONFIGS, "frappe_x1r").source_of
@@ -111,22 +111,22 @@ def _frappe_fields(rows: int) -> list[tuple[str, int]]:
 
 
 def test_the_boards_hold_every_model_once():
-    rows = {config.preset for config in load_suite(CONFIGS, "ml100k_zoo_board").experiments}
+    rows = {config.display_name for config in load_suite(CONFIGS, "ml100k_zoo_board").experiments}
     covered = {VARIANTS[row].model if row in VARIANTS else row for row in rows}
     assert covered == set(NATIVE_MODELS)
     frappe = {config.id for config in load_suite(CONFIGS, "frappe_zoo_board").experiments}
-    published = {f"{fact.preset}_frappe_x1r" for fact in FRAPPE.values()}
+    published = {f"{fact.display_name}_frappe_x1r" for fact in FRAPPE.values()}
     assert frappe == published | {f"{model}_frappe_x1r" for model in ("RankMixer", "RankElastor", "TokenMixerLarge")}
 
 
 def test_a_variant_implies_its_class_and_cannot_be_contradicted(tmp_path):
-    (tmp_path / "model_config.yaml").write_text("good: {preset: CrossNet, dataset_id: d}\n")
+    (tmp_path / "model_config.yaml").write_text("good: {display_name: CrossNet, dataset_id: d}\n")
     config = load_experiment_configs(tmp_path)["good"]
-    assert (config.model, config.preset, config.settings) == ("DCN", "CrossNet", {"dnn_hidden_units": []})
+    assert (config.model, config.display_name, config.settings) == ("DCN", "CrossNet", {"dnn_hidden_units": []})
     for line, message in (
-        ("dnn_hidden_units: [8]", r"the preset CrossNet is DCN with dnn_hidden_units: \[\], but .* set to \[8\]"),
-        ("model: DNN", "the preset CrossNet is DCN with model: 'DCN', but model is set to 'DNN'"),
+        ("dnn_hidden_units: [8]", r"the display_name CrossNet is DCN with dnn_hidden_units: \[\], but .* set to \[8\]"),
+        ("model: DNN", "the display_name CrossNet is DCN with model: 'DCN', but model is set to 'DNN'"),
     ):
-        (tmp_path / "model_config.yaml").write_text(f"bad: {{preset: CrossNet, dataset_id: d, {line}}}\n")
+        (tmp_path / "model_config.yaml").write_text(f"bad: {{display_name: CrossNet, dataset_id: d, {line}}}\n")
         with pytest.raises(UserError, match=message):
             load_experiment_configs(tmp_path)

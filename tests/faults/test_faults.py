@@ -96,7 +96,7 @@ def faulty(workspace, tmp_path):
             before=plan.before,
             slots=[-1] * jobs,
             limits=Limits(**{"timeout_seconds": 60, **limits}),
-            watcher=Noted(),
+            callback=Noted(),
             worker=[sys.executable, "-S", str(script)],
         )
 
@@ -171,14 +171,14 @@ def test_a_full_disk_stops_the_suite_says_what_to_free_and_invents_no_record(fau
     with pytest.raises(UserError, match=r"the disk is full: .* could not be written. Free space there"):
         faulty("disk", jobs=2)
     assert not list(find_records(workspace.results))
-    assert not list(workspace.results.rglob("claim-*"))
+    assert not list(workspace.results.rglob("lease-*"))
 
 
 def test_prepared_data_that_are_deleted_stop_the_suite_and_invent_no_record(faulty, workspace):
     with pytest.raises(UserError, match="was deleted while it was needed"):
         faulty("data", jobs=2)
     assert not list(find_records(workspace.results))
-    assert not list(workspace.results.rglob("claim-*"))
+    assert not list(workspace.results.rglob("lease-*"))
 
 
 def test_a_cache_that_is_deleted_before_the_runs_start(workspace):
@@ -227,7 +227,7 @@ def command(workspace, *arguments):
 
 def test_a_results_folder_on_a_full_disk(workspace, small_disk):
     workspace = replace(workspace, results=small_disk / "results")
-    (small_disk / "filler").write_bytes(bytes(3 * MB - 12 * 1024))  # three pages: a claim, a log, no more
+    (small_disk / "filler").write_bytes(bytes(3 * MB - 12 * 1024))  # three pages: a lease, a log, no more
     done = subprocess.run(
         command(workspace, "run", "LR_tiny", "--jobs", "1"), capture_output=True, text=True, check=False
     )
@@ -302,7 +302,7 @@ def test_sigterm_stops_a_suite_as_ctrl_c_does(workspace):
         text=True,
     )
     end = time.monotonic() + 120
-    while not list(workspace.results.rglob("claim-*.json")):
+    while not list(workspace.results.rglob("lease-*.json")):
         assert time.monotonic() < end
         assert suite.poll() is None
         time.sleep(0.05)
@@ -310,7 +310,7 @@ def test_sigterm_stops_a_suite_as_ctrl_c_does(workspace):
     output = suite.communicate(timeout=60)[0]
     assert suite.returncode == 130
     assert "interrupted" in output
-    assert not list(workspace.results.rglob("claim-*.json"))  # given back: nobody has to wait
+    assert not list(workspace.results.rglob("lease-*.json"))  # given back: nobody has to wait
     assert all(read_record(path).finished for path in workspace.results.rglob("record.json"))
 
 
@@ -361,7 +361,7 @@ def test_a_stop_of_many_processes_invents_no_record(workspace, who):
     assert "interrupted" in output
     assert "Traceback" not in output
     assert not list(workspace.results.rglob("record.json"))
-    assert not list(workspace.results.rglob("claim-*.json"))
+    assert not list(workspace.results.rglob("lease-*.json"))
     end = time.monotonic() + 10
     while left := [pid for pid in below if os.path.exists(f"/proc/{pid}")]:
         assert time.monotonic() < end, left

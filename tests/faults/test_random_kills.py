@@ -73,7 +73,7 @@ def execute(workspace):
     local.Forked, local.start_server = Copied, lambda threads: None  # in this copy of the test's process
     planned = plan(workspace)
     limits = Limits(timeout_seconds=600)
-    run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, watcher=Noted())
+    run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, callback=Noted())
 
 
 def started(workspace):
@@ -159,5 +159,5 @@ def test_a_hundred_random_kills_change_nothing(workspace):
         again.join()
     run_plan(plan(disturbed), find_suite("twenty", disturbed), disturbed, TWO_AT_A_TIME)
     assert results(disturbed) == expected
-    assert not list(disturbed.results.rglob("claim-*"))
+    assert not list(disturbed.results.rglob("lease-*"))
     assert not list(disturbed.results.rglob("*.partial"))

@@ -16,7 +16,7 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
-from fuxi_plugins.execution.leases import Claimant, read_claim
+from fuxi_plugins.execution.leases import Leaser, read_lease
 from fuxi_plugins.execution.status import describe_progress
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
@@ -118,7 +118,7 @@ def test_records(home, count, tmp_path):
     write_record(path.parent, record())
     text = path.read_text()
     write_record(tmp_path / "runs" / "toy" / "B_toy" / "seed-1", record("B", test=0.8))
-    cells = [Cell("toy", f"{preset}_toy", preset, 1) for preset in "AB"]
+    cells = [Cell("toy", f"{display_name}_toy", display_name, 1) for display_name in "AB"]
 
     def check(content):
         path.write_bytes(content)
@@ -132,14 +132,14 @@ def test_records(home, count, tmp_path):
 
 @cases(30, 30_000)
 def test_claims(count, tmp_path):
-    path = Claimant().claim(tmp_path).path
+    path = Leaser().lease(tmp_path).path
     text = path.read_text()
 
     def check(content):
         path.write_bytes(content)
-        held = read_claim(path)
-        if held.holder:
-            held.holder.is_gone()
+        held = read_lease(path)
+        if held.owner:
+            held.owner.is_gone()
         describe_progress(held.progress)
 
     fuzz(count, as_bytes(mutated(text, separators=' :,{}"')), check)
@@ -207,7 +207,7 @@ WORDS = [
     "--checkpoint-steps",
     "--all",
     "--dataset",
-    "--profile",
+    "--protocol",
     "--probe",
     "--observe",
     "tiny_suite",

@@ -159,7 +159,7 @@ def test_it_says_what_it_is(name):
     assert docstring.splitlines()[0].endswith(".")
     assert docstring.splitlines()[0] == model_summary(name)
     assert " ".join(docstring.split()).count(model_class.paper.title) == 1
-    for part in (model_class.paper.url, "Data:", "Departures:", "Args:"):
+    for part in (model_class.paper.url, "Data:", "Deviations:", "Args:"):
         assert part in docstring
 
 

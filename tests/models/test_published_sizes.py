@@ -18,7 +18,7 @@ def elastor(k: int, shape: tuple[int, int], depth: int, widths: list[int], r: fl
 
 def mixer(k: int, shape: tuple[int, int], depth: int, widths: list[int], **more):
     shape_settings = {"embedding_dim": k, "num_tokens": shape[0], "token_dim": shape[1], "num_blocks": depth}
-    return RankMixer, {**shape_settings, "reading": "repository", "ffn_hidden_units": widths, **more}
+    return RankMixer, {**shape_settings, "formulation": "official_code", "ffn_hidden_units": widths, **more}
 
 
 # configuration: (fields, model and settings, dense parameters as published)

@@ -59,7 +59,7 @@ FORMULATIONS = {
         lambda s: (repository(s, partial(s.rotated, scale=0.5), partial(s.glu_ffn, hidden_units=[5])),
                    partial(s.shared, norm=True), s.mlp_head)),
     "RankElastor, paper": (
-        RankElastor, UNEVEN, {"reading": "paper", **JOINT, "ffn_expansion": 2.0},
+        RankElastor, UNEVEN, {"formulation": "paper", **JOINT, "ffn_expansion": 2.0},
         lambda s: (s.rankelastor_paper_block, partial(s.joint, norm=True), s.mlp_head)),
     "RankMixer, paper": (
         RankMixer, UNEVEN, {"ffn_expansion": 2.0},
@@ -68,7 +68,7 @@ FORMULATIONS = {
         RankMixer, UNEVEN, {"ffn_expansion": 2.0, "mixing_residual": False},
         lambda s: (partial(s.rankmixer_paper_block, residual=False), s.per_token, s.mean_pool_head)),
     "RankMixer, repository": (
-        RankMixer, EVEN, {"reading": "repository", "tokenizer_hidden_units": [6], "ffn_hidden_units": [5, 7]},
+        RankMixer, EVEN, {"formulation": "official_code", "tokenizer_hidden_units": [6], "ffn_hidden_units": [5, 7]},
         lambda s: (repository(s, s.exchanged_repository, partial(s.plain_ffn, depth=2, activation=gelu, norm=False)),
                    partial(s.shared, norm=False), s.mlp_head)),
 }  # fmt: skip
@@ -106,7 +106,7 @@ def test_values_and_gradients_are_those_of_the_formulas(name):
 
 
 def shapes_of_a_block(model_class) -> dict[str, tuple[int, ...]]:
-    model = tiny.build(model_class, reading="paper", ffn_expansion=2.0, **SHAPE)
+    model = tiny.build(model_class, formulation="paper", ffn_expansion=2.0, **SHAPE)
     return {name: tuple(parameter.shape) for name, parameter in model.blocks[0].named_parameters()}
 
 
@@ -132,7 +132,7 @@ def test_the_papers_equations_have_these_parameters_and_no_others():
 def test_the_two_models_are_one_where_their_readings_meet():
     settings = {**SHAPE, **SHARED, "ffn_hidden_units": [5, 7], "embedding_dim": EVEN}
     off = {"tokenizer_norm": False, "ffn_norm": False}
-    mixer = tiny.build(RankMixer, reading="repository", **settings)
+    mixer = tiny.build(RankMixer, formulation="official_code", **settings)
     elastor = tiny.build(RankElastor, mixing="block_transpose", ffn="gelu", **off, **settings)
     elastor.load_state_dict(mixer.state_dict())
     batch = tiny.columns(8)
@@ -141,7 +141,7 @@ def test_the_two_models_are_one_where_their_readings_meet():
 
 @pytest.mark.parametrize("ffn", ["gelu", "relu"])
 def test_the_papers_ablation_puts_rankmixers_ffn_behind_full_mixing(ffn):
-    model = tiny.build(RankElastor, reading="paper", ffn=ffn, **SHAPE, embedding_dim=EVEN)
+    model = tiny.build(RankElastor, formulation="paper", ffn=ffn, **SHAPE, embedding_dim=EVEN)
     block = model.blocks[0]
     m = torch.randn(2, T, D)
     activation = {"gelu": nn.functional.gelu, "relu": torch.relu}[ffn]
@@ -175,12 +175,13 @@ MISFITS = [
      "token width must be a multiple of the number of tokens, but token_dim=26 and num_tokens=15; "
      "the nearest that fits is 30"),
     (RankMixer, {"ffn_hidden_units": [64]},
-     r"ffn_hidden_units has no meaning with reading='paper', but ffn_hidden_units=\[64\]; leave it out"),
+     r"ffn_hidden_units has no meaning with formulation='paper', but ffn_hidden_units=\[64\]; leave it out"),
     (RankMixer, {"tokenizer_norm": True}, "tokenizer_norm has no meaning with tokenizer='per_token'"),
-    (RankMixer, {"reading": "repository", "ffn_expansion": 4.0},
-     "ffn_expansion has no meaning with reading='repository'"),
-    (RankElastor, {"reading": "paper", "ffn_norm": False}, "ffn_norm has no meaning with reading='paper'"),
-    (RankElastor, {"reading": "paper", "mixing_norm": "after"}, "mixing_norm has no meaning with reading='paper'"),
+    (RankMixer, {"formulation": "official_code", "ffn_expansion": 4.0},
+     "ffn_expansion has no meaning with formulation='official_code'"),
+    (RankElastor, {"formulation": "paper", "ffn_norm": False}, "ffn_norm has no meaning with formulation='paper'"),
+    (RankElastor, {"formulation": "paper", "mixing_norm": "after"},
+     "mixing_norm has no meaning with formulation='paper'"),
     (RankElastor, {"ffn": "relu", "ffn_expansion": 2.0}, "ffn_expansion has no meaning with ffn='relu'"),
     (RankElastor, {"mixing": "none", "mixing_norm": "before"}, "mixing_norm has no meaning with mixing='none'"),
     (RankElastor, {"mixing_groups": 2}, "mixing_groups has no meaning with mixing='full'"),
@@ -191,14 +192,14 @@ MISFITS = [
     (RankElastor, {"tokenizer": "reshape", "num_tokens": 5, "token_dim": 8}, "the nearest that fits is token_dim=10"),
     (RankElastor, {"tokenizer_dropout": 1.5}, "tokenizer_dropout must be at least 0 and below 1"),
     (RankElastor, {"ffn_hidden_units": [0]}, "every width in ffn_hidden_units must be at least 1"),
-    (RankElastor, {"reading": "papr"}, "reading must be one of 'repository', 'paper', but reading='papr'"),
+    (RankElastor, {"formulation": "papr"}, "reading must be one of 'repository', 'paper', but formulation='papr'"),
     (RankElastor, {"mixing": "half"}, "mixing must be one of 'full', .*, 'orthogonal', but mixing='half'"),
     (RankElastor, {"mixing_norm": "behind"}, "mixing_norm must be one of 'before', 'after', but mixing_norm='behind'"),
     (RankElastor, {"ffn": "swiglu"}, "ffn must be one of 'glu', 'gelu', 'relu', but ffn='swiglu'"),
     (RankElastor, {"tokenizer": "none"}, "tokenizer must be one of 'shared', 'joint', 'per_token', 'reshape', but"),
     (RankMixer, {"head": "max"}, "head must be one of 'mlp', 'linear', 'mean_pool', 'mean', but head='max'"),
     (RankElastor, {"num_blocks": 0}, "num_blocks must be at least 1, but num_blocks=0"),
-    (RankElastor, {"reading": "paper", "ffn_expansion": 0.0}, "ffn_expansion=0.0 and the width is 32"),
+    (RankElastor, {"formulation": "paper", "ffn_expansion": 0.0}, "ffn_expansion=0.0 and the width is 32"),
 ]  # fmt: skip
 
 

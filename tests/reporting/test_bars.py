@@ -32,7 +32,7 @@ def test_the_result_line_has_fuxictrs_form():
 
 def test_the_leaderboard_has_barss_columns(tmp_path):
     records = [record("A", 1, 0.7), record("A", 2, 0.72), record("B", 1, failed="x")]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     board = build_leaderboard("toy", records, cells, tmp_path)
     text = leaderboard_csv(board, {"A": Origin("2020", "KDD'20", "https://doi.org/1")}, "us")
     assert text.splitlines()[0] == "Year,Publication,Model,Paper URL,AUC,Logloss,Running Steps,Contributor"

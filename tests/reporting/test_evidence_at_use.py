@@ -34,7 +34,7 @@ SEEDS = (1, 2, 3)
 def world(workspace):
     """A board of four models on the prepared tiny data, measured and written."""
     lines = ["Base: {dataset_id: tiny, epochs: 1, batch_size: 100, metrics: [AUC, logloss, gAUC]}"]
-    lines += [f"{name}_tiny: {{model: LR, preset: {name}}}" for name in MODELS]
+    lines += [f"{name}_tiny: {{model: LR, display_name: {name}}}" for name in MODELS]
     write(workspace.configs / "model_config" / "board.yaml", "\n".join(lines) + "\n")
     experiments = ", ".join(f"{name}_tiny" for name in MODELS)
     suite_text = f"title: Board\nexperiments: [{experiments}]\nseeds: [1, 2, 3]\n"
@@ -161,7 +161,7 @@ def test_missing_predictions_leave_the_kept_evidence(world):
     for place in (world.workspace, without_data(world)):
         assert suite_board(world.suite, "tiny", place).evidence is not None
     shutil.rmtree(world.workspace.results / "leaderboards")
-    runs = {"Alpha_tiny": [r for r in find_records(world.workspace.results) if r.preset == "Alpha"]}
+    runs = {"Alpha_tiny": [r for r in find_records(world.workspace.results) if r.display_name == "Alpha"]}
     assert find_evidence([], runs, world.workspace).evidence is None
 
 
@@ -169,9 +169,9 @@ def test_missing_predictions_leave_the_kept_evidence(world):
 def test_the_site_leaves_the_row_out_and_says_why(world, place):
     change(world, "Alpha", 2, "AUC", 0.07)
     (named,) = (one for one in gather(place(world)).boards if one.suite == "board")
-    assert {row.preset for row in named.board.ranked()} == {"Beta", "Gamma", "Delta"}
+    assert {row.display_name for row in named.board.ranked()} == {"Beta", "Gamma", "Delta"}
     (left,) = (row for row in named.board.rows if not row.rank)
-    assert left.preset == "Alpha"
+    assert left.display_name == "Alpha"
     assert left.problems[0].startswith("left out: the record of Alpha_tiny seed 2 says test AUC")
 
 
@@ -204,7 +204,7 @@ def test_doctor_names_boards_of_an_older_method(world):
 @pytest.mark.parametrize("place", [without_data, lambda world: world.workspace], ids=["without data", "with data"])
 def test_a_comparison_is_the_boards(world, place):
     board = suite_board(world.suite, "tiny", place(world))
-    rows = {row.preset: row for row in board.ranked()}
+    rows = {row.display_name: row for row in board.ranked()}
     for a, b in (("Alpha", "Beta"), ("Alpha", "Gamma"), ("Delta", "Beta"), ("Gamma", "Delta")):
         (found,) = comparisons(a, b, None, None, place(world))
         ours, theirs = found.difference, board.difference(rows[a], rows[b])

@@ -27,7 +27,7 @@ from tests.conftest import ROOT, make_workspace
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory):
-    """The paper's rank suite on the tiny dataset, two arms and two seeds, carried out in this process."""
+    """The paper's rank suite on the tiny dataset, two variants and two seeds, carried out in this process."""
     with pytest.MonkeyPatch.context() as patch:
         workspace = make_workspace(tmp_path_factory.mktemp("paper"), patch)
         configs = ROOT / "benchmark_configs"
@@ -84,7 +84,7 @@ def call(workspace, *arguments):
 
 
 def test_the_command_writes_the_report(rehearsed, tmp_path):
-    result = call(rehearsed, "report", "paper", "--dataset", "tiny", "--profile", "matched", "--out", str(tmp_path))
+    result = call(rehearsed, "report", "paper", "--dataset", "tiny", "--protocol", "matched", "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
     assert (tmp_path / "index.html").exists()
 
@@ -93,8 +93,8 @@ def test_the_command_writes_the_report(rehearsed, tmp_path):
     ("arguments", "message"),
     [
         (["--dataset", "tinny"], "did you mean 'tiny'?"),
-        (["--dataset", "tiny", "--profile", "mached"], "the profiles of 'paper' are matched, repository, paper"),
-        (["--dataset", "tiny", "--profile", "paper"], "no run of the paper's suites is finished"),
+        (["--dataset", "tiny", "--protocol", "mached"], "the protocols of 'paper' are matched, repository, paper"),
+        (["--dataset", "tiny", "--protocol", "paper"], "no run of the paper's suites is finished"),
     ],
 )
 def test_a_report_that_cannot_be(rehearsed, tmp_path, arguments, message):
@@ -106,8 +106,8 @@ def test_a_report_that_cannot_be(rehearsed, tmp_path, arguments, message):
 
 def made_up(suite, aucs, tmp_path, **settings) -> Study:
     records = {
-        preset: [record(preset, seed, auc, **settings) for seed, auc in enumerate(values, start=1)]
-        for preset, values in aucs.items()
+        display_name: [record(display_name, seed, auc, **settings) for seed, auc in enumerate(values, start=1)]
+        for display_name, values in aucs.items()
     }
     return Study(suite, "toy", "matched", "Made up", list(aucs), 9, records, tmp_path)
 
@@ -116,11 +116,11 @@ def test_an_effect_is_what_the_board_says(tmp_path):
     values = {"RankElastor": [0.82, 0.83, 0.81], "RankMixer": [0.80, 0.79, 0.81], "MLP": [0.7, 0.71, 0.705]}
     study = made_up("paper_main", values, tmp_path)
     records = [record for runs in study.records.values() for record in runs]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     board = with_uncertainty(build_leaderboard("toy", records, cells, tmp_path), None)
-    rows = {row.preset: row for row in board.ranked()}
-    for arm, reference in (("RankElastor", "RankMixer"), ("MLP", "RankElastor")):
-        assert auc_effect(study, arm, reference).difference == board.difference(rows[arm], rows[reference])
+    rows = {row.display_name: row for row in board.ranked()}
+    for variant, reference in (("RankElastor", "RankMixer"), ("MLP", "RankElastor")):
+        assert auc_effect(study, variant, reference).difference == board.difference(rows[variant], rows[reference])
     assert auc_effect(study, "RankElastor", "RankMixer").by_seed == pytest.approx([0.02, 0.04, 0.0])
     assert auc_effect(study, "RankElastor", "none") is None
 
@@ -172,7 +172,7 @@ def test_published_values_stand_beside_the_data_they_are_of():
     assert tables.published_auc(results, "paper_sequence", "ml100k")[0] == "KuaiVideo_x1"
 
 
-def probed(preset: str, seed: int, mixing: float, ffn: float, untrained: float):
+def probed(display_name: str, seed: int, mixing: float, ffn: float, untrained: float):
     """A run whose rows' tokens have these entropy ranks after mixing and network; normal numbers have 4."""
 
     def stage(value: float) -> StageRank:
@@ -181,7 +181,7 @@ def probed(preset: str, seed: int, mixing: float, ffn: float, untrained: float):
         return StageRank(row=family, token=family)
 
     stages = {"tokens": stage(1.0), "mixing_1": stage(mixing), "ffn_1": stage(ffn)}
-    return record(preset, seed, rank=RankSummary(sample=8, seconds=0.1, stages=stages))
+    return record(display_name, seed, rank=RankSummary(sample=8, seconds=0.1, stages=stages))
 
 
 def test_the_four_claims_by_hand(tmp_path):
@@ -208,8 +208,8 @@ def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
     sized = {}
     for depth in range(4):
         size = Parameters(dense=1000 * 2**depth, embedding=1)
-        for arm, start in (("RankElastor", 0.7), ("RankMixer", 0.69)):
-            name, level = f"{arm} depth{depth}", start + 0.01 * depth
+        for variant, start in (("RankElastor", 0.7), ("RankMixer", 0.69)):
+            name, level = f"{variant} depth{depth}", start + 0.01 * depth
             sized[name] = [record(name, seed, level + 1e-4 * seed, parameters=size) for seed in range(seeds)]
     study = Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 8, sized, tmp_path)
     (line,) = claims.at_a_glance([study]).rows
@@ -246,8 +246,8 @@ def measured(flops: float, rows_per_second: float, processor: str = "one") -> Co
 )
 def test_cost_is_judged_by_operations_and_several_timings(tmp_path, ours, theirs, said):
     study = made_up("paper_efficiency", {}, tmp_path)
-    for arm, costs in (("RankElastor", ours), ("RankMixer", theirs)):
-        study.records[arm] = [record(arm, seed, cost=cost) for seed, cost in enumerate(costs, 1)]
+    for variant, costs in (("RankElastor", ours), ("RankMixer", theirs)):
+        study.records[variant] = [record(variant, seed, cost=cost) for seed, cost in enumerate(costs, 1)]
     (line,) = claims.at_a_glance([study]).rows
     assert line[0] == "little cost"
     assert line[-1].startswith(said)
@@ -264,15 +264,15 @@ def test_costs_are_listed_without_a_comparison_of_seconds(tmp_path):
 
 
 def test_ablation_scaling_and_costs_are_drawn(tmp_path):
-    arms = {"RankElastor": [0.80, 0.81], "RankMixer": [0.79, 0.80], "NoMixing+GLU": [0.795, 0.808]}
-    study = made_up("paper_ablation", arms, tmp_path)
+    variants = {"RankElastor": [0.80, 0.81], "RankMixer": [0.79, 0.80], "NoMixing+GLU": [0.795, 0.808]}
+    study = made_up("paper_ablation", variants, tmp_path)
     assert "sampling of test rows" in result_figures.ablation(study).caption
     sized = {
-        f"{arm} width{i}": [
-            record(f"{arm} width{i}", 1, auc + 0.01 * i, parameters=Parameters(dense=1000 * 2**i, embedding=1))
+        f"{variant} width{i}": [
+            record(f"{variant} width{i}", 1, auc + 0.01 * i, parameters=Parameters(dense=1000 * 2**i, embedding=1))
         ]
         for i in range(4)
-        for arm, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
+        for variant, auc in (("RankElastor", 0.7), ("RankMixer", 0.69))
     }
     scaled = Study("paper_scaling_width", "toy", "matched", "Width", list(sized), 8, sized, tmp_path)
     drawing = result_figures.scaling(scaled)
@@ -286,7 +286,7 @@ def test_a_run_that_learned_nothing_is_said(tmp_path):
     epoch = study.records["MLP"][0].history[0].model_copy(update={"valid": {"AUC": 0.5}})
     study.records["MLP"][0] = study.records["MLP"][0].model_copy(update={"history": [epoch]})
     section = build_sections([study], ROOT / "results")[0]
-    assert section.paragraphs[1] == "Alarms: MLP seed 1: validation AUC never left 0.5."
+    assert section.paragraphs[1] == "Warnings: MLP seed 1: validation AUC never left 0.5."
 
 
 def test_stages_have_short_names():

@@ -36,7 +36,7 @@ def test_twenty_thousand_records(tmp_path):
                     f"Model{m:03}", seed, value, dataset=f"set{d}", experiment=f"Model{m:03}_set{d}", data=data,
                     history=history,
                 )  # fmt: skip
-                cells.setdefault(made.dataset, []).append(Cell(made.dataset, made.experiment, made.preset, seed))
+                cells.setdefault(made.dataset, []).append(Cell(made.dataset, made.experiment, made.display_name, seed))
                 path = tmp_path / "runs" / made.dataset / made.experiment / f"seed-{seed}" / "record.json"
                 path.parent.mkdir(parents=True)
                 path.write_text(made.model_dump_json())

@@ -408,7 +408,7 @@ def test_a_size_that_is_a_lie_is_refused(world, packed):
     assert "sound zip file" in refusal(world, packed)
 
 
-@pytest.mark.parametrize("field", ["experiment", "preset", "model", "dataset"])
+@pytest.mark.parametrize("field", ["experiment", "display_name", "model", "dataset"])
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "../../x", "", "a\nb", "x" * 300])
 def test_a_script_in_a_name_is_refused(world, packed, field, name):
     repack(packed, in_record(**{field: name}))

@@ -35,8 +35,8 @@ def test_a_step_in_parts_learns_what_the_whole_step_learns(workspace, tmp_path, 
 def test_the_record_says_that_memory_ran_out(workspace, tmp_path):
     record = run(replace(make_job(workspace, tmp_path), micro_batches=4))
     assert record.finished
-    assert any("memory ran out, so each batch went in 4 parts" in departure for departure in record.departures)
-    assert not any("fused" in departure for departure in record.departures)
+    assert any("memory ran out, so each batch went in 4 parts" in deviation for deviation in record.deviations)
+    assert not any("fused" in deviation for deviation in record.deviations)
 
 
 def wrapped(inner):

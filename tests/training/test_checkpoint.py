@@ -16,7 +16,7 @@ import torch
 from fuxi_plugins.models import registry
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training import trainer
-from fuxi_plugins.training.checkpoint import STATE_FILE, Keeper
+from fuxi_plugins.training.checkpoint import STATE_FILE, Checkpointer
 from fuxi_plugins.training.runner import continued_by
 from tests.conftest import ROOT, write
 from tests.training.test_runner import make_job, outcome, run
@@ -136,7 +136,7 @@ def killed_run(jobs, folder, name="Dropout"):
 def continues(job, caplog) -> bool:
     """Whether a new process would go on from the job's checkpoint; if not, the log says why."""
     caplog.clear()
-    continued = Keeper(job.checkpoint_folder, continued_by(job))._state is not None
+    continued = Checkpointer(job.checkpoint_folder, continued_by(job))._state is not None
     assert ("starting anew" in caplog.text) != continued
     return continued
 
@@ -211,10 +211,10 @@ def test_weights_are_saved_whole_or_not_at_all(jobs, tmp_path, monkeypatch):
 def test_checkpoints_of_short_epochs_cost_a_small_share_of_the_time(jobs, monkeypatch):
     saved = []
     monkeypatch.setattr("fuxi_plugins.training.checkpoint.COST", 1e-9)  # none is affordable after the first
-    monkeypatch.setattr(Keeper, "_save", lambda self, model, epoch, batch: saved.append(epoch) or slow(self))
+    monkeypatch.setattr(Checkpointer, "_save", lambda self, model, epoch, batch: saved.append(epoch) or slow(self))
 
-    def slow(keeper):
-        keeper._last_cost = 1.0
+    def slow(checkpointer):
+        checkpointer._last_cost = 1.0
 
     run(jobs("Dropout", "cheap"))
     assert saved == [1]
@@ -224,14 +224,14 @@ KILLED_WORKER = """\
     import os, signal, sys
     from fuxi_plugins.training import checkpoint
     count = 0
-    save = checkpoint.Keeper._save
+    save = checkpoint.Checkpointer._save
     def save_and_die(self, *arguments):
         global count
         save(self, *arguments)
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-    checkpoint.Keeper._save = save_and_die
+    checkpoint.Checkpointer._save = save_and_die
     from fuxi_plugins.training.worker import main
     sys.exit(main())
 """

@@ -40,14 +40,14 @@ class Seen:
     def ended(self, job, record): ...
 
 
-def run_together(job, processes=2, seconds=300, watcher=None):
+def run_together(job, processes=2, seconds=300, callback=None):
     """Through the runner, as a suite would."""
     (record,) = run_jobs(
         [replace(job, processes=processes)],
         before={job.run_folder: None},
         slots=[-1],
         limits=Limits(timeout_seconds=seconds),
-        watcher=watcher or Seen(),
+        callback=callback or Seen(),
     )
     return record
 
@@ -65,19 +65,19 @@ CHANGES = {"batch_size": 119, "embedding_regularizer": 1e-2, "epochs": 3}
 def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     changes = {**CHANGES, "train_step": step}
     alone, shared = (make_job(workspace, tmp_path / name, changes=changes) for name in ("alone", "shared"))
-    expected, watcher = run(alone), Seen()
-    record = run_together(shared, watcher=watcher)
+    expected, callback = run(alone), Seen()
+    record = run_together(shared, callback=callback)
     assert record.finished, record.traceback
     assert record == read_record(shared.run_folder / "record.json")
     assert record.machine.processes == 2
-    assert any("2 processes" in line for line in record.departures)
+    assert any("2 processes" in line for line in record.deviations)
     assert [e.train_loss for e in record.history] == pytest.approx([e.train_loss for e in expected.history], rel=1e-5)
     np.testing.assert_allclose(predictions(shared), predictions(alone), rtol=1e-5, atol=1e-6)
     assert record.metrics["test"] == pytest.approx(expected.metrics["test"], rel=1e-5)
     assert record.best_epoch == expected.best_epoch
-    assert not any(record.sentinels.values())
+    assert not any(record.sanity_checks.values())
     assert len((shared.run_folder / "metrics.jsonl").read_text().splitlines()) == len(record.history)
-    assert watcher.states[-1]["phase"] == "test"
+    assert callback.states[-1]["phase"] == "test"
 
 
 @pytest.mark.slow
@@ -180,8 +180,8 @@ def test_a_process_that_fails_ends_the_run_with_its_own_reason(workspace, packag
 def test_memory_that_runs_out_in_one_process_is_tried_once_in_smaller_batches(workspace, package, tmp_path):
     record = run_together(make_job(workspace, tmp_path / "memory", experiment="RunsOut_tiny"))
     assert record.finished, record.traceback
-    assert any("4 parts" in line for line in record.departures)
-    assert any("2 processes" in line for line in record.departures)
+    assert any("4 parts" in line for line in record.deviations)
+    assert any("2 processes" in line for line in record.deviations)
 
 
 @pytest.mark.slow

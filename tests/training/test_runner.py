@@ -141,7 +141,7 @@ def test_test_is_read_once_and_after_training(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.ColumnLoader, "__iter__", counted)
     run(make_job(workspace, tmp_path))
     assert passes[:6] == [600, "valid", 600, "valid", "valid", "test"]
-    assert set(passes[6:]) <= {600}  # the sentinels look at the order of the train rows
+    assert set(passes[6:]) <= {600}  # the sanity_checks look at the order of the train rows
 
 
 @pytest.mark.parametrize(("train_step", "tolerance"), [("fuxictr", 0), ("fast", 1e-5)])
@@ -212,8 +212,8 @@ def test_a_job_survives_its_journey_as_json(workspace, tmp_path):
 )
 def test_the_record_says_how_the_steps_were_computed(workspace, tmp_path, changes, said):
     record = run(make_job(workspace, tmp_path, changes=changes))
-    assert said is None or any(line.startswith(said) for line in record.departures)
-    assert ("train_step" in changes) != any(line.startswith("step: fused") for line in record.departures)
+    assert said is None or any(line.startswith(said) for line in record.deviations)
+    assert ("train_step" in changes) != any(line.startswith("step: fused") for line in record.deviations)
 
 
 def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
@@ -244,7 +244,7 @@ def test_gains_start_as_old_pytorch_had_them_where_there_are_any(workspace, tmp_
 def test_a_compiled_model_trains_as_the_same_model(workspace, tmp_path):
     plain = run(make_job(workspace, tmp_path / "plain"))
     compiled = run(make_job(workspace, tmp_path / "compiled", changes={"compile": True}))
-    assert any(line.startswith("compile") for line in compiled.departures)
+    assert any(line.startswith("compile") for line in compiled.deviations)
     assert compiled.history[-1].train_loss == pytest.approx(plain.history[-1].train_loss, rel=1e-4)
 
 

@@ -11,7 +11,7 @@ from fuxi_plugins.models.deepfm import DeepFM
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training.fast_step import FastStep, lookups
 from fuxi_plugins.training.preflight import require_shareable
-from fuxi_plugins.training.sparse_embeddings import LazyTables
+from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
 from fuxi_plugins.training.trainer import TrainingFailed, build_model
 from tests.models import tiny
 from tests.training.test_fast_step import distances
@@ -40,7 +40,7 @@ def train(model, steps: int = 20):
 @pytest.mark.parametrize("model_class", [DCNv2, DeepFM])
 def test_batches_with_every_id_are_trained_as_by_adam(model_class, regularizer, limit):
     """But for epsilon, which torch's SparseAdam adds before it corrects the moments."""
-    lazy, dense = (build(step, model_class, embedding_regularizer=regularizer) for step in (LazyTables, FastStep))
+    lazy, dense = (build(step, model_class, embedding_regularizer=regularizer) for step in (SparseEmbeddings, FastStep))
     start = copy.deepcopy(dense)
     for model in (lazy, dense):
         model._max_gradient_norm = limit
@@ -50,7 +50,7 @@ def test_batches_with_every_id_are_trained_as_by_adam(model_class, regularizer, 
 
 
 def test_other_rows_stand_still():
-    model = build(LazyTables, embedding_regularizer=1e-2)
+    model = build(SparseEmbeddings, embedding_regularizer=1e-2)
     before = copy.deepcopy(model.state_dict())
     for batch in batches(5):
         model.train_step({**batch, "user": batch["user"].clamp(max=6)})
@@ -63,14 +63,14 @@ def test_other_rows_stand_still():
 
 
 def test_a_shared_table_is_one_table_and_numbers_are_not_tables():
-    model = build(LazyTables)
+    model = build(SparseEmbeddings)
     assert len(lookups(model)) == 3  # user, item with history, device
     train(model, 1)
     assert {id(p) for p in model.parameters() if p.grad.is_sparse} == {id(layer.weight) for layer in lookups(model)}
 
 
 def test_a_table_that_a_batch_does_not_use_stands_still():
-    model = build(LazyTables, embedding_regularizer=1e-2)
+    model = build(SparseEmbeddings, embedding_regularizer=1e-2)
     before = [layer.weight.detach().clone() for layer in lookups(model)]
     model.compute_loss = lambda prediction, label: model.fc.weight.sum()  # of no table
     model.train_step(batches(1)[0])
@@ -79,13 +79,16 @@ def test_a_table_that_a_batch_does_not_use_stands_still():
 
 
 def test_a_state_that_was_saved_goes_on_to_the_same_bits(tmp_path):
-    whole, broken = build(LazyTables, embedding_regularizer=1e-3), build(LazyTables, embedding_regularizer=1e-3)
+    whole, broken = (
+        build(SparseEmbeddings, embedding_regularizer=1e-3),
+        build(SparseEmbeddings, embedding_regularizer=1e-3),
+    )
     train(whole, 6)
     for batch in batches(6)[:3]:
         broken.train_step(batch)
     torch.save({"model": broken.state_dict(), "optimizer": broken.optimizer.state_dict()}, tmp_path / "state")
     state = torch.load(tmp_path / "state", weights_only=True)
-    fresh = build(LazyTables, embedding_regularizer=1e-3)
+    fresh = build(SparseEmbeddings, embedding_regularizer=1e-3)
     fresh.load_state_dict(state["model"])
     fresh.optimizer.load_state_dict(state["optimizer"])
     for batch in batches(6)[3:]:
@@ -95,7 +98,7 @@ def test_a_state_that_was_saved_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_the_rate_decays_for_tables_too():
-    model = build(LazyTables)
+    model = build(SparseEmbeddings)
     model._reduce_lr_on_plateau, before = True, [group["lr"] for group in model.optimizer.param_groups]
     model.lr_decay()
     assert [group["lr"] for group in model.optimizer.param_groups] == pytest.approx([0.1 * rate for rate in before])
@@ -103,28 +106,28 @@ def test_the_rate_decays_for_tables_too():
 
 
 def test_a_run_says_what_it_was(workspace, tmp_path):
-    record = run(make_job(workspace, tmp_path / "lazy", changes={"lazy_tables": True}))
-    assert any(line.startswith("lazy_tables") for line in record.departures)
-    assert not any("equal to FuxiCTR's" in line for line in record.departures)
-    assert record.params["training"]["lazy_tables"] is True
+    record = run(make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True}))
+    assert any(line.startswith("sparse_embeddings") for line in record.deviations)
+    assert not any("equal to FuxiCTR's" in line for line in record.deviations)
+    assert record.params["training"]["sparse_embeddings"] is True
 
 
 @pytest.mark.parametrize("changes", [{"optimizer": "SGD"}, {"train_step": "fuxictr"}])
 def test_other_optimizers_and_steps_are_refused(workspace, tmp_path, changes):
-    with pytest.raises(UserError, match="lazy_tables: true needs optimizer: adam and train_step: fast"):
-        make_job(workspace, tmp_path / "lazy", changes={"lazy_tables": True, **changes})
+    with pytest.raises(UserError, match="sparse_embeddings: true needs optimizer: adam and train_step: fast"):
+        make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True, **changes})
 
 
 def test_several_processes_and_smaller_batches_are_refused(workspace, tmp_path):
-    job = make_job(workspace, tmp_path / "lazy", changes={"lazy_tables": True})
+    job = make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True})
     with pytest.raises(UserError, match="cannot be run by several processes"):
         require_shareable(job.experiment)
-    with pytest.raises(TrainingFailed, match="with lazy_tables the training step cannot be done in parts"):
+    with pytest.raises(TrainingFailed, match="with sparse_embeddings the training step cannot be done in parts"):
         build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=4)
 
 
 def test_a_model_with_a_step_of_its_own_is_refused(workspace, tmp_path, monkeypatch):
-    job = make_job(workspace, tmp_path / "lazy", changes={"lazy_tables": True})
+    job = make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True})
     monkeypatch.setattr(DNN, "compute_loss", lambda self, return_dict, y_true: None)
     with pytest.raises(UserError, match="DNN brings one, a loss or a regulariser of its own"):
         build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)

@@ -38,8 +38,8 @@ def test_a_service_is_told_each_evaluation_at_its_step(tmp_path, monkeypatch, na
     told = Told()
     told.as_module(monkeypatch, name)
     model = types.SimpleNamespace(history=record().history)
-    (observer,) = trackers.connect([name], "DNN seed 1", {"model": {"width": 3}, "training": {}}, tmp_path)
-    observer(model, 1)
+    (tracker,) = trackers.connect([name], "DNN seed 1", {"model": {"width": 3}, "training": {}}, tmp_path)
+    tracker(model, 1)
     assert told[-1] == (function, ({"train/loss": 0.5, "train/learning_rate": 1e-3},), {"step": 1})
     assert "width" in str(told[0]) + str(told[1])
 
@@ -53,6 +53,6 @@ def test_a_service_that_is_not_installed_is_one_clear_error(tmp_path, monkeypatc
 def test_tensorboard_gets_its_event_files(tmp_path):
     pytest.importorskip("tensorboard", reason="an extra")
     model = types.SimpleNamespace(history=record().history)
-    (observer,) = trackers.connect(["tensorboard"], "x", {}, tmp_path)
-    observer(model, 1)
+    (tracker,) = trackers.connect(["tensorboard"], "x", {}, tmp_path)
+    tracker(model, 1)
     assert list((tmp_path / "tensorboard").glob("events*"))

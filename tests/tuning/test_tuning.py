@@ -111,9 +111,9 @@ def runs(monkeypatch):
             rate = config.settings["learning_rate"]
             params = {"model": {}, "training": {"monitor": "AUC"}}
             names = {"dataset": config.dataset_id, "experiment": config.id, "params": params}
-            made = record(config.preset, seed, test=0.9 - rate, valid=0.5 + rate, **names)
+            made = record(config.display_name, seed, test=0.9 - rate, valid=0.5 + rate, **names)
             if rate > 0.009:
-                made = record(config.preset, seed, failed="diverged", **names)
+                made = record(config.display_name, seed, failed="diverged", **names)
             write_record(workspace.run_folder(config.dataset_id, config.id, seed), made)
 
     monkeypatch.setattr(search, "_run", run)
@@ -169,7 +169,7 @@ def test_from_the_command_line_with_real_runs(workspace, tmp_path):
     for one in found:
         assert one["best"]["valid"] == max(valid[trial["experiment"]] for trial in one["trials"])
     winners = (workspace.results / "tuning" / "tiny_suite.yaml").read_text()
-    assert "settings_from: tuned" in winners
+    assert "hparam_source: tuned" in winners
     write(workspace.configs / "model_config" / "tuned.yaml", winners)
     checked = CliRunner().invoke(main, ["--configs", str(workspace.configs), "check"])
     assert checked.exit_code == 0, checked.output

@@ -10,13 +10,13 @@ from fuxi_plugins.reporting.paper.numbers import Effect, PowerLaw, auc, auc_effe
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.tables import Table
 
-ARMS = ("RankElastor", "RankMixer")
+VARIANTS = ("RankElastor", "RankMixer")
 MORE_COST = 1.15  # that RankElastor may take of RankMixer's, by the paper's "10-15%"
 EXPLAINED = (
     "One line for every dataset on which the suites have run. A claim about AUC holds, or does not, where the suite's "
     "board finds the difference significant (sampling of test rows and noise between seeds, Holm's procedure over all "
-    "pairs of arms); the interval is that of this one comparison. Rank: the lowest that the entropy rank of a row's "
-    "tokens falls from the first mixing on, as a share of what independent normal numbers have, with the noise "
+    "pairs of variants); the interval is that of this one comparison. Rank: the lowest that the entropy rank of a "
+    "row's tokens falls from the first mixing on, as a share of what independent normal numbers have, with the noise "
     "between seeds; a share near 100% is no collapse, and what the untrained models differ by, training did not bring. "
     "Scaling: the exponent b of test logloss = c N^b in dense parameters N, below 0 where larger is better. Cost: "
     "operations a row and rows trained a second, which the paper puts 10 to 15% above RankMixer's. It is judged where "
@@ -26,7 +26,7 @@ EXPLAINED = (
 
 def at_a_glance(studies: Sequence[Study]) -> Table:
     """Claim by claim, dataset by dataset; studies without both models say nothing here."""
-    both = [study for study in studies if all(_runs(study, arm) for arm in ARMS)]
+    both = [study for study in studies if all(_runs(study, variant) for variant in VARIANTS)]
     lines = [*_more_auc(both), *_less_collapse(both), *_scaling(both), *_little_cost(both)]
     return Table(["claim", "data", "RankElastor", "RankMixer", "difference [95%]", "verdict"], lines)
 
@@ -52,19 +52,19 @@ def lowest_share(record: Record, moment: str = "trained") -> float:
 
 def _more_auc(studies: Sequence[Study]) -> Iterator[list[str]]:
     for study in studies:
-        effect = auc_effect(study, *ARMS) if study.suite == "paper_main" else None
+        effect = auc_effect(study, *VARIANTS) if study.suite == "paper_main" else None
         if effect:
-            means = (f"{statistics.fmean(map(auc, study.records[arm])):.5f}" for arm in ARMS)
+            means = (f"{statistics.fmean(map(auc, study.records[variant])):.5f}" for variant in VARIANTS)
             yield ["more test AUC", _where(study), *means, str(effect), verdict(effect)]
 
 
 def _less_collapse(studies: Sequence[Study]) -> Iterator[list[str]]:
     for study in studies:
         probed = study.probed()
-        if study.suite == "paper_rank" and set(ARMS) <= set(probed):
-            runs = {arm: probed[arm] for arm in ARMS}
-            effect = effect_of(runs, lowest_share, *ARMS)
-            before = effect_of(runs, lambda record: lowest_share(record, "untrained"), *ARMS)
+        if study.suite == "paper_rank" and set(VARIANTS) <= set(probed):
+            runs = {variant: probed[variant] for variant in VARIANTS}
+            effect = effect_of(runs, lowest_share, *VARIANTS)
+            before = effect_of(runs, lambda record: lowest_share(record, "untrained"), *VARIANTS)
             means = (f"{statistics.fmean(map(lowest_share, records)):.1%}" for records in runs.values())
             difference = f"{effect:+.1%}, of which {before.mean:+.1%} untrained"
             yield ["less collapse of rank", _where(study), *means, difference, verdict(effect)]
@@ -73,7 +73,7 @@ def _less_collapse(studies: Sequence[Study]) -> Iterator[list[str]]:
 def _scaling(studies: Sequence[Study]) -> Iterator[list[str]]:
     for study in studies:
         if study.suite.startswith("paper_scaling"):
-            fits = [_fit(study, arm) for arm in ARMS]
+            fits = [_fit(study, variant) for variant in VARIANTS]
             if all(fits):
                 ours, theirs = fits
                 shown = (f"{fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]" for fit in fits)
@@ -99,7 +99,7 @@ def _little_cost(studies: Sequence[Study]) -> Iterator[list[str]]:
 
 def _cost(study: Study) -> list[str]:
     """Operations a row of both, how much more RankElastor takes, and whether that is little."""
-    costs = [[record.cost for record in _runs(study, arm) if record.cost] for arm in ARMS]
+    costs = [[record.cost for record in _runs(study, variant) if record.cost] for variant in VARIANTS]
     if not all(costs) or len({cost.hardware for listed in costs for cost in listed}) > 1:
         return ["–", "–", "–", "not measured"]
     ours, theirs = (listed[0].flops_per_row for listed in costs)
@@ -112,7 +112,9 @@ def _cost(study: Study) -> list[str]:
     times = [sorted({-math.log(cost.training_rows_per_second) for cost in listed}) for listed in costs]
     if min(map(len, times)) < 2:
         return [*shown, "not measured (one timing)"]
-    timed = infer({arm: dict(enumerate(listed)) for arm, listed in zip(ARMS, times, strict=True)}).difference(*ARMS)
+    timed = infer(
+        {variant: dict(enumerate(listed)) for variant, listed in zip(VARIANTS, times, strict=True)}
+    ).difference(*VARIANTS)
     assert timed.interval is not None
     low, high = math.exp(timed.interval.low), math.exp(timed.interval.high)
     shown[-1] += f", {math.exp(timed.effect) - 1:+.0%} time [{low - 1:+.0%}, {high - 1:+.0%}]"
@@ -121,15 +123,17 @@ def _cost(study: Study) -> list[str]:
     return [*shown, "does not hold" if low > MORE_COST else "undecided (interval holds 15%)"]
 
 
-def _runs(study: Study, arm: str) -> list[Record]:
-    """Of an arm, at whatever size."""
-    return [r for preset, records in study.records.items() if preset.split(" ")[0] == arm for r in records]
+def _runs(study: Study, variant: str) -> list[Record]:
+    """Of a variant, at whatever size."""
+    return [
+        r for display_name, records in study.records.items() if display_name.split(" ")[0] == variant for r in records
+    ]
 
 
-def _fit(study: Study, arm: str) -> PowerLaw | None:
-    runs = _runs(study, arm)
+def _fit(study: Study, variant: str) -> PowerLaw | None:
+    runs = _runs(study, variant)
     return fit_power_law([r.parameters.dense for r in runs], [r.metrics["test"]["logloss"] for r in runs])
 
 
 def _where(study: Study) -> str:
-    return f"{study.dataset}, {study.profile}, {study.seeds}"
+    return f"{study.dataset}, {study.protocol}, {study.seeds}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from tabulate import tabulate
 
-from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.core.cleaning import html, markdown
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import Record
@@ -20,7 +20,7 @@ TITLE = "RankElastor's paper, rerun"
 FIGURES = "figures"
 SHOWS = (
     "Every number of ours comes from a record in results/runs, which names its settings, data, code and machine.",
-    "Arms of the profile `matched` share shape, tokenizer, norms, head and training, and have RankElastor's number of "
+    "Arms of the protocol `matched` share shape, tokenizer, norms, head and training, and have RankElastor's number of "
     "dense parameters within 2%: what differs between them is the mixing and the per-token network.",
     "Effective ranks have both null lines: the untrained model of the same seed, and independent normal numbers. What "
     "an untrained model already has, training did not bring.",
@@ -29,8 +29,8 @@ DOES_NOT_SHOW = (
     "The paper's own data sets are not here unless a section names them. A rehearsal on small or generated data with "
     "capped epochs and one to three seeds tests the machinery, not the paper; its effects can neither confirm nor "
     "refute results on 45 million rows.",
-    "No arm was tuned. A model that needs another learning rate or regularisation than the common one loses by that.",
-    "With two seeds intervals are wide, and an arm of a single seed is compared with others only where these say how "
+    "No variant was tuned. A model that needs another learning rate or regularisation than the common one is at a loss.",
+    "With two seeds intervals are wide. A variant of a single seed is compared with others only where these say how "
     "much seeds differ; otherwise the claim stays undecided.",
     "Rank and AUC are measured in the same runs and models differ in more than rank: no cause follows.",
     "Seconds were taken one run after the other on a machine that had other work: good for an order of magnitude, and "
@@ -72,16 +72,16 @@ def write_report(sections: Sequence[Section], folder: Path) -> list[Path]:
 
 
 def _section(study: Study, results: Path) -> Section:
-    note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} an arm."
+    note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} a variant."
     section = Section(study.title, [note])
-    alarmed = [
-        f"{preset} seed {record.seed}: {text}"
-        for preset, records in study.records.items()
+    warned = [
+        f"{display_name} seed {record.seed}: {text}"
+        for display_name, records in study.records.items()
         for record in records
-        for text in alarms(record)
+        for text in warnings_of(record)
     ]
-    if alarmed:
-        section.paragraphs.append(f"Alarms: {'; '.join(alarmed)}.")
+    if warned:
+        section.paragraphs.append(f"Warnings: {'; '.join(warned)}.")
     if study.suite.startswith("paper_scaling"):
         section.tables.append(tables.sizes(study))
         section.drawings.append(result_figures.scaling(study))
@@ -124,16 +124,16 @@ def _add_rank(section: Section, study: Study) -> None:
 
 
 def _auc_against_rank(studies: Sequence[Study]) -> Iterator[Section]:
-    """A section for every dataset and profile, of the runs of all suites, each run once."""
+    """A section for every dataset and protocol, of the runs of all suites, each run once."""
     groups: dict[tuple[str, str], dict[tuple[str, int], Record]] = {}
     for study in studies:
-        runs = groups.setdefault((study.dataset, study.profile), {})
+        runs = groups.setdefault((study.dataset, study.protocol), {})
         for records in study.probed().values():
             runs |= {(r.same_run_as or r.experiment, r.seed): r for r in records if "tokens" in r.rank.stages}
-    for (dataset, profile), runs in groups.items():
+    for (dataset, protocol), runs in groups.items():
         if len(runs) > 2:
-            drawing = rank_figures.auc_against_rank(list(runs.values()), dataset, profile)
-            yield Section(f"AUC against effective rank ({dataset}, {profile})", drawings=[drawing])
+            drawing = rank_figures.auc_against_rank(list(runs.values()), dataset, protocol)
+            yield Section(f"AUC against effective rank ({dataset}, {protocol})", drawings=[drawing])
 
 
 def _bounds(path: Path) -> Section:

@@ -1,4 +1,4 @@
-"""Gathers what the report on the paper shows: the runs of its suites, on every dataset and profile that has any."""
+"""Gathers what the report on the paper shows: the runs of its suites, on every dataset and protocol that has any."""
 
 from collections.abc import Iterator
 
@@ -26,18 +26,18 @@ SUITES = (
 )
 
 
-def studies(workspace: Workspace, dataset: str | None = None, profile: str | None = None) -> Iterator[Study]:
+def studies(workspace: Workspace, dataset: str | None = None, protocol: str | None = None) -> Iterator[Study]:
     """A study for each of the paper's suites on each dataset with runs of it.
 
     Raises:
-        UserError: a dataset or a profile that does not exist.
+        UserError: a dataset or a protocol that does not exist.
     """
-    profiles = [profile] if profile else list(load_template(workspace.configs, TEMPLATE).profiles)
+    protocols = [protocol] if protocol else list(load_template(workspace.configs, TEMPLATE).protocols)
     for name in [dataset] if dataset else load_dataset_specs(workspace.configs):
         records = {(r.experiment, r.seed): r for r in find_records(workspace.results, name)}
         if not records and not dataset:
             continue
-        for one in profiles:
+        for one in protocols:
             for suite_name in SUITES:
                 try:
                     suite = load_suite(workspace.configs, instance_name(suite_name, name, one))
@@ -49,7 +49,7 @@ def studies(workspace: Workspace, dataset: str | None = None, profile: str | Non
 
 
 def _study(
-    suite: Suite, name: str, dataset: str, profile: str, records: dict[tuple[str, int], Record], workspace: Workspace
+    suite: Suite, name: str, dataset: str, protocol: str, records: dict[tuple[str, int], Record], workspace: Workspace
 ) -> Study:
     finished: dict[str, list[Record]] = {}
     failed: dict[str, list[str]] = {}
@@ -59,11 +59,13 @@ def _study(
         if record is None:
             continue
         if record.finished:
-            finished.setdefault(cell.preset, []).append(record)
+            finished.setdefault(cell.display_name, []).append(record)
         else:
-            failed.setdefault(cell.preset, []).append(f"seed {cell.seed} failed: {record.reason}")
-    arms = list(dict.fromkeys(cell.preset for cell in cells))
+            failed.setdefault(cell.display_name, []).append(f"seed {cell.seed} failed: {record.reason}")
+    variants = list(dict.fromkeys(cell.display_name for cell in cells))
     runs = {records[0].experiment: records for records in finished.values()}
     kept = board_file(suite, dataset, workspace, EVIDENCE)
     evidence = find_evidence([kept], runs, workspace).strict() if runs else None
-    return Study(name, dataset, profile, suite.title, arms, len(cells), finished, workspace.results, failed, evidence)
+    return Study(
+        name, dataset, protocol, suite.title, variants, len(cells), finished, workspace.results, failed, evidence
+    )

@@ -1,4 +1,4 @@
-"""Differences between arms, by the one inference that boards use, and curves of scaling."""
+"""Differences between variants, by the one inference that boards use, and curves of scaling."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ COVERAGE = 0.95
 
 @dataclass(frozen=True)
 class Effect:
-    """One arm less another."""
+    """One variant less another."""
 
     by_seed: list[float]  # of the seeds that both have
     difference: Difference
@@ -25,7 +25,7 @@ class Effect:
 
     @property
     def known(self) -> bool:
-        """Whether its noise is known; not so where an arm has a single seed and no others say how much seeds differ."""
+        """Whether its noise is known. It is not where a variant has one seed and no others say how much seeds differ."""
         return self.difference.adjusted_p is not None
 
     @property
@@ -46,29 +46,29 @@ def auc(record: Record) -> float:
     return record.metrics["test"]["AUC"]
 
 
-def auc_effect(study: Study, arm: str, reference: str) -> Effect | None:
-    """Test AUC of an arm less that of another, as the study's board has it; None where one has no finished run."""
-    if not study.records.get(arm) or not study.records.get(reference):
+def auc_effect(study: Study, variant: str, reference: str) -> Effect | None:
+    """Test AUC of a variant less that of another, as the study's board has it; None where one has no finished run."""
+    if not study.records.get(variant) or not study.records.get(reference):
         return None
-    return _effect(study.inference("AUC"), _by_seed(study.records, auc), arm, reference)
+    return _effect(study.inference("AUC"), _by_seed(study.records, auc), variant, reference)
 
 
 def effect_of(
-    runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float], arm: str, reference: str
+    runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float], variant: str, reference: str
 ) -> Effect:
-    """One arm less another in a quantity that only the noise between seeds moves."""
+    """One variant less another in a quantity that only the noise between seeds moves."""
     values = _by_seed(runs, measure)
-    return _effect(infer(values), values, arm, reference)
+    return _effect(infer(values), values, variant, reference)
 
 
 def _by_seed(runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float]) -> dict[str, dict[int, float]]:
-    return {arm: {record.seed: measure(record) for record in records} for arm, records in runs.items()}
+    return {variant: {record.seed: measure(record) for record in records} for variant, records in runs.items()}
 
 
-def _effect(inference: Inference, values: dict[str, dict[int, float]], arm: str, reference: str) -> Effect:
-    ours, theirs = values[arm], values[reference]
+def _effect(inference: Inference, values: dict[str, dict[int, float]], variant: str, reference: str) -> Effect:
+    ours, theirs = values[variant], values[reference]
     shared = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
-    return Effect(shared, inference.difference(arm, reference))
+    return Effect(shared, inference.difference(variant, reference))
 
 
 @dataclass(frozen=True)

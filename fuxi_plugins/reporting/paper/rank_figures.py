@@ -20,7 +20,7 @@ DEFINITIONS = (
 
 def trajectories(study: Study) -> Drawing:
     """Rank from stage to stage, with the untrained model of the same seeds and Gaussian matrices beside it."""
-    probed = {preset: records for preset, records in study.probed().items() if _row_stages(records[0])}
+    probed = {display_name: records for display_name, records in study.probed().items() if _row_stages(records[0])}
     token_models = {p: r for p, r in probed.items() if "tokens" in r[0].rank.stages}
     others = {p: {p: r} for p, r in probed.items() if p not in token_models}
     panels = [*([token_models] if token_models else []), *others.values()]
@@ -29,15 +29,15 @@ def trajectories(study: Study) -> Drawing:
         grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", width_ratios=widths)
         for row, measure in enumerate(NAMES):
             for axes, panel in zip(grid[row], panels, strict=True):
-                for preset, records in panel.items():
-                    _trajectory(axes, preset, records, measure)
+                for display_name, records in panel.items():
+                    _trajectory(axes, display_name, records, measure)
                 axes.set_title(" and ".join(panel) if row == 0 else "")
                 axes.set_ylim(0, 1.04)
                 if row == 0:
                     axes.legend(loc="lower right" if panel is token_models else "upper right")
             grid[row][0].set_ylabel(f"{NAMES[measure]} / its cap")
     caption = (
-        f"Effective rank along the model on {study.dataset} ({study.profile}, {study.seeds}). Filled markers: "
+        f"Effective rank along the model on {study.dataset} ({study.protocol}, {study.seeds}). Filled markers: "
         "the reported weights, bars from the lowest to the highest seed. Open markers: the untrained model of the same "
         f"seeds. Dotted: independent normal numbers in the stage's shape. {DEFINITIONS}, divided by the smaller side "
         f"of the matrix, which stands under the stage. {_sample(probed)}"
@@ -53,13 +53,13 @@ def densities(study: Study) -> Drawing:
     with drawing(2.6 * columns, 1.9 * -(-len(stages) // columns) + 0.5) as figure:
         grid = figure.subplots(-(-len(stages) // columns), columns, squeeze=False)
         for axes, stage in zip(grid.flat, stages, strict=False):
-            for place, (preset, runs) in enumerate(records.items()):
-                style = look(preset, place)
+            for place, (display_name, runs) in enumerate(records.items()):
+                style = look(display_name, place)
                 before, after = (
                     np.concatenate([_of_rows(study, r, stage, moment) for r in runs]) for moment in (0, -1)
                 )
-                _density(axes, after, color=style["color"], linestyle=style["linestyle"], label=preset)
-                _density(axes, before, color=style["color"], linestyle=":", label=f"{preset}, untrained")
+                _density(axes, after, color=style["color"], linestyle=style["linestyle"], label=display_name)
+                _density(axes, before, color=style["color"], linestyle=":", label=f"{display_name}, untrained")
             axes.set_title(short_stage(stage))
             axes.set_yticks([])
         for axes in grid.flat[len(stages) :]:
@@ -69,7 +69,7 @@ def densities(study: Study) -> Drawing:
         figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     caption = (
         f"Distribution over rows of the entropy rank of a row's matrix of tokens, stage by stage, on {study.dataset} "
-        f"({study.profile}, {study.seeds} together). Dotted: the untrained models. {_sample(records)}"
+        f"({study.protocol}, {study.seeds} together). Dotted: the untrained models. {_sample(records)}"
     )
     return Drawing(f"densities-{study.name}", figure, caption)
 
@@ -83,11 +83,11 @@ def dynamics(study: Study) -> Drawing:
     with drawing(7.6, 2.7) as figure:
         grid = figure.subplots(1, len(shown), sharey=True)
         for axes, stage in zip(grid, shown, strict=True):
-            for place, (preset, runs) in enumerate(records.items()):
-                style = look(preset, place)
+            for place, (display_name, runs) in enumerate(records.items()):
+                style = look(display_name, place)
                 for number, run in enumerate(runs):
                     epochs, means = _over_time(study, run, stage)
-                    axes.plot(epochs[:-1], means[:-1], **style, alpha=0.9, label=preset if number == 0 else None)
+                    axes.plot(epochs[:-1], means[:-1], **style, alpha=0.9, label=display_name if number == 0 else None)
                     axes.plot(run.best_epoch, means[-1], marker="*", markersize=10, color=style["color"], mec="white")
             axes.axhline(
                 runs[0].rank.stages[stage].row.gaussian["entropy"], color="#888888", linestyle=":", linewidth=1
@@ -98,7 +98,7 @@ def dynamics(study: Study) -> Drawing:
         grid[0].set_ylabel("entropy rank of a row, mean")
         grid[0].legend()
     caption = (
-        f"Entropy rank of a row's matrix of tokens during training on {study.dataset} ({study.profile}), a line a "
+        f"Entropy rank of a row's matrix of tokens during training on {study.dataset} ({study.protocol}), a line a "
         "seed; epoch 0 is the untrained model, a star the weights that validation chose. Dotted: independent normal "
         f"numbers. {_sample(records)}"
     )
@@ -110,10 +110,10 @@ def tables(study: Study) -> Drawing:
     records = study.probed()
     with drawing(4.6, 3.2) as figure:
         axes = figure.subplots()
-        for place, (preset, runs) in enumerate(records.items()):
+        for place, (display_name, runs) in enumerate(records.items()):
             sizes, before, after = _tables(study, runs[0])
-            style = look(preset, place)
-            axes.plot(sizes, after, linestyle="", color=style["color"], marker=style["marker"], label=preset)
+            style = look(display_name, place)
+            axes.plot(sizes, after, linestyle="", color=style["color"], marker=style["marker"], label=display_name)
             if place == 0:
                 axes.plot(sizes, before, linestyle="", color="#333333", marker="_", markersize=9, label="untrained")
         width = max(family.token.columns for family in runs[0].rank.stages.values() if family.row)
@@ -123,14 +123,14 @@ def tables(study: Study) -> Drawing:
         axes.set_ylim(0, None)
         axes.legend()
     caption = (
-        f"Embedding tables on {study.dataset} ({study.profile}, one seed): sum of singular values over the largest, "
+        f"Embedding tables on {study.dataset} ({study.protocol}, one seed): sum of singular values over the largest, "
         f"by field, against the size of its vocabulary; at most the smaller of that and {width}. Dashes: the untrained "
         "tables of the first model. Padding is left out."
     )
     return Drawing(f"tables-{study.name}", figure, caption)
 
 
-def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> Drawing:
+def auc_against_rank(records: Sequence[Record], dataset: str, protocol: str) -> Drawing:
     """Probed runs of token models: does a higher rank go with a higher AUC?"""
     runs = list(records)
     with drawing(8.2, 3.3) as figure:
@@ -139,10 +139,10 @@ def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> D
         for axes, measure in zip(grid, NAMES, strict=True):
             ranks = [_last(r).trained[measure] / _last(r).cap for r in runs]
             aucs = [r.metrics["test"]["AUC"] for r in runs]
-            for place, preset in enumerate(dict.fromkeys(r.preset for r in runs)):
-                chosen = [i for i, r in enumerate(runs) if r.preset == preset]
-                style = look(preset, place)
-                axes.plot([ranks[i] for i in chosen], [aucs[i] for i in chosen], linestyle="", label=preset,
+            for place, display_name in enumerate(dict.fromkeys(r.display_name for r in runs)):
+                chosen = [i for i, r in enumerate(runs) if r.display_name == display_name]
+                style = look(display_name, place)
+                axes.plot([ranks[i] for i in chosen], [aucs[i] for i in chosen], linestyle="", label=display_name,
                           color=style["color"], marker=style["marker"])  # fmt: skip
             axes.set_xlabel(f"{NAMES[measure]} after the last block / cap")
             if len(set(ranks)) > 2:
@@ -155,7 +155,7 @@ def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> D
         f"Spearman's correlation: {', '.join(words) or 'too few runs'}. Runs of one model are not independent, and "
         "models differ in more than rank: no cause can be read from this."
     )
-    return Drawing(f"auc-against-rank-{dataset}-{profile}", figure, caption)
+    return Drawing(f"auc-against-rank-{dataset}-{protocol}", figure, caption)
 
 
 def _row_stages(record: Record) -> dict[str, StageRank]:
@@ -166,19 +166,19 @@ def _last(record: Record) -> RankFamily:
     return list(_row_stages(record).values())[-1].row
 
 
-def _trajectory(axes: Axes, preset: str, records: Sequence[Record], measure: str) -> None:
+def _trajectory(axes: Axes, display_name: str, records: Sequence[Record], measure: str) -> None:
     stages = _row_stages(records[0])
     families = [[_row_stages(record)[name].row for record in records] for name in stages]
     caps = np.array([seeds[0].cap for seeds in families])
     x = np.arange(len(stages))
     after = np.array([[family.trained[measure] for family in seeds] for seeds in families]) / caps[:, None]
     before = np.array([[family.untrained[measure] for family in seeds] for seeds in families]) / caps[:, None]
-    style = look(preset)
+    style = look(display_name)
     mean = after.mean(axis=1)
     reach = np.abs(np.stack([after.min(axis=1), after.max(axis=1)]) - mean)
-    axes.errorbar(x, mean, yerr=reach, capsize=2, label=preset, **style)
+    axes.errorbar(x, mean, yerr=reach, capsize=2, label=display_name, **style)
     axes.plot(x, before.mean(axis=1), color=style["color"], marker=style["marker"], linestyle=style["linestyle"],
-              markerfacecolor="white", linewidth=0.8, alpha=0.75, label=f"{preset}, untrained")  # fmt: skip
+              markerfacecolor="white", linewidth=0.8, alpha=0.75, label=f"{display_name}, untrained")  # fmt: skip
     gaussian = [seeds[0].gaussian[measure] for seeds in families] / caps
     axes.plot(x, gaussian, color="#888888", linestyle=":", linewidth=1, zorder=0)
     shapes = [f"{seeds[0].rows}×{seeds[0].columns}" for seeds in families]

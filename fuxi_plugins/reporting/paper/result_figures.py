@@ -15,8 +15,12 @@ REFERENCE = "RankElastor"
 
 
 def ablation(study: Study) -> Drawing:
-    """Every arm less RankElastor."""
-    effects = {arm: effect for arm in study.arms if arm != REFERENCE and (effect := auc_effect(study, arm, REFERENCE))}
+    """Every variant less RankElastor."""
+    effects = {
+        variant: effect
+        for variant in study.variants
+        if variant != REFERENCE and (effect := auc_effect(study, variant, REFERENCE))
+    }
     with drawing(6.2, 0.5 + 0.27 * len(effects)) as figure:
         axes = figure.subplots()
         for place, effect in enumerate(reversed(effects.values())):
@@ -31,7 +35,7 @@ def ablation(study: Study) -> Drawing:
         reach = 1.6 * max(map(abs, everything))
         axes.set_xlim(-reach, reach)
     caption = (
-        f"Ablation on {study.dataset} ({study.profile}, {study.seeds}): test AUC of an arm less RankElastor's. "
+        f"Ablation on {study.dataset} ({study.protocol}, {study.seeds}): test AUC of a variant less RankElastor's. "
         "Dots: shared seeds; diamonds: difference of the means; lines: 95% interval by sampling of test rows and noise "
         "between seeds, cut at the frame where it is wider than that."
     )
@@ -40,28 +44,28 @@ def ablation(study: Study) -> Drawing:
 
 def scaling(study: Study) -> Drawing:
     """AUC and logloss against dense parameters, with a power law fitted to the logloss."""
-    arms: dict[str, list[Record]] = {}
-    for preset in study.arms:
-        arms.setdefault(preset.split(" ")[0], []).extend(study.records.get(preset, []))
+    variants: dict[str, list[Record]] = {}
+    for display_name in study.variants:
+        variants.setdefault(display_name.split(" ")[0], []).extend(study.records.get(display_name, []))
     words = []
     with drawing(7.2, 3.0) as figure:
         grid = figure.subplots(1, 2)
-        for place, (arm, records) in enumerate(arms.items()):
+        for place, (variant, records) in enumerate(variants.items()):
             if not records:
                 continue
             sizes = np.array([record.parameters.dense for record in records], float)
-            style = look(arm, place)
+            style = look(variant, place)
             for axes, metric in zip(grid, ("AUC", "logloss"), strict=True):
                 values = np.array([record.metrics["test"][metric] for record in records])
                 distinct = np.unique(sizes)
                 means = [values[sizes == size].mean() for size in distinct]
                 axes.plot(sizes, values, linestyle="", color=style["color"], marker=style["marker"], alpha=0.35)
-                axes.plot(distinct, means, **style, label=arm)
+                axes.plot(distinct, means, **style, label=variant)
             fit = fit_power_law(sizes, [record.metrics["test"]["logloss"] for record in records])
             if fit:
                 span = np.geomspace(sizes.min(), sizes.max(), 50)
                 grid[1].plot(span, fit(span), color=style["color"], linewidth=0.8, linestyle=":")
-                words.append(f"{arm} {fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]")
+                words.append(f"{variant} {fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]")
         for axes, metric in zip(grid, ("AUC", "logloss"), strict=True):
             axes.set_xscale("log")
             axes.set_xlabel("dense parameters")
@@ -71,32 +75,34 @@ def scaling(study: Study) -> Drawing:
         f"{study.title}: the two models at equal dense parameters, {study.seeds} a size. Dotted: logloss = c N^b "
         f"by least squares of the logarithms; b with a 95% bootstrap interval: {'; '.join(words) or 'too few sizes'}."
     )
-    return Drawing(f"{study.suite.removeprefix('paper_')}-{study.dataset}-{study.profile}", figure, caption)
+    return Drawing(f"{study.suite.removeprefix('paper_')}-{study.dataset}-{study.protocol}", figure, caption)
 
 
 def costs(study: Study) -> Drawing:
     """Training time of an epoch and dense parameters."""
-    arms = [arm for arm in study.arms if study.records.get(arm)]
-    with drawing(6.6, 0.7 + 0.32 * len(arms)) as figure:
+    variants = [variant for variant in study.variants if study.records.get(variant)]
+    with drawing(6.6, 0.7 + 0.32 * len(variants)) as figure:
         grid = figure.subplots(1, 2, sharey=True)
-        seconds = [np.median([r.seconds.per_epoch for r in study.records[arm]]) for arm in arms]
-        dense = [study.records[arm][0].parameters.dense for arm in arms]
+        seconds = [np.median([r.seconds.per_epoch for r in study.records[variant]]) for variant in variants]
+        dense = [study.records[variant][0].parameters.dense for variant in variants]
         for axes, values, label, form in (
             (grid[0], seconds, "seconds of training an epoch", "{:.3g}"),
             (grid[1], dense, "dense parameters", "{:,.0f}"),
         ):
-            bars = axes.barh(range(len(arms)), values, color=["#0b3c5d" if a == REFERENCE else "#b8c4cc" for a in arms])
+            bars = axes.barh(
+                range(len(variants)), values, color=["#0b3c5d" if a == REFERENCE else "#b8c4cc" for a in variants]
+            )
             axes.bar_label(bars, [form.format(value) for value in values], padding=3, fontsize=7)
-            axes.set_yticks(range(len(arms)), arms)
+            axes.set_yticks(range(len(variants)), variants)
             axes.set_xlabel(label)
             axes.margins(x=0.2)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
             axes.grid(axis="y", visible=False)
         grid[0].invert_yaxis()
-    machine = study.records[arms[0]][0].machine
+    machine = study.records[variants[0]][0].machine
     caption = (
-        f"Cost on {study.dataset} ({study.profile}): median over runs, {machine.threads} thread(s) of "
+        f"Cost on {study.dataset} ({study.protocol}): median over runs, {machine.threads} thread(s) of "
         f"{machine.processor} ({machine.device}). Runs follow one another, so a load on the machine that comes and "
         "goes favours some of them."
     )

@@ -1,4 +1,4 @@
-"""What a report reads: one suite on one dataset under one profile, with the runs that are there."""
+"""What a report reads: one suite on one dataset under one protocol, with the runs that are there."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +13,22 @@ from fuxi_plugins.records.record import RANK_FILE, Record
 class Study:
     suite: str  # as "paper_rank"
     dataset: str
-    profile: str
+    protocol: str
     title: str
-    arms: list[str]  # presets, in the suite's order
+    variants: list[str]  # display_names, in the suite's order
     expected: int  # runs
-    records: dict[str, list[Record]]  # finished, by preset, in order of seeds; presets without one are absent
+    records: dict[
+        str, list[Record]
+    ]  # finished, by display_name, in order of seeds; display_names without one are absent
     results: Path = field(repr=False)
-    failed: dict[str, list[str]] = field(default_factory=dict)  # preset -> reasons
+    failed: dict[str, list[str]] = field(default_factory=dict)  # display_name -> reasons
     evidence: Evidence | None = field(default=None, repr=False)  # of the sampling of test rows, as the board has it
 
     def inference(self, metric: str) -> Inference:
-        """What the study's board says of its arms in a test metric."""
+        """What the study's board says of its variants in a test metric."""
         values = {
-            preset: {record.seed: record.metrics["test"][metric] for record in records}
-            for preset, records in self.records.items()
+            display_name: {record.seed: record.metrics["test"][metric] for record in records}
+            for display_name, records in self.records.items()
         }
         experiments = [records[0].experiment for records in self.records.values()]
         sampling = self.evidence.sampling_of(metric, experiments) if self.evidence else None
@@ -34,7 +36,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        return f"{self.suite}-{self.dataset}-{self.profile}"
+        return f"{self.suite}-{self.dataset}-{self.protocol}"
 
     @property
     def finished(self) -> int:
@@ -42,7 +44,7 @@ class Study:
 
     @property
     def seeds(self) -> str:
-        """How many an arm, as ``2 seeds`` or ``1–2 seeds``."""
+        """How many a variant, as ``2 seeds`` or ``1–2 seeds``."""
         counts = sorted({len(records) for records in self.records.values()})
         if not counts:
             return "no seed"
@@ -51,9 +53,9 @@ class Study:
         return f"{said} seed{'s' * (most > 1)}"
 
     def probed(self) -> dict[str, list[Record]]:
-        """The records with effective ranks, by preset."""
-        found = {preset: [r for r in records if r.rank] for preset, records in self.records.items()}
-        return {preset: records for preset, records in found.items() if records}
+        """The records with effective ranks, by display_name."""
+        found = {display_name: [r for r in records if r.rank] for display_name, records in self.records.items()}
+        return {display_name: records for display_name, records in found.items() if records}
 
     def rank_file(self, record: Record) -> Path:
         """Where the run of a probed record left all that was measured."""

@@ -65,7 +65,7 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height))
 
 
-def look(preset: str, place: int = 0) -> dict[str, str]:
-    """Colour, marker and line of a preset; of an unknown one by its place in the legend."""
-    colour, marker, line = _LOOKS.get(preset.split(" ")[0]) or _OTHERS[place % len(_OTHERS)]
+def look(display_name: str, place: int = 0) -> dict[str, str]:
+    """Colour, marker and line of a display name; of an unknown one by its place in the legend."""
+    colour, marker, line = _LOOKS.get(display_name.split(" ")[0]) or _OTHERS[place % len(_OTHERS)]
     return {"color": colour, "marker": marker, "linestyle": line}

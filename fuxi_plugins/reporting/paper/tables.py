@@ -23,7 +23,7 @@ class Table:
 
 
 def published_auc(results: Path, suite: str, dataset: str) -> tuple[str, dict[str, float]]:
-    """The paper's AUC by arm, on the data set that ours is or stands in for; and that data set's name."""
+    """The paper's AUC by variant, on the data set that ours is or stands in for; and that data set's name."""
     rows = [
         (r.dataset, "MLP" if r.model == "DNN" else r.model, r.metrics["AUC"])
         for r in load_published(results)
@@ -31,30 +31,30 @@ def published_auc(results: Path, suite: str, dataset: str) -> tuple[str, dict[st
     ]
     if suite == "paper_ablation":
         with (results / ABLATION_FILE).open(newline="") as file:
-            rows = [(row["dataset"], row["arm"], float(row["AUC"])) for row in csv.DictReader(file)]
+            rows = [(row["dataset"], row["variant"], float(row["AUC"])) for row in csv.DictReader(file)]
     names = dict.fromkeys(name for name, _, _ in rows)
     standing_for = [name for name in names if dataset.startswith(name.casefold())]
     chosen = standing_for[0] if standing_for else FIRST_OF.get(suite, "Criteo_x1")
-    return chosen, {arm: auc for name, arm, auc in rows if name == chosen}
+    return chosen, {variant: auc for name, variant, auc in rows if name == chosen}
 
 
 def scores(study: Study, published: str, values: dict[str, float]) -> Table:
-    """Every arm: the paper's AUC and ours, each with its distance from RankElastor's, and whether they agree."""
+    """Every variant: the paper's AUC and ours, each with its distance from RankElastor's, and whether they agree."""
     same_data = study.dataset == published.casefold()
-    header = ["arm", f"paper, {published}", "ours, test AUC", "ours less paper's", f"paper's less {REFERENCE}'s",
+    header = ["variant", f"paper, {published}", "ours, test AUC", "ours less paper's", f"paper's less {REFERENCE}'s",
               f"ours less {REFERENCE}'s [95%]", "sign of the paper's effect", "dense parameters"]  # fmt: skip
     rows = []
-    for arm in study.arms:
-        records = study.records.get(arm, [])
-        paper = values.get(arm)
+    for variant in study.variants:
+        records = study.records.get(variant, [])
+        paper = values.get(variant)
         mean = statistics.fmean(map(auc, records)) if records else None
-        gap = paper - values[REFERENCE] if paper is not None and REFERENCE in values and arm != REFERENCE else None
-        effect = auc_effect(study, arm, REFERENCE) if arm != REFERENCE else None
+        gap = paper - values[REFERENCE] if paper is not None and REFERENCE in values and variant != REFERENCE else None
+        effect = auc_effect(study, variant, REFERENCE) if variant != REFERENCE else None
         rows.append(
             [
-                arm,
+                variant,
                 f"{paper:.5f}" if paper is not None else "–",
-                spread(records) if records else "; ".join(study.failed.get(arm, ["not run"])),
+                spread(records) if records else "; ".join(study.failed.get(variant, ["not run"])),
                 f"{mean - paper:+.5f}" if same_data and paper is not None and mean is not None else "–",
                 f"{gap:+.5f}" if gap is not None else "–",
                 str(effect) if effect else "–",
@@ -94,34 +94,34 @@ def separation(study: Study) -> Table:
 
 
 def sizes(study: Study) -> Table:
-    """A scaling suite: each size, both arms."""
-    header = ["arm and size", "dense parameters", "test AUC", "test logloss"]
+    """A scaling suite: each size, both variants."""
+    header = ["variant and size", "dense parameters", "test AUC", "test logloss"]
     rows = []
-    for arm in study.arms:
-        if records := study.records.get(arm):
+    for variant in study.variants:
+        if records := study.records.get(variant):
             loss = statistics.fmean(r.metrics["test"]["logloss"] for r in records)
-            rows.append([arm, f"{records[0].parameters.dense:,}", spread(records), f"{loss:.5f}"])
+            rows.append([variant, f"{records[0].parameters.dense:,}", spread(records), f"{loss:.5f}"])
         else:
-            rows.append([arm, "–", "; ".join(study.failed.get(arm, ["not run"])), "–"])
+            rows.append([variant, "–", "; ".join(study.failed.get(variant, ["not run"])), "–"])
     return Table(header, rows)
 
 
 def costs(study: Study) -> Table:
-    """Every arm: parameters, operations where they were counted, and seconds of training an epoch, median over runs.
+    """Every variant: parameters, operations where they were counted, and median seconds of training an epoch.
 
     Seconds are a record of what was run, not a comparison: runs follow one another on a machine that does other work.
     """
     rows = []
-    for arm in study.arms:
-        if records := study.records.get(arm):
+    for variant in study.variants:
+        if records := study.records.get(variant):
             parameters = records[0].parameters
             cost = next((record.cost for record in records if record.cost), None)
             seconds = statistics.median(record.seconds.per_epoch for record in records)
             operations = f"{cost.flops_per_row / 1e3:,.0f}" if cost else "–"
-            rows.append([arm, f"{parameters.dense:,}", f"{parameters.embedding:,}", operations, f"{seconds:.2f}"])
+            rows.append([variant, f"{parameters.dense:,}", f"{parameters.embedding:,}", operations, f"{seconds:.2f}"])
         else:
-            rows.append([arm, "–", "–", "–", "; ".join(study.failed.get(arm, ["not run"]))])
-    return Table(["arm", "dense parameters", "embedding parameters", "kFLOP a row", "seconds an epoch"], rows)
+            rows.append([variant, "–", "–", "–", "; ".join(study.failed.get(variant, ["not run"]))])
+    return Table(["variant", "dense parameters", "embedding parameters", "kFLOP a row", "seconds an epoch"], rows)
 
 
 def bounds(path: Path) -> Table:

@@ -17,8 +17,8 @@ def slug(*names: object) -> str:
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def model_page(preset: str) -> str:
-    return f"models/{slug(preset)}.html"
+def model_page(display_name: str) -> str:
+    return f"models/{slug(display_name)}.html"
 
 
 def run_page(record: Record) -> str:

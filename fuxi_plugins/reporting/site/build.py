@@ -67,15 +67,18 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
             templates, "board.html", "../", shown=shown, named=board, board=board.board,
             notes=notes(board.board), tie=tie_sentence(board.board), downloads=downloads,
         )  # fmt: skip
-    expected = [row.preset for named in contents.boards for row in named.board.rows]  # some may have no run yet
-    by_preset: dict[str, list[Record]] = {preset: [] for preset in expected}
+    expected = [row.display_name for named in contents.boards for row in named.board.rows]  # some may have no run yet
+    by_display_name: dict[str, list[Record]] = {display_name: [] for display_name in expected}
     for record in contents.records:
-        by_preset.setdefault(record.preset, []).append(record)
-    for preset, records in by_preset.items():
+        by_display_name.setdefault(record.display_name, []).append(record)
+    for display_name, records in by_display_name.items():
         yield (
-            model_page(preset),
+            model_page(display_name),
             _page(
-                templates, "model.html", "../", model=views.model(preset, records, contents.boards, contents.summaries)
+                templates,
+                "model.html",
+                "../",
+                model=views.model(display_name, records, contents.boards, contents.summaries),
             ),
         )
     suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
@@ -92,10 +95,13 @@ def _files(contents: Contents) -> Iterator[tuple[str, str]]:
         yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
     agreed = list(map(agreement_sentence, agreements(contents.ledger)))
     yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger, agreed=agreed)
-    if contents.searches:
-        for search in contents.searches:
+    if contents.tuning_results:
+        for search in contents.tuning_results:
             yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
-        yield "searches.html", _page(templates, "searches.html", "", searches=map(views.search, contents.searches))
+        yield (
+            "tuning_results.html",
+            _page(templates, "tuning_results.html", "", tuning_results=map(views.search, contents.tuning_results)),
+        )
 
 
 def _page(templates: jinja2.Environment, name: str, root: str, **values: object) -> str:
@@ -112,7 +118,7 @@ def _environment(contents: Contents) -> jinja2.Environment:
         finalize=html,
     )
     environment.globals.update(
-        has_searches=bool(contents.searches),
+        has_searches=bool(contents.tuning_results),
         has_paper=contents.paper is not None,
         find_metric=find_metric,
         main_metric=main_metric,

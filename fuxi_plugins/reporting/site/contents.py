@@ -29,5 +29,5 @@ class Contents:
     ledger: Sequence[Entry]
     summaries: Mapping[str, str] = field(default_factory=dict)  # what a model is, by its class's name
     sentences: Sequence[str] = ()  # of comparisons, for the first page
-    searches: Sequence[Search] = ()
+    tuning_results: Sequence[Search] = ()
     paper: Path | None = None  # the folder of the paper's tables and figures with our runs, a page of its own

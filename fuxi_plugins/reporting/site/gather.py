@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from fuxi_plugins.analysis.compare import Comparison, compare_on_board
 from fuxi_plugins.analysis.ledger import build_ledger
-from fuxi_plugins.analysis.tuning_results import find_searches
+from fuxi_plugins.analysis.tuning_results import find_tuning_results
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.models.registry import model_names, model_summary
@@ -26,7 +26,7 @@ def gather(workspace: Workspace) -> Contents:
         ledger=build_ledger(records, workspace.results),
         summaries={name: model_summary(name) for name in model_names()},
         sentences=sentences(boards),
-        searches=list(find_searches(workspace.results)),
+        tuning_results=list(find_tuning_results(workspace.results)),
         paper=workspace.results / "paper" if (workspace.results / "paper" / "index.html").exists() else None,
     )
 
@@ -55,7 +55,7 @@ def sentences(boards: Sequence[NamedBoard]) -> list[str]:
     found: dict[tuple[str, str], Comparison] = {}
     for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
         board = named.board
-        rows = {row.preset: row for row in board.ranked()}
+        rows = {row.display_name: row for row in board.ranked()}
         for rival in RIVALS:
             if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
                 continue

@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 from fuxi_plugins.analysis.leaderboard import Row
-from fuxi_plugins.analysis.run_warnings import alarms
+from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
@@ -29,7 +29,7 @@ def card(named: NamedBoard) -> dict[str, Any]:
         "data": board.data.title,
         "models": sum(row.rank is not None for row in board.rows),
         "unfinished": sum(len(row.seeds) < row.expected_seeds for row in board.rows),
-        "leader": first.preset,
+        "leader": first.display_name,
         "score": first.test[board.rank_by].mean,
         "metric": board.rank_by,
         "tie": tie_sentence(board),
@@ -52,7 +52,7 @@ def board(named: NamedBoard) -> dict[str, Any]:
             "interval": row.intervals.get(metric),
             "published": row.published.metrics.get(metric) if row.published else None,
             "difference": row.difference(metric),
-            "href": model_page(row.preset),
+            "href": model_page(row.display_name),
         }
         for row in board.rows
     ]
@@ -61,10 +61,10 @@ def board(named: NamedBoard) -> dict[str, Any]:
         "scale": (scale.low, scale.high),
         "others": [name for name in board.metrics if name != metric],
         "has_published": any(row.published for row in board.rows),
-        "origins": sorted({row.settings_from for row in board.rows}),
+        "origins": sorted({row.hparam_source for row in board.rows}),
         "plots": _plots(near, metric),
         "detectable": board.inference.smallest_detectable() if board.inference else None,
-        "beyond": [row.preset for row in ranked if row not in near],
+        "beyond": [row.display_name for row in ranked if row not in near],
     }
 
 
@@ -79,14 +79,14 @@ def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
 
 
 def model(
-    preset: str, records: Sequence[Record], boards: "Sequence[NamedBoard]", summaries: Mapping[str, str]
+    display_name: str, records: Sequence[Record], boards: "Sequence[NamedBoard]", summaries: Mapping[str, str]
 ) -> dict[str, Any]:
     """A model's places, runs and training curves."""
     places = [
         {"named": named, "row": row, "href": board_page(named.stem), "metric": named.board.rank_by}
         for named in boards
         for row in named.board.rows
-        if row.preset == preset
+        if row.display_name == display_name
     ]
     finished = [record for record in records if record.finished]
     own = [record for record in finished if record.role != "trial"] or finished
@@ -94,9 +94,9 @@ def model(
         {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
         for name, runs in _by_experiment(own)
     ]
-    name = next((record.model for record in records), preset)
+    name = next((record.model for record in records), display_name)
     return {
-        "preset": preset,
+        "display_name": display_name,
         "class": name,
         "summary": summaries.get(name, ""),
         "places": places,
@@ -148,7 +148,7 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
         "metric": _monitored(record),
         "measures": _measures(record),
         "command": f"fuxibench run {target} --seeds {record.seed}",
-        "alarms": alarms(record),
+        "warnings": warnings_of(record),
         "checkout": f"git checkout {record.commit}" if record.commit else "",
     }
 
@@ -156,7 +156,7 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
 def search(found: Search) -> dict[str, Any]:
     """A search's curves, one a model, and the table below them."""
     metric = found.models[0].metric if found.models else ""
-    series = [Line(model.preset, list(enumerate(model.expected_best, start=1))) for model in found.models]
+    series = [Line(model.display_name, list(enumerate(model.expected_best, start=1))) for model in found.models]
     return {
         "suite": found.suite,
         "metric": metric,
@@ -198,7 +198,7 @@ def _interval(row: Row, metric: str, scale: Scale) -> Any:
     mean, reach = row.test[metric].mean, row.intervals.get(metric)
     published = row.published.metrics.get(metric) if row.published else None
     show = find_metric(metric).show_end
-    text = f"{row.preset}: {metric} {show(mean)}"
+    text = f"{row.display_name}: {metric} {show(mean)}"
     if reach:
         text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
     if published is not None:
@@ -216,7 +216,7 @@ def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
     plots = []
     for title, cost, logarithmic in costs:
         points = [
-            Point(float(cost(row)), row.test[metric].mean, row.preset, "../" + model_page(row.preset))
+            Point(float(cost(row)), row.test[metric].mean, row.display_name, "../" + model_page(row.display_name))
             for row in rows
             if cost(row)
         ]

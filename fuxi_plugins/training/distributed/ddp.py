@@ -119,7 +119,7 @@ def _sum(values: Tensor) -> Tensor:
     return total
 
 
-def departure(size: int) -> str:
+def deviation(size: int) -> str:
     """For the record of such a run."""
     return (
         f"step: {size} processes, each with its part of every batch and the gradients averaged (the same batch size; "

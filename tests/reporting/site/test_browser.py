@@ -115,7 +115,7 @@ def test_a_download_is_taken(page):
     while not (found := list(browser.downloads.glob("*.csv"))):
         assert time.monotonic() < deadline, "no file came"
         time.sleep(0.1)
-    assert found[0].read_text().startswith("dataset,rank,preset")
+    assert found[0].read_text().startswith("dataset,rank,display_name")
 
 
 def test_a_hostile_name_is_text(page):

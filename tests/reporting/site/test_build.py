@@ -29,7 +29,7 @@ def contents(results, hostile=False):
     names = {"Alpha": 0.80, "Beta": 0.799, "Gamma": 0.70, **({ATTACK: 0.75} if hostile else {})}
     records = [record(name, s, v + 0.002 * s, valid=v) for name, v in names.items() for s in (1, 2, 3)]
     records += [record("Delta", s, failed=f"RuntimeError: {ATTACK}", traceback=ATTACK) for s in (1, 2, 3)]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     cells += [Cell("toy", "Omega_toy", "Omega", 1)]
     board = with_uncertainty(build_leaderboard("toy", records, cells, results), None)
     title = f"Toy {ATTACK}" if hostile else "Toy board"
@@ -154,8 +154,8 @@ def test_a_measured_model_shows_what_it_costs(tmp_path):
         latency={"1": Latency(calls=10, p50_ms=0.25, p99_ms=0.75)}, peak_bytes=200_000_000,
     )  # fmt: skip
     made = contents(tmp_path)
-    records = [record.model_copy(update={"cost": cost}) for record in made.records if record.preset == "Alpha"]
-    cells = [Cell("toy", r.experiment, r.preset, r.seed) for r in records]
+    records = [record.model_copy(update={"cost": cost}) for record in made.records if record.display_name == "Alpha"]
+    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
     board = with_uncertainty(build_leaderboard("toy", records, cells, tmp_path), None)
     write_site(tmp_path / "site", replace(made, records=records, boards=[NamedBoard("toy", "toy", "Toy", board)]))
     text = next((tmp_path / "site" / "models").glob("Alpha-*.html")).read_text()
@@ -167,17 +167,17 @@ def test_a_search_is_drawn_and_can_be_downloaded(tmp_path):
     trials = [Trial(number=n, experiment=f"Alpha@{n}", settings={"rate": n}, valid=v) for n, v in enumerate([0.7, 0.8])]
     trials.append(Trial(number=2, experiment="Alpha@2", settings={"rate": 2}, valid=None, reason=ATTACK))
     alpha = ModelSearch(
-        experiment="Alpha_toy", preset="Alpha", metric="AUC", space=ATTACK, trials=trials, best=trials[1],
+        experiment="Alpha_toy", display_name="Alpha", metric="AUC", space=ATTACK, trials=trials, best=trials[1],
         expected_best=[0.75, 0.8],
     )  # fmt: skip
-    write_site(tmp_path / "site", replace(contents(tmp_path), searches=[Search("toy_board", [alpha])]))
-    text = (tmp_path / "site" / "searches.html").read_text()
+    write_site(tmp_path / "site", replace(contents(tmp_path), tuning_results=[Search("toy_board", [alpha])]))
+    text = (tmp_path / "site" / "tuning_results.html").read_text()
     assert ATTACK not in text
     assert "<title>Alpha: trials 2, valid AUC 0.80000</title>" in text
     assert "rate=1" in text
     (download,) = (tmp_path / "site" / "data").glob("search-*.json")
     assert json.loads(download.read_text())[0]["trials"][2]["reason"] == ATTACK
-    assert 'href="searches.html"' in (tmp_path / "site" / "index.html").read_text()
+    assert 'href="tuning_results.html"' in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_the_paper_is_a_part_of_the_site_where_it_was_written(tmp_path):
@@ -244,7 +244,7 @@ def test_a_mean_beyond_the_scale_is_an_arrow():
 def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
     made = contents(tmp_path)
     board = made.boards[0].board
-    assert {row.preset: row.letters for row in board.ranked()} == {"Alpha": "a", "Beta": "a", "Gamma": "b"}
+    assert {row.display_name: row.letters for row in board.ranked()} == {"Alpha": "a", "Beta": "a", "Gamma": "b"}
     write_site(tmp_path / "site", made)
     text = next((tmp_path / "site" / "boards").glob("*.html")).read_text()
     found = re.findall(r'data-name="(\w+)"[^>]*data-first="(\w+)"', text)
@@ -255,11 +255,15 @@ def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
 
 def test_a_row_that_was_left_out_says_why(tmp_path):
     made = contents(tmp_path)
-    cells = [Cell("toy", f"{preset}_toy", preset, seed) for preset in ("Alpha", "Beta", "Gamma") for seed in (1, 2, 3)]
+    cells = [
+        Cell("toy", f"{display_name}_toy", display_name, seed)
+        for display_name in ("Alpha", "Beta", "Gamma")
+        for seed in (1, 2, 3)
+    ]
     reason = "the record of Alpha_toy seed 2 says test AUC 0.9, but 0.8 when it was measured"
     board = build_leaderboard("toy", made.records, cells, tmp_path, left_out={"Alpha_toy": reason})
     board = with_uncertainty(board, None)
-    assert [row.preset for row in board.ranked()] == ["Beta", "Gamma"]
+    assert [row.display_name for row in board.ranked()] == ["Beta", "Gamma"]
     write_site(tmp_path / "site", replace(made, boards=[NamedBoard("toy", "toy", "Toy", board)]))
     assert f"left out: {reason}" in next((tmp_path / "site" / "boards").glob("*.html")).read_text()
 
