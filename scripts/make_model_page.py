@@ -1,4 +1,4 @@
-"""Writes docs/models.md from the code: every model's paper, formula, needs, settings, variants and published numbers."""
+"""Writes docs/models.md from the code: every model's paper, formula, needs, settings, variants, published numbers."""
 
 import inspect
 from pathlib import Path

@@ -5,7 +5,8 @@
 
 Schema 2 says which code computed a run (all code of schema 1's time is revision 1), what the run was for (its role,
 and what sets it apart), and has a digest over settings and code; the digest of schema 1 is kept beside it. Which suite
-asked for a run was not recorded, so it is the first by name that has the run, if any.
+asked for a run was not recorded, so it is the first by name that has the run, if any. Some names are others:
+``preset`` is ``display_name``, ``reading: repository`` is ``formulation: official_code``.
 """
 
 import json
@@ -25,6 +26,7 @@ from fuxi_plugins.experiments.template import load_template
 from fuxi_plugins.records.record import RECORD_FILE, Code, Record, Role, run_digest
 
 FIRST = "revision 1"
+FIELDS = {"preset": "display_name", "departures": "deviations", "sentinels": "sanity_checks"}  # old name -> new
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ def migrated(old: dict[str, Any], purpose: Purpose) -> dict[str, Any]:
     kept = {name: value for name, value in old.items() if name not in ("model_source", "config_digest")}
     source = old.get("model_source")
     code = Code(model=f"sha256:{source['sha256']}" if source else FIRST, training=FIRST)
+    for old_name, new_name in FIELDS.items():
+        if old_name in kept:
+            kept[new_name] = kept.pop(old_name)
+    kept["display_name"] = kept["display_name"].replace("lazy tables", "sparse embeddings")
+    model, training = (dict(kept["params"].get(part, {})) for part in ("model", "training"))
+    if "reading" in model:
+        model["formulation"] = {"repository": "official_code"}.get(model.pop("reading"), "paper")
+    if "lazy_tables" in training:
+        training["sparse_embeddings"] = training.pop("lazy_tables")
+    kept["params"] = {"model": model, "training": training}
     return {
         **kept,
         "schema_version": 2,
@@ -48,7 +60,7 @@ def migrated(old: dict[str, Any], purpose: Purpose) -> dict[str, Any]:
         "role": purpose.role,
         "variant": purpose.variant,
         "code": code.model_dump(),
-        "digest": run_digest(old["dataset"], old["model"], old["params"], code),
+        "digest": run_digest(old["dataset"], old["model"], kept["params"], code),
         "former_digest": old["config_digest"],
         "model_source": {"file": source["file"], "commit": source["commit"]} if source else None,
     }
@@ -78,16 +90,16 @@ def purpose_of(record: dict[str, Any], known: dict[tuple[str, str, int], Purpose
 
 
 def _suites(workspace: Workspace, datasets: set[str]) -> Iterator[Suite]:
-    profiles = list(load_template(workspace.configs, "paper").profiles) if _has_templates(workspace) else []
+    protocols = list(load_template(workspace.configs, "paper").protocols) if _has_templates(workspace) else []
     known = [name for name in load_dataset_specs(workspace.configs) if name in datasets]
     for name in suite_names(workspace.configs):
         usual = load_suite(workspace.configs, name)
         yield usual
-        if usual.shape:  # a template's: on every dataset, under every profile
+        if usual.shape:  # a template's: on every dataset, under every protocol
             for dataset in known:
-                for profile in profiles:
+                for protocol in protocols:
                     try:
-                        yield load_suite(workspace.configs, instance_name(name, dataset, profile))
+                        yield load_suite(workspace.configs, instance_name(name, dataset, protocol))
                     except UserError:  # the dataset lacks what the suite needs
                         continue
 

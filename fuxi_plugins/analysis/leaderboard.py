@@ -135,8 +135,7 @@ def build_leaderboard(
     left_out: Mapping[str, str] | None = None,
     unread: Mapping[tuple[str, int], str] | None = None,
 ) -> Leaderboard:
-    """Ranks the models of a dataset by their mean on test; which configuration stands for a model is chosen by its mean on
-    validation.
+    """Ranks the models of a dataset by their mean on test; validation chooses a model's configuration.
 
     Args:
         dataset: whose board.

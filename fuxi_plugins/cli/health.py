@@ -16,6 +16,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
+from fuxi_plugins.datasets.unknown_ids import warnings as unknown_warnings
 from fuxi_plugins.records.record import LeftOut, Record, find_records
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
@@ -117,5 +118,5 @@ def splits(data: PreparedData) -> Iterator[Finding]:
     for split in ("train", "valid"):
         shared = float(np.isin(codes["test"], codes[split]).mean())
         yield Finding(about, f"{shared:.2%} of the test rows stand in {split} as well", well=shared <= MOST_SHARED)
-    for warning in warnings(data.unknown):
+    for warning in unknown_warnings(data.unknown):
         yield Finding(about, warning, well=False)

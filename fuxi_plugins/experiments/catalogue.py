@@ -4,11 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import config_files
 from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
+
+# Of an experiment's keys; old -> new.
+NEW_NAMES = {
+    "preset": "display_name",
+    "settings_from": "hparam_source",
+    "lazy_tables": "sparse_embeddings",
+    "reading": "formulation",
+}
 
 
 def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
@@ -53,8 +62,11 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         raise UserError(f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
-    merged = {**base, **settings}
-    merged = apply_variant(merged.get("display_name"), merged, f"{path}: the experiment {experiment_id!r}")
+    where = f"{path}: the experiment {experiment_id!r}"
+    merged = {**with_new_names(base, NEW_NAMES, f"{path}: Base"), **with_new_names(settings, NEW_NAMES, where)}
+    if merged.get("formulation") == "repository":
+        merged["formulation"] = "official_code"
+    merged = apply_variant(merged.get("display_name"), merged, where)
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
             raise UserError(f"{path}: the experiment {experiment_id!r} must name its {key}.")

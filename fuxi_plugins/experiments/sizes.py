@@ -37,8 +37,9 @@ DEFAULTS = {
     ("RankElastor", "official_code"): {**_SHARED, "mixing": "full", "ffn": "glu", "ffn_hidden_units": (64, 64),
                                     "ffn_norm": True, "tokenizer": "joint", "tokenizer_norm": True},
     ("RankElastor", "paper"): {**_SHARED, "mixing": "full", "ffn": "glu", "tokenizer": "joint", "tokenizer_norm": True},
-    ("RankMixer", "official_code"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu", "ffn_hidden_units": (200, 200),
-                                  "ffn_norm": False, "tokenizer": "shared", "tokenizer_norm": False},
+    ("RankMixer", "official_code"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu",
+                                     "ffn_hidden_units": (200, 200), "ffn_norm": False,
+                                     "tokenizer": "shared", "tokenizer_norm": False},
     ("RankMixer", "paper"): {**_SHARED, "mixing": "block_transpose", "ffn": "gelu", "tokenizer": "per_token",
                              "tokenizer_norm": False, "head": "mean_pool", "output_norm": True},
 }  # fmt: skip

@@ -13,12 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
 from fuxi_plugins.experiments.template import expand, load_templated_experiment
+
+NEW_NAMES = {"arms": "variants", "profile": "protocol"}  # of a suite's keys; old -> new
 
 
 class SuiteFile(BaseModel):
@@ -109,7 +112,7 @@ def load_suite(configs: Path, name: str) -> Suite:
         raise unknown_name("suite", stem, suite_names(configs), "fuxibench list suites")
     path = configs / "suites" / f"{stem}.yaml"
     try:
-        file = SuiteFile(**load_yaml(path))
+        file = SuiteFile(**with_new_names(load_yaml(path), NEW_NAMES, str(path)))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
     title, shape = file.title, ""

@@ -1,8 +1,8 @@
 """Templates: experiments written once, for any dataset.
 
 A template (``benchmark_configs/templates/*.yaml``) has variants, protocols and variables; a suite names the variants
-that it wants. With a dataset and a protocol they become experiments like any other, whose ids, ``RankMixer_ml100k_matched``, do not
-depend on the suite: two suites that ask for one variant share its run.
+that it wants. With a dataset and a protocol they become experiments like any other. Their ids, such as
+``RankMixer_ml100k_matched``, do not depend on the suite: two suites that ask for one variant share its run.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
 from fuxi_plugins.experiments.experiment import ExperimentConfig
@@ -22,6 +23,7 @@ from fuxi_plugins.experiments.sizes import dense_parameters, nearest_width
 from fuxi_plugins.records.metrics import usual_group_metrics
 
 Settings = dict[str, Any]
+NEW_NAMES = {"arms": "variants", "profiles": "protocols"}  # of a template's keys; old -> new
 MOST_TOKENS = 26
 TOLERANCE = 0.02  # of the dense parameters of two variants of equal size
 
@@ -49,6 +51,15 @@ class Protocol(Strict):
 class OnDataset(Strict):
     variables: dict[str, int]
     settings: Settings = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_new_names(cls, given: Any) -> Any:
+        return (
+            with_new_names(given, {"letters": "variables"}, "a template's dataset")
+            if isinstance(given, dict)
+            else given
+        )
 
 
 class Template(Strict):
@@ -86,7 +97,7 @@ def load_template(configs: Path, name: str) -> Template:
         raise unknown_name("template", name, known, f"ls {configs / 'templates'}")
     path = configs / "templates" / f"{name}.yaml"
     try:
-        return Template(file=path, **load_yaml(path))
+        return Template(file=path, **with_new_names(load_yaml(path), NEW_NAMES, str(path)))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, Template)}") from error
 
@@ -122,7 +133,7 @@ def expand(
     """The variants as experiments on a dataset; with sizes, every variant at every size, all as large as the reference.
 
     Raises:
-        UserError: a variant, a protocol or a dataset that does not exist, or a variant that cannot have the size it needs.
+        UserError: no such variant, protocol or dataset, or a variant that cannot have the size it needs.
     """
     template = load_template(configs, name)
     if protocol not in template.protocols:
@@ -244,8 +255,8 @@ class _Builder:
             found = min(finer, key=lambda tried: abs(self._size(tried) - target))
         if abs(self._size(found) - target) > TOLERANCE * target:
             raise UserError(
-                f"{variant} on {self.spec.dataset_id} must come within {TOLERANCE:.0%} of the {target:,} dense parameters "
-                f"of {self.template.reference}, but the nearest width, {width}, gives {self._size(found):,}."
+                f"{variant} on {self.spec.dataset_id} must come within {TOLERANCE:.0%} of the {target:,} dense "
+                f"parameters of {self.template.reference}, but the nearest width, {width}, gives {self._size(found):,}."
             )
         return found
 

@@ -72,7 +72,7 @@ def apply_variant(display_name: str | None, settings: Mapping[str, Any], where: 
     for name, value in {"model": variant.model, **variant.fixed}.items():
         if name in settings and settings[name] != value:
             raise UserError(
-                f"{where}: {display_name} is {variant.model} with {name}: {value!r}, but {name} is set to {settings[name]!r}; "
-                "leave it out, or give the experiment another display_name."
+                f"{where}: {display_name} is {variant.model} with {name}: {value!r}, but {name} is set to "
+                f"{settings[name]!r}; leave it out, or give the experiment another display_name."
             )
     return {**variant.fixed, **settings, "model": variant.model}

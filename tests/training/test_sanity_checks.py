@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
@@ -111,10 +112,10 @@ def history(losses, aucs):
 
 
 def test_what_a_history_shows():
-    assert warnings(record(history=history([0.6, 0.5], [0.6, 0.7]))) == []
-    assert warnings(record(history=history([0.6, 0.5], [0.501, 0.499]))) == ["validation AUC never left 0.5"]
-    assert warnings(record(history=history([0.6, 0.61], [0.6, 0.7]))) == ["the training loss never fell"]
-    assert warnings(record(history=history([0.6, float("nan")], [0.6, 0.7])))[0] == "the training loss is not finite"
-    assert warnings(record(history=history([0.6], [0.6]))) == []
-    assert warnings(record(failed="x")) == []
-    assert warnings(record(sanity_checks={"a": "", "b": "went wrong"})) == ["b: went wrong"]
+    assert warnings_of(record(history=history([0.6, 0.5], [0.6, 0.7]))) == []
+    assert warnings_of(record(history=history([0.6, 0.5], [0.501, 0.499]))) == ["validation AUC never left 0.5"]
+    assert warnings_of(record(history=history([0.6, 0.61], [0.6, 0.7]))) == ["the training loss never fell"]
+    assert warnings_of(record(history=history([0.6, float("nan")], [0.6, 0.7])))[0] == "the training loss is not finite"
+    assert warnings_of(record(history=history([0.6], [0.6]))) == []
+    assert warnings_of(record(failed="x")) == []
+    assert warnings_of(record(sanity_checks={"a": "", "b": "went wrong"})) == ["b: went wrong"]

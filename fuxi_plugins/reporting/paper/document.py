@@ -29,7 +29,7 @@ DOES_NOT_SHOW = (
     "The paper's own data sets are not here unless a section names them. A rehearsal on small or generated data with "
     "capped epochs and one to three seeds tests the machinery, not the paper; its effects can neither confirm nor "
     "refute results on 45 million rows.",
-    "No variant was tuned. A model that needs another learning rate or regularisation than the common one is at a loss.",
+    "No variant was tuned. A model that needs another learning rate or regularisation than the common one loses.",
     "With two seeds intervals are wide. A variant of a single seed is compared with others only where these say how "
     "much seeds differ; otherwise the claim stays undecided.",
     "Rank and AUC are measured in the same runs and models differ in more than rank: no cause follows.",

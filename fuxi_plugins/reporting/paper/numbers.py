@@ -25,7 +25,7 @@ class Effect:
 
     @property
     def known(self) -> bool:
-        """Whether its noise is known. It is not where a variant has one seed and no others say how much seeds differ."""
+        """Whether its noise is known; not where a variant has one seed and no others say how seeds differ."""
         return self.difference.adjusted_p is not None
 
     @property
