@@ -5,6 +5,7 @@ from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,24 @@ FAILED_RUNS = 1
 USER_ERROR = 2
 
 
+OLD_OPTIONS = {"--observe": "--tracker", "--processes": "--nproc-per-run", "--profile": "--protocol"}  # old -> new
+
+
+def _today(word: str) -> str:
+    """A word of the command line; an option's old name, understood for one release, becomes today's."""
+    name, equals, value = word.partition("=")
+    if name not in OLD_OPTIONS:
+        return word
+    say(f"warning: {name} is now called {OLD_OPTIONS[name]}; the old name goes with the next release", err=True)
+    return OLD_OPTIONS[name] + equals + value
+
+
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> Any:
         show_in_any_encoding()
-        return super().main(*args, **kwargs)
+        return super().main([_today(word) for word in (sys.argv[1:] if args is None else args)], **kwargs)
 
     def invoke(self, context: click.Context):
         try:
@@ -122,9 +135,21 @@ def check(workspace: Workspace) -> None:
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
-@click.option("--nproc-per-run", type=click.IntRange(min=1), default=1, help="That share each run, a GPU or CPU each.")
+@click.option(
+    "--nproc-per-run",
+    "processes",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Processes per run; each uses one GPU or CPU core.",
+)
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
-@click.option("--tracker", multiple=True, type=click.Choice(["tensorboard", "wandb", "mlflow"]), help="Tell a service.")
+@click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb", "mlflow"]),
+    help="Experiment tracker to report to.",
+)
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
 @click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
@@ -142,7 +167,7 @@ def run(
     threads,
     processes,
     checkpoint_steps,
-    tracker,
+    trackers,
     engine,
     address,
     dry_run: bool,
@@ -161,13 +186,13 @@ def run(
         say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
-            "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
+            "--nproc-per-run cannot be together with --probe or --checkpoint-steps: such a run is not continued."
         )
     cluster = _cluster(engine, address, gpus, jobs, processes)
     here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
     resources = planner.Resources.choose(*here, processes)
     plan = planner.plan_suite(
-        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, trackers=tracker
+        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, trackers=trackers
     )
     say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):

@@ -127,7 +127,7 @@ def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
     assert board.rows[0].intervals == {}
     text = render(board, "Title", "md")
     assert "letters" not in text
-    assert "which is compared with no other row: there are too few seeds" in text
+    assert "which too few seeds allow to compare with any other row" in text
     assert "One seed only, whose noise is not known, so the row is compared with no other" in text
     found = compare(runs["A_toy"], runs["B_toy"], "AUC", None)
     assert "A is not compared with B: -0.10000 test AUC (one seed does not say how much seeds differ" in found.sentence

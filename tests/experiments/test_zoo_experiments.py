@@ -124,8 +124,8 @@ def test_a_variant_implies_its_class_and_cannot_be_contradicted(tmp_path):
     config = load_experiment_configs(tmp_path)["good"]
     assert (config.model, config.display_name, config.settings) == ("DCN", "CrossNet", {"dnn_hidden_units": []})
     for line, message in (
-        ("dnn_hidden_units: [8]", r"the display_name CrossNet is DCN with dnn_hidden_units: \[\], but .* set to \[8\]"),
-        ("model: DNN", "the display_name CrossNet is DCN with model: 'DCN', but model is set to 'DNN'"),
+        ("dnn_hidden_units: [8]", r"CrossNet is DCN with dnn_hidden_units: \[\], but .* set to \[8\]"),
+        ("model: DNN", "CrossNet is DCN with model: 'DCN', but model is set to 'DNN'"),
     ):
         (tmp_path / "model_config.yaml").write_text(f"bad: {{display_name: CrossNet, dataset_id: d, {line}}}\n")
         with pytest.raises(UserError, match=message):
