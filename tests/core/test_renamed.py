@@ -15,7 +15,8 @@ def test_a_value_under_an_old_name_is_that_under_the_new(workspace):
     write(
         workspace.configs / "model_config" / "old.yaml",
         "Old: {model: RankMixer, dataset_id: tiny, preset: Mixer, settings_from: tuned, reading: repository}\n"
-        "New: {model: RankMixer, dataset_id: tiny, display_name: Mixer, hparam_source: tuned, formulation: official_code}\n",
+        "New: {model: RankMixer, dataset_id: tiny, display_name: Mixer, hparam_source: tuned,\n"
+        "  formulation: official_code}\n",
     )
     with pytest.warns(UserWarning, match="preset is now called display_name"):
         old = load_experiment_config(workspace.configs, "Old")
