@@ -7,6 +7,7 @@ from fuxi_plugins.analysis.published import load_published, published_result
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig
+from fuxi_plugins.models.citation import paper_of
 from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from fuxi_plugins.models.variants import VARIANTS
@@ -21,6 +22,10 @@ Made by `python scripts/make_model_page.py` from the classes themselves; do not 
 (`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *display_name* is an
 experiment of `benchmark_configs/model_config`; a published number is another's, with its source in `results/published`.
 
+Read this first: [RankElastor](../fuxi_plugins/models/reference/rankelastor.py) and
+[RankMixer](../fuxi_plugins/models/reference/rankmixer.py) stand in one plain file each, in torch alone, without
+options. A test holds them equal to the classes below.
+
 """
 
 
@@ -33,7 +38,8 @@ def page() -> str:
     for name in names:
         model_class = load_model_class(VARIANTS[name].model if name in VARIANTS else name)
         summary = VARIANTS[name].summary if name in VARIANTS else inspect.getdoc(model_class).partition("\n")[0]
-        rows.append(f"| [{name}](#{_anchor(name)}) | {model_class.paper.year} | {summary} | {_needs(model_class)} |")
+        year = paper_of(model_class).year
+        rows.append(f"| [{name}](#{_anchor(name)}) | {year} | {summary} | {_needs(model_class)} |")
         sections.append(_section(name, model_class, summary, configs))
     count = f"{len(NATIVE_MODELS)} classes and {len(VARIANTS)} variants of them.\n\n"
     return HEAD + count + "\n".join(rows) + "\n\n" + "\n".join(sections)
@@ -51,7 +57,7 @@ def _section(name: str, model_class: type, summary: str, configs: list[Experimen
         if body[2]:
             lines += ["```text", inspect.cleandoc(body[2].replace("    ", "", 1)).rstrip(), "```", ""]
     display_names = sorted(config.id for config in configs if config.display_name == name)
-    lines += [f"Presets: {', '.join(f'`{display_name}`' for display_name in display_names) or 'none'}.", ""]
+    lines += [f"Experiments: {', '.join(f'`{display_name}`' for display_name in display_names) or 'none'}.", ""]
     published = _published(name, configs)
     return "\n".join([*lines, *([f"Published: {published}.", ""] if published else [])])
 

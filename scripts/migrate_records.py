@@ -23,7 +23,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import RECORD_FILE, Code, Record, Role, run_digest
+from fuxi_plugins.records.record import RECORD_FILE, Code, Role, make_record, run_digest
 
 FIRST = "revision 1"
 FIELDS = {"preset": "display_name", "departures": "deviations", "sentinels": "sanity_checks"}  # old name -> new
@@ -90,22 +90,22 @@ def purpose_of(record: dict[str, Any], known: dict[tuple[str, str, int], Purpose
 
 
 def _suites(workspace: Workspace, datasets: set[str]) -> Iterator[Suite]:
-    protocols = list(load_template(workspace.configs, "paper").protocols) if _has_templates(workspace) else []
-    known = [name for name in load_dataset_specs(workspace.configs) if name in datasets]
-    for name in suite_names(workspace.configs):
-        usual = load_suite(workspace.configs, name)
+    protocols = list(load_template(workspace.all_configs, "paper").protocols) if _has_templates(workspace) else []
+    known = [name for name in load_dataset_specs(workspace.all_configs) if name in datasets]
+    for name in suite_names(workspace.all_configs):
+        usual = load_suite(workspace.all_configs, name)
         yield usual
         if usual.shape:  # a template's: on every dataset, under every protocol
             for dataset in known:
                 for protocol in protocols:
                     try:
-                        yield load_suite(workspace.configs, instance_name(name, dataset, protocol))
+                        yield load_suite(workspace.all_configs, instance_name(name, dataset, protocol))
                     except UserError:  # the dataset lacks what the suite needs
                         continue
 
 
 def _has_templates(workspace: Workspace) -> bool:
-    return any((workspace.configs / "templates").glob("*.yaml"))
+    return any((workspace.all_configs / "templates").glob("*.yaml"))
 
 
 @click.command(help=__doc__)
@@ -116,7 +116,7 @@ def migrate(results: Path | None) -> None:
     old = {path: record for path in paths if (record := json.loads(path.read_text())).get("schema_version") == 1}
     known = purposes(workspace, {record["dataset"] for record in old.values()})
     for path, record in old.items():
-        new = Record.model_validate(migrated(record, purpose_of(record, known)))
+        new = make_record(migrated(record, purpose_of(record, known)))
         write_text(path, new.model_dump_json(indent=1) + "\n")
     click.echo(f"{len(old)} of {len(paths)} records brought to schema 2")
 

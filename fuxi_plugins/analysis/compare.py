@@ -8,7 +8,7 @@ from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.metrics import Metric, find_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
 
@@ -72,11 +72,11 @@ class Comparison:
 
 
 def compare(
-    a: Sequence[Record],
-    b: Sequence[Record],
+    a: Sequence[FinishedRun],
+    b: Sequence[FinishedRun],
     metric: str,
     evidence: Evidence | None,
-    rows: Mapping[str, Sequence[Record]] | None = None,
+    rows: Mapping[str, Sequence[FinishedRun]] | None = None,
     board: str = "",
 ) -> Comparison:
     """Compares the finished runs of two experiments on the same data.
@@ -102,8 +102,8 @@ def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Compariso
     """Two rows of a board by the board's own inference; None where one has no finished run."""
     if board.inference is None or not (a.rank and b.rank):
         return None
-    values = {row.experiment: row.test[board.rank_by].by_seed for row in (a, b)}
-    ours, theirs = ((row.experiment, row.display_name) for row in (a, b))
+    values = {row.key: row.test[board.rank_by].by_seed for row in (a, b)}
+    ours, theirs = ((row.key, row.display_name) for row in (a, b))
     named = stem if len(board.inference.names) > 2 else ""
     return _comparison(board.inference, values, ours, theirs, board.dataset, board.rank_by, board.evidence, named)
 
@@ -164,6 +164,6 @@ def _p(value: float) -> str:
     return f"p = {value:.2g}" if value >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
 
 
-def _name(record: Record) -> str:
+def _name(record: FinishedRun) -> str:
     """The row's name; a trial of a search says what it varies."""
     return f"{record.display_name}@{record.variant}" if record.role == "trial" else record.display_name

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.completion import suites_and_experiments
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suites_and_experiments)
 @click.option("--trials", required=True, type=click.IntRange(min=1), help="Of every experiment, in all calls together.")
 @click.option("--space", type=click.Path(exists=True, path_type=Path), help="A FuxiCTR tuner_space, or ranges.")
 @click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)
@@ -19,7 +20,17 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
 @click.pass_obj
-def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed: int, gpus, jobs, threads) -> None:
+def tune(
+    workspace: Workspace,
+    name: str,
+    trials: int,
+    space: Path | None,
+    sampler: str,
+    seed: int,
+    gpus: list[int],
+    jobs: int | None,
+    threads: int | None,
+) -> None:
     """Searches settings, the same for every model. Equal trials, equal kind of space, judged on validation.
 
     \b

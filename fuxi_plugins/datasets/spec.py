@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -152,7 +153,9 @@ class DatasetSpec(Strict):
     @property
     def active_columns(self) -> list[FeatureColumn]:
         """In the order of the config, but a column that shares another's embedding after that one."""
-        waiting, columns, placed = [column for column in self.feature_cols if column.active], [], set()
+        waiting = [column for column in self.feature_cols if column.active]
+        columns: list[FeatureColumn] = []
+        placed: set[str] = set()
         while waiting:
             ready = next((c for c in waiting if c.share_embedding in (None, *placed, *c.names)), waiting[0])
             waiting.remove(ready)
@@ -179,7 +182,7 @@ class DatasetSpec(Strict):
     def categorical_columns(self) -> list[str]:
         """Those that hold one id a row."""
         names = [name for column in self.active_columns if column.type == "categorical" for name in column.names]
-        return names if self.group_id in (None, *names) else [*names, self.group_id]
+        return names if self.group_id is None or self.group_id in names else [*names, self.group_id]
 
     @property
     def source_of(self) -> dict[str, str]:
@@ -195,7 +198,7 @@ class DatasetSpec(Strict):
     @property
     def raw_columns(self) -> dict[str, str]:
         """dtype by name of every column that must be in the raw files."""
-        columns = {self.label_col.name: self.label_col.dtype}
+        columns: dict[str, str] = {self.label_col.name: self.label_col.dtype}
         for column in self.active_columns:
             if column.made_from:
                 columns.setdefault(column.made_from, "str")
@@ -233,12 +236,13 @@ class DatasetSpec(Strict):
     @property
     def numbers_read(self) -> dict[str, str]:
         """dtype by name of every raw column that must hold numbers, whether for itself or for a copy of it."""
-        return {
+        numbers: dict[str, str] = {
             column.made_from or name: column.dtype
             for column in self.active_columns
             for name in column.names
             if column.dtype != "str" and (column.made_from is None or column.is_copy)
-        } | ({self.weight_col: "float"} if self.weight_col else {})
+        }
+        return numbers | ({self.weight_col: "float"} if self.weight_col else {})
 
     @property
     def valid_is_test(self) -> bool:
@@ -271,18 +275,15 @@ class DatasetSpec(Strict):
         return self.own_file(split) or self.train_data
 
 
-def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
+def load_dataset_specs(configs: AnyConfigs) -> dict[str, DatasetSpec]:
     """Every dataset of ``configs/dataset_config.yaml`` or ``configs/dataset_config/*.yaml``, by id.
 
     Raises:
-        UserError: a file that is not valid, or an id that stands in two files.
+        UserError: a file that is not valid, or an id that stands in two files of one folder.
     """
     specs: dict[str, DatasetSpec] = {}
-    for path in config_files(configs, "dataset_config"):
-        for dataset_id, settings in load_yaml(path).items():
-            if dataset_id in specs:
-                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
-            specs[dataset_id] = read_spec(dataset_id, settings, path)
+    for folder in folders_of(configs):
+        specs = specs | {name: spec for name, spec in _specs_of(folder).items() if name not in specs}
     for dataset_id, spec in specs.items():
         owner = specs.get(spec.files_of or dataset_id)
         if owner is None or owner.files_of or owner.files != spec.files:
@@ -290,6 +291,16 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
                 f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
                 f"but is {spec.files_of!r}."
             )
+    return specs
+
+
+def _specs_of(folder: Path) -> dict[str, DatasetSpec]:
+    specs: dict[str, DatasetSpec] = {}
+    for path in config_files(folder, "dataset_config"):
+        for dataset_id, settings in load_yaml(path).items():
+            if dataset_id in specs:
+                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
+            specs[dataset_id] = read_spec(dataset_id, settings, path)
     return specs
 
 
@@ -322,7 +333,7 @@ def _without_carve(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
     return left | {"split": split}
 
 
-def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:
+def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:
     """One dataset.
 
     Raises:
@@ -332,12 +343,6 @@ def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:
     if dataset_id not in specs:
         raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
     return specs[dataset_id]
-
-
-def config_files(configs: Path, name: str) -> list[Path]:
-    """FuxiCTR's two layouts: one file ``name.yaml``, or every yaml file of the folder ``name``."""
-    single = configs / f"{name}.yaml"
-    return [single] if single.is_file() else sorted((configs / name).glob("*.yaml"))
 
 
 def new_config_file(configs: Path, name: str, stem: str) -> Path:

@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.experiments.code import code_of
-from fuxi_plugins.experiments.settings import resolve_settings
+from fuxi_plugins.experiments.settings import Training, resolve_settings
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.record import Code, Role, run_digest
 
@@ -31,12 +31,18 @@ class ExperimentConfig:
     hparam_source: str = "default"  # one of HPARAM_SOURCES
     role: Role = "result"
     variant: str = ""  # what sets it apart among the trials of a search or the variants of a study
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # setting -> who says so, in words
 
     def varied(self, changes: Mapping[str, Any]) -> "ExperimentConfig":
         """The same experiment with some settings changed, as one trial of a search."""
-        variant = ",".join(f"{name}={_in_a_name(value)}" for name, value in changes.items())
+        variant = ",".join(f"{name}={in_a_name(value)}" for name, value in changes.items())
         return replace(
-            self, id=f"{self.id}@{variant}", settings={**self.settings, **changes}, role="trial", variant=variant
+            self,
+            id=f"{self.id}@{variant}",
+            settings={**self.settings, **changes},
+            role="trial",
+            variant=variant,
+            origins={**self.origins, **dict.fromkeys(changes, "the variant")},
         )
 
 
@@ -50,10 +56,16 @@ class Experiment:
     display_name: str
     published_as: str | None
     seed: int | None  # FuxiCTR's key; a run's own seed comes from the suite or the command line first
-    params: dict[str, dict[str, Any]]  # {"model": ..., "training": ...}
+    model_params: dict[str, Any]
+    training: Training
     code: Code
     role: Role = "result"
     variant: str = ""
+
+    @property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """All settings as a record holds them."""
+        return {"model": self.model_params, "training": self.training.recorded()}
 
     @property
     def digest(self) -> str:
@@ -61,7 +73,7 @@ class Experiment:
 
     @property
     def embedding_dim(self) -> int | None:
-        return self.params["model"].get("embedding_dim")
+        return self.model_params.get("embedding_dim")
 
 
 def resolve(config: ExperimentConfig) -> Experiment:
@@ -79,7 +91,8 @@ def resolve(config: ExperimentConfig) -> Experiment:
         display_name=config.display_name,
         published_as=config.published_as,
         seed=config.seed,
-        params={"model": model_params, "training": training},
+        model_params=model_params,
+        training=training,
         code=code_of(config.model),
         role=config.role,
         variant=config.variant,
@@ -91,6 +104,7 @@ def grid(config: ExperimentConfig, axes: Mapping[str, list[Any]]) -> list[Experi
     return [config.varied(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
-def _in_a_name(value: Any) -> str:
+def in_a_name(value: Any) -> str:
+    """A value as a part of an experiment's id, which is a folder's name."""
     text = str(value).replace(" ", "")
     return "".join(character if character in NAME_CHARACTERS else "_" for character in text)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fuxi_plugins.core.configs import AnyConfigs, files_by_name, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.renamed import with_new_names
@@ -86,16 +87,17 @@ class Shape:
         return f"n = {n} fields of k = {k}, nk = {nk}: T = {self.num_tokens} tokens of D = {self.token_dim}"
 
 
-def load_template(configs: Path, name: str) -> Template:
+def load_template(configs: AnyConfigs, name: str) -> Template:
     """Reads a template.
 
     Raises:
         UserError: there is none of that name, or its file is not valid.
     """
-    known = [path.stem for path in sorted((configs / "templates").glob("*.yaml"))]
+    known = files_by_name(configs, "templates")
     if name not in known:
-        raise unknown_name("template", name, known, f"ls {configs / 'templates'}")
-    path = configs / "templates" / f"{name}.yaml"
+        folders = " ".join(str(folder / "templates") for folder in folders_of(configs))
+        raise unknown_name("template", name, known, f"ls {folders}")
+    path = known[name]
     try:
         return Template(file=path, **with_new_names(load_yaml(path), NEW_NAMES, str(path)))
     except ValidationError as error:
@@ -123,7 +125,7 @@ class Expanded:
 
 
 def expand(
-    configs: Path,
+    configs: AnyConfigs,
     name: str,
     variants: list[str],
     dataset: str,
@@ -152,15 +154,15 @@ def expand(
     return Expanded(experiments, builder.shape)
 
 
-def load_templated_experiment(configs: Path, experiment_id: str) -> ExperimentConfig | None:
+def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
     """The experiment ``arm_dataset_protocol``, or None where no template has one of that id."""
-    for path in sorted((configs / "templates").glob("*.yaml")):
-        template = load_template(configs, path.stem)
+    for name in files_by_name(configs, "templates"):
+        template = load_template(configs, name)
         for variant in template.variants:
             for protocol in template.protocols:
                 inside = experiment_id.removeprefix(f"{variant}_").removesuffix(f"_{protocol}")
                 if experiment_id == f"{variant}_{inside}_{protocol}" and inside in load_dataset_specs(configs):
-                    return expand(configs, path.stem, [variant], inside, protocol).experiments[0]
+                    return expand(configs, name, [variant], inside, protocol).experiments[0]
     return None
 
 
@@ -200,6 +202,7 @@ class _Builder:
             published_as=None,
             seed=None,
             settings={**self.base, **settings},
+            origins=dict.fromkeys({**self.base, **settings}, self.template.file.name),
             # Models made equally large answer a question; they are not how anybody would run them.
             role="study" if self.protocol.equal_size or size else "result",
             variant=", ".join(filter(None, (self.protocol_name, size))),

@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import activation_layers
 
 ResidualType = Literal["concat", "sum"]
 
 
-class FinalNet(BaseModel):
+class FinalNet(CTRModel):
     """FinalNet replaces the layers of an MLP by factorized interactions, which double the degree with each layer.
 
     Paper: FINAL: Factorized Interaction Layer for CTR Prediction, SIGIR 2023,
@@ -43,13 +42,6 @@ class FinalNet(BaseModel):
         residual_type: ``concat`` or ``sum``, see above; ``concat`` needs even widths.
     """
 
-    paper = Paper(
-        title="FINAL: Factorized Interaction Layer for CTR Prediction",
-        venue="SIGIR",
-        year=2023,
-        url="https://doi.org/10.1145/3539618.3591988",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -74,14 +66,7 @@ class FinalNet(BaseModel):
         check_widths("block1_hidden_units", block1_hidden_units, residual_type)
         if block_type == "2B":
             check_widths("block2_hidden_units", block2_hidden_units, residual_type)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         width = feature_map.num_fields * embedding_dim
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.feature_gating = FeatureGating(feature_map.num_fields) if use_feature_gating else None
@@ -94,21 +79,19 @@ class FinalNet(BaseModel):
             residual_type,
         )
         self.fc1 = nn.Linear(block1_hidden_units[-1], 1)
-        self.block2 = self.fc2 = None
-        if block_type == "2B":
+        self.has_two_blocks = block_type == "2B"
+        if self.has_two_blocks:
             self.block2 = FinalBlock(
                 width, block2_hidden_units, block2_hidden_activations, block2_dropout, batch_norm, residual_type
             )
             self.fc2 = nn.Linear(block2_hidden_units[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)
         gated = embeddings if self.feature_gating is None else self.feature_gating(embeddings)
         logit1 = self.fc1(self.block1(gated.flatten(1)))
-        if self.block2 is None:
+        if not self.has_two_blocks:
             return {"y_pred": self.output_activation(logit1)}
         logit2 = self.fc2(self.block2(embeddings.flatten(1)))
         return {"y_pred": self.output_activation(0.5 * (logit1 + logit2)), "y1": logit1, "y2": logit2}
@@ -116,7 +99,7 @@ class FinalNet(BaseModel):
     def add_loss(self, return_dict: Mapping[str, Tensor], y_true: Tensor) -> Tensor:
         """The loss of the prediction, and of each of two blocks towards it; ``compute_loss`` calls it."""
         loss = super().add_loss(return_dict, y_true)
-        if self.block2 is not None:
+        if self.has_two_blocks:
             teacher = return_dict["y_pred"].detach()
             for logit in (return_dict["y1"], return_dict["y2"]):
                 loss = loss + self.loss_fn(self.output_activation(logit), teacher, reduction="mean")

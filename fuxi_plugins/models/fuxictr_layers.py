@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, LogisticRegression, MLP_Block
+from fuxictr.pytorch.layers import FeatureEmbedding, LogisticRegression, MLP_Block
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
@@ -63,14 +63,6 @@ def start_tables(embeddings: FeatureEmbedding) -> None:
             nn.init.normal_(table.weight[1:], std=1e-4)
 
 
-class PairwisePart(FactorizationMachine):
-    """FuxiCTR's factorization machine, inner products of all pairs and the first-order part above."""
-
-    def __init__(self, feature_map: FeatureMap):
-        super().__init__(feature_map)
-        self.lr_layer = LinearPart(feature_map, use_bias=True)
-
-
 def mlp_block(
     input_dim: int,
     hidden_units: Sequence[int],
@@ -100,8 +92,10 @@ def mlp_block(
 
 def activation_layers(activations: str | Sequence[str] | None, widths: Sequence[int]) -> list[nn.Module]:
     """An activation for every width, from one name for all of them or one for each; None does nothing."""
-    one_for_all = activations is None or isinstance(activations, str)
-    names = [activations] * len(widths) if one_for_all else list(activations)
+    if activations is None or isinstance(activations, str):
+        names: list[str | None] = [activations] * len(widths)
+    else:
+        names = list(activations)
     if len(names) != len(widths):
         raise ValueError(
             f"a list of activations must name one for each of the {len(widths)} hidden layers, but it is {names}"

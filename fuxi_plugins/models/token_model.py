@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import TokenizerKind, check_mlp
 
+from .base import CTRModel
+
 Formulation = Literal["official_code", "paper"]  # of two formulas under one name, the published code's or the paper's
 
 
-class TokenModel(BaseModel):
+class TokenModel(CTRModel):
     """Embeddings -> tokenizer -> L blocks -> head; a subclass builds the parts under these names."""
 
     embedding_layer: nn.Module  # the features of a row -> (B, nk)
@@ -29,7 +30,7 @@ class TokenModel(BaseModel):
         """In order of depth, the modules whose outputs are the tokens (B, T, D) at that stage, for hooks."""
         stages: dict[str, nn.Module] = {"tokens": self.tokenizer}
         for depth, block in enumerate(self.blocks, start=1):
-            stages[f"mixing_{depth}"] = block.mixing_norm
+            stages[f"mixing_{depth}"] = block.get_submodule("mixing_norm")
             stages[f"ffn_{depth}"] = block
         return stages
 

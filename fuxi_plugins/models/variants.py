@@ -66,7 +66,7 @@ def apply_variant(display_name: str | None, settings: Mapping[str, Any], where: 
     Raises:
         UserError: the experiment sets something else than its variant fixes.
     """
-    variant = VARIANTS.get(display_name)
+    variant = VARIANTS.get(display_name) if display_name else None
     if variant is None:
         return dict(settings)
     for name, value in {"model": variant.model, **variant.fixed}.items():

@@ -6,6 +6,7 @@ A column is one entry of :func:`columns`; every format draws the same ones.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from tabulate import tabulate
 
@@ -27,9 +28,7 @@ class Column:
 
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of a board: those about published values or chosen configurations only where there are any."""
-    measured = [
-        Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row, metric)) for metric in board.metrics
-    ]
+    measured = [Column(f"{metric} mean ± std", partial(_spread, metric=metric)) for metric in board.metrics]
     published = [
         Column(f"published {board.rank_by}", lambda row: _published(row, board.rank_by)),
         Column("difference", lambda row: _difference(row, board.rank_by)),
@@ -123,9 +122,14 @@ def render_all(boards: Sequence[Leaderboard], title: str, form: str, baselines: 
 
 def _csv(boards: Sequence[Leaderboard]) -> str:
     """Full precision, one plain name a column, for programs; a column that a board lacks is empty there."""
-    table = [_flat(row, board) for board in boards for row in board.rows]
+    table = [row for board in boards for row in plain_rows(board)]
     names = list(dict.fromkeys(name for row in table for name in row))
     return csv_text(names, ([row.get(name) for name in names] for row in table))
+
+
+def plain_rows(board: Leaderboard) -> list[dict[str, object]]:
+    """The rows in full precision, one plain name a column, as numbers and text."""
+    return [_flat(row, board) for row in board.rows]
 
 
 def _flat(row: Row, board: Leaderboard) -> dict[str, object]:

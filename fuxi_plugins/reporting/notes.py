@@ -22,8 +22,8 @@ def tie_sentence(board: Leaderboard) -> str:
     best, *others = ranked
     inference = board.inference
     not_compared = inference.not_compared()
-    compared = [row for row in others if row.experiment not in not_compared]
-    if best.experiment in not_compared or not compared:
+    compared = [row for row in others if row.key not in not_compared]
+    if best.key in not_compared or not compared:
         return f"The best mean is that of {best.display_name}, which too few seeds allow to compare with any other row."
     alike = board.like_the_best()
     how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
@@ -34,7 +34,7 @@ def tie_sentence(board: Leaderboard) -> str:
     else:
         listed = ", ".join(row.display_name for row in alike)
         said = f"Not significantly different from {best.display_name}, the best by its mean: {listed} ({how})."
-    left_out = [row.display_name for row in others if row.experiment in not_compared]
+    left_out = [row.display_name for row in others if row.key in not_compared]
     return said + (f" Not compared, for want of seeds: {', '.join(left_out)}." if left_out else "")
 
 
@@ -90,10 +90,11 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
 
 def _about_seeds(board: Leaderboard) -> list[str]:
     """Rows of one seed, and rows whose seeds ended in different places, as when early stopping catches a plateau."""
-    inference, lines = board.inference, []
+    inference = board.inference
     if inference is None:
-        return lines
-    rows = {row.experiment: row for row in board.ranked()}
+        return []
+    lines = []
+    rows = {row.key: row for row in board.ranked()}
     single = [(name, bool(pooled)) for name, n, pooled in zip(
         inference.names, inference.seeds, inference.pooled, strict=True) if n == 1]  # fmt: skip
     usual = [rows[name].display_name for name, pooled in single if pooled]
@@ -106,10 +107,12 @@ def _about_seeds(board: Leaderboard) -> list[str]:
             f"test rows alone: {', '.join(unknown)}."
         )
     metric = find_metric(board.rank_by)
+    outcomes = zip(inference.names, inference.different_outcomes, strict=True)
+    apart = [rows[name] for name, is_apart in outcomes if is_apart]
+    seen = [(row.display_name, row.test[board.rank_by]) for row in apart]
     far = [
-        f"{rows[name].display_name} ({metric.show_end(summary.worst)} to {metric.show_end(summary.best)})"
-        for name, apart in zip(inference.names, inference.different_outcomes, strict=True)
-        if apart and (summary := rows[name].test[board.rank_by])
+        f"{display_name} ({metric.show_end(found.worst)} to {metric.show_end(found.best)})"
+        for display_name, found in seen
     ]
     if far:
         lines.append(f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}.")

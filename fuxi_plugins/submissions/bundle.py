@@ -9,22 +9,27 @@ import json
 import re
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import file_digest, replacing
+from fuxi_plugins.core.files import cache_gone, file_digest, replacing
+from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import (
     LOG_FILE,
+    MODEL_FOLDER,
     PREDICTIONS_FILE,
     RECORD_FILE,
+    FinishedRun,
     Record,
     read_record,
     require_one_digest,
@@ -39,6 +44,8 @@ MOST_BYTES_OF_TEXT = 4 << 20  # of a record or the manifest, whose values take f
 MOST_BYTES_OF = {PREDICTIONS_FILE: MOST_BYTES, LOG_FILE: MOST_BYTES_OF_LOG}
 TOLERANCE = 1e-6  # of a metric
 _RUN_FILE = re.compile(rf"seed-\d{{1,9}}/({RECORD_FILE}|{PREDICTIONS_FILE}|{LOG_FILE})".replace(".", r"\."))
+# Source is text to read, for whoever verifies too: nothing of it is executed.
+_SOURCE_FILE = re.compile(rf"seed-\d{{1,9}}/{MODEL_FOLDER}/(\w{{1,99}}/){{0,9}}\w{{1,99}}\.py", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.+=,@()&-][A-Za-z0-9_.+=,@()& -]{0,199}")
 
 
@@ -46,19 +53,19 @@ _NAME = re.compile(r"[A-Za-z0-9_.+=,@()&-][A-Za-z0-9_.+=,@()& -]{0,199}")
 class Verified:
     """A run of a submission, with its metrics as the verifier worked them out."""
 
-    record: Record
+    record: FinishedRun
     metrics: dict[str, float]
 
 
-def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
-    """Packs every finished run of an experiment with its predictions, log, settings and environment.
+def pack(experiment: str, workspace: Workspace, path: Path) -> list[FinishedRun]:
+    """Packs every finished run of an experiment with its predictions, log, settings, environment and own source.
 
     Raises:
         UserError: there is no finished run, or predictions are missing.
     """
     folders = sorted((workspace.results / "runs").glob(f"*/{_escaped(experiment)}/seed-*"))
     records = {folder: read_record(folder / RECORD_FILE) for folder in folders if (folder / RECORD_FILE).exists()}
-    finished = {folder: record for folder, record in records.items() if record.finished}
+    finished = {folder: record for folder, record in records.items() if isinstance(record, FinishedRun)}
     if not finished:
         raise UserError(f"there is no finished run of {experiment!r} in {workspace.results / 'runs'} to pack.")
     require_one_digest(list(finished.values()))
@@ -74,6 +81,8 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
                 files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
                 raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
+        for source in sorted((folder / MODEL_FOLDER).rglob("*.py")):
+            files[f"seed-{record.seed}/{source.relative_to(folder).as_posix()}"] = source.read_bytes()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {MANIFEST: _json({"schema": SCHEMA, "files": digests}), **files}.items():
@@ -116,7 +125,7 @@ def _extract(path: Path, folder: Path) -> list[str]:
             _check_entries(path, entries)
             for entry in entries:
                 target = folder / entry.filename  # of a known name, so inside the folder
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("wb") as copy:
                     _copy(source, copy, entry.file_size)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
@@ -130,8 +139,12 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         raise UserError(f"{path} holds {len(entries)} files; a submission has at most {MOST_FILES}.")
     for entry in entries:
         name = entry.filename
-        if name not in (MANIFEST, CONFIG, ENVIRONMENT) and not _RUN_FILE.fullmatch(name):
-            raise UserError(f"{path} holds {name!r}; a submission has records, predictions and logs by seed, no more.")
+        if name not in (MANIFEST, CONFIG, ENVIRONMENT) and not (
+            _RUN_FILE.fullmatch(name) or _SOURCE_FILE.fullmatch(name)
+        ):
+            raise UserError(
+                f"{path} holds {name!r}; a submission has records, predictions, logs and model source by seed, no more."
+            )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise UserError(f"{path}: {name!r} is a link, which a submission has none of.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
@@ -148,7 +161,7 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         raise UserError(f"{path} must hold {MANIFEST}, as 'fuxibench submit pack' writes it.")
 
 
-def _copy(source, copy, size: int) -> None:
+def _copy(source: IO[bytes], copy: IO[bytes], size: int) -> None:
     """Copies what was announced and no byte more, whatever the file's header claims."""
     left = size
     while chunk := source.read(min(1 << 20, left + 1)):
@@ -181,13 +194,15 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         if not (folder / name).exists():
             raise UserError(f"{path}: {folder.name} lacks {name}.")
     try:
-        record = read_record(folder / RECORD_FILE)
+        read = read_record(folder / RECORD_FILE)
     except UserError as error:
         raise UserError(f"{path}: {folder.name}/{error.args[0].removeprefix(str(folder) + '/')}") from error
     where = f"{path}: {folder.name}"
-    _check_record(where, folder.name, record)
-    spec = load_dataset_spec(workspace.configs, record.dataset)
-    own = prepare_dataset(spec, workspace).card
+    record = _require_finished(where, folder.name, read)
+    _check_source(where, folder / MODEL_FOLDER, record)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset)
+    prepared = prepare_dataset(spec, workspace)
+    own = prepared.card
     if record.data.fingerprint != own.fingerprint:
         raise UserError(
             f"{where} was run on another split of {record.dataset}: its fingerprint is "
@@ -198,6 +213,8 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         if said != seen:
             raise UserError(f"{where}: the record says that the data's {fact} is {said}, but here it is {seen}.")
     test = find_test_labels(spec, own.fingerprint, workspace)
+    if test is None:
+        raise cache_gone(prepared.folder)
     try:
         scores = read_predictions(folder / PREDICTIONS_FILE, len(test.labels))
     except UserError as error:
@@ -218,14 +235,28 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     return Verified(record, metrics)
 
 
-def _check_record(where: str, folder: str, record: Record) -> None:
+def _require_finished(where: str, folder: str, record: Record) -> FinishedRun:
     for name in (record.dataset, record.experiment, record.model, record.display_name):
         if not _NAME.fullmatch(name):
             raise UserError(f"{where}: {name!r} cannot be the name of a dataset, experiment, model or row.")
     if folder != f"seed-{record.seed}":
         raise UserError(f"{where}: the record is of seed {record.seed}.")
-    if not record.finished or record.data is None or not record.metrics.get("test"):
-        raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
+    if not isinstance(record, FinishedRun):
+        raise UserError(f"{where}: a submitted run must be finished, but this one is not.")
+    return record
+
+
+def _check_source(where: str, folder: Path, record: Record) -> None:
+    """The source of a model, where it is sent, is the one that computed the run; it is parsed, not executed."""
+    files = sorted(folder.rglob("*.py"))
+    if not files:
+        return
+    try:
+        found = source_digest(files, folder)
+    except (UserError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+        found = "no Python"
+    if record.code.model != f"sha256:{found}":
+        raise UserError(f"{where}/{MODEL_FOLDER} is not the model source that the record names by its hash.")
 
 
 def _environment(record: Record) -> bytes:

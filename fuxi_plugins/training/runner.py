@@ -1,27 +1,40 @@
 """One job -> one record: build, train, choose by validation, report test once."""
 
+import shutil
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
+from fuxi_plugins.core.source import reached_files, source_digest
+from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import (
     EPOCHS_FILE,
+    MODEL_FOLDER,
     PREDICTIONS_FILE,
     RANK_FILE,
+    FailedRun,
+    FinishedRun,
     RankSummary,
-    Record,
     Seconds,
+    SkippedRun,
     write_record,
 )
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
+if TYPE_CHECKING:
+    from fuxi_plugins.datasets.dataloader import ColumnLoader
+    from fuxi_plugins.diagnostics.probes import RankProbe
+    from fuxi_plugins.training.hosted import Callback, Report, TrainerMixin
 
-def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
+
+def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -> FinishedRun:
     """Trains and evaluates; writes the predictions and then the record, which is what makes the run finished.
 
     Args:
@@ -33,7 +46,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
-    from fuxi_plugins.training.distributed.ddp import is_first
+    from fuxi_plugins.training.distributed.ddp import Together, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -46,14 +59,16 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if job.processes > 1:
+    if isinstance(model, Together):
         model.join(job.seed)
+    if is_first():
+        keep_model_source(job)
     probe = start_probe(model, job) if job.probe else None
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
     # random states of several processes.
     continued = not job.probe and job.processes == 1
     checkpointer = Checkpointer(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
-    callbacks = [probe] if probe else []
+    callbacks: list[Callback] = [probe] if probe else []
     if is_first():
         callbacks.append(write_epochs(job.run_folder / EPOCHS_FILE))
         callbacks += connect(job.trackers, job.name, job.experiment.params, job.checkpoint_folder)
@@ -64,7 +79,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     test = model.score(test_rows)
     epochs = max(entry.epoch for entry in history)
     train_seconds = sum(entry.seconds for entry in history)
-    record = Record(
+    record = FinishedRun(
         **identity(job),
         status="finished",
         data=job.data.card,
@@ -91,7 +106,26 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     return record
 
 
-def continued_by(job: Job) -> dict:
+def keep_model_source(job: Job) -> None:
+    """Copies a model that lies in a file of its own, with its neighbours that it imports, beside the record.
+
+    Raises:
+        UserError: the files are no longer those that the run was planned with.
+    """
+    found = registry.model_source(job.experiment.model)
+    if found is None or found[1] is not None:  # native, installed, or of a checkout, whose commit the record names
+        return
+    root = found[0].parent.resolve()
+    files = reached_files(found[0], root)
+    if job.experiment.code.model != f"sha256:{source_digest(files, root)}":
+        raise UserError(f"{found[0]} was changed after the run was planned; run it again.")
+    shutil.rmtree(job.run_folder / MODEL_FOLDER, ignore_errors=True)
+    for file in files:
+        with replacing(job.run_folder / MODEL_FOLDER / file.relative_to(root)) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def continued_by(job: Job) -> dict[str, Any]:
     """What a checkpoint must agree in to be continued by this job."""
     return {
         "configuration": job.experiment.digest,
@@ -106,17 +140,17 @@ def continued_by(job: Job) -> dict:
     }
 
 
-def watch_out(model, job: Job, test_passes: int) -> dict[str, str]:
+def watch_out(model: "TrainerMixin", job: Job, test_passes: int) -> dict[str, str]:
     """Looks for silent failures; comes last, because it trains the model further."""
     from fuxi_plugins.training import sanity_checks, trainer
 
-    def load_train(seed: int):
+    def load_train(seed: int) -> "ColumnLoader":
         return trainer.load_split(model, job.data, "train", job.experiment, seed)
 
     return sanity_checks.inspect(model, load_train, job.seed, test_passes)
 
 
-def start_probe(model, job: Job):
+def start_probe(model: "TrainerMixin", job: Job) -> "RankProbe":
     """A rank probe that has measured the untrained model."""
     from fuxi_plugins.diagnostics.probes import RankProbe, sample_of
     from fuxi_plugins.training import trainer
@@ -128,21 +162,25 @@ def start_probe(model, job: Job):
     return probe
 
 
-def finish_probe(probe, model, job: Job) -> RankSummary:
+def finish_probe(probe: "RankProbe", model: "TrainerMixin", job: Job) -> RankSummary:
     """Measures the weights that are reported, and writes everything that was measured."""
     probe.measure(model, epoch=-1)
     probe.write(job.run_folder / RANK_FILE)
     return probe.summary()
 
 
-def skipped_record(job: Job, reason: str) -> Record:
+def skipped_record(job: Job, reason: str) -> SkippedRun:
     """The record of a run that cannot be, because the dataset lacks what the model needs."""
-    return Record(**identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now())
+    return SkippedRun(
+        **identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now()
+    )
 
 
-def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
+def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> FailedRun:
     """The record of a run that did not finish."""
-    return Record(**identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started)
+    return FailedRun(
+        **identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started
+    )
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:
@@ -152,7 +190,7 @@ def describe_failure(error: BaseException) -> tuple[str, str]:
     return reason, "".join(traceback.format_exception(error))
 
 
-def identity(job: Job) -> dict:
+def identity(job: Job) -> dict[str, Any]:
     """The fields of a record that are known before the run."""
     head, changed = provenance.commit()
     return {

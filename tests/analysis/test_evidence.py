@@ -65,6 +65,20 @@ def make_board(runs, evidence, tmp_path, **settings):
     return with_uncertainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
 
 
+def test_one_group_with_both_classes_leaves_a_metric_without_sampling_error(world, tmp_path):
+    """Its variance between groups is not known; the other metrics' is."""
+    labels, _ = world
+    groups = np.arange(ROWS) // 2
+    pairs = labels.reshape(-1, 2)
+    both = np.flatnonzero(pairs[:, 0] != pairs[:, 1])
+    groups[np.isin(groups, both[1:])] = ROWS + np.arange(2 * len(both[1:]))  # rows of the others stand alone
+    groups = np.unique(groups, return_inverse=True)[1]
+    runs = make_runs(world, groups)
+    evidence = measure(world, runs, groups)
+    assert set(evidence.sampling) == {"AUC", "logloss"}
+    assert make_board(runs, evidence, tmp_path, rank_by="gAUC").rows
+
+
 def test_a_board_says_what_differs(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path)
@@ -210,6 +224,31 @@ def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_p
         path.write_text(broken)
         with pytest.raises(UserError, match="does not hold the statistics of a board"):
             read_evidence(path)
+
+
+@pytest.mark.parametrize(
+    ("positives", "clusters", "units"), [(30, None, 30), (70, None, 30), (30, 12, 12), (30, 90, 30), (70, 90, 30)]
+)
+def test_what_varies_independently_is_the_rarer_class_or_fewer_clusters(world, positives, clusters, units):
+    evidence = measure(world, make_runs(world))
+    changes = {"rows": 100, "positives": positives, "clusters": clusters}
+    assert evidence.model_copy(update=changes).units == units
+
+
+def test_covariances_come_in_the_order_asked_for(world):
+    evidence = measure(world, make_runs(world))
+    names = ["A_toy", "B_toy", "C_toy"]
+    variances = {name: evidence.sampling_of("AUC", [name]).covariance[0, 0] for name in names}
+    assert len(set(variances.values())) == 3
+    for order in (names, names[::-1], ["B_toy", "C_toy", "A_toy"]):
+        found = evidence.sampling_of("AUC", order).covariance.diagonal().tolist()
+        assert found == [variances[name] for name in order]
+
+
+def test_calibration_is_the_mean_over_seeds(world):
+    labels, scores = world
+    found = measure(world, make_runs(world)).calibration["A_toy"]["PCOC"]
+    assert found == pytest.approx(np.mean([scores["A", seed].sum() / labels.sum() for seed in (1, 2, 3)]), rel=1e-5)
 
 
 def test_covariances_are_those_of_the_means_over_seeds(world):

@@ -22,7 +22,7 @@ from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import Code, Record, run_digest, write_record
+from fuxi_plugins.records.record import Code, parse_record, run_digest, write_record
 from fuxi_plugins.submissions import bundle
 from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record as made_up
@@ -84,7 +84,7 @@ def repack(path, changes, *, honest=True, extra=()):
 
 def in_record(digest_stays=False, **changes):
     def change(content):
-        fields = Record.model_validate_json(content).model_dump()
+        fields = parse_record(content).model_dump()
         for key, value in changes.items():
             fields[key] = value(fields[key]) if callable(value) else value
         if not digest_stays:  # a liar who works it out anew
@@ -230,12 +230,42 @@ def test_changed_settings_are_refused(world, packed):
     assert "they were changed after the run" in refusal(world, packed)
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/x", "seed-1/../../x", "seed-1\\..\\x", "seed-1/model.pkl", "run.py"])
+ELSEWHERE = (
+    *(
+        "../../x",
+        "/etc/x",
+        "seed-1/../../x",
+        "seed-1\\..\\x",
+        "seed-1/model.pkl",
+        "run.py",
+        "seed-1/x.py",
+        "model/x.py",
+    ),
+    *("seed-1/model/../x.py", "seed-1/model/../../x.py", "seed-1/model//x.py", "seed-1/model/x.pyc"),
+)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_path_that_escapes_and_a_file_that_does_not_belong_are_refused(world, packed, tmp_path, name):
     before = set(tmp_path.parent.rglob("x"))
     repack(packed, {}, extra=[(name, pickle.dumps(os.getcwd))])
-    assert "records, predictions and logs by seed, no more" in refusal(world, packed)
+    assert "records, predictions, logs and model source by seed, no more" in refusal(world, packed)
     assert set(tmp_path.parent.rglob("x")) == before
+
+
+SOURCES = {
+    "other": "x = 1\n",
+    "broken": "x = (\n",
+    "deep": f"x = {'-' * 100_000}1\n",
+    "long": f"x = {'1+' * 100_000}1\n",
+}
+
+
+@pytest.mark.parametrize("text", SOURCES.values(), ids=SOURCES)
+def test_model_source_that_is_not_the_records_is_refused_unexecuted(world, packed, text):
+    """Here the record is of a native model, so no source in a file is its own."""
+    repack(packed, {"seed-1/model/mine.py": text.encode()})
+    assert "is not the model source that the record names" in refusal(world, packed)
 
 
 def test_a_pickle_in_place_of_predictions_is_never_loaded(world, packed, tmp_path):

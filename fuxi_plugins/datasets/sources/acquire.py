@@ -1,5 +1,6 @@
 """Where a dataset's raw files are: those that were provided, the user's own, or built."""
 
+import inspect
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -32,10 +33,8 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
         UserError: the files have not been imported.
     """
     if spec.build:
-        return _built_folder(spec, workspace)
-    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
-    if spec.data_root and not folder.is_absolute():
-        folder = workspace.configs.parent / folder
+        return _built_folder(spec, spec.build, workspace)
+    folder = _provided_folder(spec, workspace)
     _require_files(spec, folder, spec.data_files)
     return folder
 
@@ -72,8 +71,13 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     """Whether the dataset can be prepared with what is on this machine."""
     if spec.build and not spec.files:
         return True
-    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    folder = _provided_folder(spec, workspace)
     return all((folder / name).exists() for name in wanted_files(spec))
+
+
+def _provided_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """Where files lie that were not built; a relative ``data_root`` starts beside the workspace's configs."""
+    return workspace.configs.parent / spec.data_root if spec.data_root else source_folder(spec, workspace)
 
 
 def wanted_files(spec: DatasetSpec) -> dict[str, str]:
@@ -109,10 +113,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             folder.parent.rmdir()
 
 
-def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
-    module_name, function = BUILDERS[spec.build].split(":")
+def _built_folder(spec: DatasetSpec, build: str, workspace: Workspace) -> Path:
+    module_name, function = BUILDERS[build].split(":")
     module = import_module(module_name)
-    key = digest([spec.build, spec.build_args, spec.files, _text_digest(Path(module.__file__))])
+    key = digest([build, spec.build_args, spec.files, _text_digest(Path(inspect.getfile(module)))])
     folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
     sources = []
     if spec.files:

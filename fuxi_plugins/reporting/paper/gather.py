@@ -9,7 +9,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.record import FinishedRun, Record, find_records
 from fuxi_plugins.reporting.boards import board_file, suite_cells
 from fuxi_plugins.reporting.paper.study import Study
 
@@ -32,15 +32,15 @@ def studies(workspace: Workspace, dataset: str | None = None, protocol: str | No
     Raises:
         UserError: a dataset or a protocol that does not exist.
     """
-    protocols = [protocol] if protocol else list(load_template(workspace.configs, TEMPLATE).protocols)
-    for name in [dataset] if dataset else load_dataset_specs(workspace.configs):
+    protocols = [protocol] if protocol else list(load_template(workspace.all_configs, TEMPLATE).protocols)
+    for name in [dataset] if dataset else load_dataset_specs(workspace.all_configs):
         records = {(r.experiment, r.seed): r for r in find_records(workspace.results, name)}
         if not records and not dataset:
             continue
         for one in protocols:
             for suite_name in SUITES:
                 try:
-                    suite = load_suite(workspace.configs, instance_name(suite_name, name, one))
+                    suite = load_suite(workspace.all_configs, instance_name(suite_name, name, one))
                 except UserError:
                     if dataset and suite_name != "paper_sequence":  # which not every dataset can have
                         raise
@@ -51,14 +51,14 @@ def studies(workspace: Workspace, dataset: str | None = None, protocol: str | No
 def _study(
     suite: Suite, name: str, dataset: str, protocol: str, records: dict[tuple[str, int], Record], workspace: Workspace
 ) -> Study:
-    finished: dict[str, list[Record]] = {}
+    finished: dict[str, list[FinishedRun]] = {}
     failed: dict[str, list[str]] = {}
     cells = suite_cells(suite)
     for cell in cells:
         record = records.get((cell.experiment, cell.seed))
         if record is None:
             continue
-        if record.finished:
+        if isinstance(record, FinishedRun):
             finished.setdefault(cell.display_name, []).append(record)
         else:
             failed.setdefault(cell.display_name, []).append(f"seed {cell.seed} failed: {record.reason}")

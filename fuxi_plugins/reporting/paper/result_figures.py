@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import auc_effect, fit_power_law
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
@@ -44,7 +44,7 @@ def ablation(study: Study) -> Drawing:
 
 def scaling(study: Study) -> Drawing:
     """AUC and logloss against dense parameters, with a power law fitted to the logloss."""
-    variants: dict[str, list[Record]] = {}
+    variants: dict[str, list[FinishedRun]] = {}
     for display_name in study.variants:
         variants.setdefault(display_name.split(" ")[0], []).extend(study.records.get(display_name, []))
     words = []
@@ -53,7 +53,7 @@ def scaling(study: Study) -> Drawing:
         for place, (variant, records) in enumerate(variants.items()):
             if not records:
                 continue
-            sizes = np.array([record.parameters.dense for record in records], float)
+            sizes = np.array([record.parameters.dense for record in records], np.float64)
             style = look(variant, place)
             for axes, metric in zip(grid, ("AUC", "logloss"), strict=True):
                 values = np.array([record.metrics["test"][metric] for record in records])
@@ -101,10 +101,10 @@ def costs(study: Study) -> Drawing:
             axes.grid(axis="y", visible=False)
         grid[0].invert_yaxis()
     machine = study.records[variants[0]][0].machine
+    where = f"{machine.threads} thread(s) of {machine.processor} ({machine.device})" if machine else "unknown machine"
     caption = (
-        f"Cost on {study.dataset} ({study.protocol}): median over runs, {machine.threads} thread(s) of "
-        f"{machine.processor} ({machine.device}). Runs follow one another, so a load on the machine that comes and "
-        "goes favours some of them."
+        f"Cost on {study.dataset} ({study.protocol}): median over runs, {where}. Runs follow one another, so a "
+        "load on the machine that comes and goes favours some of them."
     )
     return Drawing(f"costs-{study.name}", figure, caption)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.statistics.inference import Inference, infer
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import RANK_FILE, Record
+from fuxi_plugins.records.record import RANK_FILE, FinishedRun
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Study:
     variants: list[str]  # display_names, in the suite's order
     expected: int  # runs
     records: dict[
-        str, list[Record]
+        str, list[FinishedRun]
     ]  # finished, by display_name, in order of seeds; display_names without one are absent
     results: Path = field(repr=False)
     failed: dict[str, list[str]] = field(default_factory=dict)  # display_name -> reasons
@@ -52,12 +52,12 @@ class Study:
         said = str(most) if least == most else f"{least}–{most}"
         return f"{said} seed{'s' * (most > 1)}"
 
-    def probed(self) -> dict[str, list[Record]]:
+    def probed(self) -> dict[str, list[FinishedRun]]:
         """The records with effective ranks, by display_name."""
         found = {display_name: [r for r in records if r.rank] for display_name, records in self.records.items()}
         return {display_name: records for display_name, records in found.items() if records}
 
-    def rank_file(self, record: Record) -> Path:
+    def rank_file(self, record: FinishedRun) -> Path:
         """Where the run of a probed record left all that was measured."""
         return (
             self.results / "runs" / record.dataset / record.experiment / f"seed-{record.seed}" / RANK_FILE
