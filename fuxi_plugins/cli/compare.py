@@ -10,12 +10,12 @@ from fuxi_plugins.core.workspace import Workspace
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--dataset", help="Only on this dataset. Default: on every one that both have run on.")
-@click.option("--by", "metric", type=MetricName(), help="Default: AUC where it was measured.")
+@click.option("--dataset", help="Dataset to compare on. Default: all with runs of both models.")
+@click.option("--by", "metric", type=MetricName(), help="Metric to compare by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["json"]), help="Print in this format.")
 @click.pass_obj
 def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: str | None, form: str | None) -> None:
-    """Compares two models, paired. A less B: effect, interval, p, seeds won, and a sentence.
+    """Compares two models on the same test rows. Prints A minus B with its interval, p value and seeds won.
 
     \b
     fuxibench compare RankElastor DCNv2 --dataset ml100k

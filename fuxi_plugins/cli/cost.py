@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--gpu", default=-1, help="Which GPU to measure on; -1 is the CPU.")
-@click.option("--threads", default=1, show_default=True, help="Threads of the CPU.")
-@click.option("--record", "into_records", is_flag=True, help="Write the figures into its finished records.")
+@click.option("--gpu", default=-1, help="GPU to measure on; -1 is the CPU.")
+@click.option("--threads", default=1, show_default=True, help="CPU threads.")
+@click.option("--record", "into_records", is_flag=True, help="Also save the figures in the finished records.")
 @click.pass_obj
 def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
-    """Measures what models cost. Of a suite or experiment: operations, throughput, latency, memory.
+    """Measures the operations, throughput, latency and memory of models. NAME is a suite or an experiment.
 
-    Nothing else should run on the machine meanwhile.
+    Let nothing else run on the machine meanwhile.
     """
     from tabulate import tabulate
 

@@ -71,23 +71,31 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
-@click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
-@click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
-@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
-@click.option("--model-file", "model_files", type=click.Path(path_type=Path), multiple=True, help="File with a model.")
+@click.option("--configs", type=click.Path(path_type=Path), help="Folder of the YAML configs.")
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of records and boards.")
+@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout whose models are called zoo:NAME.")
+@click.option(
+    "--model-file",
+    "model_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Python file that defines models.",
+)
 @click.pass_context
 def main(
     context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
 ) -> None:
-    """Benchmarks CTR models on FuxiCTR and ranks them.
+    """Trains CTR models with FuxiCTR over several seeds and ranks them in leaderboards, called boards.
 
     \b
-    fuxibench run quickstart           every model of the suite on synthetic data, then the board
-    fuxibench run frappe_board --jobs 2
-    fuxibench leaderboard frappe_board the board again, from the records alone
+    fuxibench run quickstart            trains nine models on synthetic data and prints the board
+    fuxibench run frappe_board --jobs 2 two runs at a time; finished runs are kept
+    fuxibench leaderboard frappe_board  prints the board again from the saved records
     fuxibench list models
     fuxibench data import ml100k --from ~/ml-100k
     fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
+
+    docs/glossary.md explains the words: suite, experiment, record, board and others.
     """
     context.obj = Workspace.locate(configs, results)
     if zoo or model_files:
@@ -100,7 +108,7 @@ def main(
 @click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics"]), required=False)
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None) -> None:
-    """Shows what there is. All of it without a word, else models, datasets, experiments, suites or metrics."""
+    """Lists models, datasets, experiments, suites and metrics. Name one kind to see only that."""
     from fuxi_plugins.cli import listing
 
     for shown in [kind] if kind else listing.KINDS:
@@ -110,7 +118,7 @@ def list_(workspace: Workspace, kind: str | None) -> None:
 @main.command()
 @click.pass_obj
 def check(workspace: Workspace) -> None:
-    """Checks every config, without data. Settings are held to the models' signatures."""
+    """Checks every config without reading data. Each setting must be a parameter of its model."""
     from fuxi_plugins.datasets.spec import load_dataset_specs
     from fuxi_plugins.experiments.catalogue import load_experiment_configs
     from fuxi_plugins.experiments.experiment import resolve
@@ -131,10 +139,12 @@ def check(workspace: Workspace) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
-@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
+@click.option(
+    "--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="GPUs; each takes one run at a time. -1: CPU."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. Default: number of cores or GPUs.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per run. Default: cores / jobs.")
 @click.option(
     "--nproc-per-run",
     "processes",
@@ -142,7 +152,7 @@ def check(workspace: Workspace) -> None:
     default=1,
     help="Processes per run; each uses one GPU or CPU core.",
 )
-@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
+@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Also save a checkpoint every N steps.")
 @click.option(
     "--tracker",
     "trackers",
@@ -150,13 +160,18 @@ def check(workspace: Workspace) -> None:
     type=click.Choice(["tensorboard", "wandb", "mlflow"]),
     help="Experiment tracker to report to.",
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
-@click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
-@click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
-@click.option("--force", is_flag=True, help="Run again what is finished.")
-@click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
-@click.option("--protocol", help="Of such a suite: matched, repository or paper.")
-@click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where to run: this machine or a Ray cluster.",
+)
+@click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
+@click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
+@click.option("--force", is_flag=True, help="Repeat finished runs.")
+@click.option("--dataset", help="Dataset, for suites that work on any dataset, such as paper_main.")
+@click.option("--protocol", help="Protocol of such a suite: matched, repository or paper.")
+@click.option("--probe", type=click.Choice(["rank"]), help="Also measure effective ranks at every stage of the model.")
 @click.pass_obj
 def run(
     workspace: Workspace,
@@ -176,7 +191,7 @@ def run(
     protocol,
     probe,
 ) -> None:
-    """Runs a suite or an experiment and prints its board. What is finished is not run again."""
+    """Runs a suite or an experiment and prints its board. Finished runs are not repeated."""
     from fuxi_plugins.execution import planner
     from fuxi_plugins.experiments.suite import find_suite, instance_name
 
@@ -225,15 +240,15 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 
 @main.command()
 @click.argument("name")
-@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
+@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
-@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
-@click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
+@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
+@click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
 ) -> None:
-    """Rebuilds a board from its records alone."""
+    """Prints the board of finished runs. It is rebuilt from their records, without training."""
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.reporting.boards import suite_boards
     from fuxi_plugins.reporting.formats import render_all

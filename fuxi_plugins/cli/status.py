@@ -8,10 +8,10 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.command()
 @click.argument("name")
-@click.option("--all", "everything", is_flag=True, help="Show also what is done or waiting, run by run.")
+@click.option("--all", "everything", is_flag=True, help="Also list finished and waiting runs.")
 @click.pass_obj
 def status(workspace: Workspace, name: str, everything: bool) -> None:
-    """Shows how far a suite is. Done, running, failed, waiting, whoever runs it; without torch."""
+    """Shows the progress of a suite. Counts finished, running, failed and waiting runs on all machines."""
     from tabulate import tabulate
 
     from fuxi_plugins.execution.status import counts, suite_status

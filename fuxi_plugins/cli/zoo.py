@@ -10,7 +10,7 @@ from fuxi_plugins.cli.console import say
 @click.command("zoo")
 @click.argument("checkout", type=click.Path(path_type=Path))
 def zoo_(checkout: Path) -> None:
-    """Shows the models of a FuxiCTR checkout. It is read without executing anything."""
+    """Lists the models of a FuxiCTR checkout. None of its code is executed."""
     from fuxi_plugins.models.checkouts import PREFIX, discover
 
     found = discover(checkout.resolve())

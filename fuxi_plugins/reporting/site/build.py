@@ -118,7 +118,7 @@ def _environment(contents: Contents) -> jinja2.Environment:
         finalize=html,
     )
     environment.globals.update(
-        has_searches=bool(contents.tuning_results),
+        has_tuning_results=bool(contents.tuning_results),
         has_paper=contents.paper is not None,
         find_metric=find_metric,
         main_metric=main_metric,
