@@ -36,7 +36,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
     if not plan.todo:
-        raise UserError(f"{name} has no model that its data can feed, so there is nothing to measure.")
+        raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
     costs = []
     for job in plan.todo:
         costs.append(measure_apart(job, gpu))
@@ -50,7 +50,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(plan.todo, costs, strict=True)]
     say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
     machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
-    say(f"{machine}; after warming up, loading apart")
+    say(f"{machine}; after warming up, without data loading")
 
 
 def _figures(cost: "Cost") -> list[str]:

@@ -187,7 +187,7 @@ def audit_(workspace: Workspace, name: str) -> None:
     for warning in found.warnings:
         say(f"warning: {warning}")
     if not found.warnings:
-        say("Nothing that looks like a mistake.")
+        say("Found no mistake.")
 
 
 def _percent(share: float | None) -> str:

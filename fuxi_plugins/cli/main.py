@@ -134,7 +134,7 @@ def check(workspace: Workspace) -> None:
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are valid.")
 
 
 @main.command()
@@ -201,7 +201,8 @@ def run(
         say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
-            "--nproc-per-run cannot be together with --probe or --checkpoint-steps: such a run is not continued."
+            "--nproc-per-run cannot be combined with --probe or --checkpoint-steps: runs by several processes cannot "
+            "resume."
         )
     cluster = _cluster(engine, address, gpus, jobs, processes)
     here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
@@ -223,7 +224,7 @@ def run(
     if plan.finished or len(failed) < len(records):
         _show(suite, workspace)
     if failed:
-        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)
         sys.exit(FAILED_RUNS)
 
 

@@ -53,7 +53,8 @@ def new(
         train_rows=rows,
     )
     sized = ", ".join(f"{name} {board.training[name]}" for name in SIZES if board.training.get(name))
-    say(f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}.")
+    why = f"chosen for about {rows:,} training rows" if rows else "the defaults, since the data files are not here"
+    say(f"{sized}: {why}.")
     for reason in board.skipped:
         say(f"left out: {reason}.")
     for path in board.files:

@@ -118,7 +118,7 @@ def test_without_evidence_the_noise_between_seeds_is_all_that_is_known(world, tm
     board = make_board(runs, None, tmp_path)
     narrower = board.rows[0].intervals["logloss"]
     assert narrower
-    assert "the noise between seeds only" in render(board, "Title", "md")
+    assert "count only the noise between seeds" in render(board, "Title", "md")
 
 
 def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
@@ -147,7 +147,9 @@ def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
     runs = {f"{name}_toy": [record(name, s, auc) for s, auc in enumerate(aucs)] for name, aucs in several.items()}
     runs["D_toy"] = [record("D", 0, 0.76)]
     board = make_board(runs, None, tmp_path)
-    assert "One seed only, whose noise is taken to be as usual on this board: D." in render(board, "Title", "md")
+    assert "One seed only, whose noise is assumed to be as large as usual on this board: D." in render(
+        board, "Title", "md"
+    )
     assert all(row.letters for row in board.rows)
 
 
