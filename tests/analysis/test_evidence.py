@@ -127,7 +127,7 @@ def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
     assert board.rows[0].intervals == {}
     text = render(board, "Title", "md")
     assert "letters" not in text
-    assert "which too few seeds allow to compare with any other row" in text
+    assert "too few seeds to be compared with any other row" in text
     assert "One seed only, whose noise is not known, so the row is compared with no other" in text
     found = compare(runs["A_toy"], runs["B_toy"], "AUC", None)
     assert "A is not compared with B: -0.10000 test AUC (one seed does not say how much seeds differ" in found.sentence
@@ -186,7 +186,7 @@ def test_a_column_by_which_rows_should_perhaps_be_clustered_is_named(world, tmp_
         runs, digests, lambda r: moved[r.display_name, r.seed], TestRows(labels, None, user, "user", columns)
     )
     assert not clustered.growth
-    assert "200 clusters of test rows by user" in render(make_board(runs, clustered, tmp_path), "Title", "md")
+    assert "clustered by user (200 clusters)" in render(make_board(runs, clustered, tmp_path), "Title", "md")
 
 
 def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_path):
@@ -263,7 +263,7 @@ def test_rows_of_one_group_widen_the_intervals(world, tmp_path):
     narrow = make_board(make_runs((labels, moved)), measure((labels, moved), make_runs((labels, moved))), tmp_path)
     width = [b.rows[0].intervals["AUC"].high - b.rows[0].intervals["AUC"].low for b in (wide, narrow)]
     assert width[0] > 1.5 * width[1]
-    assert "200 clusters of test rows by user" in render(wide, "Title", "md")
+    assert "clustered by user (200 clusters)" in render(wide, "Title", "md")
     assert wide.rows[0].intervals["gAUC"]
 
 
