@@ -50,6 +50,9 @@ GLOSSARY: dict[str, str] = {
     "fingerprint": "A hash of the prepared data. Runs on data with different fingerprints cannot share a board.",
     "gap": "Our mean minus the published value.",
     "group": "The rows of one user or session, as the dataset's group_id says. gAUC, MRR and NDCG rank within groups.",
+    "honest": (
+        "In a dataset's name: the validation set is held out of train, where the published split uses the test set."
+    ),
     "hparam_source": (
         "Where the hyper-parameters of a row come from: FuxiCTR's defaults (default), a paper or BARS (published), "
         "or a search of this project (tuned). Boards show it as settings."
@@ -78,6 +81,7 @@ GLOSSARY: dict[str, str] = {
         "A stretch of training on which the validation metric barely moves before it rises again. "
         "Early stopping may end a run there."
     ),
+    "prepared data": "A dataset after preprocessing, as training reads it. It is stored in the cache.",
     "probe": "An extra measurement during training, such as effective ranks. It changes no result.",
     "protocol": (
         "The rules by which the models of a paper suite get their sizes: equal sizes (matched), as the authors' code "
@@ -96,6 +100,7 @@ GLOSSARY: dict[str, str] = {
         "The record says it."
     ),
     "run": "One experiment trained and tested with one seed.",
+    "runner": "One fuxibench run command at work. Several runners may share a results folder.",
     "s / epoch": "Mean training time of an epoch in seconds. Compare it only between runs on the same idle machine.",
     "sanity check": (
         "A test after each run for failures that raise no error, such as a loss that does not fall or a regulariser "
@@ -109,7 +114,9 @@ GLOSSARY: dict[str, str] = {
         "The difference between two models that one planned comparison would find with a probability of 80%. "
         "Much smaller differences stay undecided."
     ),
+    "stage": "A place along the depth of a model, such as the output of a block, where effective ranks are measured.",
     "study": "Runs that vary one thing at a time, such as an ablation or a scaling curve.",
+    "submission": "A zip of an experiment's runs with predictions, from which others can recompute its metrics.",
     "suite": "A named list of experiments and seeds in one YAML file. Running it makes a board.",
     "template": "A YAML file from which one suite makes its experiments on any dataset, as the paper_ suites do.",
     "trial": "One configuration of a search, trained once.",
