@@ -40,7 +40,7 @@ def _today(word: str) -> str:
     name, equals, value = word.partition("=")
     if name not in OLD_OPTIONS:
         return word
-    say(f"warning: {name} is now called {OLD_OPTIONS[name]}; the old name goes with the next release", err=True)
+    say(f"warning: {name} is now called {OLD_OPTIONS[name]}; the next release drops the old name", err=True)
     return OLD_OPTIONS[name] + equals + value
 
 

@@ -281,7 +281,7 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
     for path in config_files(configs, "dataset_config"):
         for dataset_id, settings in load_yaml(path).items():
             if dataset_id in specs:
-                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
+                raise UserError(f"the dataset {dataset_id!r} is defined in two files; one of them is {path}.")
             specs[dataset_id] = read_spec(dataset_id, settings, path)
     for dataset_id, spec in specs.items():
         owner = specs.get(spec.files_of or dataset_id)
@@ -349,5 +349,5 @@ def new_config_file(configs: Path, name: str, stem: str) -> Path:
     path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
     taken = next((there for there in (path, single) if there.exists()), None)
     if taken:
-        raise UserError(f"{path} would be new, but {taken} is there already; change that, or move it away.")
+        raise UserError(f"{taken} exists already; edit it, or move it away to write {path}.")
     return path

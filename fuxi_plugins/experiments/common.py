@@ -159,7 +159,7 @@ def start_board(
     known = load_experiment_configs(configs)
     taken = [f"{row}_{suite}" for row in ROWS if f"{row}_{suite}" in known]
     if taken:
-        raise UserError(f"{files[0]} would be new, but {known[taken[0]].file} has {taken[0]} already.")
+        raise UserError(f"{known[taken[0]].file} has {taken[0]} already; move it away to write {files[0]}.")
     for row in rows:
         if row not in ROWS:
             raise unknown_name("model with a common configuration", row, ROWS, "fuxibench list models")

@@ -73,7 +73,7 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
                 content = (folder / name).read_bytes()
                 files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
-                raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
+                raise UserError(f"{folder} lacks {name}, which is needed to verify the run.")
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {MANIFEST: _json({"schema": SCHEMA, "files": digests}), **files}.items():
@@ -133,14 +133,14 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         if name not in (MANIFEST, CONFIG, ENVIRONMENT) and not _RUN_FILE.fullmatch(name):
             raise UserError(f"{path} holds {name!r}; a submission has records, predictions and logs by seed, no more.")
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise UserError(f"{path}: {name!r} is a link, which a submission has none of.")
+            raise UserError(f"{path}: {name!r} is a link, which a submission must not contain.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
             raise UserError(f"{path}: {name!r} must be stored plainly or by deflate, as in most zip files.")
         most = MOST_BYTES_OF.get(name.rpartition("/")[2], MOST_BYTES_OF_TEXT)
         if entry.file_size > most:
             raise UserError(f"{path}: {name!r} would unpack to {entry.file_size:,} bytes; {most:,} at most.")
     if len(set(names)) < len(names):
-        raise UserError(f"{path} holds a file twice, so which one counts cannot be said.")
+        raise UserError(f"{path} holds a file twice, so it is unclear which one counts.")
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
         raise UserError(f"{path} would unpack to {total:,} bytes; a submission has at most {MOST_BYTES:,}.")
@@ -223,7 +223,7 @@ def _check_record(where: str, folder: str, record: Record) -> None:
         if not _NAME.fullmatch(name):
             raise UserError(f"{where}: {name!r} cannot be the name of a dataset, experiment, model or row.")
     if folder != f"seed-{record.seed}":
-        raise UserError(f"{where}: the record is of seed {record.seed}.")
+        raise UserError(f"{where}: the record in it is of seed {record.seed}.")
     if not record.finished or record.data is None or not record.metrics.get("test"):
         raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
 

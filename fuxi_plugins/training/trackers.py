@@ -78,5 +78,5 @@ def connect(names: Sequence[str], run_name: str, params: dict[str, Any], folder:
         try:
             trackers.append(SERVICES[name](run_name, params, folder / name))
         except ImportError as error:
-            raise UserError(f"to tracker by {name}, its package must be installed: pip install {name}") from error
+            raise UserError(f"to report to {name}, its package must be installed: pip install {name}") from error
     return trackers
