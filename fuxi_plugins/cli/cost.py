@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--record", "into_records", is_flag=True, help="Also save the figures in the finished records.")
 @click.pass_obj
 def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
-    """Measures the operations, throughput, latency and memory of models. NAME is a suite or an experiment.
+    """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
     Let nothing else run on the machine meanwhile.
     """

@@ -26,7 +26,7 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads per run.")
 @click.pass_obj
 def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed: int, gpus, jobs, threads) -> None:
-    """Tunes hyper-parameters with the same number of trials for every model. Validation data choose.
+    """Tunes every model with the same number of trials. Validation chooses the best configuration.
 
     \b
     fuxibench tune ml100k_board --trials 20
