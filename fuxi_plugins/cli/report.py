@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes reports: ledger, web site, RankElastor paper, BARS files."""
+    """Writes reports: ledger, web site, paper, BARS files."""
 
 
 @report.command()
