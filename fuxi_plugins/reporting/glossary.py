@@ -6,9 +6,6 @@ their own table (:mod:`fuxi_plugins.records.metrics`).
 
 # word -> explanation, in alphabetical order
 GLOSSARY: dict[str, str] = {
-    "alarm": (
-        "A mark (⚠) on a row of which a sanity check failed. Read the reason before you use the row's number."
-    ),
     "BARS": (
         "The public CTR benchmark at github.com/reczoo/BARS. Published values and tuned settings come from there."
     ),
@@ -130,6 +127,9 @@ GLOSSARY: dict[str, str] = {
     "verdict": (
         "Our mean against the published value: reproduced, above, below or not comparable. Reproduced means that the "
         "noise between seeds explains the difference."
+    ),
+    "warning": (
+        "A mark (⚠) on a row of which a sanity check failed. Read the reason before you use the row's number."
     ),
     "zoo": "The models in a checkout of FuxiCTR. They run here under names such as zoo:DeepFM.",
 }  # fmt: skip
