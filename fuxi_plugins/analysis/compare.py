@@ -154,9 +154,9 @@ def clustering_warning(evidence: Evidence) -> str:
     """That rows count as independent although values of a column repeat, and what difference that makes."""
     columns = ", ".join(f"{name} ({ratio:g} times)" for name, ratio in list(evidence.growth.items())[:3])
     return (
-        f"Test rows count as independent, but values of these columns repeat, and clustered by one of them the "
-        f"standard error would grow: {columns}. If rows of one value are not independent, name the column as the "
-        "dataset's cluster_id."
+        f"Test rows count as independent, but values of these columns repeat, and clustering by one of them would "
+        f"increase the standard error: {columns}. If rows with the same value are not independent, name the column as "
+        "cluster_id in the dataset's config."
     )
 
 

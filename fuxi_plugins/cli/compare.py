@@ -12,11 +12,11 @@ from fuxi_plugins.core.workspace import Workspace
 @click.argument("a", shell_complete=models)
 @click.argument("b", shell_complete=models)
 @click.option("--dataset", help="Only on this dataset. Default: on every one that both have run on.")
-@click.option("--by", "metric", type=MetricName(), help="Default: AUC where it was measured.")
+@click.option("--by", "metric", type=MetricName(), help="Metric to compare by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["json"]), help="Print in this format.")
 @click.pass_obj
 def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: str | None, form: str | None) -> None:
-    """Compares two models, paired. A less B: effect, interval, p, seeds won, and a sentence.
+    """Compares two models on the same test rows. Prints A minus B with its interval, p value and seeds won.
 
     \b
     fuxibench compare RankElastor DCNv2 --dataset ml100k

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--gpu", default=-1, help="Which GPU to measure on; -1 is the CPU.")
-@click.option("--threads", default=1, show_default=True, help="Threads of the CPU.")
-@click.option("--record", "into_records", is_flag=True, help="Write the figures into its finished records.")
+@click.option("--gpu", default=-1, help="GPU to measure on; -1 is the CPU.")
+@click.option("--threads", default=1, show_default=True, help="CPU threads.")
+@click.option("--record", "into_records", is_flag=True, help="Also save the figures in the finished records.")
 @click.pass_obj
 def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
-    """Measures what models cost. Of a suite or experiment: operations, throughput, latency, memory.
+    """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
-    Nothing else should run on the machine meanwhile.
+    Let nothing else run on the machine meanwhile.
     """
     from tabulate import tabulate
 
@@ -37,7 +37,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
     if not plan.todo:
-        raise UserError(f"{name} has no model that its data can feed, so there is nothing to measure.")
+        raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
     costs = []
     for job in plan.todo:
         costs.append(measure_apart(job, gpu))
@@ -51,7 +51,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(plan.todo, costs, strict=True)]
     say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
     machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
-    say(f"{machine}; after warming up, loading apart")
+    say(f"{machine}; after warming up, without data loading")
 
 
 def _figures(cost: "Cost") -> list[str]:

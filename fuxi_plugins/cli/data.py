@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Gets datasets ready."""
+    """Downloads, imports, describes and checks datasets."""
 
 
 @data.command("list")
-@click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
+@click.option(
+    "--catalogue", "as_catalogue", is_flag=True, help="Print the datasets of the configs as a Markdown table."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
-    """Shows what is here of each dataset. How large it is, and which fingerprint it has."""
+    """Lists the datasets on this machine. Shows size, rows and fingerprint of each."""
     import json
     from dataclasses import asdict
 
@@ -54,13 +56,13 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     "origin",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder with train, valid and test, or one file that is divided: csv, tsv, parquet or jsonl, packed or not.",
+    help="Folder with train, valid and test, or one file to split: csv, tsv, parquet or jsonl, compressed or not.",
 )
-@click.option("--label", help="Its column. Default: the one with a label's usual name.")
-@click.option("--rule", help="Which values of the label are positive, as '>= 4' or 'in [click, buy]'.")
+@click.option("--label", help="Label column. Default: a column with a usual name, such as label or click.")
+@click.option("--rule", help="Label values that count as positive, such as '>= 4' or 'in [click, buy]'.")
 @click.pass_obj
 def describe(workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None) -> None:
-    """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
+    """Writes a first config for your own files. It is guessed from their contents; check it before use."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
     from fuxi_plugins.datasets.describing.describe import describe as look_at
@@ -82,7 +84,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub. Verifies and installs them; resumes what was cut."""
+    """Downloads datasets from the Hugging Face hub. Resumes interrupted downloads and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.hub import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -95,10 +97,12 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
 
 @data.command("import")
 @click.argument("name")
-@click.option("--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder or zip with the files.")
+@click.option(
+    "--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder or zip archive with the files."
+)
 @click.pass_obj
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
-    """Copies a dataset's files into the cache. They may be plain, .gz or .zip, and are checked by md5."""
+    """Copies a dataset's files into the cache. Reads plain, .gz and .zip files and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.install import import_files
     from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
@@ -113,7 +117,7 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
 @click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def verify(workspace: Workspace, name: str) -> None:
-    """Holds installed files to their published md5."""
+    """Compares installed files with their published md5 sums."""
     from fuxi_plugins.datasets.sources.acquire import source_folder
     from fuxi_plugins.datasets.sources.install import verify_files
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -134,7 +138,7 @@ def verify(workspace: Workspace, name: str) -> None:
 @click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def prepare(workspace: Workspace, name: str) -> None:
-    """Checks and preprocesses a dataset. `run` does so by itself."""
+    """Checks and preprocesses a dataset. The command run does this when needed."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -155,7 +159,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 @click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def audit_(workspace: Workspace, name: str) -> None:
-    """Looks for what is wrong with a dataset. Unknown ids, drift, repeated rows, columns that tell the label, times."""
+    """Looks for mistakes in a dataset. Unknown ids, drift, repeated rows, label leaks, overlapping times."""
     from tabulate import tabulate
 
     from fuxi_plugins.core.files import require_writable
@@ -187,7 +191,7 @@ def audit_(workspace: Workspace, name: str) -> None:
     for warning in found.warnings:
         say(f"warning: {warning}")
     if not found.warnings:
-        say("Nothing that looks like a mistake.")
+        say("Found no mistake.")
 
 
 def _percent(share: float | None) -> str:

@@ -12,7 +12,7 @@ from fuxi_plugins.core.workspace import Workspace
 @click.command()
 @click.pass_obj
 def doctor(workspace: Workspace) -> None:
-    """Checks versions, devices, prepared data, records and boards. The exit code is 1 if anything is wrong."""
+    """Checks versions, devices, prepared data, records and boards. The exit code is 1 if a check fails."""
     from fuxi_plugins.cli.health import examine
 
     ill = 0

@@ -95,7 +95,7 @@ def versions(pins: Path | None) -> Iterator[Finding]:
                 installed = "none"
             if installed.partition("+")[0] != version:
                 differing.append(f"{name} {installed} (tested with {version})")
-    yield Finding("versions", "; ".join(differing) or "all as tested", well=not differing)
+    yield Finding("versions", "; ".join(differing) or "all as tested by this release", well=not differing)
 
 
 def devices() -> Finding:
@@ -112,11 +112,11 @@ def splits(data: PreparedData) -> Iterator[Finding]:
     about = data.spec.dataset_id
     codes = {split: row_codes(data.split_folder(split)) for split in SPLITS}
     if data.card.valid_is_test or np.array_equal(np.sort(codes["valid"]), np.sort(codes["test"])):
-        yield Finding(about, "validation is the test set, so whatever is chosen has seen the test labels", well=False)
+        yield Finding(about, "validation is the test set, so early stopping and tuning see the test labels", well=False)
     else:
         yield Finding(about, "validation is not the test set")
     for split in ("train", "valid"):
         shared = float(np.isin(codes["test"], codes[split]).mean())
-        yield Finding(about, f"{shared:.2%} of the test rows stand in {split} as well", well=shared <= MOST_SHARED)
+        yield Finding(about, f"{shared:.2%} of the test rows are also in {split}", well=shared <= MOST_SHARED)
     for warning in unknown_warnings(data.unknown):
         yield Finding(about, warning, well=False)

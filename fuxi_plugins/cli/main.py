@@ -53,7 +53,7 @@ def _today(word: str) -> str:
     name, equals, value = word.partition("=")
     if name not in OLD_OPTIONS:
         return word
-    say(f"warning: {name} is now called {OLD_OPTIONS[name]}; the old name goes with the next release", err=True)
+    say(f"warning: {name} is now called {OLD_OPTIONS[name]}; the next release drops the old name", err=True)
     return OLD_OPTIONS[name] + equals + value
 
 
@@ -84,23 +84,25 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
-@click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
-@click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
-@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
-@click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
+@click.option("--configs", type=click.Path(path_type=Path), help="Folder of the YAML configs.")
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of records and boards.")
+@click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout whose models are called zoo:NAME.")
+@click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="Python file that defines models.")
 @click.pass_context
 def main(
     context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
 ) -> None:
-    """Benchmarks CTR models on FuxiCTR and ranks them.
+    """Trains CTR models with FuxiCTR over several seeds and ranks them in leaderboards, called boards.
 
     \b
-    fuxibench run quickstart           every model of the suite on synthetic data, then the board
-    fuxibench run frappe_board --jobs 2
-    fuxibench leaderboard frappe_board the board again, from the records alone
+    fuxibench run quickstart            trains nine models on synthetic data and prints the board
+    fuxibench run frappe_board --jobs 2 two runs at a time; finished runs are kept
+    fuxibench leaderboard frappe_board  prints the board again from the saved records
     fuxibench list models
     fuxibench data import ml100k --from ~/ml-100k
     fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
+
+    docs/glossary.md explains the words: suite, experiment, record, board and others.
     """
     context.obj = Workspace.locate(configs, results)
     use_models(context.obj, model_files, zoo)
@@ -112,7 +114,7 @@ def main(
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
-    """Shows what there is. All of it without a word, else models, datasets, experiments, suites or metrics."""
+    """Lists models, datasets, experiments, suites and metrics. Name one kind to see only that."""
     from fuxi_plugins.cli import listing
 
     if as_json:
@@ -126,7 +128,7 @@ def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
 @main.command()
 @click.pass_obj
 def check(workspace: Workspace) -> None:
-    """Checks every config, without data. Settings are held to the models' signatures."""
+    """Checks every config without reading data. Each setting must be a parameter of its model."""
     from fuxi_plugins.datasets.spec import load_dataset_specs
     from fuxi_plugins.experiments.catalogue import load_experiment_configs
     from fuxi_plugins.experiments.experiment import resolve
@@ -142,7 +144,7 @@ def check(workspace: Workspace) -> None:
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
-    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are in order.")
+    say(f"{len(specs)} datasets, {len(experiments)} experiments and {len(suites)} suites are valid.")
 
 
 @main.command()
@@ -151,10 +153,12 @@ def check(workspace: Workspace) -> None:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option("--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this board's rows; show all.")
 @click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
-@click.option("--seeds", type=Integers(0), default=[], help="As 1,2,3 or 1-3, instead of the suite's own.")
-@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
+@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
+@click.option(
+    "--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="GPUs; each takes one run at a time. -1: CPU."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. Default: number of cores or GPUs.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per run. Default: cores / jobs.")
 @click.option(
     "--nproc-per-run",
     "processes",
@@ -162,7 +166,7 @@ def check(workspace: Workspace) -> None:
     default=1,
     help="Processes per run; each uses one GPU or CPU core.",
 )
-@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Checkpoint this often, not only each epoch.")
+@click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Also save a checkpoint every N steps.")
 @click.option(
     "--tracker",
     "trackers",
@@ -170,13 +174,22 @@ def check(workspace: Workspace) -> None:
     type=click.Choice(["tensorboard", "wandb", "mlflow"]),
     help="Experiment tracker to report to.",
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine or a Ray cluster.")
-@click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
-@click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
-@click.option("--force", is_flag=True, help="Run again what is finished.")
-@click.option("--dataset", shell_complete=datasets, help="To run --model, or a suite for any dataset, on.")
-@click.option("--protocol", help="Of such a suite: matched, repository or paper.")
-@click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where to run: this machine or a Ray cluster.",
+)
+@click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
+@click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
+@click.option("--force", is_flag=True, help="Repeat finished runs.")
+@click.option(
+    "--dataset",
+    shell_complete=datasets,
+    help="Dataset for --model, or for suites that work on any dataset, such as paper_main.",
+)
+@click.option("--protocol", help="Protocol of such a suite: matched, repository or paper.")
+@click.option("--probe", type=click.Choice(["rank"]), help="Also measure effective ranks at every stage of the model.")
 @click.pass_obj
 def run(
     workspace: Workspace,
@@ -200,7 +213,7 @@ def run(
     protocol: str | None,
     probe: str | None,
 ) -> None:
-    """Runs a suite or an experiment and prints its board. What is finished is not run again.
+    """Runs a suite or an experiment and prints its board. Finished runs are not repeated.
 
     \b
     fuxibench run frappe_board
@@ -221,7 +234,8 @@ def run(
         say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
         raise UserError(
-            "--nproc-per-run cannot be together with --probe or --checkpoint-steps: such a run is not continued."
+            "--nproc-per-run cannot be combined with --probe or --checkpoint-steps: runs by several processes cannot "
+            "resume."
         )
     if dry_run and not choosing.is_prepared(suite, workspace):
         choosing.show_without_data(suite, workspace)
@@ -250,7 +264,7 @@ def run(
         _show(shown, workspace)
     if failed:
         show_failures(failed)
-        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)
         sys.exit(FAILED_RUNS)
 
 
@@ -267,10 +281,10 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 
 @main.command()
 @click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
+@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
-@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
-@click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
+@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
+@click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
 @click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
 @click.pass_obj
 def leaderboard(
@@ -282,7 +296,7 @@ def leaderboard(
     baselines: tuple[str, ...],
     others: tuple[str, ...],
 ) -> None:
-    """Rebuilds a board from its records alone."""
+    """Prints the board of finished runs. It is rebuilt from their records, without training."""
     from fuxi_plugins.experiments.suite import find_suite, with_experiment
     from fuxi_plugins.reporting.boards import suite_boards
     from fuxi_plugins.reporting.formats import render_all

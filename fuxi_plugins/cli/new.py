@@ -12,11 +12,13 @@ SIZES = ("batch_size", "eval_steps", "early_stop_patience")
 
 @click.command()
 @click.argument("dataset", shell_complete=datasets)
-@click.option("--models", help="Separated by commas. Default: all that the dataset can feed.")
-@click.option("--seeds", type=Integers(0), default=[1, 2, 3], help="Default: 1,2,3.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Default: by the rows of train, 32 to 4096.")
-@click.option("--embedding-dim", type=click.IntRange(min=1), help="Default: 16, or that of the dataset's own columns.")
-@click.option("--embedding-regularizer", type=click.FloatRange(min=0), default=1e-5, show_default=True, help="L2.")
+@click.option("--models", help="Models, separated by commas. Default: all that work on the dataset.")
+@click.option("--seeds", type=Integers(0), default=[1, 2, 3], help="Seeds. Default: 1,2,3.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Default: 32 to 4096, depending on the training rows.")
+@click.option("--embedding-dim", type=click.IntRange(min=1), help="Default: 16, or the width that the dataset sets.")
+@click.option(
+    "--embedding-regularizer", type=click.FloatRange(min=0), default=1e-5, show_default=True, help="L2 weight."
+)
 @click.pass_obj
 def new(
     workspace: Workspace,
@@ -27,7 +29,7 @@ def new(
     embedding_dim: int | None,
     embedding_regularizer: float,
 ) -> None:
-    """Starts a board of every model on a dataset. One configuration for all of them, in two files that you may edit.
+    """Writes a suite of all models on one dataset. All share one configuration; you may edit the two YAML files.
 
     \b
     fuxibench new my_clicks
@@ -52,7 +54,8 @@ def new(
         train_rows=rows,
     )
     sized = ", ".join(f"{name} {board.training[name]}" for name in SIZES if board.training.get(name))
-    say(f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}.")
+    why = f"chosen for about {rows:,} training rows" if rows else "the defaults, since the data files are not here"
+    say(f"{sized}: {why}.")
     for reason in board.skipped:
         say(f"left out: {reason}.")
     for path in board.files:

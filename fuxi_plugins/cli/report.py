@@ -11,15 +11,17 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes ledger, site and the paper's report."""
+    """Writes reports: ledger, web site, paper, BARS files."""
 
 
 @report.command()
-@click.option("--metric", default="AUC", type=MetricName(), show_default=True)
-@click.option("--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format; write nothing.")
+@click.option("--metric", default="AUC", type=MetricName(), show_default=True, help="Metric to compare.")
+@click.option(
+    "--format", "form", type=click.Choice(["md", "csv", "json"]), help="Print in this format and write no file."
+)
 @click.pass_obj
 def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
-    """Puts ours beside published values. Reproduced, above, below or not comparable, and why."""
+    """Compares our results with published values. Each is reproduced, above, below or not comparable."""
     from fuxi_plugins.analysis.ledger import build_ledger
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.records.metrics import main_metric
@@ -43,7 +45,7 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
 )
 @click.pass_obj
 def site(workspace: Workspace, out: Path) -> None:
-    """Writes the site. Every board, model and run and the ledger, as static pages that open from disk."""
+    """Writes a static web site of all boards, models and runs. Its pages open from disk."""
     from fuxi_plugins.core.errors import UserError
     from fuxi_plugins.reporting.site.build import write_site
     from fuxi_plugins.reporting.site.gather import gather
@@ -57,12 +59,12 @@ def site(workspace: Workspace, out: Path) -> None:
 
 
 @report.command()
-@click.option("--dataset", help="Of this one alone. Default: all with runs of the paper's suites.")
-@click.option("--protocol", help="Of this one alone: matched, repository or paper.")
+@click.option("--dataset", help="Dataset to report. Default: all with runs of the paper_ suites.")
+@click.option("--protocol", help="Protocol to report: matched, repository or paper. Default: all.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
 @click.pass_obj
 def paper(workspace: Workspace, dataset: str | None, protocol: str | None, out: Path | None) -> None:
-    """Writes the RankElastor paper, rerun. Its claims, tables and figures beside ours, as HTML and Markdown."""
+    """Reports what our runs say about the RankElastor paper. Claims, tables and figures, as HTML and Markdown."""
     from fuxi_plugins.core.errors import UserError
     from fuxi_plugins.reporting.paper.document import build_sections, write_report
     from fuxi_plugins.reporting.paper.gather import studies
@@ -78,11 +80,13 @@ def paper(workspace: Workspace, dataset: str | None, protocol: str | None, out: 
 
 @report.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("bars"), show_default=True, help="Folder.")
-@click.option("--contributor", default="fuxibench", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("bars"), show_default=True, help="Folder to write."
+)
+@click.option("--contributor", default="fuxibench", show_default=True, help="Name in the leaderboard csv.")
 @click.pass_obj
 def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
-    """Writes a suite's results as BARS does. A leaderboard csv, and a folder a model with FuxiCTR's result lines."""
+    """Writes a suite's results in BARS's format. A leaderboard csv, and one folder of result lines per model."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.models.registry import load_model_class

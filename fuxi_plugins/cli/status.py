@@ -9,11 +9,11 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.command()
 @click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--all", "everything", is_flag=True, help="Show also what is done or waiting, run by run.")
+@click.option("--all", "everything", is_flag=True, help="Also list finished and waiting runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON.")
 @click.pass_obj
 def status(workspace: Workspace, name: str, everything: bool, as_json: bool) -> None:
-    """Shows how far a suite is. Done, running, failed, waiting, whoever runs it; without torch."""
+    """Shows the progress of a suite. Counts finished, running, failed and waiting runs on all machines."""
     import json
     from dataclasses import asdict
 

@@ -10,15 +10,15 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def submit() -> None:
-    """Packs results to send, verifies those sent."""
+    """Packs results for others, or verifies results from others."""
 
 
 @submit.command()
 @click.argument("experiment")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: <experiment>.zip here.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: EXPERIMENT.zip.")
 @click.pass_obj
 def pack(workspace: Workspace, experiment: str, out: Path | None) -> None:
-    """Packs an experiment's finished runs. Records, predictions, settings, environment and logs, in one zip."""
+    """Packs an experiment's finished runs in one zip. Records, predictions, settings, versions and logs."""
     from fuxi_plugins.submissions import bundle
 
     path = out or Path(f"{experiment}.zip")
@@ -30,7 +30,7 @@ def pack(workspace: Workspace, experiment: str, out: Path | None) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def verify(workspace: Workspace, file: Path) -> None:
-    """Checks a submission, offline. Digests, schema, split, and every metric worked out anew from the predictions."""
+    """Checks a submission without a network. Recomputes every metric from its predictions."""
     from fuxi_plugins.submissions import bundle
 
     for one in bundle.verify(file, workspace):

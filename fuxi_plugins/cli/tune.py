@@ -12,13 +12,17 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.command()
 @click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--trials", required=True, type=click.IntRange(min=1), help="Of every experiment, in all calls together.")
-@click.option("--space", type=click.Path(exists=True, path_type=Path), help="A FuxiCTR tuner_space, or ranges.")
+@click.option(
+    "--trials", required=True, type=click.IntRange(min=1), help="Trials per experiment, earlier calls included."
+)
+@click.option(
+    "--space", type=click.Path(exists=True, path_type=Path), help="YAML file with a FuxiCTR tuner_space or ranges."
+)
 @click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Of every run.")
-@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Seed of every run.")
+@click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="GPUs; each takes one run at a time.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per run.")
 @click.pass_obj
 def tune(
     workspace: Workspace,
@@ -31,13 +35,13 @@ def tune(
     jobs: int | None,
     threads: int | None,
 ) -> None:
-    """Searches settings, the same for every model. Equal trials, equal kind of space, judged on validation.
+    """Tunes every model with the same number of trials. Validation chooses the best configuration.
 
     \b
     fuxibench tune ml100k_board --trials 20
     fuxibench tune DeepFM_frappe_x1r --trials 8 --space DeepFM_tuner_config.yaml
 
-    The same command goes on where it stopped; with more trials it goes further.
+    Repeat the command to continue an interrupted search. Raise --trials to extend it.
     """
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.execution import planner

@@ -12,7 +12,7 @@ from fuxi_plugins.cli.console import say
 @click.argument("checkout", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def zoo_(checkout: Path, as_json: bool) -> None:
-    """Shows the models of a FuxiCTR checkout. It is read without executing anything."""
+    """Lists the models of a FuxiCTR checkout. None of its code is executed."""
     from fuxi_plugins.models.checkouts import PREFIX, discover
 
     found = discover(checkout.resolve())

@@ -22,6 +22,6 @@ def with_new_names(given: Mapping[str, Any], new_names: Mapping[str, str], where
         if new != name:
             if new in given:
                 raise UserError(f"{where}: {name} is the old name of {new}, and both are given; leave {name} out.")
-            warnings.warn(f"{where}: {name} is now called {new}; the old name goes with the next release", stacklevel=2)
+            warnings.warn(f"{where}: {name} is now called {new}; the next release drops the old name", stacklevel=2)
         renamed[new] = value
     return renamed

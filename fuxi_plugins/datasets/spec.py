@@ -354,5 +354,5 @@ def new_config_file(configs: Path, name: str, stem: str) -> Path:
     path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
     taken = next((there for there in (path, single) if there.exists()), None)
     if taken:
-        raise UserError(f"{path} would be new, but {taken} is there already; change that, or move it away.")
+        raise UserError(f"{taken} exists already; edit it, or move it away to write {path}.")
     return path

@@ -5,8 +5,8 @@ there: one atomic step on a local disk and over NFS, and nothing that a dead run
 finds that the owner of lease n is dead makes lease n + 1; of several who try at once, one succeeds. The highest
 number holds the run.
 
-A owner rewrites its lease every few seconds. It is dead when its process is gone from this machine, or when an
-tracker has seen no change for ``PATIENCE`` seconds of the tracker's own monotonic clock. No time of day is ever
+An owner rewrites its lease every few seconds. It is dead when its process is gone from this machine, or when
+another runner has seen no change for ``PATIENCE`` seconds of that runner's own monotonic clock. No time of day is ever
 compared with another, so clocks that differ or jump do no harm.
 """
 

@@ -47,7 +47,7 @@ def _configs_of(folder: Path) -> dict[str, ExperimentConfig]:
         for experiment_id, settings in content.items():
             if experiment_id in experiments:
                 raise UserError(
-                    f"the experiment {experiment_id!r} stands in {experiments[experiment_id].file} and in {path}."
+                    f"the experiment {experiment_id!r} is defined in {experiments[experiment_id].file} and in {path}."
                 )
             experiments[experiment_id] = _read(experiment_id, path, base, settings)
     return experiments

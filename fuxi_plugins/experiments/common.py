@@ -159,7 +159,7 @@ def start_board(
     names = [*model_names(), *VARIANTS]
     taken = [f"{name}_{suite}" for name in names if f"{name}_{suite}" in known]
     if taken:
-        raise UserError(f"{files[0]} would be new, but {known[taken[0]].file} has {taken[0]} already.")
+        raise UserError(f"{known[taken[0]].file} has {taken[0]} already; move it away to write {files[0]}.")
     for row in rows:
         if row not in names:
             raise unknown_name("model", row, names, "fuxibench list models")

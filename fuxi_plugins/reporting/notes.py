@@ -18,13 +18,13 @@ def tie_sentence(board: Leaderboard) -> str:
     """Which rows are not significantly different from the best."""
     ranked = board.ranked()
     if len(ranked) < 2 or board.inference is None:
-        return "With one ranked row there is nothing to compare."
+        return "Only one row is ranked, so there is nothing to compare."
     best, *others = ranked
     inference = board.inference
     not_compared = inference.not_compared()
     compared = [row for row in others if row.key not in not_compared]
     if best.key in not_compared or not compared:
-        return f"The best mean is that of {best.display_name}, which too few seeds allow to compare with any other row."
+        return f"{best.display_name} has the best mean, but too few seeds to be compared with any other row."
     alike = board.like_the_best()
     how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
     if not alike:
@@ -35,7 +35,7 @@ def tie_sentence(board: Leaderboard) -> str:
         listed = ", ".join(row.display_name for row in alike)
         said = f"Not significantly different from {best.display_name}, the best by its mean: {listed} ({how})."
     left_out = [row.display_name for row in others if row.key in not_compared]
-    return said + (f" Not compared, for want of seeds: {', '.join(left_out)}." if left_out else "")
+    return said + (f" Not compared, because of too few seeds: {', '.join(left_out)}." if left_out else "")
 
 
 def _about_the_data(board: Leaderboard) -> list[str]:
@@ -45,12 +45,12 @@ def _about_the_data(board: Leaderboard) -> list[str]:
     )
     lines = [
         f"Rows: {rows}. Data fingerprint `{data.fingerprint[:16]}`.",
-        f"Ranked by mean test {board.rank_by} over seeds; epochs and configurations were chosen on validation.",
+        f"Ranked by mean test {board.rank_by} over seeds; validation chose epochs and configurations.",
     ]
     if data.synthetic:
-        lines.append("The data are synthetic; the Bayes row is what their true probabilities score on the test rows.")
+        lines.append("The data are synthetic. The Bayes row is the test score of the true probabilities.")
     if data.valid_is_test:
-        lines.append("Validation is the test set in this split, so early stopping has seen the test labels.")
+        lines.append("The validation set of this split is its test set, so early stopping has seen the test labels.")
     if data.note:
         lines.append(" ".join(data.note.split()))
     return lines
@@ -62,7 +62,7 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
     if inference is None:
         return lines
     if inference.compared:
-        lines.append("Two rows share a letter if and only if they are not significantly different from each other.")
+        lines.append("Two rows share a letter if and only if their difference is not significant.")
     metric, detectable = find_metric(board.rank_by), inference.smallest_detectable()
     if detectable is not None:
         lines.append(
@@ -70,14 +70,16 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
             f"(one planned comparison, level {PER_CENT}, power 80%)."
         )
     if evidence is None:
-        lines.append("Intervals know the noise between seeds only: the test labels were not at hand.")
+        lines.append(
+            "Intervals and comparisons count only the noise between seeds: the test labels are not on this machine."
+        )
     elif evidence.clusters:
         lines.append(
-            f"Intervals and comparisons count the sampling of {evidence.clusters:,} clusters of test rows by "
-            f"{evidence.clustered_by}, and the noise between seeds."
+            f"Intervals and comparisons count the noise between seeds and the sampling of test rows, clustered by "
+            f"{evidence.clustered_by} ({evidence.clusters:,} clusters)."
         )
     else:
-        lines.append("Intervals and comparisons count the sampling of test rows and the noise between seeds.")
+        lines.append("Intervals and comparisons count the noise between seeds and the sampling of test rows.")
         if evidence.growth:
             lines.append(clustering_warning(evidence))
     if evidence and evidence.units < FEW_POSITIVES:
@@ -100,11 +102,13 @@ def _about_seeds(board: Leaderboard) -> list[str]:
     usual = [rows[name].display_name for name, pooled in single if pooled]
     unknown = [rows[name].display_name for name, pooled in single if not pooled]
     if usual:
-        lines.append(f"One seed only, whose noise is taken to be as usual on this board: {', '.join(usual)}.")
+        lines.append(
+            f"One seed only, whose noise is assumed to be as large as usual on this board: {', '.join(usual)}."
+        )
     if unknown:
         lines.append(
-            f"One seed only, whose noise is not known, so the row is compared with no other and its interval is of "
-            f"test rows alone: {', '.join(unknown)}."
+            f"One seed only, whose noise is not known, so the row is compared with no other and its interval counts "
+            f"test rows only: {', '.join(unknown)}."
         )
     metric = find_metric(board.rank_by)
     outcomes = zip(inference.names, inference.different_outcomes, strict=True)
@@ -115,7 +119,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
         for display_name, found in seen
     ]
     if far:
-        lines.append(f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}.")
+        lines.append(f"Seeds that end far apart, so that their mean describes none of them: {', '.join(far)}.")
     return lines
 
 
@@ -123,7 +127,7 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     lines = []
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
-        lines.append(f"Settings of all rows: {origins.pop()}.")
+        lines.append(f"Hyper-parameters of all rows: {origins.pop()}.")
     for row in board.rows:
         if row.problems:
             lines.append(f"{row.display_name} ({row.experiment}): {'; '.join(row.problems)}.")
@@ -131,7 +135,7 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
             lines.append(f"⚠ {row.display_name} ({row.experiment}): {'; '.join(row.warnings)}.")
     mixed = [row.display_name for row in board.rows if len(row.machines) > 1]
     if mixed:
-        lines.append(f"Seeds on several kinds of machine, whose last digits differ: {', '.join(mixed)}.")
+        lines.append(f"Seeds from several kinds of machine, which differ in the last digits: {', '.join(mixed)}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
         named = board.data.published_as

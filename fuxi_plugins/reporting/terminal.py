@@ -46,7 +46,11 @@ def print_board(board: Leaderboard, title: str, console: Console | None = None) 
     for line in notes(board):
         console.print(visible(f"• {line}"), markup=False, highlight=False)
     if left_out:
-        console.print(f"• Left out for want of width: {', '.join(left_out)}.", markup=False, highlight=False)
+        console.print(
+            f"• Columns left out because the terminal is too narrow: {', '.join(left_out)}.",
+            markup=False,
+            highlight=False,
+        )
 
 
 def _table(header: list[str], rows: list[list[str]], left_out: list[str]) -> Table:

@@ -80,7 +80,7 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[FinishedRun]
                 content = (folder / name).read_bytes()
                 files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
-                raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
+                raise UserError(f"{folder} lacks {name}, which is needed to verify the run.")
         for source in sorted((folder / MODEL_FOLDER).rglob("*.py")):
             files[f"seed-{record.seed}/{source.relative_to(folder).as_posix()}"] = source.read_bytes()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -146,14 +146,14 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
                 f"{path} holds {name!r}; a submission has records, predictions, logs and model source by seed, no more."
             )
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise UserError(f"{path}: {name!r} is a link, which a submission has none of.")
+            raise UserError(f"{path}: {name!r} is a link, which a submission must not contain.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
             raise UserError(f"{path}: {name!r} must be stored plainly or by deflate, as in most zip files.")
         most = MOST_BYTES_OF.get(name.rpartition("/")[2], MOST_BYTES_OF_TEXT)
         if entry.file_size > most:
             raise UserError(f"{path}: {name!r} would unpack to {entry.file_size:,} bytes; {most:,} at most.")
     if len(set(names)) < len(names):
-        raise UserError(f"{path} holds a file twice, so which one counts cannot be said.")
+        raise UserError(f"{path} holds a file twice, so it is unclear which one counts.")
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
         raise UserError(f"{path} would unpack to {total:,} bytes; a submission has at most {MOST_BYTES:,}.")
@@ -240,7 +240,7 @@ def _require_finished(where: str, folder: str, record: Record) -> FinishedRun:
         if not _NAME.fullmatch(name):
             raise UserError(f"{where}: {name!r} cannot be the name of a dataset, experiment, model or row.")
     if folder != f"seed-{record.seed}":
-        raise UserError(f"{where}: the record is of seed {record.seed}.")
+        raise UserError(f"{where}: the record in it is of seed {record.seed}.")
     if not isinstance(record, FinishedRun):
         raise UserError(f"{where}: a submitted run must be finished, but this one is not.")
     return record

@@ -42,14 +42,14 @@ def require_shareable(experiment: Experiment) -> None:
     """
     if not can_train_together(load_model_class(experiment.model)):
         raise UserError(
-            f"experiment {experiment.id!r}: {experiment.model} brings a training step, a loss or a regulariser of its "
-            "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
-            "Leave out --processes."
+            f"experiment {experiment.id!r}: {experiment.model} has its own training step, loss or regulariser, "
+            "whose values on parts of a batch may not add up, so it cannot be run by several processes. "
+            "Leave out --nproc-per-run."
         )
     if experiment.training.sparse_embeddings:
         raise UserError(
             f"experiment {experiment.id!r}: sparse_embeddings: true cannot be run by several processes. "
-            "Leave out --processes."
+            "Leave out --nproc-per-run."
         )
 
 
@@ -86,11 +86,11 @@ def _require_columns(experiment: Experiment, data: PreparedData) -> None:
     for metric in map(find_metric, experiment.training.metrics):
         if metric.per_group and spec.group_id is None:
             raise UserError(
-                f"experiment {experiment.id!r}: {metric.name} needs a group_id, which {spec.dataset_id} has not. "
+                f"experiment {experiment.id!r}: {metric.name} needs a group_id, which {spec.dataset_id} does not have. "
                 "Name one in the dataset's config, or take the metric out of the experiment's."
             )
         if metric.field and metric.field not in (known := spec.categorical_columns):
             raise UserError(
                 f"experiment {experiment.id!r}: {metric.name} needs a categorical column {metric.field!r}, which "
-                f"{spec.dataset_id} has not; it has {', '.join(known)}."
+                f"{spec.dataset_id} does not have; it has {', '.join(known)}."
             )

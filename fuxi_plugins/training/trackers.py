@@ -1,6 +1,6 @@
 """Who is told of a run's evaluations while it goes on: a file of JSON lines, TensorBoard, W&B, MLflow.
 
-An tracker is a function of the model and the epoch, called after each evaluation; ``model.history`` holds every
+A tracker is a function of the model and the epoch, called after each evaluation; ``model.history`` holds every
 evaluation so far. It changes nothing that is learned. The three services are extras: each is imported only when
 it is named, and what it is told are numbers that the record holds too.
 """
@@ -78,5 +78,5 @@ def connect(names: Sequence[str], run_name: str, params: dict[str, Any], folder:
         try:
             trackers.append(SERVICES[name](run_name, params, folder / name))
         except ImportError as error:
-            raise UserError(f"to tracker by {name}, its package must be installed: pip install {name}") from error
+            raise UserError(f"to report to {name}, its package must be installed: pip install {name}") from error
     return trackers

@@ -132,7 +132,7 @@ def test_without_evidence_the_noise_between_seeds_is_all_that_is_known(world, tm
     board = make_board(runs, None, tmp_path)
     narrower = board.rows[0].intervals["logloss"]
     assert narrower
-    assert "the noise between seeds only" in render(board, "Title", "md")
+    assert "count only the noise between seeds" in render(board, "Title", "md")
 
 
 def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
@@ -141,7 +141,7 @@ def test_one_seed_and_no_labels_leave_no_interval_and_no_verdict(tmp_path):
     assert board.rows[0].intervals == {}
     text = render(board, "Title", "md")
     assert "letters" not in text
-    assert "which too few seeds allow to compare with any other row" in text
+    assert "too few seeds to be compared with any other row" in text
     assert "One seed only, whose noise is not known, so the row is compared with no other" in text
     found = compare(runs["A_toy"], runs["B_toy"], "AUC", None)
     assert "A is not compared with B: -0.10000 test AUC (one seed does not say how much seeds differ" in found.sentence
@@ -161,7 +161,9 @@ def test_a_row_of_one_seed_has_the_usual_noise_of_the_others(tmp_path):
     runs = {f"{name}_toy": [record(name, s, auc) for s, auc in enumerate(aucs)] for name, aucs in several.items()}
     runs["D_toy"] = [record("D", 0, 0.76)]
     board = make_board(runs, None, tmp_path)
-    assert "One seed only, whose noise is taken to be as usual on this board: D." in render(board, "Title", "md")
+    assert "One seed only, whose noise is assumed to be as large as usual on this board: D." in render(
+        board, "Title", "md"
+    )
     assert all(row.letters for row in board.rows)
 
 
@@ -198,7 +200,7 @@ def test_a_column_by_which_rows_should_perhaps_be_clustered_is_named(world, tmp_
         runs, digests, lambda r: moved[r.display_name, r.seed], TestRows(labels, None, user, "user", columns)
     )
     assert not clustered.growth
-    assert "200 clusters of test rows by user" in render(make_board(runs, clustered, tmp_path), "Title", "md")
+    assert "clustered by user (200 clusters)" in render(make_board(runs, clustered, tmp_path), "Title", "md")
 
 
 def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_path):
@@ -300,7 +302,7 @@ def test_rows_of_one_group_widen_the_intervals(world, tmp_path):
     narrow = make_board(make_runs((labels, moved)), measure((labels, moved), make_runs((labels, moved))), tmp_path)
     width = [b.rows[0].intervals["AUC"].high - b.rows[0].intervals["AUC"].low for b in (wide, narrow)]
     assert width[0] > 1.5 * width[1]
-    assert "200 clusters of test rows by user" in render(wide, "Title", "md")
+    assert "clustered by user (200 clusters)" in render(wide, "Title", "md")
     assert wide.rows[0].intervals["gAUC"]
 
 

@@ -44,9 +44,9 @@ def test_seeds_with_different_outcomes_are_named(tmp_path):
 
     def said(records):
         found = notes(with_uncertainty(board(records, tmp_path), None))
-        return [line for line in found if line.startswith("Seeds with different outcomes")]
+        return [line for line in found if line.startswith("Seeds that end far apart")]
 
-    assert said(runs) == ["Seeds with different outcomes, which a mean does not describe: C (0.8700 to 0.8900)."]
+    assert said(runs) == ["Seeds that end far apart, so that their mean describes none of them: C (0.8700 to 0.8900)."]
     assert not said([run for run in runs if run.display_name != "C"])
 
 
@@ -119,7 +119,7 @@ def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
     records = [record("A", seed, machine=on(name)) for seed, name in ((1, "AMD"), (2, "Intel"), (3, "AMD"))]
     (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]).rows
     assert sorted(row.machines.values()) == [[1, 3], [2]]
-    assert "Seeds on several kinds of machine, whose last digits differ: A." in render(
+    assert "Seeds from several kinds of machine, which differ in the last digits: A." in render(
         board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]), "Title", "md"
     )
 
@@ -280,7 +280,7 @@ def test_the_bayes_row_is_first_and_unranked(tmp_path):
 
 def test_a_split_whose_validation_is_test_says_so(tmp_path):
     text = render(board([record("A", 1, data=card(valid_is_test=True))], tmp_path), "Title", "md")
-    assert "Validation is the test set" in text
+    assert "validation set of this split is its test set" in text
 
 
 def test_every_format_says_the_same(tmp_path):

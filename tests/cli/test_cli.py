@@ -174,7 +174,7 @@ def test_a_dry_run_trains_nothing(workspace):
 
 
 def test_check_finds_every_config_in_order_and_names_what_is_not(workspace):
-    assert "1 datasets, 2 experiments and 1 suites are in order." in call(workspace, "check").output
+    assert "1 datasets, 2 experiments and 1 suites are valid." in call(workspace, "check").output
     replace(workspace.configs / "model_config" / "tiny.yaml", "hidden_units", "hidden_unit")
     result = call(workspace, "check")
     assert result.exit_code == 2

@@ -30,7 +30,7 @@ def test_sound_splits(workspace):
     ("source", "target", "expected"),
     [
         ("test.csv", "valid.csv", "validation is the test set"),
-        ("train.csv", "test.csv", "100.00% of the test rows stand in train"),
+        ("train.csv", "test.csv", "100.00% of the test rows are also in train"),
     ],
 )
 def test_splits_that_are_not_new(workspace, source, target, expected):

@@ -45,7 +45,7 @@ def test_a_cut_archive_is_refused(checked, workspace, tmp_path):
     train = tmp_path / "download" / "train.csv"
     (tmp_path / "download" / "train.csv.gz").write_bytes(gzip.compress(train.read_bytes())[:-20])
     train.unlink()
-    with pytest.raises(UserError, match="not a whole gzip file"):
+    with pytest.raises(UserError, match="not a complete gzip file"):
         import_files(checked, tmp_path / "download", workspace)
 
 

@@ -119,7 +119,7 @@ def test_the_command_shows_it_and_preparing_warns(workspace, tmp_path):
     assert "AUC alone" in shown
     assert "shop: train knows hardly an id" in call("doctor")
     change(tmp_path, "test", table(tmp_path, "valid").sample(fraction=1, shuffle=True, seed=1)[:200])
-    assert "Nothing that looks like a mistake." in call("data", "audit", "tiny")
+    assert "Found no mistake." in call("data", "audit", "tiny")
 
 
 def test_the_auc_of_a_column_is_that_of_its_rates(workspace):

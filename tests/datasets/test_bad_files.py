@@ -230,7 +230,7 @@ def test_a_cut_gzip_is_named(workspace, files):
     (files / "train.csv.gz").write_bytes(gzip.compress((files / "train.csv").read_bytes())[:-30])
     config = workspace.configs / "dataset_config" / "tiny.yaml"
     config.write_text(config.read_text().replace("train_data: train.csv", "train_data: train.csv.gz"))
-    with pytest.raises(UserError, match=r"train.csv.gz is not a whole gzip file: .* Get it again"):
+    with pytest.raises(UserError, match=r"train.csv.gz is not a complete gzip file: .* Download it again"):
         prepare(workspace)
 
 

@@ -69,7 +69,7 @@ def test_what_is_written_can_be_prepared_and_is_not_written_over(workspace, fold
     path.write_text("mine: {}\n")
     again = call("clicks", "--from", str(folder))
     assert again.exit_code == 2
-    assert "clicks.yaml would be new, but" in again.output
+    assert "clicks.yaml exists already; edit it, or move it away" in again.output
     assert path.read_text() == "mine: {}\n"
 
 
@@ -101,7 +101,7 @@ def test_configs_in_one_file_are_left_alone(workspace, folder):
     call = ["--configs", str(workspace.configs), "data", "describe", "clicks", "--from", str(folder)]
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 2
-    assert "dataset_config.yaml is there already" in result.output
+    assert "dataset_config.yaml exists already" in result.output
 
 
 def test_a_name_of_a_dataset_that_is_none_is_told(folder):

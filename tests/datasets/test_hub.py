@@ -108,7 +108,7 @@ def test_a_flipped_bit_in_the_archive_is_found(published, workspace):
     with Hub({ARCHIVE: bytes(spoilt)}).serving() as endpoint:
         done = fetch(workspace, endpoint)
     assert done.returncode == 2
-    assert "is not a whole zip archive" in done.stderr
+    assert "is not a complete zip archive" in done.stderr
     assert not workspace.dataset_folder("tiny").exists()
 
 

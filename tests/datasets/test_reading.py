@@ -393,12 +393,12 @@ def test_every_part_must_have_the_columns(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.parquet", b"a,b\n1,2\n", "x.parquet is not a whole parquet file: .* Get it again"),
+        ("x.parquet", b"a,b\n1,2\n", "x.parquet is not a complete parquet file: .* Download it again"),
         ("x.jsonl", b'{"a": 1}\n[1, 2]\n', r"x.jsonl, line 2: each line must be one JSON object, .* '\[1, 2\]'"),
         ("x.jsonl", b'{"a": 1}\n{"a": \n', "x.jsonl, line 2: each line must be one JSON object"),
         ("x.jsonl", b"", "x.jsonl must hold rows, but is empty"),
-        ("x.csv.zst", b"not packed", "x.csv.zst is not a whole zstd file"),
-        ("x.csv.zip", b"not packed", "x.csv.zip is not a whole zip file"),
+        ("x.csv.zst", b"not packed", "x.csv.zst is not a complete zstd file"),
+        ("x.csv.zip", b"not packed", "x.csv.zip is not a complete zip file"),
         ("x.csv", b"a;b\n1;2\n", "separated by semicolons.* or say so in the dataset config: separator: ';'"),
         ("x.tsv", b"a,b\n1,2\n", "values must be separated by tabs, but the header is separated by commas"),
     ],

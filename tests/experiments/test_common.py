@@ -140,7 +140,7 @@ def test_the_command_makes_a_board_that_runs_and_does_not_write_over_it(workspac
     text = experiments.read_text()
     again = call("new", "tiny")
     assert again.exit_code == 2
-    assert "tiny_common.yaml would be new, but" in again.output
+    assert "tiny_common.yaml exists already; edit it, or move it away" in again.output
     assert experiments.read_text() == text
 
 

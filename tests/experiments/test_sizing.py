@@ -52,7 +52,7 @@ def test_the_command_sizes_by_the_files_before_they_are_prepared(workspace):
     places = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     made = CliRunner().invoke(main, [*places, "new", "tiny", "--models", "LR"])
     assert made.exit_code == 0, made.output
-    assert "batch_size 32, early_stop_patience 20: sized by about 600 rows of train" in made.output
+    assert "batch_size 32, early_stop_patience 20: chosen for about 600 training rows" in made.output
     base = load_yaml(workspace.configs / "model_config" / "tiny_common.yaml")["Base"]
     assert (base["batch_size"], base["early_stop_patience"]) == (32, 20)
 

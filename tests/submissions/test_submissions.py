@@ -459,7 +459,7 @@ def test_a_record_of_another_schema_is_refused(world, packed):
 
 def test_a_record_of_another_seed_is_refused(world, packed):
     repack(packed, in_record(seed=7))
-    assert "the record is of seed 7" in refusal(world, packed)
+    assert "the record in it is of seed 7" in refusal(world, packed)
 
 
 def test_a_failed_run_is_refused(world, packed):

@@ -225,4 +225,4 @@ def test_what_several_processes_cannot_do_is_refused(workspace, option):
     places = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     result = CliRunner().invoke(main, [*places, "run", "LR_tiny", "--processes", "2", *option])
     assert result.exit_code == 2
-    assert "--processes cannot be together with --probe or --checkpoint-steps" in result.stderr
+    assert "--nproc-per-run cannot be combined with --probe or --checkpoint-steps" in result.stderr

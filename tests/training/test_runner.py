@@ -268,5 +268,7 @@ def test_every_metric_of_the_table_is_measured_and_one_of_a_field_too(workspace,
 @pytest.mark.parametrize("field", ["price", "shops", "nothing"])
 def test_a_metric_of_a_field_that_is_none_is_refused_before_training(workspace, tmp_path, field):
     job = make_job(workspace, tmp_path, changes={"metrics": ["AUC", f"field-RCE({field})"]})
-    with pytest.raises(UserError, match=f"needs a categorical column '{field}', which tiny has not; it has user, shop"):
+    with pytest.raises(
+        UserError, match=f"needs a categorical column '{field}', which tiny does not have; it has user, shop"
+    ):
         preflight(job.experiment, job.data)

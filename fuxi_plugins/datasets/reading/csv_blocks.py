@@ -52,7 +52,7 @@ def read_blocks(
     """The file's rows, in order, in blocks of about ``block_bytes`` of text.
 
     Raises:
-        UserError: not a whole csv file; says in which line.
+        UserError: not a complete csv file; says in which line.
     """
     size = block_bytes or BLOCK_BYTES
     written = file_format.separator_of(path)

@@ -35,7 +35,7 @@ def read_blocks(
     """The rows of a data file, in order, in blocks of about ``block_bytes``.
 
     Raises:
-        UserError: not a whole file of its format, or a part without one of the columns; says where.
+        UserError: not a complete file of its format, or a part without one of the columns; says where.
     """
     found = parts(path, file_format)
     sizes = [part.stat().st_size for part in found]

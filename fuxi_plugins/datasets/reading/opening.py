@@ -71,4 +71,4 @@ def _read(path: Path, file: IO[bytes], size: int) -> bytes:
 
 
 def _broken(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path.name} is not a whole {_WORDS[path.suffix]} file: {error}. Get it again.")
+    return UserError(f"{path.name} is not a complete {_WORDS[path.suffix]} file: {error}. Download it again.")

@@ -19,7 +19,7 @@ def read_header(path: Path, _: FileFormat) -> list[str]:
     """The names of a parquet file's columns.
 
     Raises:
-        UserError: not a whole parquet file.
+        UserError: not a complete parquet file.
     """
     try:
         return list(pq.read_schema(path).names)
@@ -31,7 +31,7 @@ def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: 
     """The file's rows, in order, a batch a block; of ``block_bytes`` if the file's mean row says how many rows that is.
 
     Raises:
-        UserError: not a whole parquet file, or a column of a kind that no model takes.
+        UserError: not a complete parquet file, or a column of a kind that no model takes.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -47,4 +47,4 @@ def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: 
 
 
 def _broken(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path.name} is not a whole parquet file: {error}. Get it again.")
+    return UserError(f"{path.name} is not a complete parquet file: {error}. Download it again.")

@@ -107,9 +107,11 @@ def _unpack_gzip(packed: Path, copy: Path) -> None:
             while part := source.read(2**20):
                 target.write(part)
                 if target.tell() > most:
-                    raise UserError(f"{packed} unpacks to more than {MOST_COMPRESSED} times its size; it is no data.")
+                    raise UserError(
+                        f"{packed} unpacks to more than {MOST_COMPRESSED} times its size, so it cannot be data."
+                    )
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{packed} is not a whole gzip file: {error}. Get it again.") from error
+        raise UserError(f"{packed} is not a complete gzip file: {error}. Download it again.") from error
 
 
 def _unpack_member(archive: Path, name: str, copy: Path) -> bool:
@@ -129,13 +131,13 @@ def _unpack_member(archive: Path, name: str, copy: Path) -> bool:
             (member,) = members
             if member.file_size > MOST_COMPRESSED * max(member.compress_size, 1):
                 raise UserError(
-                    f"{name} in {archive} unpacks to more than {MOST_COMPRESSED} times its size; it is no data."
+                    f"{name} in {archive} unpacks to more than {MOST_COMPRESSED} times its size, so it cannot be data."
                 )
             require_space(copy.parent, member.file_size, f"unpacking {name}")
             with opened.open(member) as source, copy.open("wb") as target:  # reads file_size bytes at most
                 shutil.copyfileobj(source, target, 2**20)
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{archive} is not a whole zip archive: {error}. Get it again.") from error
+        raise UserError(f"{archive} is not a complete zip archive: {error}. Download it again.") from error
     return True
 
 

@@ -14,6 +14,7 @@ from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.formats import render
+from fuxi_plugins.reporting.glossary import explanation
 from fuxi_plugins.reporting.ledger import agreement_sentence, render_ledger
 from fuxi_plugins.reporting.notes import notes, tie_sentence
 from fuxi_plugins.reporting.site import views
@@ -118,8 +119,9 @@ def _environment(contents: Contents) -> jinja2.Environment:
         finalize=html,
     )
     environment.globals.update(
-        has_searches=bool(contents.tuning_results),
+        has_tuning_results=bool(contents.tuning_results),
         has_paper=contents.paper is not None,
+        explanation=explanation,
         find_metric=find_metric,
         main_metric=main_metric,
     )
