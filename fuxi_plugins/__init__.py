@@ -1,8 +1,9 @@
 """A benchmark harness for click-through-rate models on FuxiCTR.
 
 In Python, ``import fuxi_plugins as fb`` is enough: ``fb.load_runs()``, ``fb.load_board("frappe_board")``,
-``fb.compare("RankElastor", "DCNv2")``, ``fb.run(model="DCNv2", dataset="synthetic")``, ``fb.register(MyModel)``. What a
-function needs is imported when it is first asked for, so that importing the package alone loads nothing.
+``fb.compare("RankElastor", "DCNv2")``, ``fb.paper_table(["frappe_board"])``,
+``fb.run(model="DCNv2", dataset="synthetic")``, ``fb.register(MyModel)``. What a function needs is imported when it is
+first asked for, so that importing the package alone loads nothing.
 """
 
 from importlib import import_module
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fuxi_plugins.cli.notebook import compare, load_board, load_runs, register, run
+    from fuxi_plugins.reporting.table import paper_table
 
 __version__ = "0.1.0"
-__all__ = ["compare", "load_board", "load_runs", "register", "run"]
+__all__ = ["compare", "load_board", "load_runs", "paper_table", "register", "run"]
 
-_HOMES = dict.fromkeys(__all__, "fuxi_plugins.cli.notebook")  # a function more is a name in __all__ and its module here
+# Where each function lies.
+_HOMES = dict.fromkeys(__all__, "fuxi_plugins.cli.notebook") | {"paper_table": "fuxi_plugins.reporting.table"}
 
 
 def __getattr__(name: str) -> Any:

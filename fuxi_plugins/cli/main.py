@@ -60,9 +60,11 @@ def _today(word: str) -> str:
 class Commands(click.Group):
     """Turns the user's errors into one message and an exit code."""
 
-    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         show_in_any_encoding()
-        return super().main([_today(word) for word in (sys.argv[1:] if args is None else args)], **kwargs)
+        given: Sequence[str] | None = args[0] if args else kwargs.pop("args", None)
+        words = [_today(word) for word in (sys.argv[1:] if given is None else given)]
+        return super().main(words, *args[1:], **kwargs)
 
     def invoke(self, context: click.Context) -> Any:
         try:
