@@ -193,7 +193,7 @@ def test_a_column_by_which_rows_should_perhaps_be_clustered_is_named(world, tmp_
     )
     assert list(evidence.growth) == ["user"]
     assert evidence.growth["user"] > 1.5
-    said = f"the standard error would grow: user ({evidence.growth['user']:g} times)"
+    said = f"increase the standard error: user ({evidence.growth['user']:g} times)"
     assert said in render(make_board(runs, evidence, tmp_path), "Title", "md")
     assert said in " ".join(compare(runs["A_toy"], runs["B_toy"], "AUC", evidence).caveats)
     clustered, _ = measure_evidence(
