@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 @click.command()
 @click.argument("a", shell_complete=models)
 @click.argument("b", shell_complete=models)
-@click.option("--dataset", help="Only on this dataset. Default: on every one that both have run on.")
+@click.option("--dataset", help="Dataset to compare on. Default: all with runs of both models.")
 @click.option("--by", "metric", type=MetricName(), help="Metric to compare by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["json"]), help="Print in this format.")
 @click.pass_obj

@@ -18,7 +18,9 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option(
     "--space", type=click.Path(exists=True, path_type=Path), help="YAML file with a FuxiCTR tuner_space or ranges."
 )
-@click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)
+@click.option(
+    "--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True, help="How trials are drawn."
+)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Seed of every run.")
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="GPUs; each takes one run at a time.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time.")

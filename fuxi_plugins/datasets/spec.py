@@ -299,7 +299,7 @@ def _specs_of(folder: Path) -> dict[str, DatasetSpec]:
     for path in config_files(folder, "dataset_config"):
         for dataset_id, settings in load_yaml(path).items():
             if dataset_id in specs:
-                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
+                raise UserError(f"the dataset {dataset_id!r} is defined in two files; one of them is {path}.")
             specs[dataset_id] = read_spec(dataset_id, settings, path)
     return specs
 
