@@ -135,7 +135,7 @@ def register(model: type) -> str:
 
     try:
         file = Path(inspect.getsourcefile(model) or "")
-    except TypeError:  # of a class of __main__ without a file
+    except (TypeError, OSError):  # of a class of __main__ without a file
         file = Path()
     if file.suffix != ".py" or not file.is_file():
         raise UserError(

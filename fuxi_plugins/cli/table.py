@@ -44,9 +44,10 @@ def table(
     fuxibench table --boards frappe_board ml100k_board --metrics AUC,logloss,RelaImpr --baseline DNN
     fuxibench table --datasets ml100k frappe_x1r --models DNN DCNv2 RankElastor --format tex --columns two
     """
+    from fuxi_plugins.records.metrics import usual_metrics
     from fuxi_plugins.reporting.table import paper_table
 
-    named = [name for listed in metrics for name in listed.split(",")] or ["AUC", "logloss"]
+    named = [name for listed in metrics for name in listed.split(",")] or usual_metrics()
     found = paper_table(
         boards, datasets=datasets, models=models, metrics=named, baselines=baselines, digits=digits, workspace=workspace
     )

@@ -23,6 +23,7 @@ from fuxi_plugins.analysis.table import RANK_DIGITS, Entry, Table, build_table
 from fuxi_plugins.core.cleaning import csv_text, html, json_value, latex, markdown
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.metrics import usual_metrics
 from fuxi_plugins.reporting.boards import find_boards, named_boards
 from fuxi_plugins.reporting.tabular import WIDTHS, TexCell, TexColumn, tabular
 
@@ -39,7 +40,7 @@ def paper_table(
     *,
     datasets: Sequence[str] = (),
     models: Sequence[str] = (),
-    metrics: Sequence[str] = ("AUC", "logloss"),
+    metrics: Sequence[str] = tuple(usual_metrics()),
     baselines: Sequence[str] = (),
     digits: int = 4,
     workspace: Workspace | None = None,

@@ -59,13 +59,17 @@ def main() -> int:
     return 0
 
 
+_former_streams: list[TextIO] = []
+
+
 def set_up() -> Callable[[dict[str, Any]], None]:
     """Ties the process's life to its parent's, sends what is printed to the log, and returns the way to report."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # New streams, since the old ones remember of what kind their files were. A model may print what the terminal's
-    # encoding lacks.
+    # New streams, since the old ones remember of what kind their files were; they are kept, or they would close them. A
+    # model may print what the terminal's encoding lacks.
+    _former_streams.extend((sys.stdout, sys.stderr))
     sys.stdout, sys.stderr = (
         open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         for number in (1, 2)

@@ -48,7 +48,7 @@ def test_a_fork_ends_when_its_input_does(tmp_path):
     process.wait(60)
     assert process.has_ended()
     assert process.end() == 1
-    assert "JSONDecodeError" in log.read_text()  # what it prints is in the log
+    assert "ValidationError" in log.read_text()  # what it prints is in the log
 
 
 def test_the_environment_is_as_it_was():

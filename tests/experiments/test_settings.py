@@ -116,7 +116,7 @@ def test_base_belongs_to_its_own_file(workspace):
 
 def test_the_same_id_in_two_files_is_refused(workspace):
     write(workspace.configs / "model_config" / "two.yaml", "LR_tiny: {model: LR, dataset_id: tiny}\n")
-    with pytest.raises(UserError, match="'LR_tiny' stands in"):
+    with pytest.raises(UserError, match="'LR_tiny' is defined in"):
         load_experiment_configs(workspace.configs)
 
 

@@ -97,7 +97,7 @@ def faulty(workspace, tmp_path):
             before=plan.before,
             slots=[-1] * jobs,
             limits=Limits(**{"timeout_seconds": 60, **limits}),
-            callback=Noted(),
+            listener=Noted(),
             worker=[sys.executable, "-S", str(script)],
         )
 
@@ -297,7 +297,7 @@ def test_a_truncated_record_is_one_clear_error_and_stays_as_it_is(workspace, con
     for arguments in (["run", "tiny_suite"], ["leaderboard", "tiny_suite"], ["status", "tiny_suite"]):
         result = CliRunner().invoke(main, [*folders, *arguments])
         assert result.exit_code == 2, (arguments, result.output)
-        assert "is not a record of schema 1" in result.output
+        assert "is not a record of schema 2" in result.output
         assert len(result.output.strip().splitlines()) == 1
     assert path.read_bytes() == content
 

@@ -73,7 +73,7 @@ def execute(workspace):
     local.Forked, local.start_server = Copied, lambda threads: None  # in this copy of the test's process
     planned = plan(workspace)
     limits = Limits(timeout_seconds=600)
-    run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, callback=Noted())
+    run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, listener=Noted())
 
 
 def started(workspace):

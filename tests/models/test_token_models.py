@@ -192,7 +192,7 @@ MISFITS = [
     (RankElastor, {"tokenizer": "reshape", "num_tokens": 5, "token_dim": 8}, "the nearest that fits is token_dim=10"),
     (RankElastor, {"tokenizer_dropout": 1.5}, "tokenizer_dropout must be at least 0 and below 1"),
     (RankElastor, {"ffn_hidden_units": [0]}, "every width in ffn_hidden_units must be at least 1"),
-    (RankElastor, {"formulation": "papr"}, "reading must be one of 'repository', 'paper', but formulation='papr'"),
+    (RankElastor, {"formulation": "papr"}, "formulation must be one of 'official_code', 'paper', but formulation='papr'"),
     (RankElastor, {"mixing": "half"}, "mixing must be one of 'full', .*, 'orthogonal', but mixing='half'"),
     (RankElastor, {"mixing_norm": "behind"}, "mixing_norm must be one of 'before', 'after', but mixing_norm='behind'"),
     (RankElastor, {"ffn": "swiglu"}, "ffn must be one of 'glu', 'gelu', 'relu', but ffn='swiglu'"),

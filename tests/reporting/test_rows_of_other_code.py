@@ -64,12 +64,12 @@ def test_every_format_draws_it(tmp_path, form, own):
 
 
 def test_a_single_seed_of_edited_code_is_noted_as_its_own_row(tmp_path):
-    said = "One seed only, whose noise is taken to be as usual on this board: A (seed 4)."
+    said = "One seed only, whose noise is assumed to be as large as usual on this board: A (seed 4)."
     assert said in notes(board(tmp_path, [0.895]))
 
 
 def test_different_outcomes_of_edited_code_are_noted_as_its_own_row_s(tmp_path):
-    (line,) = [line for line in notes(board(tmp_path, [0.5, 0.8])) if line.startswith("Seeds with different outcomes")]
+    (line,) = [line for line in notes(board(tmp_path, [0.5, 0.8])) if line.startswith("Seeds that end far apart")]
     assert line.endswith("A (seed 4, 5) (0.5000 to 0.8000).")
 
 

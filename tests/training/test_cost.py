@@ -76,4 +76,4 @@ def test_a_suite_without_a_model_that_fits_is_one_message(workspace):
     done = CliRunner().invoke(main, [*arguments, "cost", "made"])
     assert done.exit_code == 2, done.output
     assert done.output.count("skipped: ") == 2
-    assert "error: made has no model that its data can feed" in done.output
+    assert "error: none of the models of made works on its dataset" in done.output

@@ -40,14 +40,14 @@ class Seen:
     def ended(self, job, record): ...
 
 
-def run_together(job, processes=2, seconds=300, callback=None):
+def run_together(job, processes=2, seconds=300, listener=None):
     """Through the runner, as a suite would."""
     (record,) = run_jobs(
         [replace(job, processes=processes)],
         before={job.run_folder: None},
         slots=[-1],
         limits=Limits(timeout_seconds=seconds),
-        callback=callback or Seen(),
+        listener=listener or Seen(),
     )
     return record
 
@@ -65,8 +65,8 @@ CHANGES = {"batch_size": 119, "embedding_regularizer": 1e-2, "epochs": 3}
 def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     changes = {**CHANGES, "train_step": step}
     alone, shared = (make_job(workspace, tmp_path / name, changes=changes) for name in ("alone", "shared"))
-    expected, callback = run(alone), Seen()
-    record = run_together(shared, callback=callback)
+    expected, listener = run(alone), Seen()
+    record = run_together(shared, listener=listener)
     assert record.finished, record.traceback
     assert record == read_record(shared.run_folder / "record.json")
     assert record.machine.processes == 2
@@ -77,7 +77,7 @@ def test_two_processes_learn_what_one_does(workspace, tmp_path, step):
     assert record.best_epoch == expected.best_epoch
     assert not any(record.sanity_checks.values())
     assert len((shared.run_folder / "metrics.jsonl").read_text().splitlines()) == len(record.history)
-    assert callback.states[-1]["phase"] == "test"
+    assert listener.states[-1]["phase"] == "test"
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def translate(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[Ac
         )
     ffn = _named(_NETWORKS, network["activation"], "interaction_mlp_params.activation")
     translated = {
-        "reading": "repository",
+        "formulation": "official_code",
         **{name: settings[theirs] for theirs, name in _SIZES.items() if theirs in settings},
         **tokenizer,
         "ffn_hidden_units": network["hidden_units"],
