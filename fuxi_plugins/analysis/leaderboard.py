@@ -160,7 +160,8 @@ def build_leaderboard(
     ours = [found[key] for cell in cells if (key := (cell.experiment, cell.seed)) in found]
     finished = finished_runs(ours)
     if not finished:
-        raise UserError(f"the board of {dataset} has no finished run yet.")
+        why = "".join(f" {reason}" for reason in (unread or {}).values())
+        raise UserError(f"the board of {dataset} has no finished run yet.{why}")
     _require_one_fingerprint(dataset, finished)
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.find_evidence import changed_since_measured
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.experiments.suite import Suite
@@ -71,7 +72,10 @@ def describe_progress(progress: dict[str, Any]) -> str:
 def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) -> tuple[RunStatus, Record | None]:
     folder = workspace.run_folder(dataset, experiment, seed)
     path = folder / RECORD_FILE
-    record = read_record(path) if path.exists() else None
+    try:
+        record = read_record(path) if path.exists() else None
+    except UserError as error:  # a broken record stops no other run's status
+        return RunStatus(experiment, seed, "failed", str(error)), None
     if isinstance(record, FinishedRun):  # a lease beside it is one that its runner did not live to release
         return RunStatus(experiment, seed, "done"), record
     lease = current_lease(folder)
