@@ -1,6 +1,6 @@
 """Records made up for tables small enough to check by hand."""
 
-from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, run_digest
+from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, make_record, run_digest
 
 
 def card(**changes) -> DataCard:
@@ -43,4 +43,4 @@ def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="
 def with_digest(fields: dict) -> Record:
     """The record with the digest that its other fields give."""
     named = run_digest(fields["dataset"], fields["model"], fields["params"], fields["code"])
-    return Record(**{"digest": named, **fields})
+    return make_record({"digest": named, **fields})

@@ -6,7 +6,17 @@ import pytest
 from pydantic import ValidationError
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Record, find_records, read_record, write_record
+from fuxi_plugins.records.record import (
+    FailedRun,
+    FinishedRun,
+    Run,
+    SkippedRun,
+    find_records,
+    finished_runs,
+    make_record,
+    read_record,
+    write_record,
+)
 from tests.analysis.make import record
 
 
@@ -50,6 +60,40 @@ def test_a_file_that_is_not_the_record_of_its_place_is_named_and_left_out(tmp_pa
     assert "changed after the run" in told[2].reason
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [("finished", FinishedRun), ("failed", FailedRun), ("skipped", SkippedRun)]
+)
+def test_a_record_is_of_the_kind_that_its_status_names(tmp_path, status, kind):
+    path = write_record(tmp_path, make_record({**record().model_dump(), "status": status}))
+    found = read_record(path)
+    assert type(found) is kind
+    assert finished_runs([found]) == [found] * (kind is FinishedRun)
+    assert write_record(tmp_path / "again", found).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["data", "best_epoch", "history", "parameters", "seconds", "metrics"])
+def test_only_a_finished_run_must_be_whole(name):
+    usual = Run.model_fields[name].get_default()
+    lacking = {**record().model_dump(), name: usual}
+    with pytest.raises(ValidationError, match=name):
+        make_record(lacking)
+    make_record({**lacking, "status": "failed"})
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_a_finished_run_has_metrics_of_both_splits(split):
+    whole = record().model_dump()
+    with pytest.raises(ValidationError, match=f"but none of {split}"):
+        make_record({**whole, "metrics": {**whole["metrics"], split: {}}})
+
+
+def test_the_error_of_a_broken_record_names_the_field_as_the_file_does(tmp_path):
+    path = write_record(tmp_path, record())
+    path.write_text(path.read_text().replace('"dense": 1234', '"dense": -1'))
+    with pytest.raises(UserError, match=r"is not a record of schema 2: parameters\.dense: "):
+        read_record(path)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2}', ""])
 def test_what_is_not_a_record_is_one_clear_error(tmp_path, text):
     path = tmp_path / "record.json"
@@ -80,7 +124,7 @@ def test_nan_is_refused_before_anything_is_written(tmp_path):
 
 def test_an_unknown_field_is_refused():
     with pytest.raises(ValidationError, match="extra"):
-        Record(**{**record().model_dump(), "surprise": 1})
+        make_record({**record().model_dump(), "surprise": 1})
 
 
 @pytest.mark.parametrize(
