@@ -164,8 +164,10 @@ def run(
             "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
         )
     cluster = _cluster(engine, address, gpus, jobs, processes)
-    here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
-    resources = planner.Resources.choose(*here, processes)
+    if cluster is None:
+        resources = planner.Resources.choose(gpus, jobs, threads, processes)
+    else:
+        resources = planner.Resources.choose([], 1, threads or 1, processes)
     plan = planner.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
@@ -191,7 +193,7 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
     """The Ray cluster that is asked for, or None for this machine."""
     if (engine == "ray") != (address is not None):
         raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
-    if engine == "local":
+    if address is None:
         return None
     from fuxi_plugins.execution.ray_engine import Cluster
 
