@@ -70,7 +70,7 @@ DROPPED = {
 }
 
 # Where a class here departs from the FuxiCTR of BARS's runs, the option that follows FuxiCTR.
-AS_BARS_RAN_IT = {
+AS_BARS_RAN_IT: dict[str, dict[str, Any]] = {
     "DESTINE": {"head_split": "fuxictr"},
     "DMIN": {"refiner_mask": "fuxictr"},
     "EDCN": {"cross_residual": False},

@@ -32,7 +32,7 @@ HEADER = """\
 # all of them the same number of trials.
 
 """
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "optimizer": "adam",
     "loss": "binary_crossentropy",
     "metrics": usual_metrics(),
@@ -74,7 +74,7 @@ COMMON = {  # of each, what the model's constructor knows
     "token_dim": 16,
 }
 # What a row needs besides. A class whose default is one of its variants, with an MLP say, is set to be the other.
-OWN = {
+OWN: dict[str, dict[str, Any]] = {
     "AFN": {"ensemble_dnn": False},
     "AutoInt": {"dnn_hidden_units": []},
     "HFM": {"use_dnn": False},

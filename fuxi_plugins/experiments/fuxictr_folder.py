@@ -127,9 +127,9 @@ def _translate_settings(model: str, original: Mapping[str, Any]) -> tuple[dict[s
 
 
 def _translate_dataset(original: Mapping[str, Any], experiment: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
-    files = {f"{split}_data": original.get(f"{split}_data") for split in ("train", "valid", "test")}
-    missing = [name for name, value in files.items() if not isinstance(value, str)]
-    if missing:
+    names = [f"{split}_data" for split in ("train", "valid", "test")]
+    files = {name: original[name] for name in names if isinstance(original.get(name), str)}
+    if missing := [name for name in names if name not in files]:
         raise UserError(f"a dataset must name its csv files of all three splits, but this lacks {', '.join(missing)}.")
     if data is not None:
         paths = {name: (data / Path(value).name).resolve() for name, value in files.items()}

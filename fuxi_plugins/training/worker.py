@@ -6,6 +6,7 @@ Standard input stays open as long as the parent lives: when the parent dies, how
 too and leaves no half-run behind.
 """
 
+import io
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, TextIO
 
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import write_record
@@ -58,13 +60,14 @@ def main() -> int:
     return 0
 
 
-def set_up() -> Callable[[dict], None]:
+def set_up() -> Callable[[dict[str, Any]], None]:
     """Ties the process's life to its parent's, sends what is printed to the log, and returns the way to report."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     for stream in (sys.stdout, sys.stderr):  # a model may print what the terminal's encoding lacks
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return _reporter(progress)
 
@@ -76,12 +79,12 @@ def _end_with_parent() -> None:
     os._exit(ORPHANED)
 
 
-def _reporter(stream):
+def _reporter(stream: TextIO) -> Callable[[dict[str, Any]], None]:
     """Merges reports into one state and sends it a few times a second."""
-    state: dict = {}
+    state: dict[str, Any] = {}
     last_sent = 0.0
 
-    def report(news: dict) -> None:
+    def report(news: dict[str, Any]) -> None:
         nonlocal last_sent
         state.update(news)
         now = time.perf_counter()

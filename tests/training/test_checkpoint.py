@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from fuxi_plugins.records.record import parse_record
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.checkpoint import STATE_FILE, Keeper
 from fuxi_plugins.training.runner import continued_by
@@ -202,16 +203,16 @@ def test_checkpoints_of_short_epochs_cost_a_small_share_of_the_time(jobs, monkey
 
 KILLED_WORKER = """\
     import os, signal, sys
-    from fuxi_plugins.training import resume
+    from fuxi_plugins.training import checkpoint
     count = 0
-    save = resume.Keeper._save
+    save = checkpoint.Keeper._save
     def save_and_die(self, *arguments):
         global count
         save(self, *arguments)
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-    resume.Keeper._save = save_and_die
+    checkpoint.Keeper._save = save_and_die
     from fuxi_plugins.training.worker import main
     sys.exit(main())
 """
@@ -240,4 +241,4 @@ def test_a_worker_killed_by_sigkill_is_continued_by_another_process(jobs, tmp_pa
     assert code == 0, log
     assert "continuing in epoch 2 after 3 batches" in log
     record = (job.run_folder / "record.json").read_text()
-    assert outcome(type(expected).model_validate_json(record)) == outcome(expected)
+    assert outcome(parse_record(record)) == outcome(expected)
