@@ -14,8 +14,9 @@ RAW = "raw"  # the field embeddings, before anything is done to them
 
 def stages_of(model: nn.Module) -> dict[str, Point]:
     """The points at which a model can be read: its field embeddings, then what its ``stages()`` names."""
-    raw = {RAW: model.embedding_layer} if hasattr(model, "embedding_layer") else {}
-    return raw | (dict(model.stages()) if hasattr(model, "stages") else {})
+    embeddings, stages = getattr(model, "embedding_layer", None), getattr(model, "stages", None)
+    raw: dict[str, Point] = {} if embeddings is None else {RAW: embeddings}
+    return raw if stages is None else raw | dict(stages())
 
 
 @torch.no_grad()

@@ -73,9 +73,8 @@ class HOFM(BaseModel):
             net_regularizer=regularizer,
             **kwargs,
         )
-        self.order = order
+        self.order, self.reuse_embedding = order, reuse_embedding
         self.lr_layer = LinearPart(feature_map, use_bias=True)
-        self.embedding_layer = self.embedding_layers = None
         if reuse_embedding:
             self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         else:
@@ -86,7 +85,7 @@ class HOFM(BaseModel):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
-        if self.embedding_layer is not None:
+        if self.reuse_embedding:
             products = symmetric_sums(self.embedding_layer(features), self.order)[1:]  # (B, k) for each order
         else:
             products = [
