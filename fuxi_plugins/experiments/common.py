@@ -20,10 +20,11 @@ from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 ROWS = (
     "LR", "LorentzFM", "DSSM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
     "OPNN", "DeepCrossing", "DCN", "DNN", "NFM", "CrossNetV2", "DCNv2", "IPNN", "HFM", "AutoInt", "WideDeep",
-    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer",
-    "TokenMixerLarge", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN", "DIN",
-    "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor", "DCN-Mix", "xDeepFM",
-    "TransAct", "BST", "DIEN", "CCPM", "CIN", "ONN", "FFM", "Wukong", "FGCNN", "FiBiNET",
+    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer", "TokenMixerLarge",
+    "UniMixer", "UniMixing-Lite", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN",
+    "SDIM", "ETA", "SIM", "DIN", "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor",
+    "DCN-Mix", "xDeepFM", "TransAct", "OneTrans", "BST", "HyFormer", "HSTU", "DIEN", "CCPM", "CIN", "ONN", "FFM",
+    "Wukong", "FGCNN", "FiBiNET",
     "ECN", "LCN", "DCNv3", "PPNet", "APG_DeepFM", "APG_DCNv2", "DMR", "DMIN", "FFMv2", "FLEN", "DHEN", "InterFormer",
 )  # fmt: skip
 HEADER = """\
@@ -77,7 +78,9 @@ OWN = {
     "AFN": {"ensemble_dnn": False},
     "AutoInt": {"dnn_hidden_units": []},
     "HFM": {"use_dnn": False},
+    "HSTU": {"attention_dim": 8, "hidden_dim": 8},
     "HiFormer": {"num_heads": 2},
+    "HyFormer": {"num_queries": 1},
     "RankElastor": {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]},
 }
 

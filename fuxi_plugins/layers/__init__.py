@@ -7,6 +7,7 @@ expansion. X is (T, D) for one row, vec(X) its row-major flattening of length TD
 from .blocks import TokenBlock, rms_norm_block
 from .checks import nearest_divisor, nearest_multiple, require_multiple, require_one_of, require_positive
 from .dropout import Dropout
+from .experts import PerTokenExperts, check_experts
 from .heads import HeadKind, LinearHead, MeanHead, MeanPoolHead, MLPHead, make_head
 from .mixing import (
     BlockTranspose,
@@ -48,8 +49,10 @@ from .tokenizers import (
     check_tokenizer,
     make_tokenizer,
 )
+from .unimixing import BlockMixing, UniMixing, UniMixingLite, check_block_size, sinkhorn
 
 __all__ = [
+    "BlockMixing",
     "BlockTranspose",
     "Dropout",
     "FFNKind",
@@ -67,6 +70,7 @@ __all__ = [
     "MixingNorm",
     "MixingOptions",
     "PerToken",
+    "PerTokenExperts",
     "PerTokenGLU",
     "PerTokenLinear",
     "PerTokenRMSNorm",
@@ -80,7 +84,11 @@ __all__ = [
     "SharedTokenizer",
     "TokenBlock",
     "TokenizerKind",
+    "UniMixing",
+    "UniMixingLite",
     "block_transpose",
+    "check_block_size",
+    "check_experts",
     "check_ffn",
     "check_mixing",
     "check_mlp",
@@ -99,4 +107,5 @@ __all__ = [
     "require_positive",
     "rms_norm",
     "rms_norm_block",
+    "sinkhorn",
 ]

@@ -137,16 +137,17 @@ class PerTokenGLU(PerToken):
 class PerTokenSwiGLU(PerToken):
     """The gated linear unit of TokenMixer-Large, ( SiLU(x W_gate + b) * (x W_up + b) ) W_down + b.
 
-    W_gate, W_up (T, D, nD), W_down (T, nD, D); (B, T, D) -> (B, T, D). W_down starts at a hundredth of the usual
-    scale, so that a residual block around it starts as nearly the identity.
+    W_gate, W_up (T, D, nD), W_down (T, nD, D); (B, T, D) -> (B, T, D). W_down starts at ``down_gain`` of the usual
+    scale: at a hundredth, a residual block around it starts as nearly the identity. ``share`` divides the inner width,
+    for one of so many experts.
     """
 
-    def __init__(self, num_tokens: int, width: int, expansion: float):
-        hidden = expanded(width, expansion)
+    def __init__(self, num_tokens: int, width: int, expansion: float, down_gain: float = 0.01, share: int = 1):
+        hidden = expanded(width, expansion) // share
         super().__init__()
         self.gate = PerTokenLinear(num_tokens, width, hidden)
         self.up = PerTokenLinear(num_tokens, width, hidden)
-        self.down = PerTokenLinear(num_tokens, hidden, width, gain=0.01)
+        self.down = PerTokenLinear(num_tokens, hidden, width, gain=down_gain)
 
     def formula(self, x: Tensor, weights: Weights) -> Tensor:
         gate, up, down = weights

@@ -9,6 +9,9 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from torch import Tensor, nn
 
+from fuxi_plugins.layers import RMSNorm
+from fuxi_plugins.layers.tokenizers import mlp
+
 # One field for each target, or a list of fields whose embeddings are laid side by side.
 Fields = Sequence[str | Sequence[str]]
 
@@ -46,6 +49,21 @@ def find_histories(feature_map: FeatureMap, targets: Fields | None, sequences: F
         if name not in features:
             raise ValueError(f"the fields are {', '.join(features)}, but {name!r} is named")
     return found
+
+
+class TokenProjection(nn.Module):
+    """Embeddings as tokens, each through RMSNorm and one MLP for all of them, (..., m) -> (..., D).
+
+    The norm is there because FuxiCTR starts embeddings at a standard deviation of 1e-4.
+    """
+
+    def __init__(self, width: int, token_dim: int, hidden_units: Sequence[int] = ()):
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.mlp = mlp(width, hidden_units, token_dim, norm=False, dropout=0.0)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return self.mlp(self.norm(embeddings))
 
 
 class HistoryEmbedding(nn.Module):
@@ -90,13 +108,31 @@ def gather(history: History, embedded: Mapping[str, Tensor], features: Mapping[s
 
 def latest_last(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """Moves the real behaviours to the front, their order kept, so that padding comes after them."""
-    order = torch.sort((~real).to(torch.uint8), dim=1, stable=True).indices  # (B, L)
-    return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
+    return _sorted_by(~real, behaviours, real)
 
 
 def padding_first(behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Moves the real behaviours to the end, their order kept, so that the last place is the latest's."""
-    order = torch.sort(real.to(torch.uint8), dim=1, stable=True).indices  # (B, L)
+    """Moves the padding to the front, the order of the real behaviours kept, and makes it zero.
+
+    (B, L, m) and (B, L) -> the same. The last place then holds the latest behaviour, and what an embedding table has
+    for padding is gone.
+    """
+    behaviours, real = _sorted_by(real, behaviours, real)
+    return behaviours * real.unsqueeze(-1), real
+
+
+def ages(real: Tensor) -> Tensor:
+    """How many behaviours are later than each place, (B, L) -> (B, L): 0 for the latest, on either side of padding.
+
+    >>> ages(torch.tensor([[True, False, True, True]]))
+    tensor([[2, 2, 1, 0]])
+    """
+    from_here = real.long().flip(1).cumsum(dim=1).flip(1)
+    return from_here - real.long()
+
+
+def _sorted_by(key: Tensor, behaviours: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    order = torch.sort(key.to(torch.uint8), dim=1, stable=True).indices  # (B, L)
     return behaviours.gather(1, order.unsqueeze(-1).expand_as(behaviours)), real.gather(1, order)
 
 
@@ -120,14 +156,19 @@ class Positions(nn.Module):
         return self.weight
 
 
-def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> int:
-    """The width of the flat vector of all fields that are no history."""
+def field_widths(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> dict[str, int]:
+    """The width of the embedding of each field that is no history, in their order."""
     sequences = {name for history in histories for name in history.sequences}
-    return sum(
-        spec.get("emb_output_dim", spec.get("embedding_dim", embedding_dim))
+    return {
+        name: spec.get("emb_output_dim", spec.get("embedding_dim", embedding_dim))
         for name, spec in feature_map.features.items()
         if spec["type"] != "meta" and name not in sequences
-    )
+    }
+
+
+def width_of_others(feature_map: FeatureMap, histories: Sequence[History], embedding_dim: int) -> int:
+    """The width of the flat vector of all fields that are no history."""
+    return sum(field_widths(feature_map, histories, embedding_dim).values())
 
 
 def history_length(feature_map: FeatureMap, history: History) -> int:

@@ -1,6 +1,7 @@
 """TokenMixer-Large: tokens mixed and put back in every block, so that a residual adds like to like."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from fuxi_plugins.layers import (
     HeadKind,
+    PerTokenExperts,
     PerTokenSwiGLU,
     RMSNorm,
     TokenizerKind,
+    check_experts,
     check_ffn,
     check_tokenizer,
     exchange_heads,
@@ -27,6 +30,7 @@ from .citation import Paper
 from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
 
 BlockResidual = Literal["input", "reverted"]
+FFNMaker = Callable[[int, int, float], nn.Module]  # of the number of tokens, their width and the expansion
 
 
 class TokenMixerLarge(TokenModel):
@@ -54,8 +58,14 @@ class TokenMixerLarge(TokenModel):
     which is our reading: whether the second residual starts from X or from R (``block_residual``); biases, here in
     every map; RMSNorm before a head that reads the mean token; one linear map a token for the MLPs of the tokenizer,
     over fields in the order of the dataset; auxiliary predictions at the ends of the intervals, and the weight of
-    their loss; n. RMSNorm of all embeddings comes before the tokenizer, as in RankMixer. The sparse mixture of experts
-    is not here.
+    their loss; n. RMSNorm of all embeddings comes before the tokenizer, as in RankMixer.
+
+    With ``num_experts`` F1 and F2 are the paper's sparse experts, of every token's own:
+
+        F(x) = E_shared(x) + a * sum of g_j E_j(x) over the k experts of the highest scores R x,  g their softmax
+
+    Each E is F above at 1 / E of the inner width. E, k and a are not published; a near E/k is. No loss balances the
+    experts' loads.
 
     Args:
         num_tokens, token_dim, num_blocks: T, the first token among them, D and L.
@@ -65,6 +75,10 @@ class TokenMixerLarge(TokenModel):
         global_token: whether the first token is a map of all embeddings; without it, all are the tokenizer's.
         residual_interval: after how many blocks a residual across them is added; None for nowhere.
         aux_loss_weight: of the sum of the auxiliary losses; 0.1 unless given.
+        num_experts: E, which must divide the inner widths; None for the dense networks.
+        experts_per_token: k; 2 unless given.
+        expert_scale: a; E/k unless given.
+        shared_expert: whether E_shared is there; it is unless given.
         tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: as in RankMixer.
         head: as in RankMixer.
     """
@@ -92,6 +106,10 @@ class TokenMixerLarge(TokenModel):
         global_token: bool = True,
         residual_interval: int | None = 2,
         aux_loss_weight: float | None = None,
+        num_experts: int | None = None,
+        experts_per_token: int | None = None,
+        expert_scale: float | None = None,
+        shared_expert: bool | None = None,
         tokenizer: TokenizerKind = "per_token",
         tokenizer_hidden_units: Sequence[int] | None = None,
         tokenizer_norm: bool | None = None,
@@ -118,6 +136,25 @@ class TokenMixerLarge(TokenModel):
             raise ValueError("a global token needs another beside it, num_tokens of 2 or more, but num_tokens=1")
         check_tokenizer(tokenizer, input_dim, field_tokens, token_dim)
         check_ffn(token_dim, (), ffn_expansion)
+        make_ffn: FFNMaker = PerTokenSwiGLU
+        if num_experts is None:
+            refuse_unused(
+                "without num_experts",
+                experts_per_token=experts_per_token,
+                expert_scale=expert_scale,
+                shared_expert=shared_expert,
+            )
+        else:
+            picked = given(experts_per_token, 2)
+            for width in (token_dim, num_tokens * token_dim // num_heads):
+                check_experts(width, ffn_expansion, num_experts, picked)
+            make_ffn = partial(
+                PerTokenExperts,
+                num_experts=num_experts,
+                experts_per_token=picked,
+                scale=expert_scale,
+                shared=given(shared_expert, True),
+            )
         super().__init__(
             feature_map,
             model_id=model_id,
@@ -133,7 +170,7 @@ class TokenMixerLarge(TokenModel):
             self.tokenizer = WithGlobalToken(self.tokenizer, input_dim, token_dim)
         self.blocks = nn.Sequential(
             *(
-                MixRevertBlock(num_tokens, token_dim, num_heads, ffn_expansion, block_residual)
+                MixRevertBlock(num_tokens, token_dim, num_heads, ffn_expansion, block_residual, make_ffn)
                 for _ in range(num_blocks)
             )
         )
@@ -177,7 +214,13 @@ class MixRevertBlock(nn.Module):
     """A block of TokenMixer-Large, (B, T, D) -> (B, T, D)."""
 
     def __init__(
-        self, num_tokens: int, token_dim: int, num_heads: int, expansion: float, residual: BlockResidual = "input"
+        self,
+        num_tokens: int,
+        token_dim: int,
+        num_heads: int,
+        expansion: float,
+        residual: BlockResidual = "input",
+        make_ffn: FFNMaker = PerTokenSwiGLU,
     ):
         super().__init__()
         self.num_tokens = num_tokens
@@ -185,9 +228,9 @@ class MixRevertBlock(nn.Module):
         self.residual = residual
         mixed_dim = num_tokens * token_dim // num_heads
         self.mixed_norm = RMSNorm(mixed_dim)
-        self.mixed_ffn = PerTokenSwiGLU(num_heads, mixed_dim, expansion)  # F1
+        self.mixed_ffn = make_ffn(num_heads, mixed_dim, expansion)  # F1
         self.mixing_norm = RMSNorm(token_dim)
-        self.ffn = PerTokenSwiGLU(num_tokens, token_dim, expansion)  # F2
+        self.ffn = make_ffn(num_tokens, token_dim, expansion)  # F2
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = exchange_heads(x, self.num_heads)  # H, (B, H, TD/H)

@@ -52,6 +52,11 @@ VARIANTS = {
     "SerialMaskNet": Variant(
         "MaskNet", "SerialMaskNet is MaskNet with its blocks in a row.", {"model_type": "SerialMaskNet"}
     ),
+    "UniMixing-Lite": Variant(
+        "UniMixer",
+        "UniMixing-Lite is UniMixer with matrices of shared bases and of low rank.",
+        {"mixing": "lite"},
+    ),
 }
 
 

@@ -23,7 +23,10 @@ from tests.datasets.test_twins import SMALL
 
 HISTORY = ", share_embedding: shop"
 SOURCES = "feature_sources: {user: [user, shops], item: [shop]}"
-NEED_A_HISTORY = {"BST", "DIEN", "DIN", "DMIN", "DMR", "InterFormer", "TransAct"}
+NEED_A_HISTORY = {
+    "BST", "DIEN", "DIN", "DMIN", "DMR", "ETA", "HSTU", "HyFormer", "InterFormer", "OneTrans", "SDIM", "SIM",
+    "TransAct",
+}  # fmt: skip
 NEED_SOURCES = {"DSSM", "FLEN"}
 
 

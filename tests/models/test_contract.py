@@ -18,9 +18,16 @@ SMALL = {
     "APG_DCNv2": {"parallel_dnn_hidden_units": [32, 16]},
     "AOANet": {"num_interaction_layers": 2, "num_subspaces": 2, "embedding_dim": 4, "dnn_hidden_units": [8]},
     "EDCN": {"num_cross_layers": 2},
+    "ETA": {"dnn_hidden_units": [16], "attention_dim": 8},
+    "HSTU": {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4, "dnn_hidden_units": [16]},
+    "HyFormer": {"num_tokens": 4, "num_queries": 1, "token_dim": 8},
+    "OneTrans": {"num_tokens": 3, "token_dim": 8, "dnn_hidden_units": [16]},
     "RankElastor": {"num_tokens": 4, "token_dim": 8, "tokenizer_hidden_units": [16], "ffn_hidden_units": [8]},
     "RankMixer": {"num_tokens": 4, "token_dim": 8},
+    "SDIM": {"dnn_hidden_units": [16], "attention_dim": 8},
+    "SIM": {"dnn_hidden_units": [16], "attention_dim": 8},
     "TokenMixerLarge": {"num_tokens": 5, "token_dim": 8, "num_blocks": 3, "num_heads": 2},
+    "UniMixer": {"num_tokens": 4, "token_dim": 8, "block_size": 4},
 }
 
 

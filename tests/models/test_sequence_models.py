@@ -12,12 +12,20 @@ from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
 
-SEQUENCE_MODELS = ["BST", "DIEN", "DIN", "DMIN", "DMR", "InterFormer", "TransAct"]
+SEQUENCE_MODELS = [
+    "BST", "DIEN", "DIN", "DMIN", "DMR", "ETA", "HSTU", "HyFormer", "InterFormer", "OneTrans", "SDIM", "SIM",
+    "TransAct",
+]  # fmt: skip
 SMALL = {"embedding_dim": 4}
+NARROW = {  # else random weights predict 0 or 1 for all
+    **{name: {"dnn_hidden_units": [8], "attention_dim": 4} for name in ("ETA", "SDIM", "SIM")},
+    "HSTU": {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4},
+    "OneTrans": {"token_dim": 8, "num_tokens": 3, "num_heads": 2},
+}
 
 
 def build(name: str, **settings):
-    model = tiny.build(load_model_class(name), **SMALL, **settings)
+    model = tiny.build(load_model_class(name), **SMALL, **NARROW.get(name, {}), **settings)
     tiny.randomize(model, 0.3)
     return model.eval()
 
@@ -45,7 +53,7 @@ def test_a_row_without_history_learns(name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["DIEN", "DIN", "DMIN", "DMR", "InterFormer", "TransAct"])
+@pytest.mark.parametrize("name", [name for name in SEQUENCE_MODELS if name != "BST"])
 def test_it_does_not_matter_on_which_side_the_padding_is(name):
     model = build(name)
     front, behind = (batch_with([row])["history"] for row in ([0, 0, 5, 7], [5, 7, 0, 0]))
@@ -54,7 +62,7 @@ def test_it_does_not_matter_on_which_side_the_padding_is(name):
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("name", ["BST", "DIEN", "DMIN", "DMR", "InterFormer", "TransAct"])
+@pytest.mark.parametrize("name", ["BST", "DIEN", "DMIN", "DMR", "HSTU", "InterFormer", "OneTrans", "TransAct"])
 def test_the_order_of_the_history_matters(name):
     model = build(name)
     batch = batch_with([[0, 3, 5, 7]])
