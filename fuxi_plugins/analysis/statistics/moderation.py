@@ -89,9 +89,7 @@ def fit_scaled_f(variances: np.ndarray, dof: np.ndarray, caution: float = 0.0) -
     scales = np.exp(falling_root(lacking, np.full(len(w), typical - 20), np.full(len(w), typical + 20)))
     s = scales[:, None]
     log_likelihoods = (
-        dof / 2 * np.log(dof / (w * s))
-        - betaln(dof / 2, w / 2)
-        - (w + dof) / 2 * np.log1p(dof * variances / (w * s))
+        dof / 2 * np.log(dof / (w * s)) - betaln(dof / 2, w / 2) - (w + dof) / 2 * np.log1p(dof * variances / (w * s))
     ).sum(1)
     found = int(np.argmax(log_likelihoods >= log_likelihoods.max() - caution))
     return float(scales[found]), float(WEIGHTS[found])
