@@ -160,6 +160,11 @@ class RankSummary(Frozen):
     seconds: float  # that all measurements of the run took, with null lines and writing
     stages: dict[str, StageRank]  # in order of depth
 
+    @property
+    def row_families(self) -> dict[str, RankFamily]:
+        """Of rows, by stage; a stage whose rows are vectors has none."""
+        return {name: stage.row for name, stage in self.stages.items() if stage.row}
+
 
 class Code(Frozen):
     """The code that computed a run; ``experiments/code.py`` names it.
@@ -285,6 +290,13 @@ class FinishedRun(Run):
     history: Annotated[list[Epoch], Field(min_length=1)]
     parameters: Parameters
     seconds: Seconds
+
+    @property
+    def ranks(self) -> RankSummary:
+        """The effective ranks of a run that was probed."""
+        if self.rank is None:
+            raise ValueError(f"{self.experiment} seed {self.seed} was not probed")
+        return self.rank
 
 
 class FailedRun(Run):
