@@ -4,7 +4,7 @@ The best mean is bold. As in the papers of this field, a star marks what is sign
 where the baselines are named. A dagger marks what is not significantly different from the best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import latex, latex_comment
@@ -59,5 +59,5 @@ def _best_row(board: Leaderboard, metric: str) -> int | None:
     return min(keys, key=keys.__getitem__, default=None)
 
 
-def _row(cells) -> str:
+def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
