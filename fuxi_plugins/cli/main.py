@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from fuxi_plugins.execution.ray_engine import Cluster
+    from fuxi_plugins.experiments.suite import Suite
+
 FAILED_RUNS = 1
 USER_ERROR = 2
 
@@ -38,7 +42,7 @@ class Commands(click.Group):
         show_in_any_encoding()
         return super().main(*args, **kwargs)
 
-    def invoke(self, context: click.Context):
+    def invoke(self, context: click.Context) -> Any:
         try:
             with stopping.sigterm_as_ctrl_c():
                 return super().invoke(context)
@@ -136,24 +140,25 @@ def check(workspace: Workspace) -> None:
 def run(
     workspace: Workspace,
     name: str,
-    seeds,
-    gpus,
-    jobs,
-    threads,
-    processes,
-    checkpoint_steps,
-    observe,
-    engine,
-    address,
+    seeds: list[int],
+    gpus: list[int],
+    jobs: int | None,
+    threads: int | None,
+    processes: int,
+    checkpoint_steps: int | None,
+    observe: tuple[str, ...],
+    engine: str,
+    address: str | None,
     dry_run: bool,
     force: bool,
-    dataset,
-    profile,
-    probe,
+    dataset: str | None,
+    profile: str | None,
+    probe: str | None,
 ) -> None:
     """Runs a suite or an experiment and prints its board. What is finished is not run again."""
     from fuxi_plugins.execution import planner
     from fuxi_plugins.experiments.suite import find_suite, instance_name
+    from fuxi_plugins.records.record import finished_runs
 
     suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
@@ -181,15 +186,15 @@ def run(
             say(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
-    failed = [record for record in records if not record.finished]
-    if plan.finished or len(failed) < len(records):
+    failed = len(records) - len(finished_runs(records))
+    if plan.finished or failed < len(records):
         _show(suite, workspace)
     if failed:
-        say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
+        say(f"error: {failed} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
 
-def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int):
+def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int) -> "Cluster | None":
     """The Ray cluster that is asked for, or None for this machine."""
     if (engine == "ray") != (address is not None):
         raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
@@ -208,7 +213,12 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
 @click.pass_obj
 def leaderboard(
-    workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
+    workspace: Workspace,
+    name: str,
+    rank_by: str | None,
+    form: str | None,
+    seeds: list[int],
+    baselines: tuple[str, ...],
 ) -> None:
     """Rebuilds a board from its records alone."""
     from fuxi_plugins.experiments.suite import find_suite
@@ -222,7 +232,7 @@ def leaderboard(
     say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
-def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
+def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards

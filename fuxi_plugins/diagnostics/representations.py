@@ -1,11 +1,12 @@
 """Reads what a model computes at its stages, through forward hooks, and changes nothing about the model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from fuxi_plugins.models.stages import InputOf, Point
 
@@ -62,7 +63,7 @@ def table_weights(model: nn.Module) -> dict[str, Tensor]:
     return tables
 
 
-def _hook(point: Point, keep):
+def _hook(point: Point, keep: Callable[[Tensor], None]) -> RemovableHandle:
     if isinstance(point, InputOf):
         return point.module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0].detach()))
     return point.register_forward_hook(lambda module, inputs, output: keep(output.detach()))

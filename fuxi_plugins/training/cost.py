@@ -78,7 +78,9 @@ class OtherValues(TorchDispatchMode):
         super().__init__()
         self.values = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         results = function(*args, **(kwargs or {}))
         if function.overloadpacket not in flop_registry and not function.is_view:
             listed = results if isinstance(results, tuple | list) else (results,)

@@ -1,6 +1,6 @@
 """The search itself: Optuna proposes, the harness runs each trial as an ordinary run, validation judges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def _objective(record: FinishedRun) -> float:
     return sum(weight * record.metrics["valid"][name] for name, weight in weights.items())
 
 
-def _trials(study: Any):
+def _trials(study: Any) -> Iterator[Trial]:
     for trial in study.trials:
         if "experiment" in trial.user_attrs:
             yield Trial(
