@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.record import Record, find_records, require_one_digest
 
 EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
@@ -56,6 +56,7 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
             found[dataset] = [record for record in runs if record.experiment == usual]
         elif len(experiments) > 1:
             raise UserError(f"{name} on {dataset} may be {' or '.join(experiments)}; name the experiment.")
+        require_one_digest(found[dataset])
     return found
 
 

@@ -66,13 +66,14 @@ class Evidence(Frozen):
             for experiment, records in runs.items()
         )
 
-    def problem(self, record: Record, digest: str | None) -> str:
+    def problem(self, key: str, record: Record, digest: str | None) -> str:
         """How a record or its predictions differ from what was measured; "" where they do not.
 
         Args:
+            key: of the record's row.
             digest: sha256 of the run's predictions, or None where the file is missing.
         """
-        measured = self.runs.get(record.experiment, {}).get(record.seed)
+        measured = self.runs.get(key, {}).get(record.seed)
         if measured is None or self.fingerprint != (record.data and record.data.fingerprint):
             return ""
         where = f"{record.experiment} seed {record.seed}"

@@ -18,12 +18,13 @@ from fuxi_plugins.analysis.evidence import (
     read_evidence,
     render_evidence,
 )
+from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.record import PREDICTIONS_FILE, Record
 
-Runs = Mapping[str, Sequence[Record]]  # finished records by experiment, all of one dataset
+Runs = Mapping[str, Sequence[Record]]  # finished records by the key of their row, all of one dataset
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def changed_since_measured(
     kept = [evidence for path in kept_in if (evidence := read_evidence(path))]
     found = {}
     for record in records:
-        about = [e for e in kept if e.dataset == record.dataset and record.seed in e.runs.get(record.experiment, ())]
+        names = (record.experiment, own_key(record))
+        about = [(e, n) for e in kept if e.dataset == record.dataset for n in names if record.seed in e.runs.get(n, ())]
         if about and record.finished:
             now = _digests({record.experiment: [record]}, workspace)[record.experiment].get(record.seed)
-            texts = [text for evidence in about if (text := evidence.problem(record, now))]
+            texts = [text for evidence, name in about if (text := evidence.problem(name, record, now))]
             if texts:
                 found[record.dataset, record.experiment, record.seed] = texts[0]
     return found
@@ -108,7 +110,7 @@ def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predicti
             measured = evidence.runs.get(experiment, {}).get(record.seed)
             if same_predictions and measured and measured.predictions != now:
                 continue
-            if text := evidence.problem(record, now):
+            if text := evidence.problem(experiment, record, now):
                 found.setdefault(experiment, text)
     return found
 

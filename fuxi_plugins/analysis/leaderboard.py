@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record
+from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record, differences
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Row:
-    """One preset on one dataset."""
+    """One preset on one dataset: finished runs of one digest, which differ in their seed alone."""
 
     preset: str
+    key: str  # names the row in evidence and inference
     experiment: str
     model: str
     rank: int | None  # by the test mean; None when no seed has finished
@@ -57,12 +59,14 @@ class Row:
     published: PublishedResult | None
     problems: list[str] = field(default_factory=list)  # failed or missing runs with their reasons
     variants: int = 1  # configurations among which validation chose this one
+    variant: str = ""  # what sets this one apart from the others
     settings_from: str = "default"
     intervals: dict[str, Interval] = field(default_factory=dict)  # by metric, of the test mean
     rank_range: tuple[int, int] | None = None  # ranks that the noise leaves possible
     letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)  # sentinels that some run has tripped
+    machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
 
@@ -90,12 +94,12 @@ class Leaderboard:
         """Row ``a`` less row ``b`` in ``rank_by``; None where one has no finished run."""
         if self.inference is None or not (a.rank and b.rank):
             return None
-        return self.inference.difference(a.experiment, b.experiment)
+        return self.inference.difference(a.key, b.key)
 
     def like_the_best(self) -> list[Row]:
         """Rows that are not significantly different from the first, without that one, in the order of the ranks."""
         names = self.inference.like_the_best() if self.inference else []
-        return [row for row in self.ranked() if row.experiment in names]
+        return [row for row in self.ranked() if row.key in names]
 
     def better_than_best_of(self, baselines: Sequence[str]) -> list[Row]:
         """Rows, none of them a baseline, that are significantly better than the baseline with the best mean.
@@ -129,6 +133,7 @@ def build_leaderboard(
     results: Path,
     rank_by: str | None = None,
     left_out: Mapping[str, str] | None = None,
+    unread: Mapping[tuple[str, int], str] | None = None,
 ) -> Leaderboard:
     """Ranks the presets of a dataset by their mean on test; which configuration stands for a preset is chosen
     by its mean on validation.
@@ -139,7 +144,8 @@ def build_leaderboard(
         cells: the runs that the board expects, finished or not.
         results: folder with the published results.
         rank_by: a metric that all records have. Default: the first of the table of metrics that they have.
-        left_out: experiments whose runs do not count, with what is wrong with them.
+        left_out: rows whose runs do not count, by their keys, with what is wrong with them.
+        unread: experiment and seed of records that could not be read, with the reason.
 
     Raises:
         UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
@@ -154,9 +160,8 @@ def build_leaderboard(
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)
     left_out = left_out or {}
-    kept = {key: record for key, record in found.items() if record.experiment not in left_out}
     presets = dict.fromkeys(cell.preset for cell in cells)
-    rows = [_row(preset, cells, kept, left_out, results, rank_by) for preset in presets]
+    rows = [row for preset in presets for row in _rows(preset, cells, found, left_out, unread or {}, results, rank_by)]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
     return Leaderboard(
@@ -181,62 +186,121 @@ def _measured(asked: str | None, metrics: Sequence[str], dataset: str) -> str:
     return name
 
 
-def _row(
+def _rows(
     preset: str,
     cells: Sequence[Cell],
-    found: dict[tuple[str, int], Record],
+    found: Mapping[tuple[str, int], Record],
     left_out: Mapping[str, str],
+    unread: Mapping[tuple[str, int], str],
     results: Path,
     rank_by: str,
-) -> Row:
-    variants: dict[str, list[Cell]] = {}
+) -> list[Row]:
+    """The row of a preset, and one more for each other digest among the runs of its experiment.
+
+    Of a preset's configurations, validation chooses one. A digest names settings and code, so that runs of two are
+    never averaged: the one with the most seeds, the latest of equals, is the preset's.
+    """
+    configurations: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.preset == preset:
-            variants.setdefault(cell.experiment, []).append(cell)
-
-    def runs(experiment: str) -> list[Record]:
-        present = (found.get((experiment, cell.seed)) for cell in variants[experiment])
-        return [record for record in present if record is not None and record.finished]
-
-    candidates = [experiment for experiment in variants if runs(experiment)]
-    if not candidates:
-        chosen = next(iter(variants))
+            configurations.setdefault(cell.experiment, []).append(cell)
+    runs = {name: _by_digest(listed, found, left_out) for name, listed in configurations.items()}
+    candidates = [name for name in configurations if runs[name]]
+    if candidates:
+        chosen = min(candidates, key=lambda name: _sort_key(_summaries(runs[name][0], "valid"), rank_by))
     else:
-        chosen = min(candidates, key=lambda experiment: _sort_key(_summaries(runs(experiment), "valid"), rank_by))
-    records = runs(chosen)
+        chosen = next(iter(configurations))
+    listed = configurations[chosen]
     if chosen in left_out:
         problems = [f"left out: {left_out[chosen]}"]
     else:
-        problems = [text for cell in variants[chosen] if (text := _problem(cell, found))]
-    settings_from = "tuned" if len(variants) > 1 else variants[chosen][0].settings_from
-    if not records:
-        return Row(
-            preset, chosen, "", None, [], len(variants[chosen]), {}, {}, None, None, None, problems,
-            settings_from=settings_from,
-        )  # fmt: skip
+        problems = [text for cell in listed if (text := _problem(cell, found, unread))]
+    settings_from = "tuned" if len(configurations) > 1 else listed[0].settings_from
+    common: dict[str, Any] = {"experiment": chosen, "variants": len(configurations), "settings_from": settings_from}
+    if not runs[chosen]:
+        return [
+            Row(preset, chosen, model="", rank=None, seeds=[], expected_seeds=len(listed), test={}, valid={},
+                parameters=None, seconds_per_epoch=None, published=None, problems=problems, **common)
+        ]  # fmt: skip
+    first, *others = runs[chosen]
+    rows = [_row(preset, chosen, first, len(listed), problems, results, rank_by, common)]
+    for other in others:
+        seeds = ", ".join(str(record.seed) for record in other)
+        differs = "; ".join(differences(first[0], other[0]))
+        problems.append(f"seed {seeds}: run with other settings or code, so in a row of its own ({differs})")
+        said = [f"differs from {preset} in: {differs}"]
+        rows.append(
+            _row(f"{preset} (seed {seeds})", own_key(other[0]), other, len(other), said, results, rank_by, common)
+        )
+    return rows
+
+
+def own_key(record: Record) -> str:
+    """Names the row of runs whose digest is not that of most of their experiment."""
+    return f"{record.experiment}#{record.digest[:12]}"
+
+
+def _by_digest(
+    cells: Sequence[Cell], found: Mapping[tuple[str, int], Record], left_out: Mapping[str, str]
+) -> list[list[Record]]:
+    """The finished runs of one experiment by their digest; the most seeds first, of equals the latest."""
+    groups: dict[str, list[Record]] = {}
+    for cell in cells:
+        record = found.get((cell.experiment, cell.seed))
+        if record is not None and record.finished:
+            groups.setdefault(record.digest, []).append(record)
+    ordered = sorted(groups.values(), key=lambda group: (len(group), max(r.started for r in group)), reverse=True)
+    return [
+        group for place, group in enumerate(ordered)
+        if (own_key(group[0]) if place else group[0].experiment) not in left_out
+    ]  # fmt: skip
+
+
+def _row(
+    preset: str,
+    key: str,
+    records: Sequence[Record],
+    expected_seeds: int,
+    problems: list[str],
+    results: Path,
+    rank_by: str,
+    common: Mapping[str, Any],
+) -> Row:
     first = records[0]
     test = _summaries(records, "test")
-    name = first.published_as or preset
+    name = first.published_as or first.preset
     published = published_result(results, first.data.published_as, name)
     return Row(
         preset=preset + _declared(first),
-        experiment=chosen,
+        key=key,
+        variant=first.variant,
         model=first.model,
         rank=None,
         seeds=[record.seed for record in records],
-        expected_seeds=len(variants[chosen]),
+        expected_seeds=expected_seeds,
         test=test,
         valid=_summaries(records, "valid"),
         parameters=first.parameters,
         seconds_per_epoch=statistics.median(record.seconds.per_epoch for record in records),
         published=published,
         problems=problems,
-        variants=len(variants),
-        settings_from=settings_from,
         alarms=[f"seed {record.seed}: {text}" for record in records for text in alarms(record)],
+        machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
+        **common,
     )
+
+
+def _machines(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Seeds by the kind of machine, of which two differ in a run's last digits."""
+    kinds: dict[str, list[int]] = {}
+    for record in records:
+        if machine := record.machine:
+            torch = machine.versions.get("torch", "unknown")
+            kind = f"{machine.device}, {machine.processor}, {machine.cpu or 'kernels unknown'}, torch {torch}"
+            kinds.setdefault(kind, []).append(record.seed)
+    return kinds
 
 
 def _declared(record: Record) -> str:
@@ -284,8 +348,11 @@ def _with_rank(row: Row, rank: int) -> Row:
     return replace(row, rank=rank)
 
 
-def _problem(cell: Cell, found: dict[tuple[str, int], Record]) -> str:
-    record = found.get((cell.experiment, cell.seed))
+def _problem(cell: Cell, found: Mapping[tuple[str, int], Record], unread: Mapping[tuple[str, int], str]) -> str:
+    key = (cell.experiment, cell.seed)
+    record = found.get(key)
+    if record is None and key in unread:
+        return f"seed {cell.seed}: {unread[key]}"
     if record is None:
         return f"seed {cell.seed}: not run"
     return "" if record.finished else f"seed {cell.seed}: {record.status}: {record.reason}"

@@ -149,13 +149,13 @@ def _entry(
 
 def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
     """Ours by published name, of the runs that are results: trials of a search and studies at other sizes are none."""
-    runs: dict[tuple[str, str], list[Record]] = {}
+    runs: dict[tuple[str, str, str], list[Record]] = {}  # by dataset, experiment and digest, which are never averaged
     for record in records:
         counts = record.finished and record.data and record.data.published_as and record.role == "result"
         if counts and metric in record.metrics["test"]:
-            runs.setdefault((record.dataset, record.experiment), []).append(record)
+            runs.setdefault((record.dataset, record.experiment, record.digest), []).append(record)
     cells: dict[tuple[str, str], list[Ours]] = {}
-    for (dataset, experiment), group in runs.items():
+    for (dataset, experiment, _), group in runs.items():
         by_seed = {record.seed: record.metrics["test"][metric] for record in group}
         key = (group[0].data.published_as, group[0].published_as or group[0].preset)
         (interval,) = infer({experiment: by_seed}, find_metric(metric)).intervals

@@ -19,10 +19,10 @@ def with_uncertainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboa
     rows = [
         replace(
             row,
-            intervals={metric: one for metric, found in intervals.items() if (one := found[row.experiment])},
-            rank_range=ranges[row.experiment],
-            letters=letters[row.experiment],
-            calibration=evidence.calibration[row.experiment] if evidence else {},
+            intervals={metric: one for metric, found in intervals.items() if (one := found[row.key])},
+            rank_range=ranges[row.key],
+            letters=letters[row.key],
+            calibration=evidence.calibration[row.key] if evidence else {},
         )
         for row in ranked
     ]
@@ -35,6 +35,6 @@ def with_uncertainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboa
 
 
 def infer_rows(rows: Sequence[Row], metric: str, evidence: Evidence | None) -> Inference:
-    """What may be said of a board's rows in one metric; their names are those of the experiments."""
-    sampling = evidence.sampling_of(metric, [row.experiment for row in rows]) if evidence else None
-    return infer({row.experiment: row.test[metric].by_seed for row in rows}, find_metric(metric), sampling)
+    """What may be said of a board's rows in one metric; their names are the rows' keys."""
+    sampling = evidence.sampling_of(metric, [row.key for row in rows]) if evidence else None
+    return infer({row.key: row.test[metric].by_seed for row in rows}, find_metric(metric), sampling)

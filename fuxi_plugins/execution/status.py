@@ -22,9 +22,7 @@ class RunStatus:
     experiment: str
     seed: int
     state: State
-    note: str = (
-        ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
-    )
+    note: str = ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
 
 
 def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:

@@ -73,6 +73,11 @@ class Suite:
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(config.dataset_id for config in self.experiments))
 
+    @property
+    def is_search(self) -> bool:
+        """Whether it looks for settings, by trials, instead of having results."""
+        return all(config.role == "trial" for config in self.experiments)
+
     def seeds_of(self, experiment_id: str) -> list[int]:
         return self.seeds + self.more_seeds.get(experiment_id, [])
 

@@ -7,11 +7,9 @@ FuxiCTR, and a laptop without either can rebuild every table.
 import gc
 import json
 import logging
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +27,7 @@ from pydantic import (
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import canonical_json, digest, write_text
+from fuxi_plugins.records.metrics import check_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -42,29 +41,14 @@ EPOCHS_FILE = "metrics.jsonl"
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DECLARED_SETTINGS = ("amp", "compile", "lazy_tables", "batch_norm_gains")
 
-# The metrics there are and the values they can have. Log loss keeps probabilities an epsilon from 0 and 1.
-_SHARES = re.compile(r"AUC|gAUC|avgAUC|MRR|NDCG\(k=[1-9][0-9]{0,8}\)")
-_MOST_LOGLOSS = 36.1  # -ln of float64's epsilon, rounded up
 _MOST_METRICS = 20
 
 
-@cache
-def _greatest(metric: str) -> float:
-    """The greatest value that a metric can have; the least is 0 for all."""
-    if metric == "logloss":
-        return _MOST_LOGLOSS
-    if _SHARES.fullmatch(metric):
-        return 1.0
-    raise ValueError(f"the metrics are AUC, logloss, gAUC, avgAUC, MRR and NDCG(k=...), not {metric!r}")
-
-
 def _possible(metrics: dict[str, float]) -> dict[str, float]:
-    """Refuses what no evaluation can give: a metric that does not exist, or a value outside its range."""
+    """Refuses what no evaluation can give: a metric that does not exist, or a value outside its bounds."""
     if len(metrics) > _MOST_METRICS:
         raise ValueError(f"there must be at most {_MOST_METRICS} metrics, but there are {len(metrics)}")
-    for name, value in metrics.items():
-        if not 0 <= value <= _greatest(name):
-            raise ValueError(f"{name} must lie between 0 and {_greatest(name):g}, but is {value}")
+    check_metrics(metrics)
     return metrics
 
 
@@ -314,6 +298,20 @@ def differences(one: Record, other: Record) -> list[str]:
     return found
 
 
+def require_one_digest(records: Sequence[Record]) -> None:
+    """
+    Raises:
+        UserError: the runs of an experiment are of more than one digest, so that they must not be averaged.
+    """
+    first = records[0]
+    for other in records:
+        if other.digest != first.digest:
+            raise UserError(
+                f"{first.experiment} must have runs of the same settings and code, but seeds {first.seed} and "
+                f"{other.seed} differ: {'; '.join(differences(first, other))}. Repeat one of them with --force."
+            )
+
+
 def short_code(name: str) -> str:
     """``revision 2``, or the first digits of a hash."""
     return name[:19] if name.startswith("sha256:") else name
@@ -360,9 +358,9 @@ def _older_schema(path: Path) -> int | None:
 class LeftOut:
     """A file in a record's place that is not the record of that place."""
 
-    dataset: str  # by its path, as the next three
+    dataset: str  # by its path, as the next two
     experiment: str
-    seed: str
+    seed: int  # -1 where the folder's name has none
     reason: str
 
 
@@ -386,7 +384,8 @@ def find_records(
                 _require_its_place(record, path)
             except UserError as error:
                 *_, of_dataset, experiment, seed, _ = path.parts
-                say(LeftOut(of_dataset, experiment, seed.removeprefix("seed-"), str(error)))
+                digits = seed.removeprefix("seed-")
+                say(LeftOut(of_dataset, experiment, int(digits) if digits.isdecimal() else -1, str(error)))
             else:
                 found.append(record)
     return found

@@ -11,7 +11,7 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.record import LeftOut, Record, find_records
 from fuxi_plugins.reporting.formats import FORMATS, render
 
 
@@ -40,20 +40,22 @@ def suite_board(
     Raises:
         UserError: no run has finished, or a record and its predictions do not agree.
     """
-    records = list(find_records(workspace.results, dataset))
+    left_out: list[LeftOut] = []
+    records = find_records(workspace.results, dataset, left_out.append)
+    unread = {(one.experiment, one.seed): one.reason for one in left_out}
     cells = suite_cells(suite)
-    board = build_leaderboard(dataset, records, cells, workspace.results, rank_by)
+    board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
     found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and found.problems:
-        board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems)
+        board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
         return with_uncertainty(board, found.evidence)
     return with_uncertainty(board, found.strict())
 
 
 def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The finished records of the board's ranked rows, by experiment."""
+    """The finished records of the board's ranked rows, by the rows' keys."""
     return {
-        row.experiment: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+        row.key: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
         for row in board.ranked()
     }
 

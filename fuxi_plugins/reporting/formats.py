@@ -211,8 +211,8 @@ def _seeds(row: Row) -> str:
 
 
 def _chosen(row: Row) -> str:
-    """What a grid varied, as its experiments' names say it, and among how many."""
-    varied = row.experiment.partition("@")[2].replace(",", ", ")
+    """What a grid varied, and among how many configurations."""
+    varied = row.variant.replace(",", ", ")
     return f"{varied} (of {row.variants})" if row.variants > 1 else "–"
 
 

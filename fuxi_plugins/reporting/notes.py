@@ -126,6 +126,9 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
             lines.append(f"{row.preset} ({row.experiment}): {'; '.join(row.problems)}.")
         if row.alarms:
             lines.append(f"⚠ {row.preset} ({row.experiment}): {'; '.join(row.alarms)}.")
+    mixed = [row.preset for row in board.rows if len(row.machines) > 1]
+    if mixed:
+        lines.append(f"Seeds on several kinds of machine, whose last digits differ: {', '.join(mixed)}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
         named = board.data.published_as

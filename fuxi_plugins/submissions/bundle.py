@@ -27,6 +27,7 @@ from fuxi_plugins.records.record import (
     RECORD_FILE,
     Record,
     read_record,
+    require_one_digest,
 )
 
 SCHEMA = "fuxibench submission 1"
@@ -60,6 +61,7 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
     finished = {folder: record for folder, record in records.items() if record.finished}
     if not finished:
         raise UserError(f"there is no finished run of {experiment!r} in {workspace.results / 'runs'} to pack.")
+    require_one_digest(list(finished.values()))
     first = next(iter(finished.values()))
     files = {
         CONFIG: _json({"dataset": first.dataset, "model": first.model, "params": first.params}),
@@ -91,7 +93,19 @@ def verify(path: Path, workspace: Workspace) -> list[Verified]:
         seeds = sorted({name.partition("/")[0] for name in names if "/" in name})
         if not seeds:
             raise UserError(f"{path} holds no run.")
-        return [_verify_run(path, Path(folder) / seed, workspace) for seed in seeds]
+        verified = [_verify_run(path, Path(folder) / seed, workspace) for seed in seeds]
+        _require_one_experiment(path, [run.record for run in verified])
+        return verified
+
+
+def _require_one_experiment(path: Path, records: Sequence[Record]) -> None:
+    if len(names := {(record.dataset, record.experiment) for record in records}) > 1:
+        listed = " and ".join(f"{experiment} on {dataset}" for dataset, experiment in sorted(names))
+        raise UserError(f"{path} must hold the runs of one experiment, but holds {listed}.")
+    try:
+        require_one_digest(records)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _extract(path: Path, folder: Path) -> list[str]:

@@ -241,11 +241,11 @@ def test_one_changed_digit_is_noticed_without_labels(world, metric, split):
     runs = make_runs(world)
     evidence = measure(world, runs)
     own = runs["B_toy"][1]
-    assert evidence.problem(own, "B_toy2") == evidence.problem(own, None) == ""
-    said = evidence.problem(changed(own, metric, 1e-12, split), "B_toy2")
+    assert evidence.problem("B_toy", own, "B_toy2") == evidence.problem("B_toy", own, None) == ""
+    said = evidence.problem("B_toy", changed(own, metric, 1e-12, split), "B_toy2")
     assert said.startswith(f"the record of B_toy seed 2 says {split} {metric}")
-    assert "the predictions of B_toy seed 2 are not those that were measured" in evidence.problem(own, "other")
-    assert evidence.problem(record("D", 1), "x") == "", "nothing is known of it"
+    assert "the predictions of B_toy seed 2 are not those that were measured" in evidence.problem("B_toy", own, "other")
+    assert evidence.problem("D_toy", record("D", 1), "x") == "", "nothing is known of it"
 
 
 def test_rows_of_one_group_widen_the_intervals(world, tmp_path):

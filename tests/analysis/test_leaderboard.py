@@ -11,7 +11,7 @@ from rich.console import Console
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Cost, Latency
+from fuxi_plugins.records.record import Code, Cost, Latency, Machine, Seconds
 from fuxi_plugins.reporting.formats import cells, render
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.terminal import print_board
@@ -58,11 +58,58 @@ def test_lower_logloss_ranks_higher(tmp_path):
 
 
 def test_validation_chooses_the_configuration_even_when_test_would_choose_another(tmp_path):
-    better_by_test = record("A", 1, test=0.9, valid=0.5, experiment="A@x=1")
-    better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2")
+    better_by_test = record("A", 1, test=0.9, valid=0.5, experiment="A@x=1", variant="x=1")
+    better_by_validation = record("A", 1, test=0.7, valid=0.6, experiment="A@x=2", variant="x=2")
     (row,) = board([better_by_test, better_by_validation], tmp_path).rows
     assert (row.experiment, row.test["AUC"].mean, row.variants) == ("A@x=2", 0.7, 2)
     assert "x=2 (of 2)" in render(board([better_by_test, better_by_validation], tmp_path), "Title", "md")
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"params": {"model": {"learning_rate": 0.5}, "training": {}}}, "learning_rate not set and 0.5"),
+        (
+            {"code": Code(model="sha256:" + "a" * 64, training="revision 1")},
+            "code of the model revision 1 and sha256:aaa",
+        ),
+        ({"code": Code(model="revision 1", training="revision 2")}, "code of the training revision 1 and revision 2"),
+    ],
+)
+def test_runs_of_other_settings_or_code_are_a_row_of_their_own(tmp_path, changes, difference):
+    records = [record("A", 1, 0.9, **changes), record("A", 2, 0.7), record("A", 3, 0.6), record("B", 1, 0.5)]
+    cells = [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)] + [Cell("toy", "B_toy", "B", 1)]
+    made = board(records, tmp_path, cells)
+    assert [(row.preset, row.seeds, row.rank) for row in made.rows] == [
+        ("A (seed 1)", [1], 1), ("A", [2, 3], 2), ("B", [1], 3),
+    ]  # fmt: skip
+    assert made.rows[1].test["AUC"].mean == pytest.approx(0.65)
+    assert len({row.key for row in made.rows}) == 3
+    assert any(difference in text for text in made.rows[0].problems)
+    assert difference in render(made, "Title", "md")
+    assert len(with_uncertainty(made, None).rows) == 3
+
+
+def test_seconds_an_epoch_are_the_median_s_of_the_seeds(tmp_path):
+    """One seed beside which the machine was busy must not decide."""
+    records = [
+        record("A", seed, seconds=Seconds(train=2.0, evaluation=1.0, total=4.0, per_epoch=epoch))
+        for seed, epoch in ((1, 2.0), (2, 90.0), (3, 3.0))
+    ]
+    (row,) = board(records, tmp_path).rows
+    assert row.seconds_per_epoch == 3.0
+
+
+def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
+    def on(processor):
+        return Machine(device="cpu", processor=processor, threads=1, versions={"torch": "2"})
+
+    records = [record("A", seed, machine=on(name)) for seed, name in ((1, "AMD"), (2, "Intel"), (3, "AMD"))]
+    (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]).rows
+    assert sorted(row.machines.values()) == [[1, 3], [2]]
+    assert "Seeds on several kinds of machine, whose last digits differ: A." in render(
+        board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]), "Title", "md"
+    )
 
 
 def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):

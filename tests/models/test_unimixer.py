@@ -113,7 +113,7 @@ def test_values_and_gradients_are_those_of_the_equations(lite, residual, iterati
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.floats(0.3, 3.0), st.integers(0, 2**31 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sinkhorn_is_the_slow_sinkhorn(size, iterations, temperature, seed):
     logits = torch.randn(size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     expected = slow_sinkhorn(logits, temperature, iterations)

@@ -136,8 +136,8 @@ def test_what_is_measured_and_ranked_by_when_nobody_says():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"AUC": 1.7}, "AUC must be 0 to 1, but is 1.7"),
-        ({"AUC": 0.7, "logloss": -0.1}, "logloss must be 0 to 36"),
+        ({"AUC": 1.7}, "AUC must be from 0 to 1, but is 1.7"),
+        ({"AUC": 0.7, "logloss": -0.1}, "logloss must be from 0 to 36"),
         ({"NE": -1e-9}, "NE must be 0 or more"),
         ({"RIG": 1.1}, "RIG must be 1 or less"),
         ({"NDCG(k=3)": 2.0}, "NDCG"),

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,29 @@ def test_records_are_found_by_dataset(tmp_path):
         write_record(tmp_path / "runs" / "toy" / "A_toy" / f"seed-{seed}", record("A", seed))
     assert [found.seed for found in find_records(tmp_path, "toy")] == [1, 2]
     assert list(find_records(tmp_path, "other")) == []
+
+
+def test_a_file_that_is_not_the_record_of_its_place_is_named_and_left_out(tmp_path):
+    runs = tmp_path / "runs" / "toy" / "A_toy"
+    for seed in (1, 2, 3):
+        write_record(runs / f"seed-{seed}", record("A", seed))
+    shutil.copytree(runs / "seed-1", runs / "seed-1.old")
+    shutil.copytree(runs / "seed-1", runs / "seed-7")
+    shutil.copytree(runs, tmp_path / "runs" / "toy" / "B_toy")
+    edit = runs / "seed-2" / "record.json"
+    edit.write_text(edit.read_text().replace('"schema_version"', '"later_version"'))
+    edit = runs / "seed-3" / "record.json"
+    edit.write_text(edit.read_text().replace('"model": "A"', '"model": "B"'))
+    told = []
+    assert [found.seed for found in find_records(tmp_path, left_out=told.append)] == [1]
+    assert [(one.experiment, one.seed) for one in told] == [
+        ("A_toy", -1), ("A_toy", 2), ("A_toy", 3), ("A_toy", 7),
+        ("B_toy", 1), ("B_toy", -1), ("B_toy", 2), ("B_toy", 3), ("B_toy", 7),
+    ]  # fmt: skip
+    assert "seed-1.old" in told[0].reason
+    assert "it is a copy or was moved" in told[0].reason
+    assert "later_version" in told[1].reason
+    assert "changed after the run" in told[2].reason
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 2}', ""])

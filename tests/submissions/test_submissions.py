@@ -160,8 +160,8 @@ def test_a_changed_metric_is_refused_with_the_difference(world, packed):
     ("metrics", "message"),
     [
         ({"loss": 0.5}, "there is no metric 'loss'; did you mean 'logloss'?"),
-        ({"AUC": 5.0}, "AUC must be 0 to 1, but is 5.0"),
-        ({"NDCG(k=300000000)": 2.0}, "must be 0 to 1"),
+        ({"AUC": 5.0}, "AUC must be from 0 to 1, but is 5.0"),
+        ({"NDCG(k=300000000)": 2.0}, "must be from 0 to 1"),
         ({"NDCG(k=300000000)": 0.0}, "but its predictions give"),
         ({"field-RCE(price)": 0.5}, "needs the categorical field 'price'"),
     ],
@@ -173,7 +173,7 @@ def test_metrics_that_cannot_be_are_refused(world, packed, metrics, message):
 
 def test_a_validation_metric_that_cannot_be_is_refused(world, packed):
     repack(packed, in_record(metrics=lambda said: {**said, "valid": {**said["valid"], "AUC": 5.0}}))
-    assert "AUC must be 0 to 1, but is 5.0" in refusal(world, packed)
+    assert "AUC must be from 0 to 1, but is 5.0" in refusal(world, packed)
 
 
 def test_a_changed_prediction_is_refused(world, packed, tmp_path):
@@ -342,9 +342,9 @@ def with_metrics(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_metrics(F1=0.5), "the metrics are AUC, logloss"),
-        (in_record(metrics=lambda m: {**m, "valid": {"AUC": 5.0}}), "AUC must lie between 0 and 1, but is 5.0"),
-        (with_metrics(logloss=-0.1), "logloss must lie between 0 and 36.1, but is -0.1"),
+        (with_metrics(F1=0.5), "there is no metric 'F1'"),
+        (in_record(metrics=lambda m: {**m, "valid": {"AUC": 5.0}}), "AUC must be from 0 to 1, but is 5.0"),
+        (with_metrics(logloss=-0.1), "logloss must be from 0 to 36.0437, but is -0.1"),
         (with_metrics(**{f"NDCG(k={k})": 0.5 for k in range(1, 30)}), "at most 20 metrics"),
         (in_record(parameters={"dense": -1, "embedding": 0}), "parameters.dense"),
         (in_record(data=lambda card: {**card, "rows": {**card["rows"], "train": 10**9}}), "the data's rows is"),

@@ -100,12 +100,12 @@ class Metric:
 
         >>> from fuxi_plugins.records.metrics import find_metric
         >>> find_metric("AUC").show_bounds(), find_metric("NE").show_bounds(), find_metric("RIG").show_bounds()
-        ('0 to 1', '0 or more', '1 or less')
+        ('from 0 to 1', '0 or more', '1 or less')
         """
         low, high = self.bounds
         if math.isinf(high):
             return f"{low:g} or more"
-        return f"{high:g} or less" if math.isinf(low) else f"{low:g} to {high:g}"
+        return f"{high:g} or less" if math.isinf(low) else f"from {low:g} to {high:g}"
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ def gather(workspace: Workspace) -> Contents:
 def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
     instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
-    names = sorted([*suite_names(workspace.configs), *instances], key=lambda name: name.endswith("_tuning"))
+    names = [*suite_names(workspace.configs), *instances]
     finished = {(record.experiment, record.seed) for record in records if record.finished}
-    suites = {suite.name: suite for suite in (load_suite(workspace.configs, name) for name in names)}
+    listed = sorted((load_suite(workspace.configs, name) for name in names), key=lambda suite: suite.is_search)
+    suites = {suite.name: suite for suite in listed}
     for name, suite in suites.items():  # a template and its usual instance are one
         for dataset in suite.datasets:
             cells = [cell for cell in suite_cells(suite) if cell.dataset == dataset]

@@ -89,7 +89,7 @@ def model(
         if row.preset == preset
     ]
     finished = [record for record in records if record.finished]
-    own = [record for record in finished if "@" not in record.experiment] or finished
+    own = [record for record in finished if record.role != "trial"] or finished
     curves = [
         {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
         for name, runs in _by_experiment(own)
@@ -141,7 +141,8 @@ def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
 
 def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
     """A run's training curve and the command that repeats it."""
-    target = suites.get(record.experiment, record.experiment) if "@" in record.experiment else record.experiment
+    by_suite = record.suite or suites.get(record.experiment, record.experiment)
+    target = record.experiment if record.role == "result" else by_suite
     return {
         "chart": _curves([record]),
         "metric": _monitored(record),
