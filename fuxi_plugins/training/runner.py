@@ -41,7 +41,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Keeper
-    from fuxi_plugins.training.distributed.ddp import is_first
+    from fuxi_plugins.training.distributed.ddp import Together, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -54,7 +54,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if job.processes > 1:
+    if isinstance(model, Together):
         model.join(job.seed)
     probe = start_probe(model, job) if job.probe else None
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the

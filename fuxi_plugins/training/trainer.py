@@ -30,6 +30,7 @@ from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Keeper
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.distributed.ddp import Together
+from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 from fuxi_plugins.training.hosted import HostedModel, Report, TrainingFailed, Watcher
 from fuxi_plugins.training.sparse_embeddings import LazyTables
 
@@ -83,7 +84,7 @@ def build_model(
     checkpoint_folder: Path,
     parts: int = 1,
     processes: int = 1,
-) -> Any:
+) -> HostedModel:
     """The experiment's model, initialised, on its device, ready for :func:`train_model`.
 
     Args:
@@ -100,7 +101,7 @@ def build_model(
         raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model = construct(
+    model: HostedModel = construct(
         mixins(experiment, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
     )
     model.parts = parts
@@ -109,7 +110,7 @@ def build_model(
 
 
 def train_model(
-    model: Any,
+    model: HostedModel,
     experiment: Experiment,
     data: PreparedData,
     seed: int,
@@ -142,7 +143,7 @@ def train_model(
     return model.history
 
 
-def load_split(model: Any, data: PreparedData, split: str, experiment: Experiment, seed: int) -> ColumnLoader:
+def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: Experiment, seed: int) -> ColumnLoader:
     training = experiment.training
     return ColumnLoader(
         model.feature_map,
