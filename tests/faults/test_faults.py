@@ -57,7 +57,7 @@ FAULTS = {
         "        os._exit(0)\n"
         "finish()"
     ),
-    "exits": "sys.exit(7)",
+    "exits": "sys.exit(9)",
     "leaves": "sys.exit(0)",
     "told_to_end": "import signal\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)",
     "segfaults": "import ctypes\nctypes.string_at(0)",
@@ -156,7 +156,7 @@ def sleeping_children() -> int:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("exits", "the process ended with exit code 7 before it could write a record"),
+        ("exits", "the process ended with exit code 9 before it could write a record"),
         ("segfaults", "the process was ended by SIGSEGV"),
     ],
 )
