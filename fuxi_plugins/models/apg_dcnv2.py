@@ -6,16 +6,16 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbeddingDict
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
-from .apg import APG_PAPER, APGMLP, ConditionMode, Sizes, make_condition
+from .apg import APGMLP, ConditionMode, Sizes, make_condition
+from .base import CTRModel
 from .dcnv2 import Structure
 
 
-class APG_DCNv2(BaseModel):
+class APG_DCNv2(CTRModel):
     """APG_DCNv2 is a cross network with MLPs beside or behind it whose weights a condition generates.
 
     Paper: APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, NeurIPS 2022,
@@ -53,8 +53,6 @@ class APG_DCNv2(BaseModel):
             unless given.
     """
 
-    paper = APG_PAPER
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -84,14 +82,7 @@ class APG_DCNv2(BaseModel):
         **kwargs: Any,
     ):
         require_one_of("model_structure", model_structure, Structure)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbeddingDict(feature_map, embedding_dim)
         self.condition = make_condition(
             feature_map, embedding_dim, condition_mode, condition_features, new_condition_emb
@@ -127,9 +118,7 @@ class APG_DCNv2(BaseModel):
             self.parallel_dnn = generated_mlp(parallel_dnn_hidden_units)
             final_dim += parallel_dnn_hidden_units[-1]
         self.fc = nn.Linear(final_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -6,19 +6,18 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .stages import InputOf, Point, deep_layers
 
 Structure = Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"]
 
 
-class DCNv2(BaseModel):
+class DCNv2(CTRModel):
     """DCNv2 crosses the flat embeddings with themselves, layer by layer, through full or low-rank matrices.
 
     Paper: DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems,
@@ -45,13 +44,6 @@ class DCNv2(BaseModel):
         batch_norm: BatchNorm before each activation of the MLPs.
         net_dropout: dropout after each activation of the MLPs.
     """
-
-    paper = Paper(
-        title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
-        venue="WWW",
-        year=2021,
-        url="https://arxiv.org/abs/2008.13535",
-    )
 
     def __init__(
         self,
@@ -80,14 +72,7 @@ class DCNv2(BaseModel):
         if (stacked and not stacked_dnn_hidden_units) or (parallel and not parallel_dnn_hidden_units):
             which = "stacked_dnn_hidden_units" if not stacked_dnn_hidden_units else "parallel_dnn_hidden_units"
             raise ValueError(f"model_structure={model_structure!r} needs an MLP, but {which} is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         input_dim = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         if use_low_rank_mixture:
@@ -107,9 +92,7 @@ class DCNv2(BaseModel):
             )
             final_dim += parallel_dnn_hidden_units[-1]
         self.fc = nn.Linear(final_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x_0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -5,14 +5,13 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import PairwisePart
 
 
-class FM(BaseModel):
+class FM(CTRModel):
     """FM adds to logistic regression the inner products of all pairs of field embeddings.
 
     Paper: Factorization Machines, ICDM 2010, https://doi.org/10.1109/ICDM.2010.127.
@@ -27,13 +26,6 @@ class FM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Factorization Machines",
-        venue="ICDM",
-        year=2010,
-        url="https://doi.org/10.1109/ICDM.2010.127",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -44,19 +36,10 @@ class FM(BaseModel):
         regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.fm = PairwisePart(feature_map)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

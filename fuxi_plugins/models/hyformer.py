@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import (
@@ -28,7 +27,7 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
+from .base import CTRModel
 from .histories import (
     Fields,
     HistoryEmbedding,
@@ -46,7 +45,7 @@ Encoder = Literal["transformer", "swiglu"]
 Behaviours = list[tuple[Tensor, Tensor]]  # of each history, tokens (B, L, D) and which of them are real (B, L)
 
 
-class HyFormer(BaseModel):
+class HyFormer(CTRModel):
     """HyFormer makes queries of all fields, which read each history and are then mixed with the fields, in every block.
 
     Paper: HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction, arXiv 2026,
@@ -84,12 +83,6 @@ class HyFormer(BaseModel):
         head: as in RankMixer.
     """
 
-    paper = Paper(
-        title="HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction",
-        venue="arXiv",
-        year=2026,
-        url="https://arxiv.org/abs/2601.12681",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -139,14 +132,7 @@ class HyFormer(BaseModel):
         check_tokenizer(tokenizer, input_dim, field_tokens, token_dim)
         check_ffn(token_dim, (), ffn_expansion)
         check_ffn(token_dim, (), encoder_expansion)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.carry_fields = carry_fields
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -158,9 +144,7 @@ class HyFormer(BaseModel):
             for _ in range(num_blocks)
         )
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

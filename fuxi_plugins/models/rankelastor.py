@@ -31,7 +31,6 @@ from fuxi_plugins.layers import (
     rms_norm_block,
 )
 
-from .citation import Paper
 from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
 
 
@@ -88,13 +87,6 @@ class RankElastor(TokenModel):
         head: ``mlp`` TD -> 2TD -> 1, ``linear`` TD -> 1, ``mean_pool`` the mean token -> 1, ``mean`` of all
             values.
     """
-
-    paper = Paper(
-        title="Expand More, Shrink Less: Shaping Effective-Rank Dynamics for Dense Scaling in Recommendation",
-        venue="KDD",
-        year=2026,
-        url="https://arxiv.org/abs/2605.23191",
-    )
 
     def __init__(
         self,
@@ -155,14 +147,7 @@ class RankElastor(TokenModel):
         check_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_options)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         if reading == "repository":
             norm_place = given(mixing_norm, "after" if mixing == "block_transpose" else "before")
             make_block = partial(
@@ -184,9 +169,7 @@ class RankElastor(TokenModel):
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
 
 def paper_block(
