@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbeddingDict
+from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
 from .apg import APGMLP, ConditionMode, Sizes, make_condition
 from .base import CTRModel
-from .dcnv2 import Structure
+from .dcnv2 import CrossNetMix, CrossNetV2, Structure
 
 
 class APG_DCNv2(CTRModel):
@@ -125,8 +125,7 @@ class APG_DCNv2(CTRModel):
         embedded = self.embedding_layer(features)
         condition = None if self.condition is None else self.condition(features, embedded)
         x_0 = self.embedding_layer.dict2tensor(embedded, flatten_emb=True)  # (B, nk)
-        # FuxiCTR's mixture squeezes its output, which drops the batch axis of a single row.
-        out = self.crossnet(x_0).view_as(x_0)  # (B, nk)
+        out = self.crossnet(x_0)  # (B, nk)
         if self.stacked_dnn is not None:
             out = self.stacked_dnn(out, condition)
         if self.parallel_dnn is not None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .apg import APGMLP, ConditionMode, Sizes, make_condition
 from .base import CTRModel
-from .fuxictr_layers import PairwisePart
+from .fm import FactorizationMachine
 
 
 class APG_DeepFM(CTRModel):
@@ -67,7 +67,7 @@ class APG_DeepFM(CTRModel):
     ):
         super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbeddingDict(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
+        self.fm = FactorizationMachine(feature_map)
         self.condition = make_condition(
             feature_map, embedding_dim, condition_mode, condition_features, new_condition_emb
         )

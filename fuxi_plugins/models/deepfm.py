@@ -8,7 +8,8 @@ from fuxictr.pytorch.layers import FeatureEmbedding
 from torch import Tensor
 
 from .base import CTRModel
-from .fuxictr_layers import PairwisePart, mlp_block
+from .fm import FactorizationMachine
+from .fuxictr_layers import mlp_block
 
 
 class DeepFM(CTRModel):
@@ -17,7 +18,7 @@ class DeepFM(CTRModel):
     Paper: DeepFM: A Factorization-Machine based Neural Network for CTR Prediction, IJCAI 2017,
     https://arxiv.org/abs/1703.04247.
 
-        y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) )
+        y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) ),  FM(x) = w_0 + sum_i w_i x_i + sum_{i<j} <e_i, e_j>
 
     Data: any features; a sequence must be pooled to one embedding.
 
@@ -47,7 +48,7 @@ class DeepFM(CTRModel):
     ):
         super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
+        self.fm = FactorizationMachine(feature_map)
         self.mlp = mlp_block(
             feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
         )

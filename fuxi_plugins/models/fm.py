@@ -5,10 +5,11 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from torch import Tensor
+from torch import Tensor, nn
 
 from .base import CTRModel
-from .fuxictr_layers import PairwisePart
+from .fuxictr_layers import LinearPart
+from .pairs import pooled_products
 
 
 class FM(CTRModel):
@@ -38,7 +39,7 @@ class FM(CTRModel):
     ):
         super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
+        self.fm = FactorizationMachine(feature_map)
         self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -46,3 +47,18 @@ class FM(CTRModel):
         embeddings = self.embedding_layer(features)  # (B, n, k)
         logit = self.fm(features, embeddings)
         return {"y_pred": self.output_activation(logit)}
+
+
+class FactorizationMachine(nn.Module):
+    """w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j>, the logit of FM."""
+
+    def __init__(self, feature_map: FeatureMap):
+        super().__init__()
+        LinearPart(feature_map)  # drawn and dropped: the next one starts with the values that recorded runs had
+        self.lr_layer = LinearPart(feature_map, use_bias=True)
+
+    def forward(self, features: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:
+        """The features of a row and their embeddings (B, n, k) -> (B, 1)."""
+        first_order = self.lr_layer(features)
+        second_order = pooled_products(embeddings).sum(dim=1, keepdim=True)
+        return first_order + second_order

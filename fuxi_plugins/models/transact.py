@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CrossNetV2
 from torch import Tensor, nn
 
 from .base import CTRModel
+from .dcnv2 import CrossNetV2
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, latest_last, width_of_others
 from .needs import Needs
