@@ -1,7 +1,7 @@
 """AFN: products of learned powers of the embeddings, by way of logarithms, with an MLP beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
@@ -36,6 +36,8 @@ class AFN(CTRModel):
         dnn_hidden_units, dnn_activations, dnn_dropout: of the MLP beside it.
         batch_norm: BatchNorm before each activation of the MLPs.
     """
+
+    board_settings: ClassVar = {"ensemble_dnn": False}
 
     def __init__(
         self,

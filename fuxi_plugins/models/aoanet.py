@@ -1,7 +1,7 @@
 """AOANet: generalized products of all pairs of vectors, in layers, with an MLP beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
@@ -37,6 +37,13 @@ class AOANet(CTRModel):
         batch_norm: BatchNorm before each activation of the MLP.
         net_dropout: dropout after each activation of the MLP.
     """
+
+    small_settings: ClassVar = {
+        "num_interaction_layers": 2,
+        "num_subspaces": 2,
+        "embedding_dim": 4,
+        "dnn_hidden_units": [8],
+    }
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """APG_DCNv2: DCNv2 whose MLPs have their weights generated for every row."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
@@ -52,6 +52,8 @@ class APG_DCNv2(CTRModel):
         hypernet_config: ``hidden_units``, ``hidden_activations`` and ``dropout_rates`` of each MLP_l; no hidden layer
             unless given.
     """
+
+    small_settings: ClassVar = {"parallel_dnn_hidden_units": [32, 16]}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """AutoInt: multi-head self-attention between field embeddings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding, ScaledDotProductAttention
@@ -41,6 +41,8 @@ class AutoInt(CTRModel):
         batch_norm: BatchNorm before each activation of the MLP.
         net_dropout: dropout of the attention weights, and after each activation of the MLP.
     """
+
+    board_settings: ClassVar = {"dnn_hidden_units": []}
 
     def __init__(
         self,

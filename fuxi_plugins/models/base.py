@@ -1,5 +1,6 @@
 """The base class of the models: what every constructor does first and last."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
@@ -20,6 +21,12 @@ class CTRModel(BaseModel):
 
     Initial values are drawn in the order in which the parts are created.
 
+    needs: what the model requires of the data.
+    board_settings: what its row on a board of all models sets beside what all rows have in common, see
+        ``experiments/common.py``; for a model whose defaults do not fit these, or are a variant of it.
+    small_settings: for five fields of width 10, which tests train in a second; for a model whose defaults do not fit
+        five fields, or are too slow for it.
+
     Args:
         feature_map: FuxiCTR's.
         model_id: the name of the checkpoint.
@@ -30,6 +37,8 @@ class CTRModel(BaseModel):
     """
 
     needs: ClassVar[Needs] = Needs()
+    board_settings: ClassVar[Mapping[str, Any]] = {}
+    small_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,

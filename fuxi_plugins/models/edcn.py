@@ -1,7 +1,7 @@
 """EDCN: a cross network and an MLP of equal depth that exchange what they found after every layer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -46,6 +46,8 @@ class EDCN(CTRModel):
         batch_norm: BatchNorm after each regulation.
         net_dropout: dropout after each activation of the MLP.
     """
+
+    small_settings: ClassVar = {"num_cross_layers": 2}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """ETA: a long history is searched by locality-sensitive hashing, then what was found is read by attention."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
@@ -51,6 +51,7 @@ class ETA(CTRModel):
     """
 
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """HFM: a factorization machine of circular convolutions; HFM+ with an MLP over them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -40,6 +40,7 @@ class HFM(CTRModel):
     """
 
     needs = Needs(fields=2)
+    board_settings: ClassVar = {"use_dnn": False}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """HiFormer: self-attention whose queries, keys and values are made from all tokens at once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -52,6 +52,8 @@ class HiFormer(TokenModel):
         tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: as in RankMixer.
         head: as in RankMixer.
     """
+
+    board_settings: ClassVar = {"num_heads": 2}
 
     def __init__(
         self,

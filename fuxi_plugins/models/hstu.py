@@ -1,7 +1,7 @@
 """HSTU: attention without softmax, whose output is gated, over fields, behaviours and the item at hand."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,8 @@ class HSTU(CTRModel):
     """
 
     needs = Needs(history=True)
+    board_settings: ClassVar = {"attention_dim": 8, "hidden_dim": 8}
+    small_settings: ClassVar = {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4, "dnn_hidden_units": [16]}
 
     def __init__(
         self,

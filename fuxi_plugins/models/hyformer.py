@@ -1,7 +1,7 @@
 """HyFormer: queries made of all fields read the history, and are mixed with the fields, by turns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +84,8 @@ class HyFormer(CTRModel):
     """
 
     needs = Needs(history=True)
+    board_settings: ClassVar = {"num_queries": 1}
+    small_settings: ClassVar = {"num_tokens": 4, "num_queries": 1, "token_dim": 8}
 
     def __init__(
         self,

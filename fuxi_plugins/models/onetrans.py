@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +81,7 @@ class OneTrans(CTRModel):
     """
 
     needs = Needs(history=True)
+    small_settings: ClassVar = {"num_tokens": 3, "token_dim": 8, "dnn_hidden_units": [16]}
 
     def __init__(
         self,

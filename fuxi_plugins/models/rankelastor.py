@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -87,6 +87,14 @@ class RankElastor(TokenModel):
         head: ``mlp`` TD -> 2TD -> 1, ``linear`` TD -> 1, ``mean_pool`` the mean token -> 1, ``mean`` of all
             values.
     """
+
+    board_settings: ClassVar = {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]}
+    small_settings: ClassVar = {
+        "num_tokens": 4,
+        "token_dim": 8,
+        "tokenizer_hidden_units": [16],
+        "ffn_hidden_units": [8],
+    }
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -71,6 +71,8 @@ class RankMixer(TokenModel):
         head: ``mean_pool`` the mean token -> 1, the paper's; ``mlp`` TD -> 2TD -> 1, the repository's;
             ``linear`` TD -> 1; ``mean`` of all values. That of the reading unless given.
     """
+
+    small_settings: ClassVar = {"num_tokens": 4, "token_dim": 8}
 
     def __init__(
         self,

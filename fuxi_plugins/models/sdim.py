@@ -1,7 +1,7 @@
 """SDIM: the sum of the behaviours that fall into the item at hand's hash buckets stands for attention to all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,7 @@ class SDIM(CTRModel):
     """
 
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """SIM: the behaviours that matter for the item at hand are searched for in a long history, then read by attention."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -58,6 +58,7 @@ class SIM(CTRModel):
     """
 
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,

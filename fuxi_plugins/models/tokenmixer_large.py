@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -81,6 +81,8 @@ class TokenMixerLarge(TokenModel):
         tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: as in RankMixer.
         head: as in RankMixer.
     """
+
+    small_settings: ClassVar = {"num_tokens": 5, "token_dim": 8, "num_blocks": 3, "num_heads": 2}
 
     def __init__(
         self,

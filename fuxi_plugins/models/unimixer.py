@@ -1,7 +1,7 @@
 """UniMixer: tokens mixed by learned doubly stochastic matrices, which sharpen as training goes on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -73,6 +73,8 @@ class UniMixer(TokenModel):
         tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: as in RankMixer.
         head: as in RankMixer.
     """
+
+    small_settings: ClassVar = {"num_tokens": 4, "token_dim": 8, "block_size": 4}
 
     def __init__(
         self,
