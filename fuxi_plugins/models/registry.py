@@ -121,7 +121,7 @@ def use_sources(sources: Sources) -> None:
     for path in sources.files:
         names = list(_file_models(Path(path)))
         if not names:
-            raise UserError(f"{path} must define a class whose base is imported from fuxictr.pytorch.models.")
+            raise UserError(f"{path} must define a class whose base is imported from {' or '.join(checkouts.BASES)}.")
     _sources = sources
     _entries()  # two models of one name are an error at once
 
