@@ -4,12 +4,12 @@ import importlib.util
 
 import pytest
 from click.testing import CliRunner
+from fuxi_plugins.experiments.fuxictr_folder import translate_folder
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
-from fuxi_plugins.experiments.fuxictr_folder import translate_folder
 from fuxi_plugins.records.record import find_records
 from tests.conftest import ROOT, write
 

@@ -7,11 +7,11 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.experiments.bars import DROPPED, published_settings
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.experiments.translation.published import DROPPED, published_settings
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from fuxi_plugins.models.variants import VARIANTS, apply_variant
 from tests.models import tiny

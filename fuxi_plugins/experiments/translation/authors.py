@@ -43,7 +43,9 @@ def translate(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[Ac
     tokenizer = _tokenizer(settings)
     network = dict(_part(settings, "interaction_mlp_params", {"activation", "expansion_rate"}))
     if settings.get("interaction_ffn_type", "mlp") != "mlp" or settings.get("use_opq", False):
-        raise UserError("only interaction_ffn_type: mlp with use_opq: false is known here; the authors published no other.")
+        raise UserError(
+            "only interaction_ffn_type: mlp with use_opq: false is known here; the authors published no other."
+        )
     ffn = _named(_NETWORKS, network["activation"], "interaction_mlp_params.activation")
     translated = {
         "reading": "repository",

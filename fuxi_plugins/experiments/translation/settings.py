@@ -5,14 +5,14 @@ Each is kept, translated, moved to the dataset, said to be without effect, or re
 
 import collections.abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.experiment import OWN_KEYS
 from fuxi_plugins.experiments.settings import legal_settings, model_settings, unknown_setting
 from fuxi_plugins.experiments.translation import authors
-from fuxi_plugins.experiments.translation.accounts import Account
+from fuxi_plugins.experiments.translation.accounts import Account, of
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
     MODELS,
@@ -22,7 +22,6 @@ from fuxi_plugins.experiments.translation.table import (
     RENAMED,
     NoEffect,
 )
-from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
 
@@ -53,26 +52,21 @@ def translate_settings(model: str, published: Mapping[str, Any]) -> TranslatedSe
         UserError: no such model, or settings that cannot be followed; names all of them.
     """
     if authors.is_theirs(model, published):
-        own_class, of_the_model, accounts = authors.translate(published)
-        done = {account.name for account in accounts}
-        rest = _translate(own_class, None, {**of_the_model, **{k: v for k, v in published.items() if k not in done}})
-        others = [account for account in rest.accounts if account.name not in of_the_model]
-        said = Account("model", model, "translated", f"{own_class}, which the authors' class computes so")
-        return TranslatedSettings(own_class, None, rest.settings, [said, *accounts, *_without_model(others)])
-    alias = MODELS.get(model)
-    name = alias.name if alias else model
-    preset = name if name in VARIANTS else None
-    translated = _translate(VARIANTS[name].model if preset else name, preset, published)
-    if alias:
-        said = Account("model", model, "translated", f"{name}: {alias.why}")
-        return TranslatedSettings(
-            translated.model, preset, translated.settings, [said, *_without_model(translated.accounts)]
-        )
-    return translated
-
-
-def _without_model(accounts: list[Account]) -> list[Account]:
-    return [account for account in accounts if account.name != "model"]
+        name, of_the_model, accounts = authors.translate(published)
+        why = "which the authors' class computes with these settings"
+        others = {key: value for key, value in published.items() if key not in {account.name for account in accounts}}
+        rest = _translate(name, None, {**others, **of_the_model})
+        accounts += [account for account in rest.accounts if account.name not in of_the_model]
+    else:
+        alias = MODELS.get(model)
+        name, why = (alias.name, alias.why) if alias else (model, "")
+        variant = VARIANTS.get(name)
+        rest = _translate(variant.model if variant else name, name if variant else None, published)
+        accounts = rest.accounts
+    if name != model:
+        said = Account("model", model, "translated", f"{name}, {why}")
+        accounts = [said, *(account for account in accounts if account.name != "model")]
+    return replace(rest, accounts=accounts)
 
 
 def _translate(model: str, preset: str | None, published: Mapping[str, Any]) -> TranslatedSettings:
@@ -91,9 +85,12 @@ def _translate(model: str, preset: str | None, published: Mapping[str, Any]) -> 
             account = Account(name, value, "refused", f"{clash} is {settings[clash]!r} under its other name")
         settings |= translated
         accounts.append(account)
-    refused = [f"{a.name}: {a.value!r} cannot be followed ({a.detail})" for a in accounts if a.outcome == "refused"]
+    refused = [f"{a.name}: {a.value!r} ({a.detail.rstrip('.')})" for a in of(accounts, "refused")]
     if refused:
-        raise UserError(f"{'; '.join(refused)}. Take it out of the config to run without it.")
+        raise UserError(
+            f"settings of {model} must be known here, but these cannot be followed: {'; '.join(refused)}. Without them "
+            "it would be another experiment than the published one."
+        )
     for name, value in AS_FUXICTR.get(model, {}).items():
         if name not in settings:
             settings[name] = value
@@ -145,4 +142,4 @@ def _only_a_list(annotation: Any) -> bool:
     kinds = {get_origin(part) or part for part in (get_args(annotation) or ())} - {type(None)}
     own = get_origin(annotation) or annotation
     sequences = {list, tuple, collections.abc.Sequence}
-    return own in sequences or bool(kinds) and kinds <= sequences
+    return own in sequences or (bool(kinds) and kinds <= sequences)

@@ -23,8 +23,13 @@ RENAMED = {
 RENAMED_OF_COLUMNS = {"na_value": "fill_na", "encoder": "feature_encoder"}
 POOLINGS = {"MaskedSumPooling": "layers.MaskedSumPooling()", "MaskedAveragePooling": "layers.MaskedAveragePooling()"}
 
-# Settings of an experiment that say something about its dataset, and those of a dataset.
-OF_THE_DATASET = ("feature_specs", "group_id", "min_categr_count")
+# Settings of an experiment that say something about its dataset, by their name in a dataset's config.
+OF_THE_DATASET = {
+    "feature_specs": "feature_specs",
+    "group_id": "group_id",
+    "group_index": "group_id",  # the older name
+    "min_categr_count": "min_categr_count",
+}
 
 
 @dataclass(frozen=True)
