@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from fuxi_plugins.cli.console import say
-from fuxi_plugins.cli.main import main
+from fuxi_plugins.cli.main import USER_ERROR, main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.translation.accounts import of
@@ -46,7 +46,7 @@ def run_expid(folder: Path, expid: str, gpu: int, data: Path | None, results: Pa
         translated = translate_folder(folder, expid, workspace.cache / "published_folders" / expid, data, zoo)
     except UserError as error:
         say(f"error: {error}", err=True)
-        sys.exit(main.USER_ERROR)
+        sys.exit(USER_ERROR)
     _tell(translated)
     options = ["--configs", str(translated.configs), "--results", str(workspace.results)]
     options += ["--zoo", str(zoo)] if zoo else []

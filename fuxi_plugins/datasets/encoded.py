@@ -1,4 +1,4 @@
-"""Files that FuxiCTR has encoded already: numbers in the place of ids, and ``feature_map.json``, which says the columns.
+"""Files that FuxiCTR has encoded: numbers in the place of ids, and ``feature_map.json``, which says the columns.
 
 Such a number is an id as good as any other, so the files are read as data with ids. What FuxiCTR gave one number, rare
 values say, stays one id; 0 in a history is padding and no behaviour.

@@ -1,6 +1,6 @@
-"""A folder of configs as FuxiCTR, BARS or the RankElastor authors publish it -> one of its experiments, with its data."""
+"""A published folder of configs, FuxiCTR's, BARS's or the RankElastor authors' -> one experiment with its data here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,20 @@ class Translated:
     at_hand: bool = True  # whether the files of the dataset are there
 
 
+@dataclass(frozen=True)
+class Published:
+    """An experiment and its dataset as a folder says them, ``Base`` included."""
+
+    experiment: dict[str, Any]
+    dataset_id: str
+    dataset: dict[str, Any]
+    remarks: list[str]
+
+    def unaccounted(self, accounts: Iterable[Account]) -> set[str]:
+        """The settings that stand in no account; there must be none."""
+        return {*self.experiment, *self.dataset} - {account.name for account in accounts}
+
+
 def published_ids(folder: Path) -> list[str]:
     """The experiments of a folder.
 
@@ -32,6 +46,26 @@ def published_ids(folder: Path) -> list[str]:
         UserError: it has no file of experiments, or one that is not YAML.
     """
     return list(_entries(folder, "model_config", []))
+
+
+def read_published(folder: Path, experiment_id: str) -> Published:
+    """One experiment of a folder.
+
+    Raises:
+        UserError: there is no such experiment, it names no model, or its dataset is not there.
+    """
+    remarks: list[str] = []
+    experiments = _entries(folder, "model_config", remarks)
+    if experiment_id not in experiments:
+        raise _not_in(folder, "experiment", experiment_id, experiments)
+    experiment = experiments[experiment_id]
+    datasets = _entries(folder, "dataset_config", remarks)
+    dataset_id = experiment.get("dataset_id")
+    if dataset_id not in datasets:
+        raise _not_in(folder, "dataset", str(dataset_id), datasets)
+    if not isinstance(experiment.get("model"), str):
+        raise UserError(f"{folder}: the experiment {experiment_id!r} must name its model.")
+    return Published(experiment, dataset_id, datasets[dataset_id], remarks)
 
 
 def translate_folder(
@@ -51,31 +85,20 @@ def translate_folder(
     Raises:
         UserError: no such experiment or dataset, or something that cannot be followed; says all settings that cannot.
     """
-    remarks: list[str] = []
-    experiments = _entries(folder, "model_config", remarks)
-    if experiment_id not in experiments:
-        raise _not_in(folder, "experiment", experiment_id, experiments)
-    experiment = experiments[experiment_id]
-    datasets = _entries(folder, "dataset_config", remarks)
-    dataset_id = experiment.get("dataset_id")
-    if dataset_id not in datasets:
-        raise _not_in(folder, "dataset", str(dataset_id), datasets)
-    published = datasets[dataset_id]
-    if "title" in published:
+    published = read_published(folder, experiment_id)
+    if "title" in published.dataset:
         return Translated(folder)
-    model = experiment.get("model")
-    if not isinstance(model, str):
-        raise UserError(f"{folder}: the experiment {experiment_id!r} must name its model.")
+    experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
     _require_one_task(experiment_id, model, experiment)
-
-    stronger = overriding(published)
+    stronger = overriding(published.dataset)
     remarks += [f"{name}: {value} of the dataset goes before the experiment's" for name, value in stronger.items()]
     if zoo is not None:
         model, remark = _of_the_zoo(model, zoo)
         remarks.append(remark)
     settings = translate_settings(model, {**experiment, **stronger})
-    dataset = translate_dataset(dataset_id, published, experiment, Places(folder, data), target / "data")
-    of_experiment = {**settings.named, "dataset_id": dataset_id, **settings.settings}
+    dataset_id = published.dataset_id
+    dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), target / "data")
+    of_experiment = {**settings.named, "dataset_id": dataset_id, "settings_from": "published", **settings.settings}
     write_text(target / "model_config.yaml", yaml_text({experiment_id: of_experiment}))
     write_text(target / "dataset_config.yaml", yaml_text({dataset_id: dataset.settings}))
     return Translated(
