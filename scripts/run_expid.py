@@ -17,13 +17,13 @@ from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.main import USER_ERROR, main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.translation.accounts import of
+from fuxi_plugins.experiments.translation.accounts import Outcome, of
 from fuxi_plugins.experiments.translation.folder import Translated, translate_folder
 from fuxi_plugins.models.registry import Sources, use_sources
 from fuxi_plugins.records.record import find_records
 from fuxi_plugins.reporting.bars import result_line
 
-SAID = {"translated": "Translated", "added": "Added", "no effect": "Without effect here"}
+SAID: dict[Outcome, str] = {"translated": "Translated", "added": "Added", "no effect": "Without effect here"}
 
 
 @click.command()

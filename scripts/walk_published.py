@@ -126,9 +126,11 @@ def main(fuxictr: Path | None, bars: Path | None, authors: Path | None, train: b
     writer.writerows(asdict(line) for line in lines)
     write_text(out, text.getvalue())
     for publisher in named:
-        counted = Counter(line.outcome for line in lines if line.publisher == publisher)
-        if counted:
-            click.echo(f"{publisher}: {', '.join(f'{count} {outcome}' for outcome, count in counted.most_common())}")
+        own = [line for line in lines if line.publisher == publisher]
+        if own:
+            counted = Counter(line.outcome for line in own).most_common()
+            said = ", ".join(f"{count} {outcome}" for outcome, count in counted)
+            click.echo(f"{publisher}: {said}, in {len({line.folder for line in own})} folders")
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's 
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise _refused(f"a key must be text, but {shortened(repr(key))} is none", key_node)
-            if key in seen and self.repeated is None:
-                raise _refused(f"the key {shortened(repr(key))} stands twice", key_node)
             if key in seen:
+                if self.repeated is None:
+                    raise _refused(f"the key {shortened(repr(key))} stands twice", key_node)
                 self.repeated.append(f"line {key_node.start_mark.line + 1}: {shortened(repr(key))}")
             seen.add(key)
         return super().construct_mapping(node, deep)

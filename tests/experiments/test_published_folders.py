@@ -345,7 +345,7 @@ def test_the_walk_says_what_becomes_of_every_experiment(folder, tmp_path):
         script("walk_published").main, ["--bars", str(folder), "--out", str(tmp_path / "o.csv")]
     )
     assert result.exit_code == 0, result.output
-    assert "BARS: 1 resolves, 1 refused" in result.output
+    assert "BARS: 1 resolves, 1 refused, in 2 folders" in result.output
     rows = (tmp_path / "o.csv").read_text().splitlines()
     assert rows[1].startswith("BARS,.,DCN_tiny_001,DCN,resolves,")
     assert rows[2].startswith("BARS,sub,DCN_tiny_001,DCN,refused,")

@@ -73,11 +73,15 @@ def translate_dataset(
     columns = [_column(column) for column in found.settings["feature_cols"]]
     for specified in said.get("feature_specs", []):
         columns = _apply(specified, columns)
-    vectors = {c["pretrained_emb"]: places.find(c["pretrained_emb"]) for c in columns if c.get("pretrained_emb")}
+    vectors: dict[str, Path] = {
+        c["pretrained_emb"]: places.find(c["pretrained_emb"]) for c in columns if c.get("pretrained_emb")
+    }
     remarks += [f"{name} is {path}" for name, path in vectors.items() if ".." in Path(name).parts]
     everything = [*found.files.values(), *vectors.values()]
     root = Path(os.path.commonpath([path.parent for path in everything]))
-    inside = {str(name): str(path.relative_to(root)) for name, path in {**found.files, **vectors}.items()}
+    inside: dict[str, str] = {
+        name: str(path.relative_to(root)) for name, path in [*found.files.items(), *vectors.items()]
+    }
     for column in columns:
         if column.get("pretrained_emb"):
             column["pretrained_emb"] = inside[column["pretrained_emb"]]

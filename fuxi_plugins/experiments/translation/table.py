@@ -109,7 +109,7 @@ MODELS = {
 }
 
 # Where a class here departs from FuxiCTR's, the option that follows FuxiCTR.
-AS_FUXICTR = {
+AS_FUXICTR: Mapping[str, Mapping[str, Any]] = {
     "DESTINE": {"head_split": "fuxictr"},
     "DMIN": {"refiner_mask": "fuxictr"},
     "EDCN": {"cross_residual": False},
