@@ -34,6 +34,15 @@ def with_uncertainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboa
     )
 
 
+def ranked_by(board: Leaderboard, metric: str) -> Leaderboard:
+    """The same rows, ranked and compared by another of the board's metrics."""
+    key = find_metric(metric).sort_key
+    ranked = sorted(board.ranked(), key=lambda row: key(row.test[metric].mean))
+    rows = [replace(row, rank=rank) for rank, row in enumerate(ranked, start=1)]
+    others = [row for row in board.rows if not row.rank]
+    return with_uncertainty(replace(board, rank_by=metric, rows=rows + others), board.evidence)
+
+
 def infer_rows(rows: Sequence[Row], metric: str, evidence: Evidence | None) -> Inference:
     """What may be said of a board's rows in one metric; their names are the rows' keys."""
     sampling = evidence.sampling_of(metric, [row.key for row in rows]) if evidence else None
