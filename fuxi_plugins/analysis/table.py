@@ -1,7 +1,9 @@
 """Boards -> the table of a paper: a row a model, a group of columns a dataset. A pure function, made without torch."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.suite_board import SuiteBoard, require_each_dataset_once, require_models, whole_rows
 from fuxi_plugins.analysis.uncertainty import ranked_by
 from fuxi_plugins.core.errors import UserError
+
+RANK_DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Table:
     """
     Args:
         entries: by model, one a column.
-        average_ranks: by model, over the datasets, among the models with a result on each of them; None: one dataset.
+        average_ranks: by model, over the datasets by the first measure's metric, among the models with a result on each
+            of them; None for one dataset.
         baselines: as they were named; relative columns are relative to the first.
         digits: decimals of a metric.
         notes: sentences that a reader must know.
@@ -46,7 +51,7 @@ class Table:
 
     columns: list[Column]
     entries: dict[str, list[Entry]]
-    average_ranks: dict[str, float] | None
+    average_ranks: dict[str, Entry] | None
     baselines: list[str]
     digits: int
     notes: list[str]
@@ -64,14 +69,11 @@ class Table:
         value = self.entries[model][column].value
         return "–" if value is None else self.columns[column].measure.show(value, self.digits)
 
-    def holes(self) -> dict[str, list[tuple[str, int]]]:
-        """The missing values by their reasons, each as its model and its column's place."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for model, entries in self.entries.items():
-            for place, entry in enumerate(entries):
-                if entry.value is None:
-                    found.setdefault(entry.reason, []).append((model, place))
-        return found
+    def reasons(self) -> list[str]:
+        """Why values are missing, each reason once."""
+        missing = [entry for entries in self.entries.values() for entry in entries if entry.value is None]
+        missing += [entry for entry in (self.average_ranks or {}).values() if entry.value is None]
+        return list(dict.fromkeys(entry.reason for entry in missing))
 
 
 def build_table(
@@ -103,13 +105,13 @@ def build_table(
             best, better = _stars(board, measure, baselines)
             columns.append(Column(board.board.dataset, board.suite, measure, best))
             drawn = {model: _entry(board, model, measure, baselines) for model in rows}
-            drawn = _with_places(drawn, measure, digits)
+            drawn = _with_places(drawn, partial(measure.shown_key, digits=digits))
             for model in rows:
                 entries[model].append(replace(drawn[model], better=model in better))
         notes += _about_rows(board, rows)
     ranks = _average_ranks(boards, rows, measures[0]) if len(boards) > 1 else None
     if not models:
-        entries = {model: entries[model] for model in _order(boards, rows, ranks)}
+        entries = {model: entries[model] for model in _order(rows, ranks)}
     return Table(columns, entries, ranks, list(baselines), digits, notes)
 
 
@@ -147,14 +149,14 @@ def _entry(board: SuiteBoard, model: str, measure: Measure, baselines: Sequence[
     return Entry(value, seeds=len(row.seeds))
 
 
-def _with_places(entries: dict[str, Entry], measure: Measure, digits: int) -> dict[str, Entry]:
-    """Marks the best and the second best of the values as they are shown."""
-    keys = {
-        model: measure.shown_key(entry.value, digits) for model, entry in entries.items() if entry.value is not None
-    }
+def _with_places(entries: dict[str, Entry], shown_key: Callable[[float], float]) -> dict[str, Entry]:
+    """Marks the best and the second best of the values as they are shown; the smallest key is the best."""
+    keys = {model: shown_key(entry.value) for model, entry in entries.items() if entry.value is not None}
     places = dict(zip(sorted(set(keys.values())), (1, 2), strict=False))
-    return {model: replace(entry, place=places.get(keys[model])) if model in keys else entry
-            for model, entry in entries.items()}  # fmt: skip
+    return {
+        model: replace(entry, place=places.get(keys[model])) if model in keys else entry
+        for model, entry in entries.items()
+    }
 
 
 def _stars(board: SuiteBoard, measure: Measure, baselines: Sequence[str]) -> tuple[str | None, set[str]]:
@@ -167,19 +169,25 @@ def _stars(board: SuiteBoard, measure: Measure, baselines: Sequence[str]) -> tup
     return (here[0] if here else None), {row.preset for row in ranked.better_than_best_of(here)}
 
 
-def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], measure: Measure) -> dict[str, float]:
+def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], measure: Measure) -> dict[str, Entry]:
     whole, _ = whole_rows(boards, models, measure.metric)
-    if not whole:
-        return {}
     keys = [[measure.metric.sort_key(row.test[measure.metric.name].mean) for row in rows] for rows in whole.values()]
-    return dict(zip(whole, average_ranks(np.array(keys).T).tolist(), strict=True))
+    ranks = dict(zip(whole, average_ranks(np.array(keys).T).tolist(), strict=True)) if whole else {}
+    entries = {
+        model: Entry(ranks[model]) if model in ranks else Entry(None, reason="no result on every dataset")
+        for model in models
+    }
+    return _with_places(entries, lambda rank: round(rank, RANK_DIGITS))
 
 
-def _order(boards: Sequence[SuiteBoard], models: Sequence[str], ranks: dict[str, float] | None) -> list[str]:
-    """By the average rank; then, or without it, in the order of the boards."""
-    if ranks is None:
-        return list(models)
-    return sorted(models, key=lambda model: (ranks.get(model, float("inf")), models.index(model)))
+def _order(models: Sequence[str], ranks: dict[str, Entry] | None) -> list[str]:
+    """By the average rank, then in the order of the boards."""
+
+    def key(model: str) -> float:
+        rank = ranks[model].value if ranks else None
+        return math.inf if rank is None else rank
+
+    return sorted(models, key=key)
 
 
 def _how_sure(boards: Sequence[SuiteBoard]) -> str:

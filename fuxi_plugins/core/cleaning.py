@@ -32,6 +32,7 @@ _LATEX = {
     "⚠": "(!)",
     "±": r"$\pm$",
     "–": "--",
+    "−": "$-$",
     "×": r"$\times$",
 }
 _LATEX_KNOWS = "—‘’“”…•€™"  # beyond Latin letters; at any other character pdflatex would stop

@@ -223,7 +223,7 @@ def text_width(text: str) -> float:
     >>> text_width("0.7301")
     2.778
     """
-    shown = re.sub(r"\\text[a-z]+\{\}|\$\\[a-z]+\$", "M", latex(text))  # symbols are no wider than an M
+    shown = re.sub(r"\\text[a-z]+\{\}|\$\\?[a-z-]+\$", "M", latex(text))  # symbols are no wider than an M
     return round(sum(_widths().get(character, 1.0) for character in shown.replace("\\", "")), 3)
 
 
