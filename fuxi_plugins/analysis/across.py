@@ -71,9 +71,7 @@ class Across:
         return keys.min(1, keepdims=True) - keys
 
 
-def across(
-    boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str] = (), test: Test = "wilcoxon"
-) -> Across:
+def across(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str] = (), test: Test = "wilcoxon") -> Across:
     """
     Args:
         boards: of at least two datasets, one each, with their uncertainty.

@@ -42,7 +42,8 @@ class Measure:
         name = self.metric.name
         if self.relative == "RelaImpr":
             return f"({name} - {self.metric.chance:g}) / ({name} of the base - {self.metric.chance:g}) - 1"
-        return f"{name} / {name} of the base - 1" if self.metric.higher_is_better else f"1 - {name} / {name} of the base"
+        ratio = f"{name} / {name} of the base"
+        return f"{ratio} - 1" if self.metric.higher_is_better else f"1 - {ratio}"
 
     def value(self, mean: float, base: float) -> float | None:
         """The quantity of a model's mean, given that of the base; None where the base leaves nothing to divide by."""

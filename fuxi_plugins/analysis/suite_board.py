@@ -30,7 +30,16 @@ class SuiteBoard:
             return f"not on the board {self.suite}"
         if metric.name in row.test:
             return ""
-        return "; ".join(row.problems) or f"{metric.name} was not measured"
+        return _problems(row) or f"{metric.name} was not measured"
+
+
+def _problems(row: Row) -> str:
+    """What is wrong with a row's runs; seeds with the same reason stand together."""
+    seeds: dict[str, list[str]] = {}
+    for text in row.problems:
+        seed, _, reason = text.partition(": ")
+        seeds.setdefault(reason, []).append(seed)
+    return "; ".join(", ".join(named) + (f": {reason}" if reason else "") for reason, named in seeds.items())
 
 
 def whole_rows(

@@ -40,9 +40,9 @@ class Integers(click.ParamType):
 
 
 class Names(click.Command):
-    """A command whose options of many values take them one after the other: ``--boards A B`` is ``--boards A --boards B``.
+    """A command whose repeatable options take many values: ``--boards A B`` is ``--boards A --boards B``.
 
-    It may have no arguments: these words would be taken for more values.
+    It must have no arguments: their words would be taken for more values.
     """
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

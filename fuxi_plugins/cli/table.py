@@ -37,7 +37,7 @@ def table(
     caption: str,
     label: str,
 ) -> None:
-    """Prints the table of a paper. Models are rows, datasets groups of columns; the best is bold, the second underlined.
+    """Prints the table of a paper. Models are rows, datasets groups of columns; best bold, second best underlined.
 
     \b
     fuxibench table --boards frappe_board ml100k_board --metrics AUC,logloss,RelaImpr --baseline DNN
@@ -71,7 +71,7 @@ def across(
     test: str,
     out: Path,
 ) -> None:
-    """Compares models across datasets. Average ranks, win rates, critical differences, quality and cost; as figures and csv.
+    """Compares models across datasets. Average ranks, win rates, critical differences and cost, as figures and csv.
 
     \b
     fuxibench across --boards frappe_board ml100k_board --out across

@@ -38,9 +38,16 @@ def summary(found: Across, costs: Tradeoff) -> str:
         f"Nemenyi's critical difference of average ranks: {found.critical_difference:.2f}.",
         f"On the front of {found.metric.name} and {COSTS[costs.cost_name]}, by the means: {', '.join(front)}.",
         *([costs.caveat] if costs.caveat else []),
-        *(f"Left out: {model}, {reason}." for model, reason in found.left_out.items()),
+        *_left_out(found),
     ]
     return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def _left_out(found: Across) -> list[str]:
+    models: dict[str, list[str]] = {}
+    for model, reason in found.left_out.items():
+        models.setdefault(reason, []).append(model)
+    return [f"Left out: {', '.join(named)} ({reason})." for reason, named in models.items()]
 
 
 TESTS = {
@@ -56,9 +63,9 @@ def limits(found: Across) -> list[str]:
     if datasets >= needed:
         return []
     return [
-        f"With {datasets} datasets Wilcoxon's p cannot be below {smallest_p(datasets):.2g}, so it tells no two of these "
-        f"models apart at level {LEVEL:.0%}: one planned pair needs {datasets_needed(1)} datasets, all {pairs:,} pairs "
-        f"need {needed}. What is significant on each dataset by itself is in pairs.csv."
+        f"With {datasets} datasets Wilcoxon's p cannot be below {smallest_p(datasets):.2g}, so it tells no two of "
+        f"these models apart at level {LEVEL:.0%}: one planned pair needs {datasets_needed(1)} datasets, all "
+        f"{pairs:,} pairs need {needed}. What is significant on each dataset by itself is in pairs.csv."
     ]
 
 
@@ -77,7 +84,7 @@ def models_csv(found: Across, costs: Tradeoff) -> str:
                 float(sum(others) / len(others)),
                 float(costs.quality[m]), *_ends(costs.quality_intervals[m]),
                 float(costs.cost[m]), *_ends(costs.cost_intervals[m]), bool(costs.front[m]),
-                *(float(table[d, m]) for d in range(len(found.datasets)) for table in (found.values, found.ranks, gaps)),
+                *(float(table[d, m]) for d in range(len(gaps)) for table in (found.values, found.ranks, gaps)),
             ]
         )  # fmt: skip
     return csv_text(header, rows)

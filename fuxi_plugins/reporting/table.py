@@ -1,10 +1,10 @@
 """The table of a paper in every format, and from Python.
 
-    from fuxi_plugins.reporting.table import paper_table
+from fuxi_plugins.reporting.table import paper_table
 
-    table = paper_table(["frappe_board", "ml100k_board"], metrics=["AUC", "RelaImpr"], baselines=["DNN"])
-    table.to_pandas()
-    table.to_latex(columns="one", label="tab:overall")
+table = paper_table(["frappe_board", "ml100k_board"], metrics=["AUC", "RelaImpr"], baselines=["DNN"])
+table.to_pandas()
+table.to_latex(columns="one", label="tab:overall")
 """
 
 import html as markup
@@ -264,7 +264,8 @@ class PaperTable:
 
 def _tex(cell: Shown, space_for: str) -> TexCell:
     mark = STAR if cell.star else cell.hole
-    return TexCell(re.sub(r"^-(?=\d)", "−", cell.text), cell.place == 1, cell.place == 2, mark, "" if mark else space_for)
+    text = re.sub(r"^-(?=\d)", "−", cell.text)  # a minus, not a hyphen
+    return TexCell(text, cell.place == 1, cell.place == 2, mark, "" if mark else space_for)
 
 
 def _md(cell: Shown) -> str:

@@ -6,7 +6,7 @@ other. Sizes are in points and do not depend on the article's.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,11 @@ WIDTHS = {"one": 240.0, "two": 504.0}  # of one column and of the whole text, in
 
 # Font sizes with the width of a digit of the Computer Modern font that is cut for that size; and gaps between columns.
 _DIGIT = {10: 5.0, 9: 4.625, 8: 4.25, 7: 3.986}
-_SETTINGS = [(10, 6.0), (9, 5.0), (9, 4.0), (8, 4.0), (8, 3.0), (7, 3.0), (7, 2.0)]  # in the order of preference
-_PANEL = [(8, 3.0), (7, 2.0)]  # once there are several panels
+_ONE_PANEL = [(10, 12.0), (9, 10.0), (9, 7.0), (8, 7.0), (8, 5.0), (7, 5.0), (7, 4.0)]  # in the order of preference
+_PANELS = [(8, 5.0), (7, 4.0)]
 _BOLD = 1.17  # of the plain width
 _MARK = 0.45  # ems of each character of a superscript
-_LONGEST = 0.35  # of the table's width; a longer text is broken
+_LONGEST, _SHORTEST = 0.35, 0.2  # of the table's width; a longer text is broken
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,22 @@ class TexColumn:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a table is set: font size and gap in points, and the columns of each panel by their places."""
+    """How a table is set.
+
+    Args:
+        size: of the font, in points.
+        gap: between columns, in points.
+        longest: text in one line, in ems.
+    """
 
     size: int
     gap: float
-    panels: list[list[int]]
+    longest: float
+
+    @property
+    def em(self) -> float:
+        """Of Computer Modern, in points: twice the width of a digit."""
+        return 2 * _DIGIT[self.size]
 
 
 def tabular(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> list[str]:
@@ -63,34 +74,40 @@ def tabular(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> list[
         width: in points.
         stubs: columns at the left, which every panel repeats.
     """
-    setting = fit(columns, width, stubs)
+    setting, panels = fit(columns, width, stubs)
     lines = [r"\begingroup", rf"\fontsize{{{setting.size}}}{{{1.2 * setting.size:.1f}}}\selectfont"]
     lines.append(rf"\setlength{{\tabcolsep}}{{{setting.gap / 2:g}pt}}")
-    for place, panel in enumerate(setting.panels):
+    for place, panel in enumerate(panels):
         lines += [r"\par\smallskip"] if place else []
-        lines += _panel([columns[index] for index in panel], stubs, width, setting.size)
+        lines += _panel([columns[index] for index in panel], stubs, setting.longest)
     return [*lines, r"\endgroup"]
 
 
-def fit(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> Setting:
-    """The largest setting that fits in one panel, else one of several panels."""
-    everything = list(range(len(columns)))
-    for size, gap in _SETTINGS:
-        if _width(columns, width, size, gap) <= width:
-            return Setting(size, gap, [everything])
-    for size, gap in _PANEL:
-        panels = _panels(columns, width, stubs, size, gap)
-        if all(_width([columns[index] for index in panel], width, size, gap) <= width for panel in panels):
-            break
-    return Setting(size, gap, panels)
+def fit(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> tuple[Setting, list[list[int]]]:
+    """The largest setting that fits in one panel, else one that fits in several; and the columns of each panel."""
+    for size, gap in _ONE_PANEL:
+        setting = _setting(size, gap, _LONGEST * width)
+        if panel_width(columns, setting) <= width:
+            return setting, [list(range(len(columns)))]
+    for longest in (_LONGEST, _SHORTEST):
+        for size, gap in _PANELS:
+            setting = _setting(size, gap, longest * width)
+            panels = _panels(columns, width, stubs, setting)
+            if all(panel_width([columns[index] for index in panel], setting) <= width for panel in panels):
+                return setting, panels
+    return setting, panels
 
 
-def _panels(columns: Sequence[TexColumn], width: float, stubs: int, size: int, gap: float) -> list[list[int]]:
+def _setting(size: int, gap: float, longest: float) -> Setting:
+    return Setting(size, gap, longest / (2 * _DIGIT[size]))
+
+
+def _panels(columns: Sequence[TexColumn], width: float, stubs: int, setting: Setting) -> list[list[int]]:
     """Whole groups together as long as they fit; a group that is too wide alone is divided."""
     left = list(range(stubs))
 
     def fits(panel: Sequence[int]) -> bool:
-        return _width([columns[index] for index in [*left, *panel]], width, size, gap) <= width
+        return panel_width([columns[index] for index in [*left, *panel]], setting) <= width
 
     panels: list[list[int]] = [[]]
     for group in _groups(columns, stubs):
@@ -118,14 +135,14 @@ def _groups(columns: Sequence[TexColumn], start: int) -> list[list[int]]:
     return groups
 
 
-def _panel(columns: Sequence[TexColumn], stubs: int, width: float, size: int) -> list[str]:
+def _panel(columns: Sequence[TexColumn], stubs: int, limit: float) -> list[str]:
     lines = [r"\begin{tabular}{@{}" + "".join(column.align for column in columns) + "@{}}", r"\toprule"]
-    limit = _longest(width, size)
     if any(column.group for column in columns):
         lines += _group_headings(columns, stubs, limit)
     headings = [_stacked(_heading(column, limit), column.align, latex) for column in columns]
     lines += [_row(headings), r"\midrule"]
-    lines += [_row(map(lambda cell, c: _cell(cell, c.align, limit), row, columns)) for row in _rows(columns)]
+    for row in zip(*(column.cells for column in columns), strict=True):
+        lines.append(_row(_cell(cell, column.align, limit) for cell, column in zip(row, columns, strict=True)))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
@@ -140,11 +157,7 @@ def _group_headings(columns: Sequence[TexColumn], stubs: int, limit: float) -> l
     return [_row(cells), " ".join(rules)]
 
 
-def _rows(columns: Sequence[TexColumn]) -> list[tuple[TexCell, ...]]:
-    return list(zip(*(column.cells for column in columns), strict=True))
-
-
-def _row(cells) -> str:
+def _row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
@@ -164,11 +177,6 @@ def _stacked(lines: Sequence[str], align: str, source: Callable[[str], str]) -> 
     if len(lines) == 1:
         return source(lines[0])
     return rf"\shortstack[{align}]{{" + r"\\".join(map(source, lines)) + "}"
-
-
-def _longest(width: float, size: int) -> float:
-    """In ems of Computer Modern at 10 points."""
-    return _LONGEST * width / (2 * _DIGIT[size])
 
 
 def _heading(column: TexColumn, limit: float) -> list[str]:
@@ -193,17 +201,15 @@ def _wrapped(text: str, limit: float) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _width(columns: Sequence[TexColumn], width: float, size: int, gap: float) -> float:
-    """Of a panel, in points."""
-    points = 2 * _DIGIT[size]  # of an em
-    limit = _longest(width, size)
-    own = [points * _column_width(column, limit) for column in columns]
+def panel_width(columns: Sequence[TexColumn], setting: Setting) -> float:
+    """Of one panel, in points; at least its true width."""
+    own = [setting.em * _column_width(column, setting.longest) for column in columns]
     total = 0.0
     for group in _groups(columns, 0):
-        together = sum(own[index] for index in group) + gap * (len(group) - 1)
-        name = columns[group[0]].group
-        total += max(together, points * max(map(text_width, _wrapped(name, limit))))
-    return total + gap * (len(_groups(columns, 0)) - 1)
+        together = sum(own[index] for index in group) + setting.gap * (len(group) - 1)
+        heading = max(map(text_width, _wrapped(columns[group[0]].group, setting.longest)))
+        total += max(together, setting.em * heading)
+    return total + setting.gap * (len(_groups(columns, 0)) - 1)
 
 
 def _column_width(column: TexColumn, limit: float) -> float:
