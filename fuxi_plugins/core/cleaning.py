@@ -70,8 +70,8 @@ def markdown(text: str) -> str:
 def latex(text: str) -> str:
     """Text in one line that LaTeX prints as it is; characters that pdflatex has no letter for are named by their codes.
 
-    >>> print(latex("50% 中"))
-    50\% U+4E2D
+    >>> print(latex("A_b 中"))
+    A\\_b U+4E2D
     """
     return "".join(map(_in_latex, _one_line(text)))
 

@@ -28,7 +28,7 @@ def booktabs(
     tied = {row.key for row in board.like_the_best()}
     best = {f"{metric} mean ± std": _best_row(board, metric) for metric in board.metrics}
     lines = [latex_comment(line) for line in [f"{title}: {board.data.title}", *notes(board)]]
-    lines += [f"% {line}" for line in _legend(baselines, bool(tied))]
+    lines += map(latex_comment, _legend(baselines, bool(tied)))
     columns = []
     for place, name in enumerate(header):
         cells = [TexCell(row[place]) for row in rows[:extra]]
