@@ -29,6 +29,8 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a line, these two would belong to the command that ended the line before
+    "*": "{*}",
     "⚠": "(!)",
     "±": r"$\pm$",
     "–": "--",

@@ -62,8 +62,8 @@ class Setting:
 
     @property
     def em(self) -> float:
-        """Of Computer Modern, in points: twice the width of a digit."""
-        return 2 * _DIGIT[self.size]
+        """In points: twice the width of a digit, and a little more, for letters shrink less than digits do."""
+        return _em(self.size)
 
 
 def tabular(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> list[str]:
@@ -99,7 +99,11 @@ def fit(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> tuple[Set
 
 
 def _setting(size: int, gap: float, longest: float) -> Setting:
-    return Setting(size, gap, longest / (2 * _DIGIT[size]))
+    return Setting(size, gap, longest / _em(size))
+
+
+def _em(size: int) -> float:
+    return 2.02 * _DIGIT[size]
 
 
 def _panels(columns: Sequence[TexColumn], width: float, stubs: int, setting: Setting) -> list[list[int]]:
@@ -230,6 +234,7 @@ def text_width(text: str) -> float:
     2.778
     """
     shown = re.sub(r"\\text[a-z]+\{\}|\$\\?[a-z-]+\$", "M", latex(text))  # symbols are no wider than an M
+    shown = re.sub(r"\{([\[*])\}", r"\1", shown)
     return round(sum(_widths().get(character, 1.0) for character in shown.replace("\\", "")), 3)
 
 

@@ -54,7 +54,9 @@ def test_of_logloss_the_lowest_is_first(tmp_path):
 def test_models_with_a_hole_are_left_out_and_named(tmp_path):
     found = across(boards(tmp_path, D="killed"), AUC)
     assert found.models == ["A", "B", "C"]
-    reason = "on one: seed 1: failed: killed; on two: not on the board two_board; on three: not on the board three_board"
+    reason = (
+        "on one: seed 1: failed: killed; on two: not on the board two_board; on three: not on the board three_board"
+    )
     assert found.left_out == {"D": reason}
 
 

@@ -19,8 +19,12 @@ def table_of(folder, names=("DNN", "AutoInt+", "RankElastor"), datasets=2, digit
     """Three columns a dataset; the last model failed on the first dataset, for a reason that is hostile too."""
     boards = []
     for number in range(datasets):
-        values = {name: [0.7 + (place + seed / 50 + number) / 40 for seed in range(3)] for place, name in enumerate(names)}
-        failed = {} if number else {values and list(values)[-1]: f"OSError: {HOSTILE_NAMES[1]} '/home/ann/my secret/x.py'"}
+        values = {
+            name: [0.7 + (place + seed / 50 + number) / 40 for seed in range(3)] for place, name in enumerate(names)
+        }
+        failed = (
+            {} if number else {values and list(values)[-1]: f"OSError: {HOSTILE_NAMES[1]} '/home/ann/my secret/x.py'"}
+        )
         finished = {name: found for name, found in values.items() if name not in failed}
         boards.append(_board(f"dataset_{number}", finished, failed, folder))
     measures = [find_measure(name) for name in ("AUC", "logloss", "RelaImpr")]

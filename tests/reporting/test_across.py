@@ -68,7 +68,18 @@ def test_times_of_several_machines_are_doubted(found):
 
 def test_the_command_writes_a_folder(tmp_path):
     folders = ["--configs", str(ROOT / "benchmark_configs"), "--results", str(ROOT / "results")]
-    words = ["across", "--boards", "frappe_board", "ml100k_board", "--models", "DNN", "FM", "LR", "--out", str(tmp_path)]
+    words = [
+        "across",
+        "--boards",
+        "frappe_board",
+        "ml100k_board",
+        "--models",
+        "DNN",
+        "FM",
+        "LR",
+        "--out",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(main, [*folders, *words])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "summary.md").read_text() in done.output

@@ -64,7 +64,11 @@ def test_every_format_shows_the_same_numbers(tmp_path):
             assert shown in cell.replace("--", "–"), (model, column)
         assert ("**" in markdown[row][place + 1]) == ("textbf" in latex[row][place + 1]) == (entry.place == 1)
         assert ("<ins>" in markdown[row][place + 1]) == ("underline" in latex[row][place + 1]) == (entry.place == 2)
-        assert (" *" in markdown[row][place + 1]) == ("$^{*}$" in latex[row][place + 1].partition("phantom")[0]) == entry.better
+        assert (
+            (" *" in markdown[row][place + 1])
+            == ("$^{*}$" in latex[row][place + 1].partition("phantom")[0])
+            == entry.better
+        )
     assert any(entry.better for entries in table.entries.values() for entry in entries)
 
 
@@ -80,7 +84,20 @@ def test_no_format_passes_on_what_a_record_smuggles(tmp_path, form):
         assert "](" not in text.replace("\\](", "")
         assert "<script" not in text
     if form == "html":
-        assert set(Cells(text).tags) <= {"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "b", "u", "sup", "br"}
+        assert set(Cells(text).tags) <= {
+            "table",
+            "caption",
+            "thead",
+            "tbody",
+            "tfoot",
+            "tr",
+            "th",
+            "td",
+            "b",
+            "u",
+            "sup",
+            "br",
+        }
     if form == "tex":
         assert "\\input" not in text
         assert "\\alpha" not in text
@@ -150,9 +167,8 @@ def test_the_command_prints_what_python_gives():
     words = "table --boards frappe_board ml100k_board --metrics AUC,RelaImpr --baseline DNN FM --digits 5 --format csv"
     done = call(*words.split())
     assert done.exit_code == 0, done.output
-    table = paper_table(["frappe_board", "ml100k_board"], metrics=["AUC", "RelaImpr"], baselines=["DNN", "FM"], digits=5,
-                        workspace=WORKSPACE)  # fmt: skip
-    assert done.output == table.to_csv()
+    boards, chosen = ["frappe_board", "ml100k_board"], {"metrics": ["AUC", "RelaImpr"], "baselines": ["DNN", "FM"]}
+    assert done.output == paper_table(boards, **chosen, digits=5, workspace=WORKSPACE).to_csv()
 
 
 def test_an_unknown_model_is_one_message():
