@@ -125,7 +125,7 @@ class PaperTable:
             TexColumn(heading, [_tex(row[place], space_for[place]) for row in self._rows], "r" if place else "l", group)
             for place, (group, heading) in enumerate(self._headings)
         ]  # fmt: skip
-        legend = [f"$^{{{latex(mark)}}}$ {latex(text)}" if mark else latex(text) for mark, text in self.legend]
+        legend = [f"$^{{{mark}}}$ {latex(text)}" if mark else latex(text) for mark, text in self.legend]
         environment = "table" if columns == "one" else "table*"
         return "\n".join(
             [

@@ -10,12 +10,10 @@ from fuxi_plugins.analysis.across import across
 from fuxi_plugins.analysis.tradeoff import tradeoff
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.records.record import Machine
 from fuxi_plugins.reporting.across import summary, write_across
-from tests.analysis.make import suite_board
+from tests.analysis.make import board_of, record, suite_board
 from tests.conftest import ROOT
-from tests.reporting.make import HOSTILE_NAMES
-
-NAMES = [name for name in HOSTILE_NAMES if len(name) < 60]
 
 
 @pytest.fixture
@@ -62,8 +60,22 @@ def test_the_summary_says_what_so_few_datasets_cannot_tell(found):
     assert "0 of 3 pairs" in text
 
 
-def test_times_of_several_machines_are_doubted(found):
-    assert tradeoff(found, "seconds").caveat == ""
+def test_times_of_several_machines_are_doubted(tmp_path):
+    def boards(processors):
+        machines = [Machine(device="cpu", processor=name, threads=1, versions={}) for name in processors]
+        return [
+            board_of(dataset, [record(name, 1, auc, dataset=dataset, experiment=f"{name}_{dataset}", machine=machine)
+                               for name, auc in (("A", 0.8), ("B", 0.7))], tmp_path)
+            for dataset, machine in zip(("one", "two"), machines, strict=True)
+        ]  # fmt: skip
+
+    def caveat(processors, cost):
+        found = across(boards(processors), find_metric("AUC"))
+        return tradeoff(found, cost).caveat
+
+    assert caveat(["AMD", "AMD"], "seconds") == ""
+    assert "2 kinds of machine" in caveat(["AMD", "Intel"], "seconds")
+    assert caveat(["AMD", "Intel"], "parameters") == ""
 
 
 def test_the_command_writes_a_folder(tmp_path):
