@@ -21,6 +21,7 @@ from fuxi_plugins.cli.parameters import Integers, MetricName
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.status import status
 from fuxi_plugins.cli.submit import submit
+from fuxi_plugins.cli.table import across, table
 from fuxi_plugins.cli.tune import tune
 from fuxi_plugins.cli.zoo import zoo_
 from fuxi_plugins.core.errors import UserError
@@ -234,7 +235,7 @@ def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tu
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
+for command in (across, compare, cost, data, doctor, new, report, status, submit, table, tune, zoo_):
     main.add_command(command)
 stopping.imported()
 

@@ -37,3 +37,28 @@ class Integers(click.ParamType):
         if len(set(numbers)) < len(numbers) and not self.repeated:
             self.fail(f"each may stand once, but one of {value} stands twice", param, context)
         return numbers
+
+
+class Names(click.Command):
+    """A command whose repeatable options take many values: ``--boards A B`` is ``--boards A --boards B``.
+
+    It must have no arguments: their words would be taken for more values.
+    """
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        many = {
+            name for one in self.get_params(context) if isinstance(one, click.Option) and one.multiple
+            for name in one.opts
+        }  # fmt: skip
+        spread: list[str] = []
+        option, values = "", 0  # the option that further words belong to, and how many it has
+        for word in args:
+            if word.startswith("-"):
+                option, values = (word if word in many else ""), 0
+                spread.append(word)
+            elif option:
+                spread += [option, word] if values else [word]
+                values += 1
+            else:
+                spread.append(word)
+        return super().parse_args(context, spread)

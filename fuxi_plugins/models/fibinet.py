@@ -8,8 +8,6 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import BilinearInteractionV2, FeatureEmbedding, SqueezeExcitation
 from torch import Tensor
 
-from fuxi_plugins.layers import require_positive
-
 from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
