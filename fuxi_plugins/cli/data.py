@@ -25,7 +25,7 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
     from fuxi_plugins.datasets.spec import load_dataset_specs
 
     if as_catalogue:
-        say(catalogue(load_dataset_specs(workspace.configs).values()))
+        say(catalogue(load_dataset_specs(workspace.all_configs).values()))
         return
     rows = [
         (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
@@ -50,7 +50,7 @@ def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -
     from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
 
     path = new_config_file(workspace.configs, "dataset_config", name)
-    if name in load_dataset_specs(workspace.configs):
+    if name in load_dataset_specs(workspace.all_configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     description = look_at(name, folder, label)
     text = yaml_text({name: description.entry})
@@ -70,7 +70,7 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     from fuxi_plugins.datasets.sources.hub import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    specs = [load_dataset_spec(workspace.configs, name) for name in names]
+    specs = [load_dataset_spec(workspace.all_configs, name) for name in names]
     require_writable(workspace.cache, "the cache folder")
     for spec in specs:
         say(f"{spec.dataset_id}: files in {fetch_dataset(spec, workspace)}")
@@ -86,9 +86,9 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
     from fuxi_plugins.datasets.sources.install import import_files
     from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
-    known = load_dataset_specs(workspace.configs).values()
+    known = load_dataset_specs(workspace.all_configs).values()
     say(f"{name}: files in {import_files(spec, origin, workspace, known)}")
 
 
@@ -101,7 +101,7 @@ def verify(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.sources.install import verify_files
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     if not spec.files:
         raise UserError(f"the dataset {name!r} has no published files to verify.")
     states = verify_files(spec, source_folder(spec, workspace))
@@ -122,7 +122,7 @@ def prepare(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())

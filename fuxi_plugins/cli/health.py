@@ -34,7 +34,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     """Looks at versions, devices, prepared datasets and the records' alarms."""
     yield from versions(pins)
     yield devices()
-    for spec in load_dataset_specs(workspace.configs).values():
+    for spec in load_dataset_specs(workspace.all_configs).values():
         if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
             yield from splits(prepare_dataset(spec, workspace))
     tripped = 0

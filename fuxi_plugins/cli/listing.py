@@ -29,7 +29,7 @@ def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.datasets.sources.acquire import is_available
     from fuxi_plugins.datasets.spec import load_dataset_specs
 
-    specs = load_dataset_specs(workspace.configs)
+    specs = load_dataset_specs(workspace.all_configs)
     return [
         (name, spec.title, "ready" if is_available(spec, workspace) else "to be imported")
         for name, spec in specs.items()
@@ -39,14 +39,14 @@ def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
 def _experiments(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.experiments.catalogue import load_experiment_configs
 
-    configs = load_experiment_configs(workspace.configs)
+    configs = load_experiment_configs(workspace.all_configs)
     return [(name, config.model, config.dataset_id) for name, config in configs.items()]
 
 
 def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.experiments.suite import load_suite, suite_names
 
-    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     return [(suite.name, suite.title, _runs(suite)) for suite in suites]
 
 

@@ -16,6 +16,7 @@ from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
+from fuxi_plugins.cli.init import init
 from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers, MetricName
 from fuxi_plugins.cli.report import report
@@ -103,13 +104,13 @@ def check(workspace: Workspace) -> None:
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.suite import load_suite, suite_names
 
-    specs = load_dataset_specs(workspace.configs)
-    experiments = load_experiment_configs(workspace.configs)
+    specs = load_dataset_specs(workspace.all_configs)
+    experiments = load_experiment_configs(workspace.all_configs)
     for config in experiments.values():
         if config.dataset_id not in specs:
             raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
         resolve(config)
-    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
@@ -229,12 +230,12 @@ def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tu
     boards = suite_boards(suite, workspace, rank_by)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
+    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
         written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (compare, cost, data, doctor, new, report, status, submit, tune, zoo_):
+for command in (compare, cost, data, doctor, init, new, report, status, submit, tune, zoo_):
     main.add_command(command)
 stopping.imported()
 

@@ -34,7 +34,7 @@ def new(
     from fuxi_plugins.experiments.common import start_board
 
     board = start_board(
-        workspace.configs,
+        workspace.all_configs,
         dataset,
         models.split(",") if models else (),
         seeds,

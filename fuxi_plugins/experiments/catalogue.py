@@ -3,25 +3,32 @@
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import config_files
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS, OWN_KEYS, SETTINGS_FROM, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
 
 
-def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
+def load_experiment_configs(configs: AnyConfigs) -> dict[str, ExperimentConfig]:
     """Every experiment of ``configs/model_config.yaml`` or ``configs/model_config/*.yaml``, by id.
 
     A file's ``Base`` holds what its experiments share, and only its own: FuxiCTR would let a file without one
     inherit another's.
 
     Raises:
-        UserError: a file that is not valid, or an id that stands in two files.
+        UserError: a file that is not valid, or an id that stands in two files of one folder.
     """
     experiments: dict[str, ExperimentConfig] = {}
-    for path in config_files(configs, "model_config"):
+    for folder in folders_of(configs):
+        experiments = experiments | {name: one for name, one in _configs_of(folder).items() if name not in experiments}
+    return experiments
+
+
+def _configs_of(folder: Path) -> dict[str, ExperimentConfig]:
+    experiments: dict[str, ExperimentConfig] = {}
+    for path in config_files(folder, "model_config"):
         content = load_yaml(path)
         base = content.pop("Base", None) or {}
         for experiment_id, settings in content.items():
@@ -33,7 +40,7 @@ def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
     return experiments
 
 
-def load_experiment_config(configs: Path, experiment_id: str) -> ExperimentConfig:
+def load_experiment_config(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig:
     """One experiment as its file says it.
 
     Raises:

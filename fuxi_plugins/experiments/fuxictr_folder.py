@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from fuxi_plugins.core.configs import config_files
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import config_files
 from fuxi_plugins.experiments.experiment import OWN_KEYS
 from fuxi_plugins.experiments.settings import DEAD_NAMES, legal_settings
 from fuxi_plugins.models.registry import load_model_class

@@ -186,7 +186,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         raise UserError(f"{path}: {folder.name}/{error.args[0].removeprefix(str(folder) + '/')}") from error
     where = f"{path}: {folder.name}"
     _check_record(where, folder.name, record)
-    spec = load_dataset_spec(workspace.configs, record.dataset)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset)
     own = prepare_dataset(spec, workspace).card
     if record.data.fingerprint != own.fingerprint:
         raise UserError(
