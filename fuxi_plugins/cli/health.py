@@ -1,7 +1,7 @@
 """What is wrong with this machine, these configs or these data, before or after it costs a week."""
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,16 @@ import numpy as np
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
+from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
-from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.datasets.unknown_ids import warnings
+from fuxi_plugins.records.record import LeftOut, Record, find_records
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
-CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,32 @@ class Finding:
     about: str
     text: str
     well: bool = True
+    note: bool = False  # worth knowing, though nothing is wrong here
 
 
 def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
-    """Looks at versions, devices, prepared datasets and the records' alarms."""
+    """Looks at versions, devices, prepared datasets, records and boards.
+
+    A warning that a run has given is a property of that result, and boards show it; so it is a note here.
+    """
     yield from versions(pins)
     yield devices()
     for spec in load_dataset_specs(workspace.all_configs).values():
         if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
             yield from splits(prepare_dataset(spec, workspace))
-    tripped = 0
-    for record in find_records(workspace.results):
+    left_out: list[LeftOut] = []
+    records = find_records(workspace.results, left_out=left_out.append)
+    for one in left_out:
+        yield Finding("records", one.reason, well=False)
+    for record in records:
         for text in alarms(record):
-            tripped += 1
-            yield Finding(f"{record.experiment} seed {record.seed}", text, well=False)
-    yield from evidence(workspace)
-    yield Finding("records", f"{tripped} alarms" if tripped else "no alarms", well=not tripped)
+            yield Finding(f"{record.experiment} seed {record.seed}", text, note=True)
+    yield from evidence(records, workspace)
 
 
-def evidence(workspace: Workspace) -> Iterator[Finding]:
+def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Finding]:
     """Whether records and predictions are those that boards measured; measured anew where the data are prepared."""
-    records = [record for record in find_records(workspace.results) if record.finished]
+    finished = [record for record in records if record.finished]
     wrong: set[str] = set()
     outdated = []
     for path in sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}")):
@@ -57,9 +63,10 @@ def evidence(workspace: Workspace) -> Iterator[Finding]:
             outdated.append(path.name)
             continue
         runs: dict[str, list[Record]] = {}
-        for record in records:
-            if record.dataset == kept.dataset and record.seed in kept.runs.get(record.experiment, ()):
-                runs.setdefault(record.experiment, []).append(record)
+        for record in finished:
+            for key in (record.experiment, own_key(record)):
+                if record.dataset == kept.dataset and record.seed in kept.runs.get(key, ()):
+                    runs.setdefault(key, []).append(record)
         if runs:
             wrong |= set(find_evidence([path], runs, workspace).problems.values())
     for text in sorted(wrong):
@@ -111,23 +118,5 @@ def splits(data: PreparedData) -> Iterator[Finding]:
     for split in ("train", "valid"):
         shared = float(np.isin(codes["test"], codes[split]).mean())
         yield Finding(about, f"{shared:.2%} of the test rows stand in {split} as well", well=shared <= MOST_SHARED)
-
-
-def row_codes(folder: Path) -> np.ndarray:
-    """(N,) 64-bit codes of whole rows; equal rows have equal codes, others in all likelihood do not."""
-    columns = read_columns(folder)
-    rows = len(next(iter(columns.values())))
-    random = np.random.Generator(np.random.PCG64(0))
-    codes = np.zeros(rows, np.uint64)
-    for name in sorted(columns):
-        column = columns[name]
-        width = 1 if column.ndim == 1 else column.shape[1]
-        factors = random.integers(1, 2**63, width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        for start in range(0, rows, CHUNK):
-            part = np.asarray(column[start : start + CHUNK]).reshape(-1, width)
-            bits = part.astype(np.float32).view(np.uint32) if part.dtype.kind == "f" else part
-            # Multiplied and mixed, so that the sum does not confuse values that change places.
-            mixed = (bits.astype(np.uint64) + np.uint64(1)) * factors
-            mixed ^= mixed >> np.uint64(29)
-            codes[start : start + CHUNK] += (mixed * factors).sum(1, dtype=np.uint64)
-    return codes
+    for warning in warnings(data.unknown):
+        yield Finding(about, warning, well=False)

@@ -51,7 +51,7 @@ def start_server(threads: int) -> None:
 
 
 class RunProcess:
-    """A run's process. It reads its job from ``stdin`` and writes its progress to ``stdout``, as ``runs.worker`` says.
+    """A run's process. It reads its job from ``stdin`` and writes its progress to ``stdout`` (``training.worker``).
 
     The end of its standard input, which stays open, tells it that we are gone.
     """

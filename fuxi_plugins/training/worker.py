@@ -63,8 +63,12 @@ def set_up() -> Callable[[dict], None]:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    for stream in (sys.stdout, sys.stderr):  # a model may print what the terminal's encoding lacks
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # New streams, since the old ones remember of what kind their files were. A model may print what the terminal's
+    # encoding lacks.
+    sys.stdout, sys.stderr = (
+        open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        for number in (1, 2)
+    )
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return _reporter(progress)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Code, Cost, Latency, Machine
+from fuxi_plugins.records.record import Code, Cost, Latency, Machine, Seconds
 from fuxi_plugins.reporting.formats import cells, render
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.terminal import print_board
@@ -88,6 +88,16 @@ def test_runs_of_other_settings_or_code_are_a_row_of_their_own(tmp_path, changes
     assert any(difference in text for text in made.rows[0].problems)
     assert difference in render(made, "Title", "md")
     assert len(with_uncertainty(made, None).rows) == 3
+
+
+def test_seconds_an_epoch_are_the_median_s_of_the_seeds(tmp_path):
+    """One seed beside which the machine was busy must not decide."""
+    records = [
+        record("A", seed, seconds=Seconds(train=2.0, evaluation=1.0, total=4.0, per_epoch=epoch))
+        for seed, epoch in ((1, 2.0), (2, 90.0), (3, 3.0))
+    ]
+    (row,) = board(records, tmp_path).rows
+    assert row.seconds_per_epoch == 3.0
 
 
 def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):

@@ -59,10 +59,18 @@ def test_alarms_of_records_are_told(workspace):
         return CliRunner().invoke(main, [*folders, "doctor"])
 
     prepared(workspace)
-    assert "ok    records: no alarms" in call().output
-    write_record(
-        workspace.run_folder("tiny", "A", 1), record(dataset="tiny", sentinels={"own loss is called": "never"})
-    )
+    assert "note" not in call().output
+    warned = record(dataset="tiny", sentinels={"own loss is called": "never"})
+    write_record(workspace.run_folder("tiny", "A_toy", 1), warned)
     result = call()
+    assert result.exit_code == 0, "a result's own warning is nothing wrong with this machine"
+    assert "note  A_toy seed 1: own loss is called: never" in result.output
+
+
+def test_records_that_are_left_out_are_wrong(workspace):
+    write_record(workspace.run_folder("tiny", "other", 1), record(dataset="tiny"))
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    result = CliRunner().invoke(main, [*folders, "doctor"])
     assert result.exit_code == 1
-    assert "WRONG A_toy seed 1: own loss is called: never" in result.output
+    assert "WRONG records:" in result.output
+    assert "is a copy or was moved" in result.output

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.requirements import unmet, unmet_need
+from fuxi_plugins.models.histories import padding_first
 from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from tests.models import tiny
@@ -43,6 +44,14 @@ def test_a_row_without_history_is_a_number_that_its_neighbours_do_not_change(nam
     alone = model(tiny.take(batch_with([[0, 0, 0, 0], [1, 2, 3, 4]]), [0]))["y_pred"]
     assert both.isfinite().all()
     torch.testing.assert_close(both[:1], alone)
+
+
+def test_padding_goes_to_the_front_and_becomes_zero():
+    behaviours = torch.tensor([[[1.0], [9.0], [2.0]], [[3.0], [4.0], [9.0]]])
+    real = torch.tensor([[True, False, True], [True, True, False]])
+    moved, are_real = padding_first(behaviours, real)
+    assert moved.squeeze(-1).tolist() == [[0, 1, 2], [0, 3, 4]]
+    assert are_real.tolist() == [[False, True, True]] * 2
 
 
 @pytest.mark.parametrize("name", SEQUENCE_MODELS)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from fuxi_plugins.models import registry
+from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.checkpoint import STATE_FILE, Keeper
 from fuxi_plugins.training.runner import continued_by
@@ -36,6 +38,11 @@ Wavering_tiny:
     learning_rate: 0.3
     epochs: 8
     early_stop_patience: 2
+Drawing_tiny:
+    model: Drawing
+    embedding_dim: 4
+    hidden_units: [16]
+    epochs: 4
 Eval_tiny:
     model: DCNv2
     embedding_dim: 4
@@ -49,7 +56,8 @@ Eval_tiny:
 
 
 @pytest.fixture
-def jobs(workspace, tmp_path):
+def jobs(workspace, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._registered, "Drawing", f"{__name__}:Drawing")
     path = workspace.configs / "model_config" / "tiny.yaml"
     path.write_text(path.read_text() + EXPERIMENTS.replace("rmsprop", "RMSprop"))
 
@@ -57,6 +65,16 @@ def jobs(workspace, tmp_path):
         return make_job(workspace, tmp_path / folder, experiment=f"{name}_tiny")
 
     return make
+
+
+class Drawing(DNN):
+    """A model that draws from numpy's random state in each step."""
+
+    def forward(self, inputs):
+        predicted = super().forward(inputs)
+        if self.training:
+            predicted["y_pred"] = predicted["y_pred"] * (1 - 0.2 * float(np.random.random()))
+        return predicted
 
 
 class Killed(BaseException):
@@ -81,7 +99,9 @@ def predictions(job):
         return file["y_pred"][:]
 
 
-@pytest.mark.parametrize(("name", "every"), [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4)])
+@pytest.mark.parametrize(
+    ("name", "every"), [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4), ("Drawing", 4)]
+)
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(jobs, name, every, caplog, monkeypatch):
     monkeypatch.setattr(
         "fuxi_plugins.training.checkpoint.COST", 1e9
@@ -202,16 +222,16 @@ def test_checkpoints_of_short_epochs_cost_a_small_share_of_the_time(jobs, monkey
 
 KILLED_WORKER = """\
     import os, signal, sys
-    from fuxi_plugins.training import resume
+    from fuxi_plugins.training import checkpoint
     count = 0
-    save = resume.Keeper._save
+    save = checkpoint.Keeper._save
     def save_and_die(self, *arguments):
         global count
         save(self, *arguments)
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-    resume.Keeper._save = save_and_die
+    checkpoint.Keeper._save = save_and_die
     from fuxi_plugins.training.worker import main
     sys.exit(main())
 """
@@ -234,8 +254,8 @@ def test_a_worker_killed_by_sigkill_is_continued_by_another_process(jobs, tmp_pa
         log = worker.stderr.read()
         return worker.wait(), log
 
-    code, _ = finish(work(str(write(tmp_path / "killed.py", KILLED_WORKER))))
-    assert code == -signal.SIGKILL
+    code, log = finish(work(str(write(tmp_path / "killed.py", KILLED_WORKER))))
+    assert code == -signal.SIGKILL, log
     code, log = finish(work("-m", "fuxi_plugins.training.worker"))
     assert code == 0, log
     assert "continuing in epoch 2 after 3 batches" in log
