@@ -151,7 +151,7 @@ def audit_(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     found = audit(prepare_dataset(spec, workspace, report=_say), workspace)
     splits = [

@@ -37,7 +37,7 @@ def new(
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.common import start_board
 
-    rows = training_rows(load_dataset_spec(workspace.configs, dataset), workspace)
+    rows = training_rows(load_dataset_spec(workspace.all_configs, dataset), workspace)
     board = start_board(
         workspace.all_configs,
         dataset,
