@@ -1,5 +1,6 @@
 """Experiments by their id: those that stand in a file, and those that a template makes."""
 
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS, OWN_KEYS, SETTINGS_FROM, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
+from fuxi_plugins.records.record import RECORD_FILE, read_record
 
 
 def load_experiment_configs(configs: AnyConfigs) -> dict[str, ExperimentConfig]:
@@ -55,12 +57,40 @@ def load_experiment_config(configs: AnyConfigs, experiment_id: str) -> Experimen
     return experiments[experiment_id]
 
 
+def load_recorded_experiment(results: Path, experiment_id: str) -> tuple[ExperimentConfig, list[int]] | None:
+    """An experiment by its records alone, with its seeds; None where no run of that id is recorded.
+
+    It is how one is found again that stands in no file: a record holds every setting.
+    """
+    found = sorted((results / "runs").glob(f"*/{escape(experiment_id)}/seed-*/{RECORD_FILE}"))
+    if not found:
+        return None
+    records = [read_record(path) for path in found]
+    first = records[0]
+    settings = {**first.params["model"], **first.params["training"]}
+    config = ExperimentConfig(
+        id=first.experiment,
+        file=found[0],
+        model=first.model,
+        dataset_id=first.dataset,
+        preset=first.preset,
+        published_as=first.published_as,
+        seed=None,
+        settings=settings,
+        role=first.role,
+        variant=first.variant,
+        origins=dict.fromkeys(settings, "its record"),
+    )
+    return config, sorted({record.seed for record in records})
+
+
 def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> ExperimentConfig:
     if not isinstance(experiment_id, str) or set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
         raise UserError(f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
+    origins = dict.fromkeys(base, f"Base of {path.name}") | dict.fromkeys(settings, path.name)
     merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
@@ -83,4 +113,5 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         seed=seed,
         settings={key: value for key, value in merged.items() if key not in OWN_KEYS},
         settings_from=origin,
+        origins={name: origins.get(name, f"the variant {merged.get('preset')}") for name in merged},
     )

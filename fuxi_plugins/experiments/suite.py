@@ -17,7 +17,7 @@ from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.catalogue import load_experiment_configs, load_recorded_experiment
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
 from fuxi_plugins.experiments.template import expand, load_templated_experiment
 
@@ -141,7 +141,7 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
 
 
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
-    """A suite by its name, or an experiment by its id as a suite of one.
+    """A suite by its name, or an experiment by its id as a suite of one; one in no file is found by its records.
 
     Raises:
         UserError: neither has this name.
@@ -152,10 +152,13 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
     else:
         experiments = load_experiment_configs(workspace.all_configs)
         config = experiments.get(name) or load_templated_experiment(workspace.all_configs, name)
+        own_seeds = [config.seed] if config and config.seed is not None else [1]
         if config is None:
-            raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
-        own_seed = [config.seed] if config.seed is not None else [1]
-        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
+            recorded = load_recorded_experiment(workspace.results, name)
+            if recorded is None:
+                raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
+            config, own_seeds = recorded
+        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seeds, timeout_minutes=24 * 60)
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 

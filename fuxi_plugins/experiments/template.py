@@ -189,6 +189,7 @@ class _Builder:
             published_as=None,
             seed=None,
             settings={**self.base, **settings},
+            origins=dict.fromkeys({**self.base, **settings}, self.template.file.name),
             # Models made equally large answer a question; they are not how anybody would run them.
             role="study" if self.profile.equal_size or size else "result",
             variant=", ".join(filter(None, (self.profile_name, size))),
