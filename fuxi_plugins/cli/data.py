@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.completion import datasets
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
@@ -16,9 +17,13 @@ def data() -> None:
 
 @data.command("list")
 @click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def list_(workspace: Workspace, as_catalogue: bool) -> None:
+def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     """Shows what is here of each dataset. How large it is, and which fingerprint it has."""
+    import json
+    from dataclasses import asdict
+
     from tabulate import tabulate
 
     from fuxi_plugins.datasets.inventory import catalogue, inventory
@@ -26,6 +31,9 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 
     if as_catalogue:
         say(catalogue(load_dataset_specs(workspace.all_configs).values()))
+        return
+    if as_json:
+        say(json.dumps([asdict(item) for item in inventory(workspace)], indent=1))
         return
     rows = [
         (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
@@ -67,7 +75,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 
 
 @data.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     """Downloads datasets from the Hugging Face hub. Verifies and installs them; resumes what was cut."""
@@ -98,7 +106,7 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def verify(workspace: Workspace, name: str) -> None:
     """Holds installed files to their published md5."""
@@ -119,7 +127,7 @@ def verify(workspace: Workspace, name: str) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def prepare(workspace: Workspace, name: str) -> None:
     """Checks and preprocesses a dataset. `run` does so by itself."""
@@ -140,7 +148,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 
 
 @data.command("audit")
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def audit_(workspace: Workspace, name: str) -> None:
     """Looks for what is wrong with a dataset. Unknown ids, drift, repeated rows, columns that tell the label, times."""

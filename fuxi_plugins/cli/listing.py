@@ -9,14 +9,25 @@ from fuxi_plugins.core.workspace import Workspace
 if TYPE_CHECKING:
     from fuxi_plugins.experiments.suite import Suite
 
-KINDS = ("models", "datasets", "experiments", "suites", "metrics")
+HEADERS = {
+    "models": ("name", "summary"),
+    "datasets": ("name", "title", "state"),
+    "experiments": ("name", "model", "dataset"),
+    "suites": ("name", "title", "runs"),
+    "metrics": ("name", "direction", "meaning"),
+}
+KINDS = tuple(HEADERS)
+
+
+def rows(kind: str, workspace: Workspace) -> list[dict[str, str]]:
+    """What there is of one of :data:`KINDS`, by the names in :data:`HEADERS`."""
+    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
+    return [dict(zip(HEADERS[kind], row, strict=True)) for row in makers[kind](workspace)]
 
 
 def table(kind: str, workspace: Workspace) -> str:
     """One of :data:`KINDS` as text."""
-    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
-    rows = makers[kind](workspace)
-    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return tabulate([list(row.values()) for row in rows(kind, workspace)], tablefmt="plain", disable_numparse=True)
 
 
 def _models(_: Workspace) -> list[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
 from fuxi_plugins.experiments.requirements import fixed_widths
 from fuxi_plugins.experiments.settings import Training, legal_settings
-from fuxi_plugins.experiments.suite import Suite, load_suite
+from fuxi_plugins.experiments.suite import Suite, load_suite, with_experiment
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS, apply_variant
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
@@ -155,7 +155,8 @@ def beside(
     )
     title = f"{config.preset} beside {board.title}"
     own = replace(board, title=title, experiments=[config], seeds=list(seeds) or board.seeds, more_seeds={})
-    return Beside(own, replace(board, title=title, experiments=[*board.experiments, config]), remarks)
+    both = replace(with_experiment(board, own), name=f"{board_name}+{model}", title=title)
+    return Beside(own, both, remarks)
 
 
 def _shared_settings(board: Suite) -> tuple[dict[str, Any], list[str]]:

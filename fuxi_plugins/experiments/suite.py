@@ -162,6 +162,21 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 
+def with_experiment(suite: Suite, other: Suite) -> Suite:
+    """The suite with the experiments of another one as further rows, which keep their own seeds; under a name of its
+    own, so that it is not taken for the suite."""
+    further = {
+        config.id: [seed for seed in other.seeds_of(config.id) if seed not in suite.seeds]
+        for config in other.experiments
+    }
+    return replace(
+        suite,
+        name=f"{suite.name}+{other.name}",
+        experiments=[*suite.experiments, *other.experiments],
+        more_seeds=suite.more_seeds | further,
+    )
+
+
 def require_columns(configs: AnyConfigs, dataset: str, kind: str | None, suite: str) -> None:
     """The dataset must have a column of that type, where a type is named."""
     columns = load_dataset_spec(configs, dataset).active_columns
