@@ -1,6 +1,7 @@
 """``fuxibench show``: what an experiment is, setting by setting."""
 
 import json
+from typing import Any
 
 import click
 
@@ -22,8 +23,11 @@ def show(workspace: Workspace, experiment: str, as_json: bool) -> None:
     from tabulate import tabulate
 
     from fuxi_plugins.core.errors import UserError
+    from fuxi_plugins.experiments.catalogue import RECORDED
     from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.experiments.settings import default_settings
     from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.models.registry import load_model_class
 
     configs = find_suite(experiment, workspace).experiments
     if [config.id for config in configs] != [experiment]:
@@ -31,8 +35,15 @@ def show(workspace: Workspace, experiment: str, as_json: bool) -> None:
     (config,) = configs
     resolved = resolve(config)
     homes = {"model": resolved.model, "training": "the training"}
+    usual = default_settings(load_model_class(resolved.model))
+
+    def origin(part: str, name: str, value: Any) -> str:
+        default = f"default of {homes[part]}"
+        said = config.origins.get(name, default)
+        return f"{said}, as the {default}" if said == RECORDED and usual.get(name, ...) == value else said
+
     rows = [
-        (part, name, value, config.origins.get(name, f"default of {homes[part]}"))
+        (part, name, value, origin(part, name, value))
         for part, values in resolved.params.items()
         for name, value in values.items()
     ]

@@ -27,7 +27,8 @@ from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
 SAID = Path("the command line")  # in place of the file that other experiments come from
 MOST_CHARACTERS = 120  # of the part of an id that names settings; a folder's name has 255 at most
-SHARED = (*Training.model_fields, "embedding_dim", "embedding_regularizer")  # what all rows of a board should share
+# What all rows of a board should share; FuxiCTR has the last three as settings of the model.
+SHARED = (*Training.model_fields, "learning_rate", "embedding_dim", "embedding_regularizer")
 DAY = 24 * 60
 
 

@@ -12,6 +12,8 @@ from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
 from fuxi_plugins.records.record import RECORD_FILE, read_record
 
+RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
+
 
 def load_experiment_configs(configs: AnyConfigs) -> dict[str, ExperimentConfig]:
     """Every experiment of ``configs/model_config.yaml`` or ``configs/model_config/*.yaml``, by id.
@@ -79,7 +81,7 @@ def load_recorded_experiment(results: Path, experiment_id: str) -> tuple[Experim
         settings=settings,
         role=first.role,
         variant=first.variant,
-        origins=dict.fromkeys(settings, "its record"),
+        origins=dict.fromkeys(settings, RECORDED),
     )
     return config, sorted({record.seed for record in records})
 
