@@ -133,7 +133,7 @@ def test_an_interval_counts_a_part_of_a_row_ranked_by_chance():
 
 def test_perfect_ranking_of_a_few_rows_is_not_certain():
     (interval,) = infer(rows_of([1.0]), AUC, Sampling(np.zeros((1, 1)), 10)).intervals
-    assert interval.low < 0.9
+    assert 0.4 < interval.low < 0.9
     assert interval.high == 1
 
 
