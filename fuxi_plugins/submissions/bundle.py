@@ -9,6 +9,7 @@ import json
 import re
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing
+from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
@@ -195,6 +197,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         raise UserError(f"{path}: {folder.name}/{error.args[0].removeprefix(str(folder) + '/')}") from error
     where = f"{path}: {folder.name}"
     _check_record(where, folder.name, record)
+    _check_source(where, folder / MODEL_FOLDER, record)
     spec = load_dataset_spec(workspace.all_configs, record.dataset)
     own = prepare_dataset(spec, workspace).card
     if record.data.fingerprint != own.fingerprint:
@@ -235,6 +238,19 @@ def _check_record(where: str, folder: str, record: Record) -> None:
         raise UserError(f"{where}: the record is of seed {record.seed}.")
     if not record.finished or record.data is None or not record.metrics.get("test"):
         raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
+
+
+def _check_source(where: str, folder: Path, record: Record) -> None:
+    """The source of a model, where it is sent, is the one that computed the run; it is parsed, not executed."""
+    files = sorted(folder.rglob("*.py"))
+    if not files:
+        return
+    try:
+        found = source_digest(files, folder)
+    except (UserError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+        found = "no Python"
+    if record.code.model != f"sha256:{found}":
+        raise UserError(f"{where}/{MODEL_FOLDER} is not the model source that the record names by its hash.")
 
 
 def _environment(record: Record) -> bytes:

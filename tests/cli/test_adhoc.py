@@ -222,6 +222,14 @@ def test_model_files_are_remembered_by_model_and_newer_ones_win(workspace, model
     assert "which is gone" in caplog.text
 
 
+def test_listing_executes_no_remembered_file(workspace, model_file):
+    model_file.write_text(model_file.read_text() + "\nraise SystemExit('executed')\n")
+    remember(workspace.configs, [model_file])
+    write(workspace.configs / "model_config" / "mine.yaml", "Mine_tiny: {model: Mine, dataset_id: tiny}\n")
+    for arguments in (["list"], ["status", "Mine_tiny"], ["data", "list"]):
+        assert "executed" not in call(workspace, *arguments)
+
+
 def test_show_says_where_each_setting_comes_from(workspace):
     shown = json.loads(call(workspace, "show", "DNN_tiny", "--json"))
     origins = {row["name"]: row["from"] for row in shown["settings"]}
