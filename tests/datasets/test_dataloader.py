@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -45,9 +46,30 @@ def test_workers_do_not_change_the_order(data, workers):
     assert rows_in_order(loader(data, num_workers=workers)) == rows_in_order(loader(data))
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_blocks_that_workers_gather_ahead_come_in_their_order(data, workers, monkeypatch):
+    monkeypatch.setattr(dataloader, "BLOCK_ROWS", 64)  # ten of them
+    assert rows_in_order(loader(data, num_workers=workers)) == rows_in_order(loader(data))
+
+
 def test_the_order_is_the_same_on_every_machine(data):
     """Worked out once; another value means that seeds no longer name what they named."""
     assert loader(data)._order()[:8].tolist() == [237, 199, 70, 231, 588, 24, 239, 2]
+
+
+def test_no_epoch_of_a_seed_is_an_epoch_of_another(data):
+    orders = set()
+    for seed in range(3):
+        batches = loader(data, seed=seed)
+        for batches.epoch in range(3):
+            orders.add(tuple(batches._order()))
+    assert len(orders) == 9
+
+
+def test_rows_that_are_taken_come_in_the_order_asked_for(data):
+    rows = [4, 0, 9]
+    taken, whole = loader(data, "test").take(np.array(rows)), next(iter(loader(data, "test")))
+    assert all(torch.equal(taken[name], column[rows]) for name, column in whole.items())
 
 
 def test_evaluation_keeps_the_order_of_the_file(data, tmp_path):
@@ -83,6 +105,8 @@ def test_batch_sizes(data, batch_size, split, sizes):
     batches = loader(data, split, batch_size=batch_size)
     assert [len(batch["label"]) for batch in batches] == sizes
     assert len(batches) == len(sizes)
+    in_order = loader(data, split, batch_size=batch_size, shuffle=False)
+    assert [len(batch["label"]) for batch in in_order] == sizes
 
 
 @pytest.mark.parametrize("block_rows", [1, 64, 200, 1 << 16])
