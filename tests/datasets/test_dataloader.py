@@ -6,6 +6,7 @@ from fuxi_plugins.datasets import dataloader
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.training.trainer import load_feature_map
 
 
@@ -107,6 +108,21 @@ def test_batch_sizes(data, batch_size, split, sizes):
     assert len(batches) == len(sizes)
     in_order = loader(data, split, batch_size=batch_size, shuffle=False)
     assert [len(batch["label"]) for batch in in_order] == sizes
+
+
+def test_the_only_row_of_a_split_is_a_batch(data):
+    batches = loader(data, shuffle=False)
+    batches.num_samples = 1
+    assert [len(batch["label"]) for batch in batches] == [1]
+
+
+def test_a_batch_holds_what_is_stored(data):
+    """Each column, and each place of a history, is where the store has it."""
+    (batch,) = loader(data, "test", batch_size=1000)
+    stored = read_columns(data.split_folder("test"))
+    assert set(batch) <= set(stored)
+    for name, column in batch.items():
+        np.testing.assert_array_equal(column.reshape(stored[name].shape), stored[name], err_msg=name)
 
 
 @pytest.mark.parametrize("block_rows", [1, 64, 200, 1 << 16])
