@@ -104,7 +104,7 @@ def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_
 
 @pytest.mark.parametrize("name", [name for name in BOARDS if not name.endswith("_tuning")])
 def test_compare_says_what_the_largest_board_says(name):
-    """Of the first pairs of every board; a smaller board that decides otherwise is named in the caveats."""
+    """Of the first pairs of every board; one that decides otherwise, or has other seeds, is named in the caveats."""
     _, board = shipped_board(name)
     for a, b in itertools.combinations(board.ranked()[:3], 2):
         (found,) = comparisons(a.experiment, b.experiment, board.dataset, board.rank_by, WORKSPACE)
@@ -113,7 +113,9 @@ def test_compare_says_what_the_largest_board_says(name):
             assert found.words == here.words
             assert found.difference.effect == pytest.approx(here.difference.effect, abs=1e-12)
         elif found.words != here.words:
-            assert any(f"{here.words} on {name}" in caveat for caveat in found.caveats), (a.preset, b.preset)
+            said = " ".join(found.caveats)
+            listed = said.partition("Other seeds of the two stand on ")[2].partition(", whose verdict")[0]
+            assert f"{here.words} on {name}" in said or name in listed.split(", "), (a.preset, b.preset)
 
 
 def test_the_papers_report_says_what_its_boards_say():

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.uncertainty import with_certainty
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -153,7 +153,7 @@ def hostile(tmp_path):
         ),
     ]
     cells = [Cell("toy", "A_toy", records[0].preset, 1), Cell("toy", "B_toy", HOSTILE, 1)]
-    board = with_certainty(build_leaderboard("toy", records, cells, tmp_path), None)
+    board = with_uncertainty(build_leaderboard("toy", records, cells, tmp_path), None)
     return records, board
 
 

@@ -96,20 +96,20 @@ def _compare(
         for stem, rows in boards
         if len(rows) > 2
     ]
+    caveats = []
+    if other_seeds:
+        caveats.append(f"Other seeds of the two stand on {', '.join(other_seeds)}, whose verdict may be another.")
     if not found:
         alone = compare(a, b, metric, find_evidence(files, pair, workspace).strict())
-        caveat = [f"Other runs of the two stand on {', '.join(other_seeds)}."] if other_seeds else []
-        return replace(alone, caveats=(*alone.caveats, *caveat))
+        return replace(alone, caveats=(*alone.caveats, *caveats))
     first, *others = found
-    differing = [other for other in others if other.words != first.words]
-    if not differing:
-        return first
-    listed = ", ".join(f"{other.words} on {other.board} ({other.pairs:,} pairs)" for other in differing)
-    caveat = (
-        f"Smaller boards decide otherwise: {listed}. A board pools the noise between seeds over its own rows and "
-        "adjusts p for its own pairs."
-    )
-    return replace(first, caveats=(*first.caveats, caveat))
+    if differing := [other for other in others if other.words != first.words]:
+        listed = ", ".join(f"{other.words} on {other.board} ({other.pairs:,} pairs)" for other in differing)
+        caveats.append(
+            f"Smaller boards decide otherwise: {listed}. A board pools the noise between seeds over its own rows and "
+            "adjusts p for its own pairs."
+        )
+    return replace(first, caveats=(*first.caveats, *caveats))
 
 
 def _evidence_file(stem: str, workspace: Workspace) -> Path:

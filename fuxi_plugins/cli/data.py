@@ -38,21 +38,26 @@ def list_(workspace: Workspace, as_catalogue: bool) -> None:
 @data.command()
 @click.argument("name")
 @click.option(
-    "--from", "folder", required=True, type=click.Path(path_type=Path), help="With train, valid and test.csv."
+    "--from",
+    "origin",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder with train, valid and test, or one file that is divided: csv, tsv, parquet or jsonl, packed or not.",
 )
 @click.option("--label", help="Its column. Default: the one with a label's usual name.")
+@click.option("--rule", help="Which values of the label are positive, as '>= 4' or 'in [click, buy]'.")
 @click.pass_obj
-def describe(workspace: Workspace, name: str, folder: Path, label: str | None) -> None:
+def describe(workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None) -> None:
     """Writes a first config of your own files. It is a guess from looking at them, for you to check."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
-    from fuxi_plugins.datasets.describe import describe as look_at
+    from fuxi_plugins.datasets.describing.describe import describe as look_at
     from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
 
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
-    description = look_at(name, folder, label)
+    description = look_at(name, origin, label, rule)
     text = yaml_text({name: description.entry})
     write_text(path, text)
     say(text)
@@ -121,12 +126,68 @@ def prepare(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.unknown_ids import warnings
 
     spec = load_dataset_spec(workspace.configs, name)
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
     say(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
+    for warning in warnings(prepared.unknown):
+        say(f"warning: {warning}")
+    if spec.weight_col:
+        say(f"The weights in {spec.weight_col} are stored, but training does not use them yet.")
+
+
+@data.command("audit")
+@click.argument("name")
+@click.pass_obj
+def audit_(workspace: Workspace, name: str) -> None:
+    """Looks for what is wrong with a dataset. Unknown ids, drift, repeated rows, columns that tell the label, times."""
+    from tabulate import tabulate
+
+    from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.audit import audit
+    from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
+
+    spec = load_dataset_spec(workspace.configs, name)
+    require_writable(workspace.cache, "the cache folder")
+    found = audit(prepare_dataset(spec, workspace, report=_say), workspace)
+    splits = [
+        (split, f"{found.rows[split]:,}", f"{found.positive_rate[split]:.2%}", f"{found.repeated[split]:.2%}",
+         _percent(found.known_rows.get(split)), _percent(found.known_groups.get(split)),
+         " to ".join(f"{moment:.15g}" for moment in found.times.get(split, ())))
+        for split in SPLITS
+    ]  # fmt: skip
+    headers = (
+        "split",
+        "rows",
+        "positive",
+        "repeated",
+        "rows in train",
+        "groups in train",
+        found.time_column or "",
+    )
+    say(tabulate(splits, headers=headers, tablefmt="plain", disable_numparse=True))
+    if found.clusters:
+        count, largest = found.clusters
+        say(f"\n{count:,} clusters in test by {spec.cluster_id}; the largest holds {largest:.1%} of the rows.")
+    columns = [
+        (column, _percent(seen.unknown.get("valid")), _percent(seen.unknown.get("test")), f"{seen.drift:.3f}",
+         "" if seen.alone is None else f"{seen.alone:.4f}")
+        for column, seen in found.columns.items()
+    ]  # fmt: skip
+    headers = ("column", "unknown in valid", "unknown in test", "drift to test", "AUC alone")
+    say("\n" + tabulate(columns, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    if not found.warnings:
+        say("Nothing that looks like a mistake.")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def _say(progress) -> None:

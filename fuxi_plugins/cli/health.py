@@ -14,12 +14,12 @@ from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
+from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
-from fuxi_plugins.datasets.store import read_columns
+from fuxi_plugins.datasets.unknown_ids import warnings
 from fuxi_plugins.records.record import LeftOut, Record, find_records
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
-CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -118,23 +118,5 @@ def splits(data: PreparedData) -> Iterator[Finding]:
     for split in ("train", "valid"):
         shared = float(np.isin(codes["test"], codes[split]).mean())
         yield Finding(about, f"{shared:.2%} of the test rows stand in {split} as well", well=shared <= MOST_SHARED)
-
-
-def row_codes(folder: Path) -> np.ndarray:
-    """(N,) 64-bit codes of whole rows; equal rows have equal codes, others in all likelihood do not."""
-    columns = read_columns(folder)
-    rows = len(next(iter(columns.values())))
-    random = np.random.Generator(np.random.PCG64(0))
-    codes = np.zeros(rows, np.uint64)
-    for name in sorted(columns):
-        column = columns[name]
-        width = 1 if column.ndim == 1 else column.shape[1]
-        factors = random.integers(1, 2**63, width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        for start in range(0, rows, CHUNK):
-            part = np.asarray(column[start : start + CHUNK]).reshape(-1, width)
-            bits = part.astype(np.float32).view(np.uint32) if part.dtype.kind == "f" else part
-            # Multiplied and mixed, so that the sum does not confuse values that change places.
-            mixed = (bits.astype(np.uint64) + np.uint64(1)) * factors
-            mixed ^= mixed >> np.uint64(29)
-            codes[start : start + CHUNK] += (mixed * factors).sum(1, dtype=np.uint64)
-    return codes
+    for warning in warnings(data.unknown):
+        yield Finding(about, warning, well=False)

@@ -6,12 +6,14 @@ from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
 
+SIZES = ("batch_size", "eval_steps", "early_stop_patience")
+
 
 @click.command()
 @click.argument("dataset")
 @click.option("--models", help="Separated by commas. Default: all that the dataset can feed.")
 @click.option("--seeds", type=Integers(0), default=[1, 2, 3], help="Default: 1,2,3.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=4096, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Default: by the rows of train, 32 to 4096.")
 @click.option("--embedding-dim", type=click.IntRange(min=1), help="Default: 16, or that of the dataset's own columns.")
 @click.option("--embedding-regularizer", type=click.FloatRange(min=0), default=1e-5, show_default=True, help="L2.")
 @click.pass_obj
@@ -20,7 +22,7 @@ def new(
     dataset: str,
     models: str | None,
     seeds: list[int],
-    batch_size: int,
+    batch_size: int | None,
     embedding_dim: int | None,
     embedding_regularizer: float,
 ) -> None:
@@ -31,18 +33,26 @@ def new(
     fuxibench run my_clicks_common
     fuxibench tune my_clicks_common --trials 20
     """
+    from fuxi_plugins.datasets.row_counts import training_rows
+    from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.common import start_board
 
+    rows = training_rows(load_dataset_spec(workspace.configs, dataset), workspace)
     board = start_board(
         workspace.configs,
         dataset,
         models.split(",") if models else (),
         seeds,
-        training={"batch_size": batch_size},
+        training={"batch_size": batch_size} if batch_size else {},
         changes={
             "embedding_regularizer": embedding_regularizer,
             **({"embedding_dim": embedding_dim} if embedding_dim else {}),
         },
+        train_rows=rows,
+    )
+    sized = ", ".join(f"{name} {board.training[name]}" for name in SIZES if board.training.get(name))
+    click.echo(
+        f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}."
     )
     for reason in board.skipped:
         say(f"left out: {reason}.")

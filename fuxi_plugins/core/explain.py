@@ -41,6 +41,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{_place(first['loc'][:1]) or name} must be {' or '.join(expected)}, but is {describe(seen)}."
     if kind == "literal_error":
         return f"{_place(first['loc'])} must be one of {first['ctx']['expected']}, but is {describe(seen)}."
+    if not first["loc"]:  # of the whole, which is too long to be shown
+        return f"{first['msg'].removeprefix('Value error, ')}."
     return f"{_place(first['loc'])}: {first['msg'].removeprefix('Value error, ')}; seen: {describe(seen)}."
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.store import Place, read_layout, read_matrices
 
 BLOCK_ROWS = 1 << 15  # gathered at a time: many enough that a call costs nothing, few enough for the cache
@@ -50,7 +51,9 @@ class ColumnLoader:
         **_,  # what FuxiCTR passes to every loader alike, such as data_format
     ):
         self._matrices, layout = read_matrices(Path(path)), read_layout(Path(path))
-        self._places = {name: layout[name] for name in [*feature_map.features, *feature_map.labels]}
+        stored = {module_name(name): name for name in layout}
+        self._places = {name: layout[stored[name]] for name in feature_map.features}
+        self._places |= {name: layout[name] for name in feature_map.labels}
         self._numeric = {name for name, spec in feature_map.features.items() if spec["type"] == "numeric"}
         self.num_samples = len(next(iter(self._matrices.values())))
         self.batch_size = batch_size

@@ -67,8 +67,8 @@ def _rows(spec: DatasetSpec) -> list[int]:
 
 
 def _validation(spec: DatasetSpec) -> str:
-    if spec.build == "carved":
-        return f"carved out of train by {spec.build_args['by']}"
+    if spec.is_divided("valid"):
+        return f"held out of train by {spec.split.by}"
     return "**is the test set**" if spec.valid_is_test else "its own"
 
 

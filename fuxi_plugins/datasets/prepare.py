@@ -1,4 +1,4 @@
-"""Raw csv files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
+"""Raw files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
 Two passes over each file, block by block: one checks every value and counts what vocabularies are made of, one writes
 the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
@@ -21,11 +21,14 @@ from fuxi_plugins.core.files import digest, explaining_full_disk, require_space
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.clusters import Clusters
 from fuxi_plugins.datasets.preprocessing import Encoder, Processor, Statistics
+from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.checks import RowCount, check_header, check_split, typed_block
-from fuxi_plugins.datasets.reading.csv_blocks import Block, read_blocks
+from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
+from fuxi_plugins.datasets.splitting import Division, divide, rows_of
 from fuxi_plugins.datasets.store import bytes_needed, writing
+from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
 from fuxi_plugins.records.metrics import is_metric
 from fuxi_plugins.records.record import DataCard
 
@@ -59,6 +62,11 @@ class PreparedData:
 
     def split_folder(self, split: str) -> Path:
         return self.folder / split
+
+    @property
+    def unknown(self) -> dict[str, dict[str, float]]:
+        """By split and column, the share of ids that train does not know."""
+        return unknown_shares(self.folder)
 
 
 def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = lambda _: None) -> PreparedData:
@@ -101,12 +109,14 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
     """Names the data that models see: the bytes of the csv files and how they are preprocessed.
 
     It depends on no version, machine or path, so records made anywhere can be told to share their data. Whose a column
-    is (``source``) only some models ask, and changes no value.
+    is (``source``) only some models ask, and changes no value. What a config leaves unsaid is left out, so that a
+    setting that is new to the project changes no fingerprint.
     """
     preprocessing = spec.model_dump(include={"min_categr_count", "group_id"}) | {
         "feature_cols": [column.model_dump(exclude_none=True, exclude={"source"}) for column in spec.active_columns],
-        "label_col": spec.label_col.model_dump(),
+        "label_col": spec.label_col.model_dump(exclude_none=True),
     }
+    preprocessing |= spec.model_dump(include={"separator", "column_names", "split", "weight_col"}, exclude_none=True)
     return digest({"files": digests, "preprocessing": preprocessing})
 
 
@@ -125,26 +135,38 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
     statistics = Statistics(spec)
     counts = {}
     for split in SPLITS:
-        path, counts[split] = raw / spec.split_file(split), RowCount()
-        check_header(path, spec)
-        for block in _watched(path, spec, "check", split, report):
+        check_header(raw / spec.split_file(split), spec, split)
+    division = divide(spec.split, raw / spec.train_data, spec.file_format) if spec.split else None
+    for split in SPLITS:
+        counts[split] = RowCount()
+        for block in _watched(raw, spec, division, "check", split, report):
             frame = _preprocessed(processor, block, typed_block(block, spec, counts[split]))
             statistics.add(frame, meta_only=split != "train")
-        check_split(path, counts[split])
+        check_split(spec.split_name(split), counts[split])
     _compare_with_published(spec, counts)
     encoders = processor.fit(statistics)
     columns = {name: (encoder.dtype, encoder.width) for name, encoder in encoders.items()}
     needed = sum(bytes_needed(count.rows, columns) for count in counts.values())
     require_space(folder, needed, f"preparing {spec.dataset_id}")
     clusters = Clusters() if spec.cluster_column else None
+    places = {name: encoder.unknown for name, encoder in encoders.items() if encoder.unknown is not None}
+    shares = {}
     for split in SPLITS:
-        path = raw / spec.split_file(split)
+        unknown = UnknownIds(places)
         with writing(folder / split, counts[split].rows, columns) as writer:
-            for block in _watched(path, spec, "encode", split, report):
+            for block in _watched(raw, spec, division, "encode", split, report):
                 typed = typed_block(block, spec, RowCount())
-                writer.append(_encoded(_preprocessed(processor, block, typed), encoders))
+                frame = _preprocessed(processor, block, typed)
+                if spec.weight_col:  # which FuxiCTR does not know
+                    frame = frame.with_columns(typed[spec.weight_col])
+                encoded = _encoded(frame, encoders)
+                writer.append(encoded)
+                unknown.add(frame, encoded)
                 if clusters and split == "test":
                     clusters.add(typed[spec.cluster_column])
+        if split != "train":
+            shares[split] = unknown.shares()
+    (folder / UNKNOWN_FILE).write_text(json.dumps(shares))
     if clusters:
         np.save(folder / CLUSTERS_FILE, clusters.numbers())
     return counts
@@ -161,24 +183,34 @@ def _preprocessed(processor: Processor, block: Block, frame: pl.DataFrame) -> pl
     except pl.exceptions.PolarsError as error:
         said = str(error).splitlines()[0]
         raise UserError(
-            f"{block.path.name}, lines {block.first_line} to {block.first_line + frame.height - 1}: a value is not of "
-            f"the form that the column's preprocess needs: {said}."
+            f"{block.place(0)} to {block.unit} {block.line(frame.height - 1)}: a value is not of the form that the "
+            f"column's preprocess needs: {said}."
         ) from error
 
 
-def _watched(path: Path, spec: DatasetSpec, doing: str, split: str, report: Report) -> Iterator[Block]:
-    """The blocks of a file, reported after each."""
+def split_blocks(
+    spec: DatasetSpec, raw: Path, split: str, columns: list[str], division: Division | None
+) -> Iterator[Block]:
+    """The rows of a split, from its own file or picked out of the one that several share."""
+    blocks = read_blocks(raw / spec.split_file(split), columns, spec.file_format)
+    return rows_of(split, blocks, division) if division and spec.is_divided(split) else blocks
+
+
+def _watched(
+    raw: Path, spec: DatasetSpec, division: Division | None, doing: str, split: str, report: Report
+) -> Iterator[Block]:
+    """The blocks of a split, reported after each."""
     started, rows = time.perf_counter(), 0
-    size = path.stat().st_size if path.suffix == ".csv" else float("nan")
-    for block in read_blocks(path, list(spec.raw_columns)):
-        yield block
+    for block in split_blocks(spec, raw, split, spec.columns_read(split), division):
+        if block.frame.height:
+            yield block
         rows += block.frame.height
-        report(Progress(doing, split, rows, block.bytes_done / size, rows / (time.perf_counter() - started)))
+        report(Progress(doing, split, rows, block.share, rows / (time.perf_counter() - started)))
 
 
 def _compare_with_published(spec: DatasetSpec, counts: dict[str, RowCount]) -> None:
     for split, rows in spec.published_rows.items():
-        if not spec.build and counts[split].rows != rows:
+        if not spec.build and not spec.split and counts[split].rows != rows:
             raise UserError(
                 f"{spec.dataset_id}: {spec.split_file(split)} must have the published {rows:,} rows, but has "
                 f"{counts[split].rows:,}. Import the published file, or give your own a dataset id of its own."

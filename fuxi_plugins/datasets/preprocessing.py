@@ -27,7 +27,7 @@ class Statistics:
         self._counted = {
             name: column
             for name, column in columns.items()
-            if column.type in ("categorical", "sequence") or (column.type == "meta" and column.remap is not False)
+            if column.type in ("categorical", "sequence") or (column.type == "meta" and column.remaps)
         }
         self._counts = {name: Counts() for name in self._counted}
         self._moments = {name: Moments() for name, column in columns.items() if column.normalizer}
@@ -46,7 +46,7 @@ class Statistics:
         for name, moments in self._moments.items():
             moments.add(frame[name])
         for name in self._longest:
-            most = frame[name].str.split(splitter(self._counted[name])).list.len().max()
+            most = frame[name].str.split(self._counted[name].split_by).list.len().max()
             self._longest[name] = max(self._longest[name], most)
 
     def as_fuxictr(self, file: str) -> dict[str, dict[str, Any]]:
@@ -86,7 +86,7 @@ class Processor:
         self._folder, self._spec = folder, spec
         self._fuxictr = _processor_class()(
             feature_cols=fuxictr_columns(spec, raw),
-            label_col=spec.label_col.model_dump(),
+            label_col=spec.label_col.as_fuxictr(),
             dataset_id=spec.dataset_id,
             data_root=str(folder / "fuxictr"),
             group_id=spec.group_id,
@@ -112,7 +112,8 @@ class Processor:
         made.rmdir()
         made.parent.rmdir()
         columns = {name: column for column in self._spec.active_columns for name in column.names}
-        encoders: dict[str, Encoder] = {self._spec.label_col.name: Numbers(None)}
+        plain = [self._spec.label_col.name, *([self._spec.weight_col] if self._spec.weight_col else [])]
+        encoders: dict[str, Encoder] = {name: Numbers(None) for name in plain}
         for name, feature in self._fuxictr.feature_map.features.items():
             is_text = name in statistics.texts
             encoders[name] = _encoder(name, columns[name], feature, is_text, self._fuxictr.processor_dict)
@@ -124,6 +125,7 @@ class Encoder:
 
     dtype: np.dtype
     width: int = 0  # of an array a row; 0 is a scalar
+    unknown: int | None = None  # the place of every id that train does not know, if it makes places
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
         """What polars does, all columns at once."""
@@ -164,11 +166,11 @@ class Ids(Encoder):
         known = {value: place for value, place in vocabulary.items() if isinstance(value, str) == is_text}
         self._values = pl.Series(list(known), dtype=pl.String if is_text else None)
         self._places = pl.Series(list(known.values()), dtype=pl.Int64)
-        self._unknown = vocabulary["__OOV__"]
+        self.unknown: int = vocabulary["__OOV__"]
         self.dtype = dtype
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.replace_strict(self._values, self._places, default=self._unknown, return_dtype=pl.Int64)
+        return column.replace_strict(self._values, self._places, default=self.unknown, return_dtype=pl.Int64)
 
 
 class Sequences(Encoder):
@@ -176,7 +178,7 @@ class Sequences(Encoder):
 
     def __init__(self, parts: Ids, splitter: str, width: int, padding: str, missing: str):
         self._parts, self._splitter, self._padding, self._missing = parts, splitter, padding, missing
-        self.dtype, self.width = parts.dtype, width
+        self.dtype, self.width, self.unknown = parts.dtype, width, parts.unknown
 
     def expressions(self, column: pl.Expr) -> pl.Expr:
         return column.str.split(self._splitter)
@@ -206,14 +208,10 @@ def fuxictr_columns(spec: DatasetSpec, raw: Path) -> list[dict[str, Any]]:
     return columns
 
 
-def splitter(column: FeatureColumn) -> str:
-    return column.splitter or "^"  # FuxiCTR's default
-
-
 def _occurrences(frame: pl.DataFrame, name: str, column: FeatureColumn) -> pl.LazyFrame:
     values = frame.lazy().select(pl.col(name).alias("value"))
     if column.type == "sequence":
-        values = values.select(pl.col("value").str.split(splitter(column)).explode(empty_as_null=True))
+        values = values.select(pl.col("value").str.split(column.split_by).explode(empty_as_null=True))
     return values.drop_nulls().group_by("value").agg(pl.len().cast(pl.Int64))
 
 
@@ -231,7 +229,7 @@ def _encoder(name: str, column: FeatureColumn, feature: dict, is_text: bool, fit
         return Ids(tokenizer.vocab, dtype, is_text)
     missing = "" if column.fill_na is None else str(column.fill_na)
     return Sequences(
-        Ids(tokenizer.vocab, dtype, is_text=True), splitter(column), tokenizer.max_len, tokenizer.padding, missing
+        Ids(tokenizer.vocab, dtype, is_text=True), column.split_by, tokenizer.max_len, tokenizer.padding, missing
     )
 
 

@@ -1,123 +1,20 @@
-"""Dataset configs in FuxiCTR's form, read strictly.
-
-FuxiCTR passes some of these strings to ``eval``, so only values known here are let through.
-"""
+"""Dataset configs in FuxiCTR's form, read strictly."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
+from fuxi_plugins.datasets.columns import SPLITS as SPLITS
+from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
 
-SPLITS = ("train", "valid", "test")
-
-# What FuxiCTR would evaluate as code or look up by name; nothing else is accepted.
-_ENCODER = re.compile(
-    r"layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\)"
-)
-_LINEAR = re.compile(r"nn\.Linear\([0-9]+, ([0-9]+)")
-_COPY = re.compile(r"copy_from\(([A-Za-z_][A-Za-z_0-9]*)\)")
-# FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
-PREPROCESSORS = {
-    "convert_hour": "hour",
-    "convert_weekday": "hour",
-    "convert_weekend": "hour",
-    "convert_to_bucket": None,
-    "extract_country_code": None,
-    "bucketize_age": None,
-}
-Builder = Literal[
-    "carved", "synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
-]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FeatureColumn(Strict):
-    """One column, or several that share their settings; names and meanings are FuxiCTR's."""
-
-    name: str | list[str]
-    type: Literal["numeric", "categorical", "sequence", "meta"]
-    dtype: Literal["int", "float", "str"]
-    active: bool = True
-    fill_na: int | float | str | None = None
-    preprocess: str | None = None
-    normalizer: Literal["StandardScaler", "MinMaxScaler"] | None = None
-    min_categr_count: StrictInt | None = None
-    remap: bool | None = None
-    splitter: str | None = None
-    max_len: StrictInt | None = None
-    padding: Literal["pre", "post"] | None = None
-    share_embedding: str | None = None
-    embedding_dim: StrictInt | None = None
-    feature_encoder: str | list[str] | None = None
-    source: str | None = None
-    pretrained_emb: str | None = None  # a file of the dataset with ``key`` and ``value``: vectors of the column's ids
-    pretrain_dim: StrictInt | None = None
-    pretrain_usage: Literal["init", "sum", "concat"] | None = None
-    freeze_emb: bool | None = None
-    emb_output_dim: StrictInt | None = None
-
-    @field_validator("preprocess")
-    @classmethod
-    def _is_known(cls, preprocess: str | None) -> str | None:
-        if preprocess and preprocess not in PREPROCESSORS and not _COPY.fullmatch(preprocess):
-            raise ValueError(f"preprocess is copy_from(COLUMN) or one of {', '.join(PREPROCESSORS)}")
-        return preprocess
-
-    @field_validator("feature_encoder")
-    @classmethod
-    def _is_harmless(cls, encoder: str | list[str] | None) -> str | list[str] | None:
-        if any(not _ENCODER.fullmatch(part) for part in ([encoder] if isinstance(encoder, str) else encoder or [])):
-            raise ValueError(
-                "feature_encoder must be one of layers.MaskedAveragePooling(), layers.MaskedSumPooling() and "
-                "nn.Linear(IN, OUT, bias=False), or a list of them"
-            )
-        return encoder
-
-    @field_validator("pretrained_emb")
-    @classmethod
-    def _inside_the_folder(cls, name: str | None) -> str | None:
-        return _relative(name) if name else name
-
-    @property
-    def names(self) -> list[str]:
-        return [self.name] if isinstance(self.name, str) else list(self.name)
-
-    @property
-    def made_from(self) -> str | None:
-        """The raw column of another name that this one is computed from, or None for its own."""
-        copied = _COPY.fullmatch(self.preprocess or "")
-        return copied.group(1) if copied else PREPROCESSORS.get(self.preprocess or "")
-
-    @property
-    def width(self) -> int | None:
-        """Of its embedding, where the config fixes it; else an experiment's ``embedding_dim`` says it."""
-        encoders = [self.feature_encoder] if isinstance(self.feature_encoder, str) else self.feature_encoder or []
-        linear = [found for encoder in encoders if (found := _LINEAR.match(encoder))]
-        return int(linear[-1].group(1)) if linear else self.emb_output_dim or self.embedding_dim
-
-    def as_fuxictr(self) -> dict[str, Any]:
-        return self.model_dump(exclude_none=True)
-
-
-class LabelColumn(Strict):
-    name: str
-    dtype: Literal["float", "int"]
+Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
 
 
 class Source(Strict):
@@ -143,35 +40,100 @@ class DatasetSpec(Strict):
     source: Source | None = None
     data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
     build: Builder | None = None  # how the csv files are made, if they are not given
-    build_args: dict[str, Any] = {}
-    files: dict[str, str] = {}  # file to be provided -> md5 of its uncompressed bytes
+    build_args: dict[str, Any] = Field(default={})
+    files: dict[str, str] = Field(default={})  # file to be provided -> md5 of its uncompressed bytes
     files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
     published_as: str | None = None
-    published_rows: dict[str, int] = {}  # by split, as the publishers count them
-    published_positive_rate: dict[str, float] = {}
+    published_rows: dict[str, int] = Field(default={})  # by split, as the publishers count them
+    published_positive_rate: dict[str, float] = Field(default={})
     note: str = ""
-    data_format: Literal["csv"] = "csv"
-    train_data: str
-    valid_data: str
-    test_data: str
+    data_format: DataFormat | None = None  # None: as the files' names tell
+    separator: str | None = Field(default=None, min_length=1)  # of csv files; None: a tab in .tsv, else a comma
+    column_names: list[str] | None = None  # of csv files without a header
+    train_data: str  # a file or a folder of parts
+    valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
+    test_data: str | None = None
+    split: SplitRule | None = None
     min_categr_count: StrictInt = 1
     group_id: str | None = None
     cluster_id: str | None = None  # the column whose rows are not independent of each other, for statistics alone
     feature_cols: list[FeatureColumn]
-    feature_sources: dict[str, list[str]] = {}  # {item: [item, cost]}; or a column's own ``source`` says so
-    label_col: LabelColumn
+    feature_sources: dict[str, list[str]] = Field(default={})  # {item: [item, cost]}; or a column's ``source``
+    label_col: LabelColumn  # the one that is learned; in a config also a list of several
+    labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
+    label: str | None = None  # of several, the one that is learned; None is the first
+    weight_col: str | None = None  # a number of at least 0 for each row; stored, but training does not use it yet
 
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
-    def _inside_the_folder(cls, name: str) -> str:
-        return _relative(name)
+    def _inside_the_folder(cls, name: str | None) -> str | None:
+        return inside_folder(name) if name else name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_several_labels(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        several, chosen = settings.get("label_col"), settings.get("label")
+        if not isinstance(several, list) or not several:
+            return settings
+        by_name = {column.get("name"): column for column in several if isinstance(column, dict)}
+        if chosen is not None and chosen not in by_name:
+            raise ValueError(f"label names one of the columns in label_col, {', '.join(map(str, by_name))}")
+        return settings | {"labels": several, "label_col": by_name[chosen] if chosen else several[0]}
+
+    @model_validator(mode="after")
+    def _every_split_has_rows(self) -> "DatasetSpec":
+        lacking = [split for split in ("valid", "test") if self.own_file(split) is None]
+        if not self.split:
+            if lacking:
+                raise ValueError(
+                    f"a board needs train, valid and test: name {' and '.join(f'{split}_data' for split in lacking)}, "
+                    "or divide the rows of train_data, as with split: {by: random, valid: 0.1, test: 0.1}"
+                )
+            return self
+        given = [split for split in self.split.shares if split not in lacking]
+        if not lacking or given:
+            there = " and ".join(f"{split}_data" for split in given or ("valid", "test"))
+            raise ValueError(f"split divides rows off for splits without a file, but {there} is named too")
+        if self.split.by != "column" and set(self.split.shares) != set(lacking):
+            raise ValueError(f"split must say the share of {' and '.join(lacking)}, as in valid: 0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_and_weights_are_no_features(self) -> "DatasetSpec":
+        features = {name for column in self.active_columns for name in column.names}
+        told = [column.name for column in [self.label_col, *self.labels]] + [self.weight_col]
+        both = sorted({name for name in told if name in features})
+        if both:
+            raise ValueError(f"a label or weight is no feature, but {', '.join(both)} stands in feature_cols as well")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_can_be_shared(self) -> "DatasetSpec":
+        read = self.raw_columns
+        columns = {name: column for column in self.active_columns for name in column.names}
+        for name, column in columns.items():
+            owner = columns.get(column.share_embedding or name)
+            if owner is None:
+                raise ValueError(f"{name} shares the embedding of {column.share_embedding!r}, which is not active")
+            kinds = {read[c.made_from or n] for c, n in ((column, name), (owner, column.share_embedding or name))}
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"{name} and {column.share_embedding}, whose embedding it shares, must have one dtype, but have "
+                    f"{' and '.join(sorted(kinds))}, so that no value of one is a value of the other; dtype: str fits "
+                    "both"
+                )
+            if column.type == "sequence" and column.dtype != "str":
+                raise ValueError(f"the sequence {name} must have dtype: str, for its entries are text")
+        return self
 
     @model_validator(mode="after")
     def _columns_fit_together(self) -> "DatasetSpec":
         names = [name for column in self.feature_cols for name in column.names]
-        odd = [name for name in names if not name or set(name) & set("./\\")]
+        odd = [name for c in self.feature_cols for name in c.names if not name or (c.pretrained_emb and "/" in name)]
         if odd:
-            raise ValueError(f"a column name holds no dot or slash, but these do: {odd}")
+            raise ValueError(
+                f"a column has a name, without a slash where it has pretrained vectors; these do not: {odd}"
+            )
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"the columns {twice} stand twice in feature_cols")
@@ -189,7 +151,29 @@ class DatasetSpec(Strict):
 
     @property
     def active_columns(self) -> list[FeatureColumn]:
-        return [column for column in self.feature_cols if column.active]
+        """In the order of the config, but a column that shares another's embedding after that one."""
+        waiting, columns, placed = [column for column in self.feature_cols if column.active], [], set()
+        while waiting:
+            ready = next((c for c in waiting if c.share_embedding in (None, *placed, *c.names)), waiting[0])
+            waiting.remove(ready)
+            columns.append(ready)
+            placed.update(ready.names)
+        return columns
+
+    @property
+    def file_format(self) -> FileFormat:
+        return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
+
+    def with_label(self, name: str) -> "DatasetSpec":
+        """The dataset with another of its labels to be learned.
+
+        Raises:
+            UserError: it has no such label.
+        """
+        columns = {column.name: column for column in [*self.labels, self.label_col]}
+        if name not in columns:
+            raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
+        return self.model_copy(update={"label_col": columns[name], "label": name})
 
     @property
     def categorical_columns(self) -> list[str]:
@@ -217,9 +201,28 @@ class DatasetSpec(Strict):
                 columns.setdefault(column.made_from, "str")
             else:
                 columns.update(dict.fromkeys(column.names, column.dtype))
+        if self.weight_col:
+            columns.setdefault(self.weight_col, "float")
         if self.cluster_column:
             columns.setdefault(self.cluster_column, "str")
         return columns
+
+    def columns_read(self, split: str) -> list[str]:
+        """Every column that the split's file must have: features, label and weight, and what divides its rows."""
+        divided_by = self.split.column if self.split and self.is_divided(split) else None
+        return list(dict.fromkeys([*self.raw_columns, *([divided_by] if divided_by else [])]))
+
+    @property
+    def raw_forms(self) -> dict[str, ColumnForm]:
+        """How each column of the files is written, by name, as the feature of that name says or a copy of it."""
+        forms: dict[str, ColumnForm] = {}
+        for column in self.active_columns:
+            for name in column.names:
+                if column.made_from is None:
+                    forms[name] = column.form
+                else:
+                    forms.setdefault(column.made_from, column.form)
+        return forms
 
     @property
     def cluster_column(self) -> str | None:
@@ -234,12 +237,12 @@ class DatasetSpec(Strict):
             column.made_from or name: column.dtype
             for column in self.active_columns
             for name in column.names
-            if column.dtype != "str" and (column.made_from is None or _COPY.fullmatch(column.preprocess or ""))
-        }
+            if column.dtype != "str" and (column.made_from is None or column.is_copy)
+        } | ({self.weight_col: "float"} if self.weight_col else {})
 
     @property
     def valid_is_test(self) -> bool:
-        return self.valid_data == self.test_data
+        return self.valid_data is not None and self.valid_data == self.test_data
 
     @property
     def pretrained_files(self) -> list[str]:
@@ -248,17 +251,24 @@ class DatasetSpec(Strict):
 
     @property
     def data_files(self) -> list[str]:
-        """What preparation reads: a csv file a split, and pretrained vectors."""
+        """What preparation reads: the files of the splits, and pretrained vectors."""
         return list(dict.fromkeys([*(self.split_file(split) for split in SPLITS), *self.pretrained_files]))
 
-    def split_file(self, split: str) -> str:
+    def own_file(self, split: str) -> str | None:
+        """The file that holds the split's rows and no others."""
         return getattr(self, f"{split}_data")
 
+    def is_divided(self, split: str) -> bool:
+        """Whether the split's rows are picked out of a file that holds others as well."""
+        return self.split is not None and (split == "train" or self.own_file(split) is None)
 
-def _relative(name: str) -> str:
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ValueError("a data file is named relative to the dataset's folder and lies inside it")
-    return name
+    def split_name(self, split: str) -> str:
+        """The split's rows in words, for messages."""
+        return f"{split} of {self.train_data}" if self.is_divided(split) else self.split_file(split)
+
+    def split_file(self, split: str) -> str:
+        """The file that holds the split's rows, and others where ``split`` divides them."""
+        return self.own_file(split) or self.train_data
 
 
 def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
@@ -292,9 +302,24 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
     try:
-        return DatasetSpec(dataset_id=dataset_id, **settings)
+        return DatasetSpec(dataset_id=dataset_id, **_without_carve(dataset_id, settings))
     except ValidationError as error:
         raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+
+
+def _without_carve(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Older configs carved validation out of train by ``build: carved``; they mean the same ``split``."""
+    if settings.get("build") != "carved":
+        return settings
+    arguments = dict(settings.get("build_args") or {})
+    split = {"by": arguments.pop("by", None), "valid": arguments.pop("share", None), **arguments}
+    warnings.warn(
+        f"dataset {dataset_id!r}: build: carved is now written without valid_data and with split: {split}.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    left = {key: value for key, value in settings.items() if key not in ("build", "build_args", "valid_data")}
+    return left | {"split": split}
 
 
 def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:

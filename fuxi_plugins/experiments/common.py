@@ -12,6 +12,7 @@ from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
+from fuxi_plugins.experiments.sizing import sized_training
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
@@ -124,6 +125,7 @@ class NewBoard:
     files: list[Path]
     rows: list[str]
     skipped: list[str]  # why a row is not on the board, a sentence each
+    training: dict[str, Any]  # settings of every experiment
 
 
 def start_board(
@@ -134,8 +136,19 @@ def start_board(
     *,
     training: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
+    train_rows: int | None = None,
 ) -> NewBoard:
     """Writes the suite ``DATASET_common`` and its experiments: all models that the dataset can feed, or ``rows``.
+
+    Args:
+        configs: the folder of configs.
+        dataset: its id.
+        rows: models and variants, or empty for all.
+        seeds: of each model's runs.
+        training: settings that all experiments have.
+        changes: to :data:`COMMON`.
+        train_rows: of the dataset, by which batches, evaluations and patience are sized; None leaves them as they are
+            for millions of rows.
 
     Raises:
         UserError: a name that is no model's, no model left, or a suite or experiment of that name.
@@ -158,7 +171,9 @@ def start_board(
     metrics = [*TRAINING["metrics"], *(usual_group_metrics() if spec.group_id else [])]
     widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
     width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
-    settings = {"training": {"metrics": metrics, **(training or {})}, "changes": {**width, **(changes or {})}}
+    given = dict(training or {})
+    sized = sized_training(train_rows, given.get("batch_size")) if train_rows else {}
+    settings = {"training": {"metrics": metrics, **sized, **given}, "changes": {**width, **(changes or {})}}
     texts = [
         model_file(dataset, chosen, header=HEADER.format(dataset=dataset), ending="_common", **settings),
         yaml_text(
@@ -171,4 +186,4 @@ def start_board(
     ]
     for path, text in zip(files, texts, strict=True):
         write_text(path, text)
-    return NewBoard(suite, files, chosen, skipped)
+    return NewBoard(suite, files, chosen, skipped, {**TRAINING, **sized, **given})

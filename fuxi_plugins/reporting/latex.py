@@ -24,7 +24,7 @@ def booktabs(
     starred = {row.experiment for row in board.better_than_best_of(baselines)}
     tied = {row.experiment for row in board.like_the_best()}
     lines = [latex_comment(line) for line in [f"{title}: {board.data.title}", *notes(board)]]
-    lines += [f"% {line}" for line in _legend(baselines, bool(tied))]
+    lines += map(latex_comment, _legend(baselines, bool(tied)))
     left = ("letters", "model", "verdict")
     lines.append(r"\begin{tabular}{" + "".join("l" if name in left else "r" for name in header) + "}")
     lines += [r"\toprule", _row(map(latex, header)), r"\midrule"]

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from fuxictr.pytorch.torch_utils import seed_everything
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import OWN_SETTINGS, Training
@@ -309,12 +311,27 @@ def count_parameters(model: torch.nn.Module) -> Parameters:
 
 
 def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:
-    """FuxiCTR's description of the prepared columns."""
+    """FuxiCTR's description of the prepared columns, under the names that they have inside models.
+
+    Raises:
+        UserError: a column with pretrained vectors, which FuxiCTR looks up by its name, has a name that torch refuses.
+    """
     feature_map = FeatureMap(data.spec.dataset_id, str(data.folder))
-    params = {"group_id": data.spec.group_id, "embedding_dim": embedding_dim}
+    group = data.spec.group_id
+    params = {"group_id": module_name(group) if group else None, "embedding_dim": embedding_dim}
     feature_map.load(str(data.folder / FEATURE_MAP_FILE), params)
     for name, spec in feature_map.features.items():  # as the config has them now; FuxiCTR leaves them out on meta ones
         spec["source"] = data.spec.source_of.get(name, "")
+        if "share_embedding" in spec:
+            spec["share_embedding"] = module_name(spec["share_embedding"])
+        if "pretrained_emb" in spec and module_name(name) != name:
+            raise UserError(
+                f"{data.spec.dataset_id}: a column with pretrained vectors must have a name that torch gives modules, "
+                f"but {name!r} is none. Rename the column."
+            )
+    feature_map.features = OrderedDict((module_name(name), spec) for name, spec in feature_map.features.items())
+    feature_map.column_index = {}
+    feature_map.set_column_index()
     return feature_map
 
 
@@ -337,7 +354,10 @@ def construct(
     hosted = type(f"{mixins[0].__name__}_{model_class.__name__}", (*mixins, model_class), {})
     others = {"epochs", "max_gradient_norm", "batch_size", "shuffle", "num_workers", *OWN_SETTINGS}  # fit's, ours
     training = {name: value for name, value in experiment.params["training"].items() if name not in others}
-    feature_map, model_params = load_feature_map(data, experiment.embedding_dim), experiment.params["model"]
+    feature_map, model_params = (
+        load_feature_map(data, experiment.embedding_dim),
+        _inside_models(experiment.params["model"]),
+    )
     is_of_zoo = experiment.model.startswith(checkouts.PREFIX)
     if is_of_zoo:
         _keep_unpooled(feature_map, model_params)
@@ -354,6 +374,15 @@ def construct(
     except (ValueError, AssertionError) as error:
         settings = json.dumps(experiment.params["model"])
         raise UserError(f"experiment {experiment.id!r}: {error} (settings: {settings})") from error
+
+
+def _inside_models(model_params: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the columns that they name, as ``din_target_field`` does, under their names inside models."""
+    return {key: _renamed(value) if key.endswith("_field") else value for key, value in model_params.items()}
+
+
+def _renamed(named: Any) -> Any:
+    return module_name(named) if isinstance(named, str) else named and [_renamed(part) for part in named]
 
 
 def _keep_unpooled(feature_map: FeatureMap, model_params: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Evidence: what labels say about certainty, kept without them."""
+"""Evidence: what labels say about uncertainty, kept without them."""
 
 import csv
 import io

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from fuxi_plugins.analysis.statistics.inference import Sampling, infer
-from fuxi_plugins.analysis.statistics.moderation import WEIGHTS, fit_scaled_f, moderate, stands_apart
+from fuxi_plugins.analysis.statistics.moderation import CAUTION, WEIGHTS, fit_scaled_f, moderate, stands_apart
 
 
 @pytest.mark.parametrize("weight", [1.5, 4, 30])
@@ -35,11 +35,31 @@ def test_what_variances_were_drawn_from_is_found_again():
 def test_variances_are_drawn_to_the_common_one_by_its_weight():
     variances = np.array([2.5e-7, 6.1e-8, 1.4e-6, 3.3e-7, 0.0, 4.0e-8, 5.5e-7])
     freedom = np.array([2, 4, 2, 1, 0, 2, 2])
-    common, weight = fit_scaled_f(np.delete(variances, 4), np.delete(freedom, 4))
+    several = freedom > 0
+    common, weight = fit_scaled_f(variances[several], freedom[several])
     again, surer = moderate(variances, freedom)
-    assert again == pytest.approx((weight * common + freedom * variances) / (weight + freedom))
-    assert again[4] == pytest.approx(common)  # of one seed nothing else is known
-    assert surer == pytest.approx(np.minimum(weight + freedom, 13))
+    assert again[several] == pytest.approx(((weight * common + freedom * variances) / (weight + freedom))[several])
+    assert surer[several] == pytest.approx(np.minimum(weight + freedom, 13)[several])
+    # Of one seed nothing else is known, and it is taken with caution.
+    scale, little = fit_scaled_f(variances[several], freedom[several], CAUTION)
+    assert (again[4], surer[4]) == pytest.approx((scale, max(little, 1)))
+    assert surer[4] < surer[several].min()
+
+
+def test_the_cautious_weight_is_the_smallest_that_is_likely():
+    variances, freedom = 1e-6 * np.random.default_rng(5).f(2, 6, 30), np.full(30, 2)
+
+    def log_likelihood(w):
+        best = optimize.minimize_scalar(
+            lambda log: -(stats.f.logpdf(variances / np.exp(log), 2, w) - log).sum(), bounds=(-20, -8), method="bounded"
+        )
+        return -best.fun
+
+    likely = [log_likelihood(w) for w in WEIGHTS]
+    _, found = fit_scaled_f(variances, freedom, 1.0)
+    expected = next(w for w, value in zip(WEIGHTS, likely, strict=True) if value >= max(likely) - 1.0)
+    assert abs(np.log(found / expected)) <= np.log(WEIGHTS[1] / WEIGHTS[0]) * 1.01
+    assert found < fit_scaled_f(variances, freedom)[1]
 
 
 def test_variances_as_alike_as_chance_makes_them_become_one():

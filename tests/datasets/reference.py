@@ -30,7 +30,7 @@ build_dataset(Processor(**settings["processor"]), **settings["build"])
 def processor_settings(spec, raw, folder) -> dict:
     return {
         "feature_cols": fuxictr_columns(spec, raw),
-        "label_col": spec.label_col.model_dump(),
+        "label_col": spec.label_col.as_fuxictr(),
         "dataset_id": spec.dataset_id,
         "data_root": str(folder),
         "group_id": spec.group_id,

@@ -9,7 +9,7 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.reading.csv_blocks import read_blocks, read_header
+from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder
 from fuxi_plugins.datasets.sources.install import import_files
 from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -127,7 +127,7 @@ def test_every_size_of_block_gives_the_same_rows(tmp_path):
     whole = next(read_blocks(path, ["shop", "label"])).frame
     assert whole.height == 51
     for size in (1, 7, 64, 333, 5000):
-        blocks = list(read_blocks(path, ["shop", "label"], size)) if size > 30 else []
+        blocks = list(read_blocks(path, ["shop", "label"], block_bytes=size)) if size > 30 else []
         rows = [row for block in blocks for row in block.frame.rows()]
         assert rows == (whole.rows() if blocks else [])
         lines = [block.line(row) for block in blocks for row in range(block.frame.height)]

@@ -1,6 +1,5 @@
-"""The catalogue: configs as BARS has them, carved splits, and documentation that says what the configs say."""
+"""The catalogue: configs as BARS has them, and documentation that says what the configs say."""
 
-import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -9,7 +8,6 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.inventory import catalogue
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.sources.holdout import build_carved
 from fuxi_plugins.datasets.sources.install import import_files
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
 from fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1 import build_kuaivideo_x1
@@ -51,6 +49,7 @@ def test_a_twin_has_the_columns_of_its_dataset(twin):
 def test_an_honest_split_changes_nothing_but_validation(honest):
     real = SPECS[honest.removesuffix("_honest")]
     same = ("feature_cols", "label_col", "group_id", "min_categr_count", "train_data", "test_data", "files")
+    assert SPECS[honest].is_divided("valid")
     assert all(getattr(SPECS[honest], setting) == getattr(real, setting) for setting in same)
     assert not SPECS[honest].valid_is_test
     assert SPECS[honest].published_as is None
@@ -61,48 +60,6 @@ def kuaivideo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     build_kuaivideo_x1(folder, seed=1, rows=[2000, 300], users=50, items=100)
     return folder
-
-
-def rows(path):
-    return pl.read_csv(path, infer_schema=False).rows()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        ({"by": "time", "column": "timestamp"}, "timestamp"),
-        ({"by": "order"}, None),
-        ({"by": "group", "column": "user_id"}, "user_id"),
-    ],
-)
-def test_carving_keeps_every_row_once_and_its_text(kuaivideo, tmp_path, arguments, what):
-    build_carved(kuaivideo, tmp_path, share=0.1, **arguments)
-    train, valid = rows(tmp_path / "train.csv"), rows(tmp_path / "valid.csv")
-    assert sorted(train + valid, key=str) == sorted(rows(kuaivideo / "train.csv"), key=str)
-    assert 0.03 < len(valid) / 2000 < 0.25
-    assert (tmp_path / "test.csv").read_bytes() == (kuaivideo / "test.csv").read_bytes()
-    assert (tmp_path / "item_visual_emb_dim64.h5").exists()
-    if what == "user_id":
-        assert not {row[1] for row in train} & {row[1] for row in valid}
-    else:
-        assert max(int(row[0]) for row in train) < min(int(row[0]) for row in valid)
-        assert train == rows(kuaivideo / "train.csv")[: len(train)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"share": 0, "by": "order"}, "share must lie between 0 and 1"),
-        ({"share": 0.1, "by": "time"}, "needs a column"),
-        ({"share": 0.1, "by": "order", "column": "user_id"}, "needs no column"),
-        ({"share": 0.1, "by": "time", "column": "moment"}, "must have the column 'moment'"),
-        ({"share": 0.1, "by": "time", "column": "pos_items"}, "must hold whole numbers"),
-        ({"share": 0.0001, "by": "order"}, "valid.csv would be empty"),
-    ],
-)
-def test_a_split_that_cannot_be_carved_is_refused(kuaivideo, tmp_path, arguments, message):
-    with pytest.raises(UserError, match=message):
-        build_carved(kuaivideo, tmp_path, **arguments)
 
 
 def test_the_honest_split_uses_the_files_that_were_imported_once(kuaivideo, tmp_path):

@@ -218,7 +218,7 @@ def test_a_comparison_of_other_seeds_than_the_boards_says_so(world):
     run(world, "Alpha", 4, 2.0)
     (found,) = comparisons("Alpha", "Beta", None, None, world.workspace)
     assert (found.board, found.seeds) == ("", (4, 3))
-    assert "Other runs of the two stand on board." in found.caveats
+    assert "Other seeds of the two stand on board, whose verdict may be another." in found.caveats
 
 
 def test_boards_that_decide_otherwise_are_named(world, monkeypatch):

@@ -1,4 +1,4 @@
-"""What must hold of a csv file's values before FuxiCTR sees them; a breach names file, line and remedy."""
+"""What must hold of a file's values before FuxiCTR sees them; a breach names file, line and remedy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.csv_blocks import Block, read_header
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.files import read_header
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+from fuxi_plugins.datasets.reading.values import as_text, cleaned
 from fuxi_plugins.datasets.spec import DatasetSpec
 
 _TYPES = {"float": pl.Float64, "int": pl.Int64, "str": pl.String}
@@ -23,17 +26,19 @@ class RowCount:
     positives: int = 0
 
 
-def check_header(path: Path, spec: DatasetSpec) -> None:
+def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
     """
     Raises:
         UserError: a column that the dataset names is missing.
     """
-    header = read_header(path)
-    missing = [name for name in spec.raw_columns if name not in header]
+    header = read_header(path, spec.file_format)
+    missing = [name for name in spec.columns_read(split) if name not in header]
     if missing:
+        no_header = " Is that a first row, in a file without a header? column_names in the dataset config names them."
         raise UserError(
             f"{path.name} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
             f"{', '.join(missing)}; its header is {', '.join(header)}."
+            f"{no_header if any(_is_number(name) for name in header) else ''}"
         )
 
 
@@ -41,36 +46,54 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
     """A block's raw columns in their types, a missing value as null; adds its rows and positives to ``count``.
 
     Raises:
-        UserError: text where a number belongs, or a label that is not 0 or 1.
+        UserError: text where a number belongs, a label that is not 0 or 1 or that its rule does not fit, or a weight
+            below 0.
     """
-    raw = spec.raw_columns
-    frame = block.frame.select(
-        pl.col(name).cast(_TYPES[dtype], strict=False).alias(name) for name, dtype in raw.items()
-    )
-    label = frame[spec.label_col.name].cast(pl.Float64)
-    wrong_label = ~label.is_in([0.0, 1.0]).fill_null(False)
-    if wrong_label.any():
-        raise _wrong_label(block, spec.label_col.name, wrong_label)
+    raw, forms = spec.raw_columns, spec.raw_forms
+    label = _label(block, spec)
+    read = {name: cleaned(block.frame[name], forms.get(name, ColumnForm())) for name in raw}
+    columns = {
+        name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
+        for name, dtype in raw.items()
+    }
     for name, dtype in spec.numbers_read.items():
-        number = frame[name] if raw[name] != "str" else frame[name].cast(_TYPES[dtype], strict=False)
+        number = columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
         # A missing number is FuxiCTR's to fill; text, NaN and what is infinite in float32 are nobody's.
-        if number.null_count() > block.frame[name].null_count() or not _usable(number).all():
-            raise _wrong_number(block, name, dtype, number)
-    count.rows += frame.height
+        if number.null_count() > read[name].null_count() or not _usable(number).all():
+            raise _wrong_number(block, name, dtype, read[name], number)
+    if spec.weight_col and not (columns[spec.weight_col].fill_null(-1.0) >= 0).all():
+        row = (columns[spec.weight_col].fill_null(-1.0) < 0).arg_max()
+        seen = block.frame[spec.weight_col][row]
+        raise UserError(f"{block.place(row)}: the weight {spec.weight_col!r} must be at least 0, but is {seen!r}.")
+    count.rows += len(label)
     count.positives += int(label.sum())
-    return frame
+    return pl.DataFrame(columns | {spec.label_col.name: label.cast(_TYPES[spec.label_col.dtype])})
 
 
-def check_split(path: Path, count: RowCount) -> None:
+def _label(block: Block, spec: DatasetSpec) -> pl.Series:
+    """The label of each row as 0 or 1."""
+    name, rule = spec.label_col.name, spec.label_col.parsed_rule
+    if rule is None:
+        label = block.frame[name].cast(pl.Float64, strict=False)
+        wrong = ~label.is_in([0.0, 1.0]).fill_null(False)
+    else:
+        positive = rule.positives(block.frame[name])
+        label, wrong = positive.cast(pl.Float64), positive.is_null()
+    if wrong.any():
+        raise _wrong_label(block, spec, wrong)
+    return label
+
+
+def check_split(name: str, count: RowCount) -> None:
     """
     Raises:
-        UserError: a split without rows or with rows of one class only.
+        UserError: a split without rows or with rows of one class only; ``name`` says which it is.
     """
     if count.rows == 0:
-        raise UserError(f"{path.name} must hold rows, but has only its header; every split needs both classes.")
+        raise UserError(f"{name} must hold rows, but has only its header; every split needs both classes.")
     if count.positives in (0, count.rows):
         raise UserError(
-            f"{path.name}: every split needs both classes, but all {count.rows} labels are "
+            f"{name}: every split needs both classes, but all {count.rows} labels are "
             f"{int(count.positives > 0)}; AUC is not defined there."
         )
 
@@ -79,21 +102,36 @@ def _usable(number: pl.Series) -> pl.Series:
     return number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
 
 
-def _wrong_label(block: Block, name: str, wrong: pl.Series) -> UserError:
+def _wrong_label(block: Block, spec: DatasetSpec, wrong: pl.Series) -> UserError:
+    name, rule = spec.label_col.name, spec.label_col.rule
     row = wrong.arg_max()
     seen = block.frame[name][row]
-    line = f"{block.path.name}, line {block.line(row)}"
     if seen == name:
-        return UserError(f"{line}: the header stands here a second time, as after joining files. Remove the line.")
-    return UserError(f"{line}: the label {name!r} must be 0 or 1, but is {seen!r} ({wrong.sum()} such rows near).")
+        return UserError(
+            f"{block.place(row)}: the header stands here a second time, as after joining files. Remove the line."
+        )
+    if rule:
+        must, remedy = f"be what its rule {rule!r} can compare", "Mend the file, or the rule in the dataset config."
+    else:
+        must, remedy = "be 0 or 1", 'A rule in the dataset config says what is positive: label_col: {rule: ">= 4"}.'
+    return UserError(
+        f"{block.place(row)}: the label {name!r} must {must}, but is {seen!r} ({wrong.sum()} such rows near). {remedy}"
+    )
 
 
-def _wrong_number(block: Block, name: str, dtype: str, number: pl.Series) -> UserError:
-    text = block.frame[name]
-    wrong = text.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
+def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: pl.Series) -> UserError:
+    wrong = read.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
     row = wrong.arg_max()
     return UserError(
-        f"{block.path.name}, line {block.line(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds "
-        f"{text[row]!r} ({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset "
-        "config."
+        f"{block.place(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds {read[row]!r} "
+        f"({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset config; "
+        "na_values names texts that stand for a missing value."
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

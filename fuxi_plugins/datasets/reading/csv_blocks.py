@@ -5,103 +5,127 @@ that are too short (a cut file), a header that names a column twice, bytes that 
 """
 
 import csv
-import gzip
 import io
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 
 BLOCK_BYTES = 48 * 2**20
-SEPARATOR = ","
 _QUOTED = re.compile(rb'"[^"]*"')
 _BOM = b"\xef\xbb\xbf"
+_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_UNIT_SEPARATOR = "\x1f"  # stands for a separator of several characters, which parsers do not take
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some rows of a file. ``frame`` holds the asked columns as text, a missing value as null."""
+class _Layout:
+    """What a row of the file looks like."""
 
     path: Path
-    frame: pl.DataFrame
-    first_line: int
-    bytes_done: int  # of the file, up to the end of this block; for a .gz file, of its unpacked text
-    text: bytes
-
-    def line(self, row: int) -> int:
-        """The line of the file on which a row of the block ends, counting from 1."""
-        if b'"' not in self.text:
-            return self.first_line + row
-        return next(line for index, (line, _) in enumerate(_rows(self.text, self.first_line)) if index == row)
+    names: list[str]
+    separator: str  # one character
+    named_by: str  # what says how wide a row is
 
 
-def read_header(path: Path) -> list[str]:
-    """The column names of a csv file.
+def read_header(path: Path, file_format: FileFormat) -> list[str]:
+    """The column names of a csv file, or those that the format gives to a file without a header.
 
     Raises:
         UserError: the file is empty, its header names a column twice, or its separator is another one.
     """
-    with _open(path) as file:
-        return _header(path, file.readline())
+    if file_format.column_names:
+        return list(file_format.column_names)
+    return _header(path, first_line(path), file_format.separator_of(path))
 
 
-def read_blocks(path: Path, columns: Sequence[str], block_bytes: int | None = None) -> Iterator[Block]:
+def read_blocks(
+    path: Path, columns: Sequence[str], file_format: FileFormat, block_bytes: int | None = None
+) -> Iterator[Block]:
     """The file's rows, in order, in blocks of about ``block_bytes`` of text.
 
     Raises:
         UserError: not a whole csv file; says in which line.
     """
     size = block_bytes or BLOCK_BYTES
-    with _open(path) as file:
-        first = file.readline()
-        header = _header(path, first)
-        done, line, rest = len(first), 2, b""
-        while True:
-            read = _read(path, file, size)
-            text = rest + read
-            end = len(text) if not read else _before_blank_lines(text, _end_of_row(path, text, line, size))
-            text, rest = text[:end], text[end:]
-            if not read:
-                text = _end_of_file(path, text, line)
-            if text.strip(b"\r\n"):
-                done += len(text)
-                yield Block(path, _parse(path, text, header, columns, line), line, done, text)
-                line += text.count(b"\n")
-            if not read:
-                return
+    written = file_format.separator_of(path)
+    separator = written if len(written) == 1 else _UNIT_SEPARATOR
+    named_by = "the config's column_names" if file_format.column_names else "the header"
+    layout = _Layout(path, read_header(path, file_format), separator, named_by)
+    done, line, rest = 0, 1, b""
+    if not file_format.column_names:
+        done, line = len(first_line(path)), 2
+    file_size = float("nan") if is_packed(path) else path.stat().st_size
+    for piece in _pieces_after(path, done, size):
+        text = rest + piece
+        end = len(text) if not piece else _before_blank_lines(text, _end_of_row(path, text, line, size))
+        text, rest = text[:end], text[end:]
+        if not piece:
+            text = _end_of_file(path, text, line)
+        if text.strip(b"\r\n"):
+            done += len(text)
+            if line == 1:
+                text = text.removeprefix(_BOM)
+            if separator != written:
+                text = text.replace(written.encode(), separator.encode())
+            frame = _parse(layout, text, columns, line)
+            line_of = _lines(layout, text, line) if b'"' in text else None
+            yield Block(path, frame, line, min(done / file_size, 1.0), line_of=line_of)
+            line += text.count(b"\n")
 
 
-def _open(path: Path) -> BinaryIO:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+def _lines(layout: _Layout, text: bytes, first_line: int) -> Callable[[int], int]:
+    def line(row: int) -> int:
+        return next(line for index, (line, _) in enumerate(_rows(layout, text, first_line)) if index == row)
+
+    return line
 
 
-def _read(path: Path, file: BinaryIO, size: int) -> bytes:
-    try:
-        return file.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path.name} is not a whole gzip file: {error}. Get it again.") from error
+def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
+    """The file's text from byte ``start`` on in pieces of about ``size``; an empty one at the end."""
+    passed = 0
+    for piece in pieces(path, size):
+        rest = piece[max(start - passed, 0) :]
+        passed += len(piece)
+        if rest:
+            yield rest
+    yield b""
 
 
-def _header(path: Path, line: bytes) -> list[str]:
+def first_line(path: Path) -> bytes:
+    text = b""
+    for piece in pieces(path, 1 << 16):
+        text += piece
+        if b"\n" in piece:
+            break
+    return text[: text.find(b"\n") + 1] or text
+
+
+def _header(path: Path, line: bytes, separator: str) -> list[str]:
     line = line.removeprefix(_BOM)
     if not line.strip():
         raise UserError(f"{path.name} must hold a header and rows, but is empty.")
-    names = next(csv.reader([_decode(path, line, 1)]))
+    text = _decode(path, line, 1)
+    if len(separator) > 1:
+        text, separator = text.replace(separator, _UNIT_SEPARATOR), _UNIT_SEPARATOR
+    names = next(csv.reader([text], delimiter=separator))
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{path.name}: each column must have a name of its own, but {', '.join(twice)} stands twice.")
     if len(names) == 1:
-        for other, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
-            if other in names[0]:
+        for other, word in _WORDS.items():
+            if other in names[0] and other != separator:
+                wanted = _WORDS.get(separator, repr(separator))
                 raise UserError(
-                    f"{path.name}: values must be separated by commas, but the header is separated by {word}. "
-                    "Write the file again with commas."
+                    f"{path.name}: values must be separated by {wanted}, but the header is separated by {word}. "
+                    f"Write the file again with {wanted}, or say so in the dataset config: separator: {other!r}."
                 )
     return names
 
@@ -141,44 +165,51 @@ def _end_of_file(path: Path, text: bytes, line: int) -> bytes:
     return text + b"\n" if text else text
 
 
-def _parse(path: Path, text: bytes, header: list[str], columns: Sequence[str], line: int) -> pl.DataFrame:
+def _parse(layout: _Layout, text: bytes, columns: Sequence[str], line: int) -> pl.DataFrame:
     bare = _QUOTED.sub(b"", text) if b'"' in text else text
     rows = bare.count(b"\n")
-    if bare.count(b",") != rows * (len(header) - 1):
-        _refuse_ragged(path, text, header, line)
-    positions = sorted(header.index(name) for name in columns)
+    if bare.count(layout.separator.encode()) != rows * (len(layout.names) - 1):
+        _refuse_ragged(layout, text, line)
+    positions = sorted(layout.names.index(name) for name in columns)
     try:
         frame = pl.read_csv(
             text,
             has_header=False,
+            separator=layout.separator,
             columns=positions,
-            new_columns=[header[position] for position in positions],
+            new_columns=[layout.names[position] for position in positions],
             infer_schema=False,
         )
     except pl.exceptions.PolarsError as error:
-        _decode(path, text, line)
-        _refuse_ragged(path, text, header, line)
-        raise UserError(f"{path.name}, line {line} or later: not csv: {str(error).splitlines()[0]}.") from error
+        _decode(layout.path, text, line)
+        _refuse_ragged(layout, text, line)
+        said = str(error).splitlines()[0]
+        raise UserError(f"{layout.path.name}, line {line} or later: not csv: {said}.") from error
     if frame.height != rows:
-        _refuse_ragged(path, text, header, line)
-        raise UserError(f"{path.name}, lines from {line}: {rows} rows are written, but {frame.height} can be read.")
+        _refuse_ragged(layout, text, line)
+        raise UserError(
+            f"{layout.path.name}, lines from {line}: {rows} rows are written, but {frame.height} can be read."
+        )
     return frame
 
 
-def _refuse_ragged(path: Path, text: bytes, header: list[str], first_line: int) -> None:
+def _refuse_ragged(layout: _Layout, text: bytes, first_line: int) -> None:
     """Names the first row that is not as wide as the header; returns if there is none."""
-    for line, row in _rows(text, first_line, path):
-        if len(row) != len(header):
-            cut = " The file may be cut." if len(row) < len(header) else ""
+    for line, row in _rows(layout, text, first_line):
+        if len(row) != len(layout.names):
+            cut = " The file may be cut." if len(row) < len(layout.names) else ""
+            separator = "comma" if layout.separator == "," else "separator"
             raise UserError(
-                f"{path.name}, line {line}: a row must have as many values as the header, {len(header)}, but has "
-                f"{len(row)}.{cut} A comma inside a value needs quotes around the value."
+                f"{layout.path.name}, line {line}: a row must have as many values as {layout.named_by}, "
+                f"{len(layout.names)}, but has {len(row)}.{cut} A {separator} inside a value needs quotes around the "
+                "value."
             )
 
 
-def _rows(text: bytes, first_line: int, path: Path = Path()) -> Iterator[tuple[int, list[str]]]:
+def _rows(layout: _Layout, text: bytes, first_line: int) -> Iterator[tuple[int, list[str]]]:
     """(line on which it ends, values) of each row; slow, for finding what is wrong."""
-    reader = csv.reader(io.StringIO(_decode(path, text, first_line), newline=""))
+    decoded = io.StringIO(_decode(layout.path, text, first_line), newline="")
+    reader = csv.reader(decoded, delimiter=layout.separator)
     for row in reader:
         yield first_line + reader.line_num - 1, row
 

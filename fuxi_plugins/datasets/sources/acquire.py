@@ -12,10 +12,10 @@ from filelock import FileLock
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.reading.forms import parts
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
 BUILDERS = {
-    "carved": "fuxi_plugins.datasets.sources.holdout:build_carved",
     "synthetic": "fuxi_plugins.datasets.synthetic.planted:build_synthetic",
     "ml100k": "fuxi_plugins.datasets.sources.movielens:build_ml100k",
     "criteo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.criteo_x1:build_criteo_x1",
@@ -26,7 +26,7 @@ BUILDERS = {
 
 
 def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
-    """The folder with the dataset's csv files, which are built first if the config says how.
+    """The folder with the dataset's files, which are built first if the config says how.
 
     Raises:
         UserError: the files have not been imported.
@@ -41,19 +41,26 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
 
 
 def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
-    """sha256 of each split's csv file and of each file of vectors, remembered by size and time of change."""
+    """sha256 of each split's file and of each file of vectors, remembered by size and time of change."""
     memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
     named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
     digests = {}
     for key, name in named.items():
         path = folder / name
-        state = [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in parts(path, spec.file_format)]
         if known.get(key, {}).get("state") != state:
-            known[key] = {"state": state, "sha256": file_digest(path, "sha256")}
+            known[key] = {"state": state, "sha256": _digest(path, parts(path, spec.file_format))}
         digests[key] = known[key]["sha256"]
     write_text(memory, json.dumps(known, indent=1))
     return digests
+
+
+def _digest(path: Path, files: list[Path]) -> str:
+    """sha256 of a file's bytes, or of the names and digests of a folder's parts."""
+    if not path.is_dir():
+        return file_digest(path, "sha256")
+    return digest({str(part.relative_to(path)): file_digest(part, "sha256") for part in files})
 
 
 def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
@@ -66,7 +73,7 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     if spec.build and not spec.files:
         return True
     folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
-    return all((folder / name).is_file() for name in wanted_files(spec))
+    return all((folder / name).exists() for name in wanted_files(spec))
 
 
 def wanted_files(spec: DatasetSpec) -> dict[str, str]:
@@ -127,7 +134,7 @@ def _text_digest(builder: Path) -> str:
 
 
 def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> None:
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not (folder / name).exists()]
     if not missing:
         return
     if spec.data_root:

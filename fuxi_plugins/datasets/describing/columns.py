@@ -1,0 +1,185 @@
+"""What one column most likely is, told from its name and from the values at the head of the files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fuxi_plugins.datasets.describing.names import is_moment
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
+
+MIN_COUNT = 2  # min_categr_count of a first config
+SPLITTERS = "^|;"
+LONGEST = 50  # entries of a sequence that are kept
+SPLIT_ROWS = 0.2  # of its rows in which a sequence has more than one entry
+OWN_VALUE = 0.95  # distinct values a row from which a column tells rows apart, as a row's number or a title does
+SAME = 0.95  # of a column's rows that must agree on what it is
+MISSING = ("NA", "N/A", "n/a", "NULL", "Null", "null", "None", "none", "NaN", "nan", "\\N", "-", "--", "?")
+_WHOLE = r"^[+-]?\d+(\.0*)?$"
+_FLOAT_FORM = r"^[+-]?\d+\.0*$"
+_DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+_ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
+_EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column is taken for.
+
+    entry: its settings in ``feature_cols``.
+    notes: keys of what its owner should be told.
+    is_moment: a time of the row, by which rows may be divided.
+    """
+
+    entry: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    is_moment: bool = False
+
+    @property
+    def active(self) -> bool:
+        return self.entry.get("active", True)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first rows of a column, of train and of the other files."""
+
+    name: str
+    train: pl.Series
+    others: Sequence[pl.Series] = ()
+
+    @property
+    def is_list(self) -> bool:
+        return self.train.dtype in (pl.List, pl.Array)
+
+    def text(self) -> pl.Series:
+        """The values of train that are there, as text."""
+        return as_text(self.train).drop_nulls()
+
+    def any_text(self) -> pl.Series:
+        """The values of every file that are there, as text."""
+        return pl.concat([as_text(values).drop_nulls() for values in (self.train, *self.others)])
+
+
+def guess_column(head: Head) -> Guess:
+    """What a column is taken for; a sequence's owner is guessed later, when all columns are known."""
+    name = head.name
+    if head.is_list:
+        lists = head.train if head.train.dtype == pl.List else head.train.arr.to_list()
+        return _sequence(name, lists.list.eval(pl.element().cast(pl.String)), {})
+    values, missing = _without_missing(head)
+    if not len(values):
+        return _idle(name, "empty")
+    extra: dict[str, Any] = {"na_values": missing} if missing else {}
+    notes = ("missing",) if missing else ()
+    if _is_moment(name, head.train.dtype, values):
+        return Guess(_idle(name, "moment").entry, ("moment",), is_moment=True)
+    everywhere = head.any_text().filter(~head.any_text().is_in(missing))
+    numbers = everywhere.cast(pl.Float64, strict=False)
+    if numbers.null_count() == 0:
+        if not _all(everywhere, _WHOLE):
+            if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
+                return _idle(name, "not finite")
+            entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
+            return Guess(entry, notes)
+        if _tells_rows_apart(values):
+            return _idle(name, "own")
+        if head.any_text().str.contains(_FLOAT_FORM).any():
+            extra["normalize_ids"], notes = True, (*notes, "floats")
+        notes = (*notes, "whole", *(("beyond int64",) if values.cast(pl.Int64, strict=False).null_count() else ()))
+        return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
+    listed = _listed(name, values, extra)
+    if listed is not None:
+        return listed
+    if _tells_rows_apart(values):
+        return _idle(name, "free text" if values.str.contains(r"\s\S+\s").mean() > 0.5 else "own")
+    return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
+
+
+def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None:
+    """The guess if the values are lists written as text."""
+    if _share(values, r"^\s*[\[(].*[\])]\s*$") > SAME:
+        return _sequence(name, from_brackets(values), extra | {"list_format": "brackets"})
+    for splitter in (*SPLITTERS, ", ", ",", " "):
+        lists = values.str.split(splitter)
+        if (lists.list.len() > 1).mean() <= SPLIT_ROWS:
+            continue
+        entries = lists.explode(empty_as_null=True)
+        if entries.n_unique() > len(entries) / 2:  # the words of a text, not entries that come back
+            continue
+        # A comma or a space also stands in names of places and titles: entries are numbers, or their count varies.
+        if splitter in SPLITTERS or _all(entries.drop_nulls(), _ID) or (
+            splitter == "," and lists.list.len().n_unique() > 2 and not entries.str.contains(r"\s").any()
+        ):  # fmt: skip
+            return _sequence(name, lists, extra | {"splitter": splitter})
+    return None
+
+
+def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
+    entries = lists.explode(empty_as_null=True).drop_nulls()
+    entries = entries.filter(entries != "")
+    if not len(entries) or entries.value_counts()["count"].max() < MIN_COUNT:
+        return _idle(name, "own" if len(entries) else "empty")
+    notes = ("list",)
+    if _share(entries, _FLOAT_FORM) > 0:
+        settings, notes = settings | {"normalize_ids": True}, ("list", "floats")
+    longest = int(lists.list.len().max() or 1)
+    entry = {"name": name, "type": "sequence", "dtype": "str", **settings, "max_len": min(longest, LONGEST)}
+    return Guess(entry | {"feature_encoder": "layers.MaskedAveragePooling()"}, notes)
+
+
+def entries_of(guess: Guess, values: pl.Series) -> set[str]:
+    """The different entries of a column that is taken for a sequence."""
+    splitter = guess.entry.get("splitter", "^")
+    form = ColumnForm(normalize_ids=True, brackets="list_format" in guess.entry, splitter=splitter)
+    entries = cleaned(values, form).str.split(splitter).explode(empty_as_null=True)
+    return set(cleaned(entries.drop_nulls().unique(), ColumnForm(normalize_ids=True))) - {""}
+
+
+def _without_missing(head: Head) -> tuple[pl.Series, list[str]]:
+    """The values of train that are there, and the texts that stand for a missing number, as they occur in any file.
+
+    Only numbers have such texts: NA among names may be a name.
+    """
+    values = head.text()
+    seen = head.any_text()
+    tokens = [token for token in seen.unique().sort() if token.strip() in MISSING]
+    rest = values.filter(~values.is_in(tokens))
+    if tokens and len(rest) and rest.cast(pl.Float64, strict=False).null_count() == 0:
+        return rest, tokens
+    return values, []
+
+
+def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
+    if dtype.is_temporal():
+        return True
+    if _share(values, _DATE) > SAME:
+        return True
+    numbers = values.cast(pl.Float64, strict=False)
+    if not is_moment(name) or numbers.null_count():
+        return False
+    low, high = float(numbers.min()), float(numbers.max())
+    return any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
+
+
+def _tells_rows_apart(values: pl.Series) -> bool:
+    distinct = values.n_unique()
+    return values.value_counts()["count"].max() < MIN_COUNT or (
+        len(values) >= 100 and distinct > OWN_VALUE * len(values)
+    )
+
+
+def _idle(name: str, why: str) -> Guess:
+    return Guess({"name": name, "type": "categorical", "dtype": "str", "active": False}, (why,))
+
+
+def _all(values: pl.Series, pattern: str) -> bool:
+    return bool(len(values)) and _share(values, pattern) == 1
+
+
+def _share(values: pl.Series, pattern: str) -> float:
+    return float(values.str.contains(pattern).mean() or 0)

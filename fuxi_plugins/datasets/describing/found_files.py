@@ -1,0 +1,89 @@
+"""Which of a folder's files hold train, valid and test, and how they are written."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.reading.csv_blocks import first_line
+from fuxi_plugins.datasets.reading.files import read_header
+from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
+
+NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+SEPARATORS = (",", "\t", ";", "|", "::")
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """Data files as they lie on the disk.
+
+    root: the folder that holds them.
+    names: by split, the file's name; a split without rows of its own is missing.
+    file_format: how all of them are written.
+    """
+
+    root: Path
+    names: dict[str, str]
+    file_format: FileFormat
+
+
+def find_files(origin: Path) -> FoundFiles:
+    """The data files in a folder: one for each split, or one for several; or ``origin`` itself, if it is a file.
+
+    Raises:
+        UserError: there is no data file, or several of which none is named as a split.
+    """
+    if origin.is_file():
+        return FoundFiles(origin.parent, {"train": origin.name}, _format(origin))
+    if not origin.is_dir():
+        raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
+    data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
+    by_name = {path.name.partition(".")[0].lower(): path for path in reversed(data)}
+    names = {split: by_name[name].name for split in SPLITS for name in reversed(NAMES[split]) if name in by_name}
+    if "train" not in names:
+        return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
+    return FoundFiles(origin, names, _format(origin / names["train"]))
+
+
+def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
+    """The one data file of a folder, or the folder itself where its files are parts of one table."""
+    if names or not data:
+        seen = ", ".join(path.name for path in data) or "no data file"
+        raise UserError(
+            f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
+            f"or jsonl, packed or not), but holds {seen}."
+        )
+    if len(data) == 1:
+        return data[0].name
+    headers = {tuple(read_header(path, _format(path))) for path in data}
+    if len(headers) > 1:
+        raise UserError(
+            f"{origin} must name its training file train.*, or hold the parts of one table, but holds "
+            f"{', '.join(path.name for path in data)} with different columns. --from FILE takes one of them."
+        )
+    return "."
+
+
+def _format(path: Path) -> FileFormat:
+    """The format of a file, with the separator that its first line shows where its name does not tell."""
+    found = FileFormat()
+    part = parts(path, found)[0]
+    if found.kind_of(part) != "csv":
+        return found
+    line = first_line(part).decode(errors="replace").removeprefix("\ufeff").strip("\r\n")
+    separator = max(SEPARATORS, key=line.count)
+    if line.count(separator) and separator != found.separator_of(part):
+        found = replace(found, separator=separator)
+    header = next(csv.reader([line.replace(separator, "\x1f")], delimiter="\x1f"), [])
+    if header and any(_is_number(name) for name in header):
+        found = replace(found, column_names=tuple(f"column_{place}" for place in range(1, len(header) + 1)))
+    return found
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().lstrip("+-").replace(".", "", 1).isdigit()

@@ -1,0 +1,112 @@
+"""Which column is the label, and by which rule its values are positive."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.describing.names import LABELS
+from fuxi_plugins.datasets.label_rule import LabelRule
+from fuxi_plugins.datasets.reading.values import as_text
+
+_POSITIVE_TEXTS = ("true", "yes", "y", "t", "click", "clicked", "positive", "1")
+_NEGATIVE_TEXTS = ("false", "no", "n", "f", "", "none", "skip", "negative", "0")
+
+
+@dataclass(frozen=True)
+class LabelGuess:
+    """The label's settings, and what its owner should be told of the rule; ``said`` is empty where there is none."""
+
+    name: str
+    rule: str | None
+    said: str
+
+    @property
+    def entry(self) -> dict[str, str]:
+        return {"name": self.name, "dtype": "float"} | ({"rule": self.rule} if self.rule else {})
+
+
+def guess_label(frame: pl.DataFrame, asked: str | None, rule: str | None, where: str) -> LabelGuess:
+    """The label among a table's columns.
+
+    Args:
+        frame: the first rows of train.
+        asked: the column that the user names, or None to go by usual names.
+        rule: the user's, or None to guess one where the values are not 0 and 1.
+        where: the file, for messages.
+
+    Raises:
+        UserError: there is no such column, its values need a rule that cannot be guessed, or the rule does not fit.
+    """
+    by_name = {name.casefold(): name for name in reversed(frame.columns)}
+    found = asked if asked in frame.columns else None
+    if asked is None:
+        found = next((by_name[name] for name in LABELS if name in by_name), None)
+    if found is None:
+        sought = f"named {asked!r}" if asked else f"named one of {', '.join(LABELS)}"
+        raise UserError(
+            f"{where} has no label {sought}; --label COLUMN says which it is of {', '.join(frame.columns)}."
+        )
+    if frame[found].dtype in (pl.List, pl.Array):
+        raise UserError(f"the label {found!r} of {where} must be one value a row, but is a list.")
+    if rule is not None:
+        return _asked(found, frame[found], rule, where)
+    return _guessed(found, as_text(frame[found]).drop_nulls(), where)
+
+
+def _asked(name: str, values: pl.Series, rule: str, where: str) -> LabelGuess:
+    try:
+        positive = LabelRule.parse(rule).positives(values)
+    except ValueError as error:
+        raise UserError(f"--rule must be a rule, but is {rule!r}: {error}.") from error
+    if positive.null_count() > values.null_count():
+        seen = values.filter(positive.is_null() & values.is_not_null())[0]
+        raise UserError(
+            f"the label {name!r} of {where} must be what the rule {rule!r} can compare, but is also {seen!r}."
+        )
+    return LabelGuess(name, rule, "")
+
+
+def _guessed(name: str, values: pl.Series, where: str) -> LabelGuess:
+    numbers = values.cast(pl.Float64, strict=False)
+    if len(values) and numbers.null_count() == 0 and numbers.is_finite().all():
+        rule, why = _rule_for_numbers(numbers)
+    else:
+        rule, why = _rule_for_texts(values.str.strip_chars().str.to_lowercase())
+    if rule is None and why:
+        seen = ", ".join(repr(value) for value in values.unique().sort()[:5])
+        raise UserError(
+            f"the label {name!r} of {where} must be 0 or 1, but is {seen}, and {why}. Say what is positive, as in "
+            "--rule '== buy' or --rule 'in [click, buy]'."
+        )
+    if rule is None:
+        return LabelGuess(name, None, "")
+    share = float(LabelRule.parse(rule).positives(values).mean() or 0)
+    said = (
+        f"The label {name} is {why}: positive where it is {rule} ({share:.0%} of the rows). Change the rule if need be."
+    )
+    return LabelGuess(name, rule, said)
+
+
+def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
+    """The rule, or None for 0 and 1, and what the values look like."""
+    distinct = set(numbers.unique())
+    low, high = float(numbers.min()), float(numbers.max())
+    if distinct <= {0.0, 1.0}:
+        return None, ""
+    if distinct <= {-1.0, 1.0}:
+        return "> 0", "-1 or 1"
+    if low < 0:
+        return "> 0", "a number on both sides of 0"
+    for most, positive in ((5, 4), (10, 8), (100, 80)):
+        if low > 0 and len(distinct) >= 3 and most / 2 < high <= most:
+            return f">= {positive}", f"a rating of up to {most}, by its values"
+    return "> 0", "a count or an amount, by its values"
+
+
+def _rule_for_texts(texts: pl.Series) -> tuple[str | None, str]:
+    distinct = set(texts.unique())
+    positive = sorted(distinct & set(_POSITIVE_TEXTS))
+    if len(distinct) == 2 and len(positive) == 1 and distinct - set(positive) <= set(_NEGATIVE_TEXTS):
+        return f"== {positive[0]}", "a text of two values"
+    return None, "no rule can be guessed for such text"

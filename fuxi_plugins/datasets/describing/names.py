@@ -1,0 +1,75 @@
+"""What a column's name tells: labels, outcomes, weights, moments, users, items and histories of items."""
+
+import re
+
+LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
+WEIGHTS = {"weight", "sample_weight", "instance_weight", "importance_weight", "sampling_weight", "propensity_weight"}
+# What a user did with the impression, known only after it was shown.
+_OUTCOMES = (
+    "click clicked clk purchase purchased buy bought order ordered pay paid conversion convert converted cvr cart "
+    "add_to_cart like liked follow followed comment commented share shared forward forwarded favorite favourite "
+    "collect install installed download downloaded subscribe hate finish finished long_view valid_play play_time "
+    "playtime watch_time watch_ratio dwell_time stay_time view_time read_time reward rating stars revenue gmv"
+)
+_USERS = (
+    "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
+    "account msno"
+)
+_ITEMS = (
+    "item itemid iid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku goods "
+    "news newsid article doc document song track app page book poi listing content hotel recipe"
+)
+_HISTORIES = (
+    "hist history histories seq sequence clicked viewed browsed bought purchased visited recent previous past last "
+    "behavior behaviors behaviour behaviours clicks items liked"
+)
+
+
+def _any_of(words: str) -> str:
+    return f"({words.replace(' ', '|')})"
+
+
+_OUTCOME = re.compile(
+    rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
+)
+_MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
+_USER = re.compile(rf"(.*_)?{_any_of(_USERS)}(_?(id|idx|no|code))?")
+_ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}(_?(id|idx|no|code))?")
+_HISTORY = re.compile(rf"(.*_)?{_any_of(_HISTORIES)}(_.*)?")
+_ID_WORDS = {"id", "idx", "no", "code", ""}
+
+
+def _plain(name: str) -> str:
+    """Lower case, words joined by underscores: ``playTime`` and ``Play-Time`` are ``play_time``."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+
+
+def is_weight(name: str) -> bool:
+    return _plain(name) in WEIGHTS
+
+
+def is_outcome(name: str) -> bool:
+    return bool(_OUTCOME.fullmatch(_plain(name)))
+
+
+def is_moment(name: str) -> bool:
+    return bool(_MOMENT.fullmatch(_plain(name)))
+
+
+def is_user(name: str) -> bool:
+    return bool(_USER.fullmatch(_plain(name)))
+
+
+def is_item(name: str) -> bool:
+    return bool(_ITEM.fullmatch(_plain(name)))
+
+
+def is_history(name: str) -> bool:
+    return bool(_HISTORY.fullmatch(_plain(name)))
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two names share a word beside ``id``: ``cate_hist`` and ``cate_id``."""
+    words = [{word.rstrip("s") for word in _plain(name).split("_")} - _ID_WORDS for name in (one, other)]
+    return bool(words[0] & words[1])

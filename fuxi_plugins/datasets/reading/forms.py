@@ -1,0 +1,82 @@
+"""How files and their columns are written, as configs say it; nothing here reads what a file holds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fuxi_plugins.core.errors import UserError
+
+DataFormat = Literal["csv", "parquet", "jsonl"]
+PACKED = (".gz", ".zst", ".zip")
+_FORMATS: dict[str, DataFormat] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a data file is written.
+
+    kind: the format, or None to follow the file's name; a name that tells nothing is csv.
+    separator: between the values of a csv row; None is a tab in a .tsv file and else a comma.
+    column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
+    """
+
+    kind: DataFormat | None = None
+    separator: str | None = None
+    column_names: tuple[str, ...] | None = None
+
+    def kind_of(self, path: Path) -> DataFormat:
+        return self.kind or format_by_name(path) or "csv"
+
+    def separator_of(self, path: Path) -> str:
+        return self.separator or ("\t" if ".tsv" in path.suffixes else ",")
+
+
+BY_NAME = FileFormat()  # as the file's name tells
+
+
+@dataclass(frozen=True)
+class ColumnForm:
+    """How a column of a file is written.
+
+    na_values: texts that stand for a missing value.
+    normalize_ids: a whole number written as a float, ``7.0``, is the id ``7``.
+    brackets: a list is written as text in brackets, as Python, numpy or JSON write it: ``[3, 7]``.
+    splitter: that a list's entries are joined with.
+    """
+
+    na_values: tuple[str, ...] = ()
+    normalize_ids: bool = False
+    brackets: bool = False
+    splitter: str = "^"
+
+
+def format_by_name(path: Path) -> DataFormat | None:
+    """The format that a file's name tells; of a folder, that of its parts; None where the names tell nothing."""
+    if path.is_dir():
+        return next((kind for part in sorted(path.rglob("*")) if (kind := format_by_name(part))), None)
+    suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
+    return _FORMATS.get(suffixes[-1].lower()) if suffixes else None
+
+
+def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
+    """The files of a data file, in the order of their names: itself, or what a folder holds of its format.
+
+    Raises:
+        UserError: a folder holds no such file.
+    """
+    if not path.is_dir():
+        return [path]
+    kind = file_format.kind_of(path)
+    found = [part for part in sorted(path.rglob("*")) if part.is_file() and format_by_name(part) == kind]
+    if not found:
+        raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
+    return found

@@ -1,0 +1,116 @@
+"""What the values of a file mean: which are missing, how ids and lists are written.
+
+Everything here ends in what FuxiCTR's preprocessing takes: text, numbers, and lists as text with a splitter.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+
+_WHOLE = r"^\s*([+-]?\d+)\.0*\s*$"  # a whole number written as a float
+_INT64 = 2.0**63
+_MISSING_ENTRIES = ["", "nan", "NaN", "None", "null"]
+
+
+def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """Text, numbers, truth values, moments and lists of these; NaN, which pandas writes for a missing value, is null.
+
+    Raises:
+        UserError: a column of another kind.
+    """
+    columns = []
+    for name, dtype in frame.schema.items():
+        column = pl.col(name)
+        if isinstance(dtype, pl.Struct | pl.Object) or dtype == pl.Binary:
+            raise UserError(
+                f"{path.name}: column {name!r} must hold text, numbers or lists of them, but holds {dtype}. "
+                "Leave it out of the dataset config, or write its parts as columns of their own."
+            )
+        if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
+            column = column.cast(pl.String)
+        elif isinstance(dtype, pl.Decimal):
+            column = column.cast(pl.Float64)
+        elif dtype.is_float():
+            column = column.fill_nan(None)
+        columns.append(column)
+    return frame.select(columns)
+
+
+def cleaned(values: pl.Series, form: ColumnForm) -> pl.Series:
+    """A column's values with what is missing as null, whole ids as whole numbers, and a list as its joined entries.
+
+    Raises:
+        UserError: an entry of a list holds the splitter.
+    """
+    if form.na_values and values.dtype == pl.String:
+        known = pl.Series(form.na_values, dtype=pl.String).implode()
+        values = values.to_frame().select(pl.when(~pl.first().is_in(known)).then(pl.first())).to_series()
+    if form.brackets and values.dtype == pl.String:
+        values = from_brackets(values)
+    if values.dtype in (pl.List, pl.Array):
+        return _joined(values, form)
+    if form.normalize_ids and values.dtype == pl.String:
+        return values.str.replace(_WHOLE, "${1}")
+    return values
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """Values of any type as the text of an id; a float that is a whole number as that number."""
+    return values.to_frame().select(_text(pl.first(), values.dtype)).to_series()
+
+
+def from_brackets(values: pl.Series) -> pl.Series:
+    """Texts such as ``[3, 7]``, ``['a', 'b']``, ``(3 7)`` as lists of text; an entry that is missing is left out."""
+    inside = values.str.strip_chars().str.strip_chars("[]()").str.strip_chars()
+    by_comma = inside.str.contains(",", literal=True)
+    parts = pl.select(
+        pl.when(by_comma).then(inside.str.split(",")).otherwise(inside.str.replace_all(r"\s+", " ").str.split(" "))
+    ).to_series()
+    quoted = inside.str.contains("[\"']").fill_null(False)
+    lists = parts.list.eval(pl.element().str.strip_chars())
+    if quoted.any():  # a separator may stand inside quotes: these are few different texts or take their time
+        read = [_literal(text) if odd else None for text, odd in zip(values, quoted, strict=True)]
+        lists = pl.select(pl.coalesce(pl.Series(read, dtype=pl.List(pl.String)), lists)).to_series()
+    return lists.list.eval(pl.element().filter(~pl.element().is_in(_MISSING_ENTRIES))).alias(values.name)
+
+
+def _literal(text: str) -> list[str] | None:
+    """The entries of one list in JSON or Python; None where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            entries = read(text.strip())
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(entries, list | tuple):
+            return ["" if entry is None else str(entry) for entry in entries]
+    return None
+
+
+def _joined(values: pl.Series, form: ColumnForm) -> pl.Series:
+    lists = values if values.dtype == pl.List else values.arr.to_list()
+    entries = lists.list.eval(_text(pl.element(), lists.dtype.inner))
+    if form.normalize_ids:
+        entries = entries.list.eval(pl.element().str.replace(_WHOLE, "${1}"))
+    odd = entries.list.eval(pl.element().str.contains(form.splitter, literal=True)).list.any().fill_null(False)
+    if odd.any():
+        raise UserError(
+            f"column {values.name!r}: an entry of a list must not hold the splitter {form.splitter!r}, but one of "
+            f"{entries.filter(odd)[0].to_list()} does. Give the column another splitter in the dataset config."
+        )
+    return entries.list.eval(pl.element().drop_nulls()).list.join(form.splitter)
+
+
+def _text(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if not dtype.is_float():
+        return values.cast(pl.String)
+    whole = (values == values.floor()) & (values.abs() < _INT64)
+    return (
+        pl.when(whole)
+        .then(values.cast(pl.Int64, strict=False).cast(pl.String))
+        .otherwise(values.fill_nan(None).cast(pl.String))
+    )

@@ -1,0 +1,138 @@
+"""Divides the rows of one file into train, valid and test: by time, by group, at random, in their order or by a column.
+
+Nothing is written: the rows of a split are picked out of the file whenever it is read. Memory does not grow with rows,
+but for one number a row (by time) or one value a group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.columns import SPLITS, SplitRule
+from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.values import as_text
+
+TRAIN, VALID, TEST = range(3)  # the places of SPLITS
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which split each row of a file belongs to.
+
+    borders: by time the last moment, by order the number of rows, at random the share, up to which a row belongs to
+        train, and up to which to train or valid.
+    split_of: the place in ``SPLITS`` of each value of the column, by group and by column; other groups are train's.
+    """
+
+    rule: SplitRule
+    borders: tuple[float, float] = (np.inf, np.inf)
+    split_of: dict[str, int] = field(default_factory=dict)
+
+    def splits(self, block: Block, first_row: int) -> np.ndarray:
+        """(N,) places in ``SPLITS`` of a block's rows; ``first_row`` is the number of rows before the block.
+
+        Raises:
+            UserError: a row without a moment, or with a mark that the config does not give to a split.
+        """
+        rows = block.frame.height
+        column = self.rule.column
+        match self.rule.by:
+            case "order":
+                return self._beyond(np.arange(first_row, first_row + rows), strictly=False)
+            case "random":
+                drawn = np.random.PCG64(self.rule.seed).advance(first_row)  # one draw a row, wherever a block begins
+                return self._beyond(np.random.Generator(drawn).random(rows), strictly=False)
+            case "time":
+                return self._beyond(moments(block, column), strictly=True)
+        places = as_text(block.frame[column]).replace_strict(self.split_of, default=None, return_dtype=pl.Int64)
+        if self.rule.by == "column" and places.null_count():
+            row = places.is_null().arg_max()
+            marks = ", ".join(self.split_of)
+            raise UserError(
+                f"{block.place(row)}: column {column!r} must say the row's split, {marks}, but holds "
+                f"{block.frame[column][row]!r}. The dataset config's split may name other values."
+            )
+        return places.fill_null(TRAIN).to_numpy()
+
+    def _beyond(self, values: np.ndarray, *, strictly: bool) -> np.ndarray:
+        return np.searchsorted(np.array(self.borders), values, side="left" if strictly else "right")
+
+
+def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
+    """Reads what the rule needs to know of the file, and says which row is whose.
+
+    Raises:
+        UserError: the file has no such column, or a value of it is no moment.
+    """
+    valid, test = rule.valid or 0.0, rule.test or 0.0
+    if rule.by == "random":
+        return Division(rule, (1 - valid - test, 1 - test))
+    if rule.by == "column":
+        marks = {mark: SPLITS.index(split) for split, listed in rule.marks.items() for mark in listed}
+        return Division(rule, split_of=marks)
+    columns = [rule.column] if rule.column else read_header(path, file_format)[:1]
+    blocks = read_blocks(path, columns, file_format)
+    if rule.by == "order":
+        rows = sum(block.frame.height for block in blocks)
+        of_test = round(rows * test)
+        return Division(rule, (rows - of_test - round(rows * valid), rows - of_test))
+    if rule.by == "time":
+        times = pl.Series(np.concatenate([moments(block, rule.column) for block in blocks] or [np.empty(0)]))
+        train_until, valid_until = (times.quantile(share, "lower") for share in (1 - valid - test, 1 - test))
+        # Without a share of its own a split gets nothing: the borders fall together.
+        return Division(rule, (train_until, valid_until if test else np.inf))
+    groups = sorted({value for block in blocks for value in as_text(block.frame[rule.column]).drop_nulls().unique()})
+    drawn = np.random.Generator(np.random.PCG64(rule.seed)).permutation(len(groups))
+    of_valid, of_test = round(len(groups) * valid), round(len(groups) * test)
+    places = dict.fromkeys((groups[place] for place in drawn[:of_valid]), VALID)
+    places |= dict.fromkeys((groups[place] for place in drawn[of_valid : of_valid + of_test]), TEST)
+    return Division(rule, split_of=places)
+
+
+def rows_of(split: str, blocks: Iterator[Block], division: Division) -> Iterator[Block]:
+    """The rows of a split, picked out of the blocks of the whole file."""
+    first_row = 0
+    for block in blocks:
+        chosen = division.splits(block, first_row) == SPLITS.index(split)
+        first_row += block.frame.height
+        yield block.filter(chosen)
+
+
+def moments(block: Block, column: str) -> np.ndarray:
+    """(N,) float64 that grow with time: the numbers of a column, or the seconds since 1970 of its dates.
+
+    Raises:
+        UserError: a value is neither.
+    """
+    values = block.frame[column]
+    if values.dtype.is_temporal():
+        found = values.cast(pl.Datetime("us")).to_physical().cast(pl.Float64) / 1e6
+    else:
+        found = values.cast(pl.Float64, strict=False)
+        if found.null_count() and values.dtype == pl.String:
+            found = min(found, _dates(values), key=pl.Series.null_count)
+    if found.null_count():
+        row = found.is_null().arg_max()
+        raise UserError(
+            f"{block.place(row)}: {column!r} must hold numbers or dates (2026-03-01 12:30:00) to be split by time, but "
+            f"holds {values[row]!r}."
+        )
+    return found.to_numpy()
+
+
+def _dates(values: pl.Series) -> pl.Series:
+    plain = values.str.strip_chars().str.replace(r"(Z|[+-]00:?00)$", "").str.replace("T", " ", literal=True)
+    forms = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d %H:%M:%S")
+    parsed = [
+        plain.str.to_datetime(form, time_unit="us", strict=False)
+        if "%H" in form
+        else plain.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+        for form in forms
+    ]
+    return pl.select(pl.coalesce(parsed)).to_series().to_physical().cast(pl.Float64) / 1e6

@@ -1,0 +1,60 @@
+"""How many ids of valid and test train does not know: near 1, the column says nothing there, and something is wrong."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+UNKNOWN_FILE = "unknown_ids.json"
+NEARLY_ALL = 0.9  # share of unknown ids from which a column is warned of
+
+
+class UnknownIds:
+    """Counts, block by block, the ids of a split that have no place in the vocabulary.
+
+    Args:
+        unknown: by column, the place that stands for every unknown id.
+    """
+
+    def __init__(self, unknown: Mapping[str, int]):
+        self._unknown = unknown
+        self._found = dict.fromkeys(unknown, 0)
+        self._all = dict.fromkeys(unknown, 0)
+
+    def add(self, frame: pl.DataFrame, encoded: Mapping[str, np.ndarray]) -> None:
+        """Adds a block: the preprocessed values and their places, in a sequence 0 where there is none."""
+        for name, place in self._unknown.items():
+            places = encoded[name]
+            there = places != 0 if places.ndim == 2 else _is_there(frame[name])
+            self._found[name] += int(((places == place) & there).sum())
+            self._all[name] += int(there.sum())
+
+    def shares(self) -> dict[str, float]:
+        """By column, the share of its ids (of a sequence, of its entries) that are unknown; missing values aside."""
+        return {name: self._found[name] / max(self._all[name], 1) for name in self._unknown}
+
+
+def unknown_shares(folder: Path) -> dict[str, dict[str, float]]:
+    """By split and column, as prepared in ``folder``; empty where it was prepared before these were counted."""
+    path = folder / UNKNOWN_FILE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def warnings(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A sentence for each column that is nearly all unknown in a split."""
+    found: dict[str, list[str]] = {}
+    for split, columns in shares.items():
+        for name, share in columns.items():
+            if share >= NEARLY_ALL:
+                found.setdefault(name, []).append(f"{share:.1%} of {split}")
+    return [
+        f"{name}: train knows hardly an id of the other splits ({', '.join(where)} are unknown). Are they written in "
+        "another way there, as 7.0 for 7 (normalize_ids: true), or are they new in every split?"
+        for name, where in found.items()
+    ]
+
+
+def _is_there(values: pl.Series) -> np.ndarray:
+    return (values != "").to_numpy() if values.dtype == pl.String else np.ones(len(values), bool)
