@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
-from fuxi_plugins.experiments.suite import Suite, find_suite, suite_names
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import read_record
 from fuxi_plugins.reporting.boards import suite_boards
@@ -180,7 +181,11 @@ def shipped(experiment_id: str) -> ExperimentConfig:
 
 def changed_settings(record, experiment_id) -> dict[str, tuple]:
     """Settings of a record that its experiment's config has otherwise today."""
-    now = resolve(shipped(experiment_id)).params
+    return changed(record, shipped(experiment_id))
+
+
+def changed(record, config) -> dict[str, tuple]:
+    now = resolve(config).params
     return {
         name: (value, now[part].get(name))
         for part, settings in record.params.items()
@@ -190,9 +195,17 @@ def changed_settings(record, experiment_id) -> dict[str, tuple]:
 
 
 def test_the_shipped_configs_are_those_that_were_run():
+    """Trials and studies too, by the suite that asked for them."""
     for record in RECORDS:
-        if record.role != "trial":
-            assert not changed_settings(record, record.experiment), (record.experiment, record.seed)
+        if record.suite:
+            config = experiments_of(record.suite)[record.experiment]
+            assert not changed(record, config), (record.experiment, record.seed)
+            assert (record.role, record.variant) == (config.role, config.variant), (record.experiment, record.seed)
+
+
+@cache
+def experiments_of(suite: str) -> dict[str, ExperimentConfig]:
+    return {config.id: config for config in load_suite(WORKSPACE.configs, suite).experiments}
 
 
 @pytest.mark.parametrize("name", [name for name in suite_names(WORKSPACE.configs) if name.endswith("_tuning")])

@@ -51,9 +51,7 @@ def new(
         train_rows=rows,
     )
     sized = ", ".join(f"{name} {board.training[name]}" for name in SIZES if board.training.get(name))
-    click.echo(
-        f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}."
-    )
+    say(f"{sized}: sized by {f'about {rows:,} rows of train' if rows else 'nothing, for the files are not here'}.")
     for reason in board.skipped:
         say(f"left out: {reason}.")
     for path in board.files:
