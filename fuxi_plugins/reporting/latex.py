@@ -21,8 +21,8 @@ def booktabs(
         UserError: a baseline that no ranked row is.
     """
     extra = len(rows) - len(board.rows)
-    starred = {row.experiment for row in board.better_than_best_of(baselines)}
-    tied = {row.experiment for row in board.like_the_best()}
+    starred = {row.key for row in board.better_than_best_of(baselines)}
+    tied = {row.key for row in board.like_the_best()}
     lines = [latex_comment(line) for line in [f"{title}: {board.data.title}", *notes(board)]]
     lines += map(latex_comment, _legend(baselines, bool(tied)))
     left = ("letters", "model", "verdict")
@@ -35,9 +35,9 @@ def booktabs(
             rf"\textbf{{{latex(text)}}}" if best.get(name) == index else latex(text)
             for name, text in zip(header, texts, strict=True)
         ]
-        if row.experiment in starred:
+        if row.key in starred:
             drawn[header.index(f"{board.rank_by} mean ± std")] += "$^{*}$"
-        if row.experiment in tied:
+        if row.key in tied:
             drawn[header.index("model")] += r"$^{\dagger}$"
         lines.append(_row(drawn))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"

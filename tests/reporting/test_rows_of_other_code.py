@@ -2,6 +2,7 @@
 
 import pytest
 
+from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Code
@@ -48,3 +49,13 @@ def test_a_tie_of_edited_code_marks_that_row_alone(tmp_path):
     assert not any("0.90110 " in line and r"\textbf" in line for line in daggers)
     starred = [line for line in render(made, "Toy", "tex", ["C"]).splitlines() if "$^{*}$ &" in line]
     assert len(starred) == len(made.better_than_best_of(["C"]))
+
+
+def test_it_is_compared_with_the_other_row_of_its_experiment(tmp_path):
+    made = board(tmp_path, [0.95, 0.951])
+    rows = {row.preset: row for row in made.ranked()}
+    own, usual = rows["A (seed 4, 5)"], rows["A"]
+    compared = compare_on_board(made, "toy", own, usual)
+    assert compared.means == pytest.approx((0.9505, 0.901))
+    assert compared.seeds == (2, 3)
+    assert compared.difference == made.difference(own, usual)
