@@ -9,9 +9,9 @@ from typing import Any
 
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
-from fuxi_plugins.experiments.bars import PublishedSettings, published_settings
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.common import board_rows, model_file
+from fuxi_plugins.experiments.translation.published import PublishedSettings, published_settings
 from fuxi_plugins.models.registry import NATIVE_MODELS
 from fuxi_plugins.models.variants import VARIANTS
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
-from fuxi_plugins.experiments.suite import Suite, find_suite, suite_names
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import read_record
 from fuxi_plugins.reporting.boards import suite_boards
@@ -64,6 +65,11 @@ def test_a_board_is_what_its_records_say(name):
         assert path.read_text() == render(board, suite.title, form), path
 
 
+def first_panel(board, baselines=()):
+    """Of the board in LaTeX; the others repeat the models' names."""
+    return render(board, "Title", "tex", baselines).partition(r"\end{tabular}")[0]
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_pair(name):
     _, board = shipped_board(name)
@@ -93,12 +99,12 @@ def test_letters_ranks_sentence_latex_and_comparisons_of_a_board_agree_on_every_
     sentence = tie_sentence(board)
     if 0 < len(alike) < len([row for row in others if row in compared]):
         assert f"best by its mean: {', '.join(row.preset for row in alike)} (Holm" in sentence
-    latex = render(board, "Title", "tex").splitlines()
+    latex = first_panel(board).splitlines()
     assert sum(r"$^{\dagger}$ &" in line for line in latex) == len(alike)
     if len(compared) > 1:
         baseline = compared[-1]
         better = [row for row in ranked if row.rank < baseline.rank and board.difference(row, baseline).significant]
-        starred = render(board, "Title", "tex", [baseline.preset]).splitlines()
+        starred = first_panel(board, [baseline.preset]).splitlines()
         assert sum("$^{*}$ &" in line for line in starred) == len(better)
 
 
@@ -180,7 +186,11 @@ def shipped(experiment_id: str) -> ExperimentConfig:
 
 def changed_settings(record, experiment_id) -> dict[str, tuple]:
     """Settings of a record that its experiment's config has otherwise today."""
-    now = resolve(shipped(experiment_id)).params
+    return changed(record, shipped(experiment_id))
+
+
+def changed(record, config) -> dict[str, tuple]:
+    now = resolve(config).params
     return {
         name: (value, now[part].get(name))
         for part, settings in record.params.items()
@@ -190,9 +200,17 @@ def changed_settings(record, experiment_id) -> dict[str, tuple]:
 
 
 def test_the_shipped_configs_are_those_that_were_run():
+    """Trials and studies too, by the suite that asked for them."""
     for record in RECORDS:
-        if record.role != "trial":
-            assert not changed_settings(record, record.experiment), (record.experiment, record.seed)
+        if record.suite:
+            config = experiments_of(record.suite)[record.experiment]
+            assert not changed(record, config), (record.experiment, record.seed)
+            assert (record.role, record.variant) == (config.role, config.variant), (record.experiment, record.seed)
+
+
+@cache
+def experiments_of(suite: str) -> dict[str, ExperimentConfig]:
+    return {config.id: config for config in load_suite(WORKSPACE.configs, suite).experiments}
 
 
 @pytest.mark.parametrize("name", [name for name in suite_names(WORKSPACE.configs) if name.endswith("_tuning")])

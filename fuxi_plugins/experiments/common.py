@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.configs import AnyConfigs, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
@@ -127,7 +128,7 @@ class NewBoard:
 
 
 def start_board(
-    configs: Path,
+    configs: AnyConfigs,
     dataset: str,
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (1, 2, 3),
@@ -153,7 +154,7 @@ def start_board(
     """
     spec = load_dataset_spec(configs, dataset)
     suite = f"{dataset}_common"
-    files = [new_config_file(configs, kind, suite) for kind in ("model_config", "suites")]
+    files = [new_config_file(folders_of(configs)[0], kind, suite) for kind in ("model_config", "suites")]
     known = load_experiment_configs(configs)
     names = [*model_names(), *VARIANTS]
     taken = [f"{name}_{suite}" for name in names if f"{name}_{suite}" in known]

@@ -8,8 +8,6 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import BilinearInteractionV2, FeatureEmbedding, SqueezeExcitation
 from torch import Tensor
 
-from fuxi_plugins.layers import require_positive
-
 from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
@@ -34,7 +32,7 @@ class FiBiNET(CTRModel):
         hidden_units: widths of the MLP's hidden layers; empty for one linear map.
         hidden_activations: one name for all hidden layers, or one for each.
         excitation_activation: the outer activation of a.
-        reduction_ratio: W1 maps n means to n / reduction_ratio values, at least one.
+        reduction_ratio: W1 maps n means to n / reduction_ratio values, at least one; below 1 they become more.
         bilinear_type: W is the same for all fields, each field's own as the left one, or each pair's own.
         batch_norm: BatchNorm before each activation of the MLP.
         net_dropout: dropout after each activation of the MLP.
@@ -52,7 +50,7 @@ class FiBiNET(CTRModel):
         hidden_units: Sequence[int] = (64, 64, 64),
         hidden_activations: str | Sequence[str] = "ReLU",
         excitation_activation: Literal["ReLU", "Sigmoid"] = "ReLU",
-        reduction_ratio: int = 3,
+        reduction_ratio: int | float = 3,
         bilinear_type: Literal["field_all", "field_each", "field_interaction"] = "field_interaction",
         net_dropout: float = 0.0,
         batch_norm: bool = False,
@@ -60,7 +58,8 @@ class FiBiNET(CTRModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        require_positive(reduction_ratio=reduction_ratio)
+        if reduction_ratio <= 0:
+            raise ValueError(f"reduction_ratio must be above 0, but reduction_ratio={reduction_ratio}")
         num_fields = feature_map.num_fields
         if num_fields < 2:
             raise ValueError(f"pairs of fields need at least two, but the dataset has {num_fields}")
