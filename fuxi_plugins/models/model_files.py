@@ -11,7 +11,7 @@ from pathlib import Path
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.models.checkouts import model_classes
+from fuxi_plugins.models.checkouts import BASES, model_classes
 
 MEMORY = "model_files.yaml"
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def models_of(path: Path) -> list[str]:
         raise UserError(f"{path} cannot be read as Python: {error}") from error
     names = [name for name, _ in model_classes(tree)]
     if not names:
-        raise UserError(f"{path} must define a class whose base is imported from fuxictr.pytorch.models.")
+        raise UserError(f"{path} must define a class whose base is imported from {' or '.join(BASES)}.")
     return names
 
 
