@@ -22,6 +22,27 @@ def board(folder, own: list[float]) -> Leaderboard:
     return with_uncertainty(build_leaderboard("toy", runs, cells, folder), None)
 
 
+def started(day: int) -> str:
+    return f"2026-01-{day:02}T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("days", "edited_days", "usual"),
+    [
+        ([1, 1, 1], [9, 9], [1, 2, 3]),  # most seeds, however old
+        ([1, 1], [9, 9, 9], [4, 5, 6]),
+        ([1, 5], [2, 4], [1, 2]),  # of equals the one with the latest run
+        ([2, 4], [1, 5], [4, 5]),
+    ],
+)
+def test_most_seeds_then_the_latest_are_the_preset_s(tmp_path, days, edited_days, usual):
+    runs = [record("A", seed, started=started(day)) for seed, day in enumerate(days, 1)]
+    runs += [record("A", seed, code=EDITED, started=started(day)) for seed, day in enumerate(edited_days, 4)]
+    rows = build_leaderboard("toy", runs, [Cell("toy", "A_toy", "A", run.seed) for run in runs], tmp_path).rows
+    assert next(row for row in rows if row.preset == "A").seeds == usual
+    assert sorted(seed for row in rows for seed in row.seeds) == sorted(run.seed for run in runs)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("own", [[0.5], [0.5, 0.9]])
 def test_every_format_draws_it(tmp_path, form, own):
