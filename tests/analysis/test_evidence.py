@@ -224,6 +224,15 @@ def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_p
             read_evidence(path)
 
 
+@pytest.mark.parametrize(
+    ("positives", "clusters", "units"), [(30, None, 30), (70, None, 30), (30, 12, 12), (30, 90, 30), (70, 90, 30)]
+)
+def test_what_varies_independently_is_the_rarer_class_or_fewer_clusters(world, positives, clusters, units):
+    evidence = measure(world, make_runs(world))
+    changes = {"rows": 100, "positives": positives, "clusters": clusters}
+    assert evidence.model_copy(update=changes).units == units
+
+
 def test_covariances_are_those_of_the_means_over_seeds(world):
     labels, scores = world
     runs = make_runs(world)

@@ -201,6 +201,12 @@ def test_a_choice_among_configurations_is_tuning(tmp_path, configurations, origi
     assert (row.settings_from, row.variants) == (origin, configurations)
 
 
+def test_a_record_that_could_not_be_read_is_a_problem_with_its_reason(tmp_path):
+    cells = [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]
+    (row,) = board([record("A", 1)], tmp_path, cells, unread={("A_toy", 2): "it is cut"}).rows
+    assert row.problems == ["seed 2: it is cut", "seed 3: not run"]
+
+
 def test_runs_on_other_data_with_the_same_names_are_not_this_board_s(tmp_path):
     (row,) = board([record("A", 1, 0.7), record("A", 1, 0.9, dataset="other")], tmp_path).rows
     assert row.test["AUC"].mean == 0.7

@@ -3,7 +3,7 @@
 import pytest
 
 from fuxi_plugins.analysis.compare import compare_on_board
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard, own_key
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Code
 from fuxi_plugins.reporting.formats import FORMATS, render
@@ -41,6 +41,20 @@ def test_most_seeds_then_the_latest_are_the_preset_s(tmp_path, days, edited_days
     rows = build_leaderboard("toy", runs, [Cell("toy", "A_toy", "A", run.seed) for run in runs], tmp_path).rows
     assert next(row for row in rows if row.preset == "A").seeds == usual
     assert sorted(seed for row in rows for seed in row.seeds) == sorted(run.seed for run in runs)
+
+
+def test_only_the_row_that_is_left_out_is_left_out(tmp_path):
+    runs = [record("A", seed) for seed in (1, 2, 3)] + [edited := record("A", 4, code=EDITED)]
+    cells = [Cell("toy", "A_toy", "A", run.seed) for run in runs]
+
+    def rows(key):
+        found = build_leaderboard("toy", [*runs, record("B")], [*cells, Cell("toy", "B_toy", "B", 1)], tmp_path,
+                                  left_out={key: "it was changed"}).rows  # fmt: skip
+        return {row.preset: row for row in found if row.seeds}
+
+    assert set(rows(own_key(edited))) == {"A", "B"}
+    assert set(rows("B_toy")) == {"A", "A (seed 4)"}
+    assert "A" not in {name for name, row in rows("A_toy").items() if row.seeds == [1, 2, 3]}
 
 
 @pytest.mark.parametrize("form", FORMATS)
