@@ -150,6 +150,12 @@ def test_a_finished_run_is_whole(changes, missing):
         Record(**{**record().model_dump(), **changes})
 
 
+def test_a_record_has_at_most_twenty_metrics():
+    many = {f"NDCG(k={k})": 0.5 for k in range(1, 22)}
+    with pytest.raises(ValidationError, match="at most 20 metrics, but there are 21"):
+        Record(**{**record().model_dump(), "metrics": {"valid": many, "test": many}})
+
+
 @pytest.mark.parametrize("splits", [("train", "test"), ("train", "valid", "test", "extra")])
 @pytest.mark.parametrize("name", ["rows", "positive_rate"])
 def test_a_data_card_knows_each_split(name, splits):
