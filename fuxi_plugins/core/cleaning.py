@@ -28,10 +28,16 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a line, these two would belong to the command that ended the line before
+    "*": "{*}",
+    "⚠": "(!)",
     "±": r"$\pm$",
     "–": "--",
+    "−": "$-$",
     "×": r"$\times$",
 }
+_LATEX_KNOWS = "—‘’“”…•€™"  # beyond Latin letters; at any other character pdflatex would stop
 _MARKDOWN = {"&": "&amp;", "<": "&lt;", "|": "\\|", "\\": "\\\\"}
 _END_OF_LINK = re.compile(r"\](?=[(\[:])")
 _FORMULA = ("=", "+", "-", "@")
@@ -64,8 +70,19 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Text in one line that LaTeX prints as it is."""
-    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+    """Text in one line that LaTeX prints as it is; characters that pdflatex has no letter for are named by their codes.
+
+    >>> print(latex("A_b 中"))
+    A\\_b U+4E2D
+    """
+    return "".join(map(_in_latex, _one_line(text)))
+
+
+def _in_latex(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    known = ord(character) < 0x180 or character in _LATEX_KNOWS
+    return character if known else f"U+{ord(character):04X}"
 
 
 def latex_comment(text: str) -> str:

@@ -7,10 +7,12 @@ from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
+from fuxi_plugins.core.errors import unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.records.record import LeftOut, Record, find_records
 from fuxi_plugins.reporting.formats import FORMATS, render
 
@@ -50,6 +52,50 @@ def suite_board(
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
         return with_uncertainty(board, found.evidence)
     return with_uncertainty(board, found.strict())
+
+
+def named_boards(names: Sequence[str], workspace: Workspace) -> list[SuiteBoard]:
+    """The boards of some suites, one for each dataset of each suite.
+
+    Raises:
+        UserError: no such suite, or none of its runs has finished.
+    """
+    suites = [find_suite(name, workspace) for name in names]
+    return [SuiteBoard(suite.name, board) for suite in suites for board in suite_boards(suite, workspace)]
+
+
+def find_boards(
+    datasets: Sequence[str], models: Sequence[str], workspace: Workspace
+) -> tuple[list[SuiteBoard], list[str]]:
+    """Of each dataset the board with most of the models, then with most rows; and sentences that say which it is.
+
+    Searches and the suites of templates are no candidates: they do not stand for their models.
+
+    Args:
+        models: that are wanted; none means all.
+
+    Raises:
+        UserError: a dataset on which no suite has results.
+    """
+    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    found, said = [], []
+    for dataset in datasets:
+        presets = {
+            suite.name: [one.preset for one in suite.experiments if one.dataset_id == dataset and one.role == "result"]
+            for suite in suites
+        }
+        candidates = [suite for suite in suites if presets[suite.name]]
+        if not candidates:
+            known = dict.fromkeys(one for suite in suites for one in suite.datasets)
+            raise unknown_name("suite with results on the dataset", dataset, known, "fuxibench list suites")
+        chosen = max(
+            candidates,
+            key=lambda suite: (len({*presets[suite.name]} & {*models}), len(presets[suite.name])),
+        )
+        found.append(SuiteBoard(chosen.name, suite_board(chosen, dataset, workspace)))
+        wanted = "most of these models" if models else "most models"
+        said.append(f"{dataset}: rows of {chosen.name}, the board with {wanted}.")
+    return found, said
 
 
 def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -1,4 +1,4 @@
-"""A leaderboard as a LaTeX table of booktabs.
+"""A leaderboard as a LaTeX table of booktabs that fits the text of an article.
 
 The best mean is bold. As in the papers of this field, a star marks what is significantly better than the best baseline,
 where the baselines are named. A dagger marks what is not significantly different from the best.
@@ -7,9 +7,12 @@ where the baselines are named. A dagger marks what is not significantly differen
 from collections.abc import Sequence
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
-from fuxi_plugins.core.cleaning import latex, latex_comment
+from fuxi_plugins.core.cleaning import latex_comment
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.notes import notes
+from fuxi_plugins.reporting.tabular import WIDTHS, TexCell, TexColumn, tabular
+
+_LEFT = ("letters", "model", "verdict")
 
 
 def booktabs(
@@ -21,26 +24,22 @@ def booktabs(
         UserError: a baseline that no ranked row is.
     """
     extra = len(rows) - len(board.rows)
-    starred = {row.experiment for row in board.better_than_best_of(baselines)}
-    tied = {row.experiment for row in board.like_the_best()}
+    starred = {row.key for row in board.better_than_best_of(baselines)}
+    tied = {row.key for row in board.like_the_best()}
+    best = {f"{metric} mean ± std": _best_row(board, metric) for metric in board.metrics}
     lines = [latex_comment(line) for line in [f"{title}: {board.data.title}", *notes(board)]]
     lines += map(latex_comment, _legend(baselines, bool(tied)))
-    left = ("letters", "model", "verdict")
-    lines.append(r"\begin{tabular}{" + "".join("l" if name in left else "r" for name in header) + "}")
-    lines += [r"\toprule", _row(map(latex, header)), r"\midrule"]
-    lines += [_row(map(latex, row)) for row in rows[:extra]]
-    best = {f"{metric} mean ± std": _best_row(board, metric) for metric in board.metrics}
-    for index, (row, texts) in enumerate(zip(board.rows, rows[extra:], strict=True)):
-        drawn = [
-            rf"\textbf{{{latex(text)}}}" if best.get(name) == index else latex(text)
-            for name, text in zip(header, texts, strict=True)
-        ]
-        if row.experiment in starred:
-            drawn[header.index(f"{board.rank_by} mean ± std")] += "$^{*}$"
-        if row.experiment in tied:
-            drawn[header.index("model")] += r"$^{\dagger}$"
-        lines.append(_row(drawn))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    columns = []
+    for place, name in enumerate(header):
+        cells = [TexCell(row[place]) for row in rows[:extra]]
+        for index, (row, texts) in enumerate(zip(board.rows, rows[extra:], strict=True)):
+            star = row.key in starred and name == f"{board.rank_by} mean ± std"
+            dagger = row.key in tied and name == "model"
+            mark = "*" if star else r"\dagger" if dagger else ""
+            cells.append(TexCell(texts[place], bold=best.get(name) == index, mark=mark))
+        columns.append(TexColumn(name, cells, "l" if name in _LEFT else "r"))
+    lines += tabular(columns, WIDTHS["two"], stubs=1 + header.index("model"))
+    return "\n".join(lines) + "\n"
 
 
 def _legend(baselines: Sequence[str], any_tied: bool) -> list[str]:
@@ -57,7 +56,3 @@ def _best_row(board: Leaderboard, metric: str) -> int | None:
         i: find_metric(metric).sort_key(row.test[metric].mean) for i, row in enumerate(board.rows) if metric in row.test
     }
     return min(keys, key=keys.__getitem__, default=None)
-
-
-def _row(cells) -> str:
-    return " & ".join(cells) + r" \\"

@@ -1,5 +1,8 @@
 """Records made up for tables small enough to check by hand."""
 
+from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.suite_board import SuiteBoard
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, run_digest
 
 
@@ -44,3 +47,27 @@ def with_digest(fields: dict) -> Record:
     """The record with the digest that its other fields give."""
     named = run_digest(fields["dataset"], fields["model"], fields["params"], fields["code"])
     return Record(**{"digest": named, **fields})
+
+
+def suite_board(dataset: str, values: dict[str, list[float]], results, metric="AUC", **failed: str) -> SuiteBoard:
+    """A board, with its uncertainty, of models by their test AUC of each seed; logloss is 1 - AUC.
+
+    Args:
+        failed: models without a finished run, with the reason.
+    """
+    records = [
+        record(name, seed, value, dataset=dataset, experiment=f"{name}_{dataset}")
+        for name, found in values.items()
+        for seed, value in enumerate(found, 1)
+    ]
+    records += [
+        record(name, 1, dataset=dataset, experiment=f"{name}_{dataset}", failed=reason)
+        for name, reason in failed.items()
+    ]
+    return board_of(dataset, records, results, metric)
+
+
+def board_of(dataset: str, records: list[Record], results, metric="AUC") -> SuiteBoard:
+    cells = [Cell(dataset, one.experiment, one.preset, one.seed) for one in records]
+    board = build_leaderboard(dataset, records, cells, results, metric)
+    return SuiteBoard(f"{dataset}_board", with_uncertainty(board, None))

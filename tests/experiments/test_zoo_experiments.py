@@ -35,6 +35,7 @@ def test_the_committed_files_are_what_the_script_writes(script):
     for dataset, published in script.DATASETS.items():
         assert (folder / f"{dataset}_zoo.yaml").read_text() == script.zoo_file(dataset, published)
     assert (folder / "ml100k_zoo.yaml").read_text() == script.common_file()
+    assert (CONFIGS / "suites" / "ml100k_zoo_board.yaml").read_text() == script.common_suite()
 
 
 @pytest.mark.parametrize("dataset", BARS_DATASETS)

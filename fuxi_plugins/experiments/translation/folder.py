@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.configs import config_files
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
-from fuxi_plugins.datasets.spec import config_files
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS
 from fuxi_plugins.experiments.translation.accounts import Account
 from fuxi_plugins.experiments.translation.dataset import Places, overriding, translate_dataset

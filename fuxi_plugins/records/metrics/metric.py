@@ -27,6 +27,7 @@ class Metric:
             models on the same rows.
         source: where the definition comes from.
         digits: decimals to show.
+        chance: what scores without any information reach on all data; None where that depends on the data.
         per_group: it is computed within groups of rows, such as those of one user, and needs the dataset's group_id.
         field: the categorical field that it needs, or None.
         calibration: boards give it in their csv and json, whatever the experiments measure.
@@ -41,6 +42,7 @@ class Metric:
     influence: Callable[[Scored], np.ndarray]
     source: str
     digits: int = 5
+    chance: float | None = None
     per_group: bool = False
     field: str | None = None
     calibration: bool = False

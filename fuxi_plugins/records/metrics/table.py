@@ -67,6 +67,7 @@ TABLE: dict[str, Metric | Family] = {
         value=lambda data: ranking.auc(data.labels, data.scores),
         influence=lambda data: ranking.auc_influence(data.labels, data.scores)[1],
         source="DeLong, DeLong and Clarke-Pearson, Biometrics 1988; scikit-learn",
+        chance=0.5,
         usual=True,
     ),
     "logloss": Metric(
@@ -86,13 +87,17 @@ TABLE: dict[str, Metric | Family] = {
             "AUC within each group, averaged with the groups' numbers of rows as weights.",
             f"Zhou et al., KDD 2018 (DIN); {FUXICTR}",
         ),
+        chance=0.5,
         usual=True,
     ),
-    "avgAUC": _within_groups(
-        "avgAUC",
-        ranking.equal_group_aucs,
-        "AUC within each group, averaged with equal weights.",
-        f"Wu et al., ACL 2020 (MIND); {FUXICTR}",
+    "avgAUC": replace(
+        _within_groups(
+            "avgAUC",
+            ranking.equal_group_aucs,
+            "AUC within each group, averaged with equal weights.",
+            f"Wu et al., ACL 2020 (MIND); {FUXICTR}",
+        ),
+        chance=0.5,
     ),
     "MRR": _within_groups(
         "MRR",

@@ -1,0 +1,206 @@
+"""Models over several datasets: average ranks, who beats whom how often, and what so few datasets can tell.
+
+Datasets are the independent units here: all intervals and tests take one number of each model from each dataset. How
+sure that number is on its own dataset is what the board says.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.analysis.statistics.inference import holm
+from fuxi_plugins.analysis.statistics.letters import compact_letters
+from fuxi_plugins.analysis.statistics.noise import LEVEL, Interval, interval_around
+from fuxi_plugins.analysis.suite_board import SuiteBoard, require_each_dataset_once, require_models, whole_rows
+from fuxi_plugins.analysis.uncertainty import ranked_by
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import Metric
+
+Test = Literal["wilcoxon", "nemenyi"]
+_DRAWS = 2**14  # of signs, beyond which Wilcoxon's p is estimated instead of worked out
+
+
+@dataclass(frozen=True)
+class Across:
+    """M models with a result on each of D datasets, the best average rank first.
+
+    Args:
+        values: (D, M) means over seeds.
+        ranks: (D, M), 1 is the best; equal values share the mean of their ranks.
+        rank_intervals: 95%, of the average ranks, by Student's t over datasets.
+        wins: (M, M) share of datasets on which the row is better than the column; a tie is half a win.
+        significant_wins: (M, M) number of datasets on whose boards the row is significantly better than the column.
+        p_values, adjusted: (M, M) of Wilcoxon's signed-rank test over datasets, and Holm's over all pairs.
+        friedman_p: of the hypothesis that all models are equal; None for fewer than three models.
+        critical_difference: of average ranks, by Nemenyi's test.
+        letters: two models share one if and only if ``test`` does not tell them apart.
+        left_out: models that lack a result somewhere, with the reason.
+    """
+
+    metric: Metric
+    datasets: list[str]
+    models: list[str]
+    rows: list[list[Row]]
+    values: np.ndarray
+    ranks: np.ndarray
+    rank_intervals: list[Interval | None]
+    wins: np.ndarray
+    significant_wins: np.ndarray
+    p_values: np.ndarray
+    adjusted: np.ndarray
+    friedman_p: float | None
+    critical_difference: float
+    test: Test
+    letters: list[str]
+    left_out: dict[str, str]
+
+    @property
+    def average_ranks(self) -> np.ndarray:
+        return self.ranks.mean(0)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """(D, M) how far each model is from the best on each dataset, in the metric; 0 is the best, below is worse."""
+        keys = np.vectorize(self.metric.sort_key)(self.values)
+        return keys.min(1, keepdims=True) - keys
+
+
+def across(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str] = (), test: Test = "wilcoxon") -> Across:
+    """
+    Args:
+        boards: of at least two datasets, one each, with their uncertainty.
+        models: to compare. Default: all.
+        test: by which models are told apart over datasets: Wilcoxon's signed-rank test with Holm's procedure, as
+            Benavoli, Corani and Mangili recommend (JMLR 17, 2016, "Should we really use post-hoc tests based on
+            mean-ranks?"), or Nemenyi's of average ranks (Demšar, JMLR 7, 2006).
+
+    Raises:
+        UserError: fewer than two datasets, or fewer than two models with a result on all of them.
+    """
+    require_each_dataset_once(boards)
+    require_models(boards, models)
+    if len(boards) < 2:
+        raise UserError("models are compared across at least two datasets; name more boards.")
+    named = list(models) or list(dict.fromkeys(name for board in boards for name in board.models))
+    found, left_out = whole_rows(boards, named, metric)
+    if len(found) < 2:
+        why = "; ".join(f"{model} {text}" for model, text in list(left_out.items())[:3])
+        raise UserError(
+            f"at least two models must have a result on each of {', '.join(b.board.dataset for b in boards)}; "
+            f"{len(found)} {'has' if len(found) == 1 else 'have'} ({why})."
+        )
+    values = np.array([[row.test[metric.name].mean for row in rows] for rows in found.values()]).T
+    keys = np.vectorize(metric.sort_key)(values)
+    order = np.argsort(average_ranks(keys), kind="stable")
+    names = [list(found)[place] for place in order]
+    keys, values = keys[:, order], values[:, order]
+    ranks = rank_matrix(keys)
+    p_values, adjusted = wilcoxon_holm(keys)
+    critical = nemenyi(*keys.shape)
+    averages = ranks.mean(0)
+    apart = adjusted < LEVEL if test == "wilcoxon" else np.abs(averages[:, None] - averages) >= critical
+    return Across(
+        metric=metric,
+        datasets=[board.board.dataset for board in boards],
+        models=names,
+        rows=[found[name] for name in names],
+        values=values,
+        ranks=ranks,
+        rank_intervals=[_within(one, 1, len(names)) for one in mean_intervals(ranks)],
+        wins=win_rates(keys),
+        significant_wins=_significant_wins(boards, metric, names),
+        p_values=p_values,
+        adjusted=adjusted,
+        friedman_p=float(stats.friedmanchisquare(*keys.T).pvalue) if len(names) > 2 else None,
+        critical_difference=critical,
+        test=test,
+        letters=compact_letters(apart),
+        left_out=left_out,
+    )
+
+
+def rank_matrix(keys: np.ndarray) -> np.ndarray:
+    """(D, M) ranks within each row of keys (D, M); the smallest key has rank 1, equal ones share their mean rank."""
+    return stats.rankdata(keys, axis=1)
+
+
+def average_ranks(keys: np.ndarray) -> np.ndarray:
+    """(M,) over the rows of keys (D, M)."""
+    return rank_matrix(keys).mean(0)
+
+
+def win_rates(keys: np.ndarray) -> np.ndarray:
+    """(M, M) share of the rows of keys (D, M) in which the model has the smaller key; equal ones count half."""
+    ours, theirs = keys[:, :, None], keys[:, None, :]
+    return ((ours < theirs) + (ours == theirs) / 2).mean(0)
+
+
+def wilcoxon_holm(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M, M) p values of Wilcoxon's signed-rank test over the rows of keys (D, M), and Holm's; 1 on the diagonal.
+
+    p is exact up to 14 datasets: all 2^D signs of the differences are gone through.
+    """
+    models = keys.shape[1]
+    pairs = list(itertools.combinations(range(models), 2))
+    alone = np.array([_signed_rank_p(keys[:, a] - keys[:, b]) for a, b in pairs])
+    found = []
+    for listed in (alone, holm(alone)):
+        square = np.ones((models, models))
+        for (a, b), p in zip(pairs, listed, strict=True):
+            square[a, b] = square[b, a] = p
+        found.append(square)
+    return found[0], found[1]
+
+
+def _signed_rank_p(differences: np.ndarray) -> float:
+    """Two-sided; differences of zero are split between the two sides."""
+    if not differences.any():
+        return 1.0
+    signs = stats.PermutationMethod(n_resamples=_DRAWS, rng=np.random.default_rng(0))
+    return float(stats.wilcoxon(differences, zero_method="zsplit", method=signs).pvalue)
+
+
+def nemenyi(datasets: int, models: int) -> float:
+    """The smallest difference of average ranks that Nemenyi's test finds significant (Demšar, 2006, section 3.2.2)."""
+    quantile = stats.studentized_range.ppf(1 - LEVEL, models, np.inf) / math.sqrt(2)
+    return float(quantile * math.sqrt(models * (models + 1) / (6 * datasets)))
+
+
+def smallest_p(datasets: int) -> float:
+    """The smallest two-sided p that Wilcoxon's signed-rank test can give: all differences have one sign."""
+    return min(1.0, 2.0 ** (1 - datasets))
+
+
+def datasets_needed(pairs: int) -> int:
+    """With fewer datasets, no pair of so many can be significant by Wilcoxon's test and Holm's procedure."""
+    return next(n for n in itertools.count(1) if pairs * smallest_p(n) < LEVEL)
+
+
+def mean_intervals(values: np.ndarray) -> list[Interval | None]:
+    """95% intervals of the means of (D, M) over D independent datasets, by Student's t; None where all are equal."""
+    datasets = len(values)
+    errors = values.std(0, ddof=1) / math.sqrt(datasets)
+    reach = stats.t.ppf(1 - LEVEL / 2, datasets - 1) * errors
+    return [interval_around(mean, half) for mean, half in zip(values.mean(0).tolist(), reach.tolist(), strict=True)]
+
+
+def _within(interval: Interval | None, low: float, high: float) -> Interval | None:
+    return interval and Interval(max(interval.low, low), min(interval.high, high))
+
+
+def _significant_wins(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str]) -> np.ndarray:
+    wins = np.zeros((len(models),) * 2, int)
+    for named in boards:
+        ranked = SuiteBoard(named.suite, ranked_by(named.board, metric.name))
+        rows = [ranked.row(model) for model in models]
+        for (i, a), (j, b) in itertools.permutations(enumerate(rows), 2):
+            if a and b and a.rank and b.rank and a.rank < b.rank:
+                difference = ranked.board.difference(a, b)
+                wins[i, j] += bool(difference and difference.significant)
+    return wins

@@ -1,0 +1,89 @@
+"""``fuxibench table`` and ``fuxibench across``: results on several datasets, for a paper."""
+
+from pathlib import Path
+
+import click
+
+from fuxi_plugins.cli.console import say
+from fuxi_plugins.cli.parameters import MetricName, Names
+from fuxi_plugins.core.workspace import Workspace
+
+
+@click.command(cls=Names)
+@click.option("--boards", multiple=True, help="Suites whose boards make the table, one after the other.")
+@click.option("--datasets", multiple=True, help="Instead of boards: of each the board with most of the models.")
+@click.option("--models", multiple=True, help="Rows, in this order. Default: all, the best first.")
+@click.option("--metrics", multiple=True, help="Metrics, RelaImpr and Impr, as AUC,RelaImpr. Default: AUC,logloss.")
+@click.option("--baseline", "baselines", multiple=True, help="Models. Improvements are relative to the first; a star "
+              "marks what is significantly better than the best of them.")  # fmt: skip
+@click.option("--digits", type=click.IntRange(1, 8), default=4, show_default=True, help="Decimals of a metric.")
+@click.option("--format", "form", type=click.Choice(["md", "tex", "csv", "json", "html"]), default="md",
+              show_default=True)  # fmt: skip
+@click.option("--columns", type=click.Choice(["one", "two"]), default="one", show_default=True,
+              help="LaTeX: the width of one column of an article (240 pt) or of both (504 pt).")  # fmt: skip
+@click.option("--caption", default="", help="LaTeX: instead of one that says what the table shows.")
+@click.option("--label", default="tab:results", show_default=True, help="LaTeX: to refer to the table by.")
+@click.pass_obj
+def table(
+    workspace: Workspace,
+    boards: tuple[str, ...],
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    metrics: tuple[str, ...],
+    baselines: tuple[str, ...],
+    digits: int,
+    form: str,
+    columns: str,
+    caption: str,
+    label: str,
+) -> None:
+    """Prints the table of a paper. Models are rows, datasets groups of columns; best bold, second best underlined.
+
+    \b
+    fuxibench table --boards frappe_board ml100k_board --metrics AUC,logloss,RelaImpr --baseline DNN
+    fuxibench table --datasets ml100k frappe_x1r --models DNN DCNv2 RankElastor --format tex --columns two
+    """
+    from fuxi_plugins.reporting.table import paper_table
+
+    named = [name for listed in metrics for name in listed.split(",")] or ["AUC", "logloss"]
+    found = paper_table(
+        boards, datasets=datasets, models=models, metrics=named, baselines=baselines, digits=digits, workspace=workspace
+    )
+    say(found.render(form, columns, caption, label), nl=False)
+
+
+@click.command(cls=Names)
+@click.option("--boards", multiple=True, required=True, help="Suites whose boards are compared, one after the other.")
+@click.option("--models", multiple=True, help="Only these. Default: all with a result on every dataset.")
+@click.option("--by", "metric", type=MetricName(), default="AUC", show_default=True)
+@click.option("--cost", type=click.Choice(["parameters", "flops", "seconds"]), default="parameters", show_default=True,
+              help="Against which quality is drawn.")  # fmt: skip
+@click.option("--test", type=click.Choice(["wilcoxon", "nemenyi"]), default="wilcoxon", show_default=True,
+              help="Tells models apart over datasets: Wilcoxon's with Holm's procedure, or Nemenyi's.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.pass_obj
+def across(
+    workspace: Workspace,
+    boards: tuple[str, ...],
+    models: tuple[str, ...],
+    metric: str,
+    cost: str,
+    test: str,
+    out: Path,
+) -> None:
+    """Compares models across datasets. Average ranks, win rates, critical differences and cost, as figures and csv.
+
+    \b
+    fuxibench across --boards frappe_board ml100k_board --out across
+    """
+    from fuxi_plugins.analysis.across import across as compare_across
+    from fuxi_plugins.analysis.tradeoff import tradeoff
+    from fuxi_plugins.records.metrics import find_metric
+    from fuxi_plugins.reporting.across import summary, write_across
+    from fuxi_plugins.reporting.boards import named_boards
+
+    found = compare_across(named_boards(boards, workspace), find_metric(metric), models, test)
+    costs = tradeoff(found, cost)
+    written = write_across(found, costs, out)
+    say(summary(found, costs), nl=False)
+    say(f"{len(written)} files: {out}")

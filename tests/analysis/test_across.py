@@ -1,0 +1,175 @@
+"""Models across datasets: ranks, win rates and tests by hand, by definitions spelled out, and by laws."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from fuxi_plugins.analysis.across import (
+    across,
+    datasets_needed,
+    mean_intervals,
+    nemenyi,
+    smallest_p,
+    wilcoxon_holm,
+    win_rates,
+)
+from fuxi_plugins.analysis.tradeoff import pareto_front, tradeoff
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import find_metric
+from tests.analysis.make import board_of, record, suite_board
+
+AUC = find_metric("AUC")
+
+
+def boards(tmp_path, **more):
+    """A is first, second and first; B second, first and second; C always last."""
+    return [
+        suite_board("one", {"C": [0.6, 0.601], "A": [0.8, 0.801], "B": [0.7, 0.701]}, tmp_path, **more),
+        suite_board("two", {"C": [0.6, 0.601], "A": [0.7, 0.701], "B": [0.8, 0.801]}, tmp_path),
+        suite_board("three", {"C": [0.6, 0.601], "A": [0.9, 0.901], "B": [0.8, 0.801]}, tmp_path),
+    ]
+
+
+def test_ranks_wins_and_gaps_by_hand(tmp_path):
+    found = across(boards(tmp_path), AUC)
+    assert found.models == ["A", "B", "C"]
+    assert found.ranks.tolist() == [[1, 2, 3], [2, 1, 3], [1, 2, 3]]
+    assert found.average_ranks == pytest.approx([4 / 3, 5 / 3, 3])
+    assert found.wins == pytest.approx(np.array([[0.5, 2 / 3, 1], [1 / 3, 0.5, 1], [0, 0, 0.5]]))
+    assert found.gaps == pytest.approx(np.array([[0, -0.1, -0.2], [-0.1, 0, -0.2], [0, -0.1, -0.3]]))
+    assert found.significant_wins.tolist() == [[0, 2, 3], [1, 0, 3], [0, 0, 0]]
+
+
+def test_of_logloss_the_lowest_is_first(tmp_path):
+    found = across(boards(tmp_path), find_metric("logloss"))
+    assert found.models == ["A", "B", "C"]
+    assert (found.gaps <= 0).all()
+
+
+def test_models_with_a_hole_are_left_out_and_named(tmp_path):
+    found = across(boards(tmp_path, D="killed"), AUC)
+    assert found.models == ["A", "B", "C"]
+    reason = (
+        "on one: seed 1: failed: killed; on two: not on the board two_board; on three: not on the board three_board"
+    )
+    assert found.left_out == {"D": reason}
+
+
+def test_too_few_datasets_or_models_are_refused(tmp_path):
+    with pytest.raises(UserError, match="at least two datasets"):
+        across(boards(tmp_path)[:1], AUC)
+    with pytest.raises(UserError, match="at least two models must have a result on each of one, two, three; 1 has"):
+        across(boards(tmp_path, D="killed"), AUC, ["A", "D"])
+
+
+def test_three_datasets_tell_nothing_apart(tmp_path):
+    found = across(boards(tmp_path), AUC)
+    assert found.p_values.min() == pytest.approx(smallest_p(3)) == 0.25
+    assert found.letters == ["a", "a", "a"]
+
+
+def test_nemenyi_is_demsars_example():
+    assert nemenyi(14, 4) == pytest.approx(2.569 * (4 * 5 / (6 * 14)) ** 0.5, abs=2e-3)  # his table 5, section 3.2.2
+
+
+def spelled_out_wilcoxon(differences):
+    """Two-sided, over all signs: how often the smaller of the two sums of ranks is no larger than the one seen."""
+    ranks = stats.rankdata(np.abs(differences))
+
+    def smaller(signs):
+        up = sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign > 0)
+        return min(up, ranks.sum() - up)
+
+    seen = smaller(np.sign(differences))
+    every = [smaller(signs) for signs in itertools.product((-1, 1), repeat=len(ranks))]
+    return np.mean([value <= seen + 1e-9 for value in every])
+
+
+@settings(max_examples=30)
+@given(arrays(float, 6, elements=st.floats(-1, 1).filter(lambda x: abs(x) > 1e-6)))
+def test_wilcoxons_p_is_that_of_all_signs(differences):
+    keys = np.stack([differences, np.zeros(6)], axis=1)
+    assert wilcoxon_holm(keys)[0][0, 1] == pytest.approx(spelled_out_wilcoxon(differences))
+
+
+def test_equal_models_have_p_one():
+    assert wilcoxon_holm(np.ones((7, 3)))[0].tolist() == np.ones((3, 3)).tolist()
+
+
+@pytest.mark.parametrize("models", [2, 3, 4])
+def test_no_more_datasets_are_needed_than_said_and_no_fewer(models):
+    """The clearest case: models in the same order on every dataset."""
+    needed = datasets_needed(models * (models - 1) // 2)
+
+    def told_apart(datasets):
+        keys = np.arange(models) * (1 + np.arange(datasets))[:, None]
+        return (wilcoxon_holm(keys)[1] < 0.05)[np.triu_indices(models, 1)]
+
+    assert not told_apart(needed - 1).any()
+    assert told_apart(needed).all()
+    assert datasets_needed(1) == 6
+
+
+@given(arrays(float, (4, 3), elements=st.integers(0, 3).map(float)))
+def test_win_rates_of_a_pair_add_up_to_one(keys):
+    wins = win_rates(keys)
+    assert wins + wins.T == pytest.approx(np.ones((3, 3)))
+    for a, b in itertools.permutations(range(3), 2):
+        assert wins[a, b] == sum(1.0 if row[a] < row[b] else 0.5 * (row[a] == row[b]) for row in keys) / 4
+
+
+def test_intervals_over_datasets_are_students():
+    values = np.random.default_rng(1).normal(size=(5, 2))
+    for column, interval in zip(values.T, mean_intervals(values), strict=True):
+        low, high = stats.ttest_1samp(column, 0).confidence_interval()
+        assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert mean_intervals(np.ones((3, 1))) == [None]
+
+
+POINTS = arrays(float, (5, 2), elements=st.integers(0, 3).map(float))
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_beats(points):
+    quality, cost = points.T
+    for own, on in zip(points, pareto_front(quality, cost), strict=True):
+        beaten = any(
+            other[0] >= own[0] and other[1] <= own[1] and (other[0] > own[0] or other[1] < own[1]) for other in points
+        )
+        assert on != beaten
+
+
+def test_quality_and_cost_by_hand(tmp_path):
+    def run(dataset, name, auc, dense):
+        parameters = {"dense": dense, "embedding": 1}
+        return record(name, 1, auc, dataset=dataset, experiment=f"{name}_{dataset}", parameters=parameters)
+
+    made = [
+        board_of("one", [run("one", "A", 0.8, 100), run("one", "B", 0.7, 10), run("one", "C", 0.6, 10)], tmp_path),
+        board_of("two", [run("two", "A", 0.9, 400), run("two", "B", 0.6, 10), run("two", "C", 0.5, 10)], tmp_path),
+    ]
+    found = across(made, AUC)
+    costs = tradeoff(found, "parameters")
+    assert found.models == ["A", "B", "C"]
+    assert costs.cost == pytest.approx([200, 10, 10])  # the root of 100 times 400
+    assert costs.quality == pytest.approx([0, -0.2, -0.3])
+    assert costs.front.tolist() == [True, True, False]
+    assert costs.cost_intervals[1] is None
+    with pytest.raises(UserError, match="do not say its FLOPs"):
+        tradeoff(found, "flops")
+
+
+def test_the_name_of_a_test_decides_the_letters(tmp_path):
+    models = {name: [0.9 - place / 10] for place, name in enumerate("ABCDE")}
+    made = [suite_board(f"d{number}", models, tmp_path) for number in range(5)]
+    assert set(across(made, AUC).letters) == {"a"}, "five datasets are too few for Wilcoxon's test"
+    nemenyis = across(made, AUC, test="nemenyi")
+    for a, b in itertools.combinations(range(5), 2):
+        apart = abs(nemenyis.average_ranks[a] - nemenyis.average_ranks[b]) >= nemenyis.critical_difference
+        assert apart == (not set(nemenyis.letters[a]) & set(nemenyis.letters[b]))
+    assert len(set(nemenyis.letters)) > 1
