@@ -85,7 +85,7 @@ def translate_dataset(
     for column in columns:
         if column.get("pretrained_emb"):
             column["pretrained_emb"] = inside[column["pretrained_emb"]]
-    settings = {
+    settings: dict[str, Any] = {
         "title": f"Data of {root}",
         "data_root": str(root),
         **{name: said[name] for name in ("group_id", "min_categr_count") if name in said},
