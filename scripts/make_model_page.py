@@ -7,6 +7,7 @@ from fuxi_plugins.analysis.published import load_published, published_result
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig
+from fuxi_plugins.models.citation import paper_of
 from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
 from fuxi_plugins.models.variants import VARIANTS
@@ -33,7 +34,8 @@ def page() -> str:
     for name in names:
         model_class = load_model_class(VARIANTS[name].model if name in VARIANTS else name)
         summary = VARIANTS[name].summary if name in VARIANTS else inspect.getdoc(model_class).partition("\n")[0]
-        rows.append(f"| [{name}](#{_anchor(name)}) | {model_class.paper.year} | {summary} | {_needs(model_class)} |")
+        year = paper_of(model_class).year
+        rows.append(f"| [{name}](#{_anchor(name)}) | {year} | {summary} | {_needs(model_class)} |")
         sections.append(_section(name, model_class, summary, configs))
     count = f"{len(NATIVE_MODELS)} classes and {len(VARIANTS)} variants of them.\n\n"
     return HEAD + count + "\n".join(rows) + "\n\n" + "\n".join(sections)

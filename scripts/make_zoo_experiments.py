@@ -9,9 +9,9 @@ from typing import Any
 
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
-from fuxi_plugins.experiments.bars import PublishedSettings, published_settings
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.common import ROWS, model_file
+from fuxi_plugins.experiments.common import board_rows, model_file
+from fuxi_plugins.experiments.translation.published import PublishedSettings, published_settings
 from fuxi_plugins.models.registry import NATIVE_MODELS
 from fuxi_plugins.models.variants import VARIANTS
 
@@ -38,17 +38,30 @@ COMMON_HEADER = """\
 
 """
 
+SUITE_HEADER = "# Made by `python scripts/make_zoo_experiments.py`; do not edit.\n\n"
+
 
 def common_file() -> str:
     """The text of ``model_config/ml100k_zoo.yaml``."""
     return model_file(
         "ml100k",
-        sorted(ROWS, key=str.casefold),
+        board_rows(),
         header=COMMON_HEADER,
         training={"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512},
         changes={"embedding_regularizer": 0.01},
         ending="_common",
     )
+
+
+def common_suite() -> str:
+    """The text of ``suites/ml100k_zoo_board.yaml``."""
+    suite = {
+        "title": "MovieLens 100K, the whole zoo",
+        "description": "Every model of the zoo with one common configuration that was tuned for none of them.",
+        "experiments": [f"{row}_ml100k_common" for row in board_rows()],
+        "seeds": [1, 2, 3, 4, 5],
+    }
+    return SUITE_HEADER + yaml_text(suite)
 
 
 def zoo_file(dataset: str, published: str) -> str:
@@ -83,9 +96,11 @@ def _shared(settings: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
+    configs = ROOT / "benchmark_configs"
     for dataset, published in DATASETS.items():
-        write_text(ROOT / "benchmark_configs" / "model_config" / f"{dataset}_zoo.yaml", zoo_file(dataset, published))
-    write_text(ROOT / "benchmark_configs" / "model_config" / "ml100k_zoo.yaml", common_file())
+        write_text(configs / "model_config" / f"{dataset}_zoo.yaml", zoo_file(dataset, published))
+    write_text(configs / "model_config" / "ml100k_zoo.yaml", common_file())
+    write_text(configs / "suites" / "ml100k_zoo_board.yaml", common_suite())
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main(name: str) -> None:
     complete = [list(runs.values()) for runs in by_model.values() if sorted(runs) == sorted(suite.seeds)]
     correlations = np.corrcoef(complete)[np.triu_indices(len(complete), 1)]
     print(f"{len(complete)} models, {len(suite.seeds)} seeds: mean correlation by seed {correlations.mean():.3f}")
-    test = find_test_labels(load_dataset_spec(workspace.configs, dataset), records[0].data.fingerprint, workspace)
+    test = find_test_labels(load_dataset_spec(workspace.all_configs, dataset), records[0].data.fingerprint, workspace)
     for experiment, preset in names.items():
         runs = [record for record in records if record.experiment == experiment]
         if not runs:

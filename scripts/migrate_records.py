@@ -78,22 +78,22 @@ def purpose_of(record: dict[str, Any], known: dict[tuple[str, str, int], Purpose
 
 
 def _suites(workspace: Workspace, datasets: set[str]) -> Iterator[Suite]:
-    profiles = list(load_template(workspace.configs, "paper").profiles) if _has_templates(workspace) else []
-    known = [name for name in load_dataset_specs(workspace.configs) if name in datasets]
-    for name in suite_names(workspace.configs):
-        usual = load_suite(workspace.configs, name)
+    profiles = list(load_template(workspace.all_configs, "paper").profiles) if _has_templates(workspace) else []
+    known = [name for name in load_dataset_specs(workspace.all_configs) if name in datasets]
+    for name in suite_names(workspace.all_configs):
+        usual = load_suite(workspace.all_configs, name)
         yield usual
         if usual.shape:  # a template's: on every dataset, under every profile
             for dataset in known:
                 for profile in profiles:
                     try:
-                        yield load_suite(workspace.configs, instance_name(name, dataset, profile))
+                        yield load_suite(workspace.all_configs, instance_name(name, dataset, profile))
                     except UserError:  # the dataset lacks what the suite needs
                         continue
 
 
 def _has_templates(workspace: Workspace) -> bool:
-    return any((workspace.configs / "templates").glob("*.yaml"))
+    return any((workspace.all_configs / "templates").glob("*.yaml"))
 
 
 @click.command(help=__doc__)

@@ -1,6 +1,7 @@
 """The arrows of the design: who may import whom."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -94,6 +95,12 @@ def test_fuxictrs_training_is_known_to_two_modules_and_its_preprocessing_to_anot
     users = {str(path.relative_to(PACKAGE)) for path in files(".") if touches(path, "fuxictr")}
     others = {name for name in users if not name.startswith("models/")}
     assert others == {"training/trainer.py", "training/fast_step.py", "datasets/preprocessing.py"}
+
+
+def test_configs_are_read_with_the_catalogue():
+    """``Workspace.configs`` is where a user's own are written; without the catalogue, shipped names are unknown."""
+    reading = re.compile(r"\b(load_\w+|suite_names|files_by_name|start_board|expand)\(\s*workspace\.configs\b")
+    assert not [str(path) for path in files(".") if reading.search(path.read_text())]
 
 
 def test_nothing_unsafe_is_called():

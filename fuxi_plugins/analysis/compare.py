@@ -102,8 +102,8 @@ def compare_on_board(board: Leaderboard, stem: str, a: Row, b: Row) -> Compariso
     """Two rows of a board by the board's own inference; None where one has no finished run."""
     if board.inference is None or not (a.rank and b.rank):
         return None
-    values = {row.experiment: row.test[board.rank_by].by_seed for row in (a, b)}
-    ours, theirs = ((row.experiment, row.preset) for row in (a, b))
+    values = {row.key: row.test[board.rank_by].by_seed for row in (a, b)}
+    ours, theirs = ((row.key, row.preset) for row in (a, b))
     named = stem if len(board.inference.names) > 2 else ""
     return _comparison(board.inference, values, ours, theirs, board.dataset, board.rank_by, board.evidence, named)
 

@@ -187,7 +187,13 @@ def measure_evidence(
             name: {r.seed: MeasuredRun(predictions=digests[name][r.seed], metrics=r.metrics) for r in runs[name]}
             for name in calibrated
         },
-        sampling={metric: _triangle(sampling_covariance(listed)) for metric, listed in components.items()},
+        sampling={
+            metric: _triangle(covariance)
+            for metric, covariance in ((name, sampling_covariance(listed)) for name, listed in components.items())
+            if np.isfinite(
+                covariance
+            ).all()  # of a metric within groups it is not where one group alone has both classes
+        },
         calibration=calibrated,
     )
     return evidence, problems

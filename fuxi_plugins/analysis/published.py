@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from fuxi_plugins.core.workspace import CATALOGUE
 from fuxi_plugins.records.metrics import is_metric
 
-PUBLISHED_FILE = "published/published_results.csv"
-SEED_RUNS_FILE = "published/published_seed_runs.csv"
+PUBLISHED_FOLDER = "published"
+PUBLISHED_FILE = "published_results.csv"
+SEED_RUNS_FILE = "published_seed_runs.csv"
 
 # What one table calls otherwise than the others.
 MODEL_NAMES = {
@@ -81,7 +83,7 @@ class PublishedRuns:
 
 @cache
 def load_published(results: Path) -> tuple[PublishedResult, ...]:
-    """Every published result in ``results/published``; none when the folder is missing."""
+    """Every published result in ``results/published``, or of the shipped tables where there is no such folder."""
     return tuple(
         PublishedResult(
             dataset=DATASET_NAMES.get(row["dataset"], row["dataset"]),
@@ -89,7 +91,7 @@ def load_published(results: Path) -> tuple[PublishedResult, ...]:
             metrics=_metrics(row),
             source=row["source"],
         )
-        for row in _rows(results / PUBLISHED_FILE)
+        for row in _rows(results, PUBLISHED_FILE)
     )
 
 
@@ -109,7 +111,7 @@ def published_runs(results: Path, dataset: str | None, model: str, metric: str) 
 @cache
 def _seed_runs(results: Path) -> dict[tuple[str, str, str], tuple[float, ...]]:
     found: dict[tuple[str, str, str], tuple[float, ...]] = {}
-    for row in _rows(results / SEED_RUNS_FILE):
+    for row in _rows(results, SEED_RUNS_FILE):
         for metric, value in _metrics(row).items():
             key = (row["dataset"], MODEL_NAMES.get(row["model"], row["model"]), metric)
             found[key] = (*found.get(key, ()), value)
@@ -121,7 +123,9 @@ def _metrics(row: dict[str, str]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if value and is_metric(name)}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(results: Path, name: str) -> list[dict[str, str]]:
+    own = results / PUBLISHED_FOLDER
+    path = (own if own.is_dir() else CATALOGUE / "results" / PUBLISHED_FOLDER) / name
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -2,14 +2,15 @@
 
 import click
 
+from fuxi_plugins.cli.completion import models
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import MetricName
 from fuxi_plugins.core.workspace import Workspace
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=models)
+@click.argument("b", shell_complete=models)
 @click.option("--dataset", help="Only on this dataset. Default: on every one that both have run on.")
 @click.option("--by", "metric", type=MetricName(), help="Default: AUC where it was measured.")
 @click.option("--format", "form", type=click.Choice(["json"]), help="Print in this format.")

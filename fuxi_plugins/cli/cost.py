@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fuxi_plugins.cli.completion import suites_and_experiments
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suites_and_experiments)
 @click.option("--gpu", default=-1, help="Which GPU to measure on; -1 is the CPU.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the CPU.")
 @click.option("--record", "into_records", is_flag=True, help="Write the figures into its finished records.")

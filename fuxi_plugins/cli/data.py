@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.completion import datasets
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
@@ -16,16 +17,23 @@ def data() -> None:
 
 @data.command("list")
 @click.option("--catalogue", "as_catalogue", is_flag=True, help="What the configs say, as a Markdown table.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def list_(workspace: Workspace, as_catalogue: bool) -> None:
+def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     """Shows what is here of each dataset. How large it is, and which fingerprint it has."""
+    import json
+    from dataclasses import asdict
+
     from tabulate import tabulate
 
     from fuxi_plugins.datasets.inventory import catalogue, inventory
     from fuxi_plugins.datasets.spec import load_dataset_specs
 
     if as_catalogue:
-        say(catalogue(load_dataset_specs(workspace.configs).values()))
+        say(catalogue(load_dataset_specs(workspace.all_configs).values()))
+        return
+    if as_json:
+        say(json.dumps([asdict(item) for item in inventory(workspace)], indent=1))
         return
     rows = [
         (item.dataset_id, item.state, _size(item.size), item.fingerprint[:16], item.rows)
@@ -55,7 +63,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
     from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
 
     path = new_config_file(workspace.configs, "dataset_config", name)
-    if name in load_dataset_specs(workspace.configs):
+    if name in load_dataset_specs(workspace.all_configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     description = look_at(name, origin, label, rule)
     text = yaml_text({name: description.entry})
@@ -67,7 +75,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 
 
 @data.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     """Downloads datasets from the Hugging Face hub. Verifies and installs them; resumes what was cut."""
@@ -75,7 +83,7 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     from fuxi_plugins.datasets.sources.hub import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    specs = [load_dataset_spec(workspace.configs, name) for name in names]
+    specs = [load_dataset_spec(workspace.all_configs, name) for name in names]
     require_writable(workspace.cache, "the cache folder")
     for spec in specs:
         say(f"{spec.dataset_id}: files in {fetch_dataset(spec, workspace)}")
@@ -91,14 +99,14 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
     from fuxi_plugins.datasets.sources.install import import_files
     from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
-    known = load_dataset_specs(workspace.configs).values()
+    known = load_dataset_specs(workspace.all_configs).values()
     say(f"{name}: files in {import_files(spec, origin, workspace, known)}")
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def verify(workspace: Workspace, name: str) -> None:
     """Holds installed files to their published md5."""
@@ -106,7 +114,7 @@ def verify(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.sources.install import verify_files
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     if not spec.files:
         raise UserError(f"the dataset {name!r} has no published files to verify.")
     states = verify_files(spec, source_folder(spec, workspace))
@@ -119,7 +127,7 @@ def verify(workspace: Workspace, name: str) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def prepare(workspace: Workspace, name: str) -> None:
     """Checks and preprocesses a dataset. `run` does so by itself."""
@@ -128,7 +136,7 @@ def prepare(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.datasets.unknown_ids import warnings
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
@@ -140,7 +148,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 
 
 @data.command("audit")
-@click.argument("name")
+@click.argument("name", shell_complete=datasets)
 @click.pass_obj
 def audit_(workspace: Workspace, name: str) -> None:
     """Looks for what is wrong with a dataset. Unknown ids, drift, repeated rows, columns that tell the label, times."""
@@ -151,7 +159,7 @@ def audit_(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
 
-    spec = load_dataset_spec(workspace.configs, name)
+    spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     found = audit(prepare_dataset(spec, workspace, report=_say), workspace)
     splits = [

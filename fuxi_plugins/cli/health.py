@@ -39,7 +39,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     """
     yield from versions(pins)
     yield devices()
-    for spec in load_dataset_specs(workspace.configs).values():
+    for spec in load_dataset_specs(workspace.all_configs).values():
         if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
             yield from splits(prepare_dataset(spec, workspace))
     left_out: list[LeftOut] = []

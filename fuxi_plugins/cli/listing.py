@@ -9,14 +9,25 @@ from fuxi_plugins.core.workspace import Workspace
 if TYPE_CHECKING:
     from fuxi_plugins.experiments.suite import Suite
 
-KINDS = ("models", "datasets", "experiments", "suites", "metrics")
+HEADERS = {
+    "models": ("name", "summary"),
+    "datasets": ("name", "title", "state"),
+    "experiments": ("name", "model", "dataset"),
+    "suites": ("name", "title", "runs"),
+    "metrics": ("name", "direction", "meaning"),
+}
+KINDS = tuple(HEADERS)
+
+
+def rows(kind: str, workspace: Workspace) -> list[dict[str, str]]:
+    """What there is of one of :data:`KINDS`, by the names in :data:`HEADERS`."""
+    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
+    return [dict(zip(HEADERS[kind], row, strict=True)) for row in makers[kind](workspace)]
 
 
 def table(kind: str, workspace: Workspace) -> str:
     """One of :data:`KINDS` as text."""
-    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
-    rows = makers[kind](workspace)
-    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return tabulate([list(row.values()) for row in rows(kind, workspace)], tablefmt="plain", disable_numparse=True)
 
 
 def _models(_: Workspace) -> list[tuple[str, ...]]:
@@ -29,7 +40,7 @@ def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.datasets.sources.acquire import is_available
     from fuxi_plugins.datasets.spec import load_dataset_specs
 
-    specs = load_dataset_specs(workspace.configs)
+    specs = load_dataset_specs(workspace.all_configs)
     return [
         (name, spec.title, "ready" if is_available(spec, workspace) else "to be imported")
         for name, spec in specs.items()
@@ -39,14 +50,14 @@ def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
 def _experiments(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.experiments.catalogue import load_experiment_configs
 
-    configs = load_experiment_configs(workspace.configs)
+    configs = load_experiment_configs(workspace.all_configs)
     return [(name, config.model, config.dataset_id) for name, config in configs.items()]
 
 
 def _suites(workspace: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.experiments.suite import load_suite, suite_names
 
-    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     return [(suite.name, suite.title, _runs(suite)) for suite in suites]
 
 

@@ -3,6 +3,7 @@
 from fuxi_plugins.cli import stopping  # isort: skip  # first: from here on Ctrl-C has its message
 
 import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,13 +13,18 @@ import click
 
 from fuxi_plugins import __version__
 from fuxi_plugins.cli.compare import compare
+from fuxi_plugins.cli.completion import datasets, models, suites, suites_and_experiments
 from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
+from fuxi_plugins.cli.failures import show_failures
+from fuxi_plugins.cli.init import init
+from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers, MetricName
 from fuxi_plugins.cli.report import report
+from fuxi_plugins.cli.show import show
 from fuxi_plugins.cli.status import status
 from fuxi_plugins.cli.submit import submit
 from fuxi_plugins.cli.table import across, table
@@ -28,6 +34,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
+MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
+MODEL_FILES = "fuxi_plugins.model_files"  # in click's context: the files that are named before the command
 FAILED_RUNS = 1
 USER_ERROR = 2
 
@@ -62,7 +70,7 @@ class Commands(click.Group):
 @click.option("--configs", type=click.Path(path_type=Path), help="Folder of benchmark configs.")
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of results.")
 @click.option("--zoo", type=click.Path(path_type=Path), help="FuxiCTR checkout; its models are zoo:NAME.")
-@click.option("--model-file", "model_files", type=click.Path(path_type=Path), multiple=True, help="File with a model.")
+@click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
 @click.pass_context
 def main(
     context: click.Context, configs: Path | None, results: Path | None, zoo: Path | None, model_files: tuple[Path, ...]
@@ -78,19 +86,22 @@ def main(
     fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
     """
     context.obj = Workspace.locate(configs, results)
-    if zoo or model_files:
-        from fuxi_plugins.models.registry import Sources, use_sources
-
-        use_sources(Sources(str(zoo.resolve()) if zoo else None, tuple(str(file.resolve()) for file in model_files)))
+    use_models(context.obj, model_files, zoo)
+    context.meta[MODEL_FILES] = model_files
 
 
 @main.command("list")
 @click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def list_(workspace: Workspace, kind: str | None) -> None:
+def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
     """Shows what there is. All of it without a word, else models, datasets, experiments, suites or metrics."""
     from fuxi_plugins.cli import listing
 
+    if as_json:
+        found = {shown: listing.rows(shown, workspace) for shown in ([kind] if kind else listing.KINDS)}
+        say(json.dumps(found[kind] if kind else found, indent=1))
+        return
     for shown in [kind] if kind else listing.KINDS:
         say(listing.table(shown, workspace) if kind else f"{shown}\n{listing.table(shown, workspace)}\n")
 
@@ -104,13 +115,13 @@ def check(workspace: Workspace) -> None:
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.suite import load_suite, suite_names
 
-    specs = load_dataset_specs(workspace.configs)
-    experiments = load_experiment_configs(workspace.configs)
+    specs = load_dataset_specs(workspace.all_configs)
+    experiments = load_experiment_configs(workspace.all_configs)
     for config in experiments.values():
         if config.dataset_id not in specs:
             raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
         resolve(config)
-    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     for suite in suites:
         for config in suite.experiments:
             resolve(config)
@@ -118,8 +129,12 @@ def check(workspace: Workspace) -> None:
 
 
 @main.command()
-@click.argument("name")
-@click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
+@click.argument("name", required=False, shell_complete=suites_and_experiments)
+@click.option("--model", shell_complete=models, help="Instead of NAME: a model, to be run on --dataset.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
+@click.option("--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this board's rows; show all.")
+@click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
+@click.option("--seeds", type=Integers(0), default=[], help="As 1,2,3 or 1-3, instead of the suite's own.")
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="One run at a time on each; -1: CPU.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once. Default: the CPU's cores, or the GPUs.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run. Default: cores / jobs.")
@@ -130,13 +145,17 @@ def check(workspace: Workspace) -> None:
 @click.option("--address", help="Of the Ray cluster: HOST:PORT of its head, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, train nothing.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
-@click.option("--dataset", help="Of a suite for any dataset, as the paper_ ones are.")
+@click.option("--dataset", shell_complete=datasets, help="To run --model, or a suite for any dataset, on.")
 @click.option("--profile", help="Of such a suite: matched, repository or paper.")
 @click.option("--probe", type=click.Choice(["rank"]), help="Measure effective ranks along the way.")
 @click.pass_obj
 def run(
     workspace: Workspace,
-    name: str,
+    name: str | None,
+    model: str | None,
+    settings: tuple[str, ...],
+    beside: str | None,
+    model_files: tuple[Path, ...],
     seeds,
     gpus,
     jobs,
@@ -152,11 +171,21 @@ def run(
     profile,
     probe,
 ) -> None:
-    """Runs a suite or an experiment and prints its board. What is finished is not run again."""
-    from fuxi_plugins.execution import planner
-    from fuxi_plugins.experiments.suite import find_suite, instance_name
+    """Runs a suite or an experiment and prints its board. What is finished is not run again.
 
-    suite = find_suite(instance_name(name, dataset, profile), workspace, seeds)
+    \b
+    fuxibench run frappe_board
+    fuxibench run --model DCNv2 --dataset ml100k --set learning_rate=3e-4 --seeds 1-3
+    fuxibench run --model-file my_model.py --beside frappe_board
+    """
+    from fuxi_plugins.cli import choosing
+    from fuxi_plugins.execution import planner
+
+    files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
+    if model_files:
+        choosing.use_named_files(files, workspace)
+    asked = choosing.Asked(name, model, dataset, profile, settings, beside, files, seeds)
+    suite, shown = choosing.choose(asked, workspace)
     suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
     if suite.shape:
         say(suite.shape)
@@ -164,6 +193,9 @@ def run(
         raise UserError(
             "--processes cannot be together with --probe or --checkpoint-steps: such a run is not continued."
         )
+    if dry_run and not choosing.is_prepared(suite, workspace):
+        choosing.show_without_data(suite, workspace)
+        return
     cluster = _cluster(engine, address, gpus, jobs, processes)
     here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
     resources = planner.Resources.choose(*here, processes)
@@ -179,11 +211,13 @@ def run(
         for job in plan.todo:
             say(f"would run {job.name} on {job.data.spec.dataset_id}")
         return
+    choosing.remember_files(files, workspace)
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
-        _show(suite, workspace)
+        _show(shown, workspace)
     if failed:
+        show_failures(failed)
         say(f"error: {len(failed)} of {len(records)} runs failed; their records and logs say why", err=True)
         sys.exit(FAILED_RUNS)
 
@@ -200,21 +234,30 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suites_and_experiments)
 @click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC where it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Instead of the suite's own.")
 @click.option("--baseline", "baselines", multiple=True, help="A row; LaTeX stars what is better than the best of them.")
+@click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
 @click.pass_obj
 def leaderboard(
-    workspace: Workspace, name: str, rank_by: str | None, form: str | None, seeds, baselines: tuple[str, ...]
+    workspace: Workspace,
+    name: str,
+    rank_by: str | None,
+    form: str | None,
+    seeds,
+    baselines: tuple[str, ...],
+    others: tuple[str, ...],
 ) -> None:
     """Rebuilds a board from its records alone."""
-    from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.experiments.suite import find_suite, with_experiment
     from fuxi_plugins.reporting.boards import suite_boards
     from fuxi_plugins.reporting.formats import render_all
 
     suite = find_suite(name, workspace, seeds)
+    for other in others:
+        suite = with_experiment(suite, find_suite(other, workspace, seeds))
     if form is None:
         _show(suite, workspace, rank_by, baselines)
         return
@@ -230,12 +273,12 @@ def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tu
     boards = suite_boards(suite, workspace, rank_by)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.configs):
+    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
         written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (across, compare, cost, data, doctor, new, report, status, submit, table, tune, zoo_):
+for command in (across, compare, cost, data, doctor, init, new, report, show, status, submit, table, tune, zoo_):
     main.add_command(command)
 stopping.imported()
 

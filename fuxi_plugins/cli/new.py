@@ -2,6 +2,7 @@
 
 import click
 
+from fuxi_plugins.cli.completion import datasets
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
@@ -10,7 +11,7 @@ SIZES = ("batch_size", "eval_steps", "early_stop_patience")
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=datasets)
 @click.option("--models", help="Separated by commas. Default: all that the dataset can feed.")
 @click.option("--seeds", type=Integers(0), default=[1, 2, 3], help="Default: 1,2,3.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Default: by the rows of train, 32 to 4096.")
@@ -37,9 +38,9 @@ def new(
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.common import start_board
 
-    rows = training_rows(load_dataset_spec(workspace.configs, dataset), workspace)
+    rows = training_rows(load_dataset_spec(workspace.all_configs, dataset), workspace)
     board = start_board(
-        workspace.configs,
+        workspace.all_configs,
         dataset,
         models.split(",") if models else (),
         seeds,

@@ -2,6 +2,8 @@
 
 import click
 
+MOST_NUMBERS = 1000  # that a range may stand for
+
 
 class MetricName(click.ParamType):
     """The name of a metric of the table."""
@@ -18,7 +20,7 @@ class MetricName(click.ParamType):
 
 
 class Integers(click.ParamType):
-    """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``."""
+    """Whole numbers of at least ``least``, separated by commas, each once unless ``repeated``; ``1-3`` means 1,2,3."""
 
     name = "n,n,..."
 
@@ -29,9 +31,11 @@ class Integers(click.ParamType):
         if isinstance(value, list):
             return value
         try:
-            numbers = [int(part) for part in value.split(",")]
+            numbers = [number for part in value.split(",") for number in _numbers(part)]
         except ValueError:
-            self.fail(f"whole numbers separated by commas are needed, as 0,1,2, but this is {value!r}", param, context)
+            self.fail(
+                f"whole numbers separated by commas are needed, as 0,1,2 or 0-2, but this is {value!r}", param, context
+            )
         if min(numbers) < self.least:
             self.fail(f"each must be {self.least} or more, but one of {value} is not", param, context)
         if len(set(numbers)) < len(numbers) and not self.repeated:
@@ -62,3 +66,14 @@ class Names(click.Command):
             else:
                 spread.append(word)
         return super().parse_args(context, spread)
+
+
+def _numbers(part: str) -> list[int]:
+    """One number, or those from a first to a last one."""
+    first, dash, last = part.strip().rpartition("-")
+    if not (first and dash):
+        return [int(part)]
+    numbers = range(int(first), int(last) + 1)
+    if not 0 < len(numbers) <= MOST_NUMBERS:
+        raise ValueError(part)
+    return list(numbers)

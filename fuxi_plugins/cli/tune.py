@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from fuxi_plugins.cli.completion import suites_and_experiments
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.workspace import Workspace
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suites_and_experiments)
 @click.option("--trials", required=True, type=click.IntRange(min=1), help="Of every experiment, in all calls together.")
 @click.option("--space", type=click.Path(exists=True, path_type=Path), help="A FuxiCTR tuner_space, or ranges.")
 @click.option("--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True)

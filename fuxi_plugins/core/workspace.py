@@ -4,33 +4,52 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuxi_plugins.core.configs import Configs
 from fuxi_plugins.core.errors import UserError
 
 CACHE_VARIABLE = "FUXIBENCH_CACHE"
+CONFIGS_FOLDER = "benchmark_configs"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# What the package brings: configs, templates and published results. A wheel holds them within the package; a checkout
+# has them beside it.
+CATALOGUE = _PACKAGE / "catalogue" if (_PACKAGE / "catalogue").is_dir() else _PACKAGE.parent
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Three folders. ``cache`` holds raw and prepared data and checkpoints; ``results`` holds what matters."""
+    """Three places. ``cache`` holds raw and prepared data and checkpoints; ``results`` holds what matters."""
 
-    configs: Path
+    configs: Path  # one's own, which need not exist
     results: Path
     cache: Path
+    catalogue: Path | None = None  # the shipped configs, where they are used as well
 
     @classmethod
     def locate(cls, configs: Path | None = None, results: Path | None = None) -> "Workspace":
-        """The workspace of the current folder, or of the checkout that this package runs from.
+        """The workspace of the current folder, which may be empty: its own configs stand over the shipped catalogue.
+
+        Args:
+            configs: a folder of configs to use alone, without the catalogue.
+            results: a folder of results, instead of the workspace's own.
 
         Raises:
-            UserError: no folder with benchmark configs is to be found.
+            UserError: the folder of configs does not exist.
         """
-        here = Path.cwd()
-        root = here if (here / "benchmark_configs").is_dir() else Path(__file__).resolve().parents[2]
-        configs = (configs or root / "benchmark_configs").resolve()
-        if not configs.is_dir():
+        root = Path.cwd()
+        if configs and not configs.is_dir():
             raise UserError(f"a folder of benchmark configs is needed, but {configs} does not exist.")
-        cache = Path(os.environ.get(CACHE_VARIABLE) or root / ".cache")
-        return cls(configs=configs, results=(results or root / "results").resolve(), cache=cache.resolve())
+        own, shipped = (configs or root / CONFIGS_FOLDER).resolve(), CATALOGUE / CONFIGS_FOLDER
+        return cls(
+            configs=own,
+            results=(results or root / "results").resolve(),
+            cache=Path(os.environ.get(CACHE_VARIABLE) or root / ".cache").resolve(),
+            catalogue=None if configs or own == shipped else shipped,
+        )
+
+    @property
+    def all_configs(self) -> Configs:
+        """Where configs are read from."""
+        return Configs(self.configs, self.catalogue)
 
     def dataset_folder(self, dataset_id: str) -> Path:
         return self.cache / "datasets" / dataset_id

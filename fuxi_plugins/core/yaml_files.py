@@ -1,8 +1,10 @@
 """YAML read the way its writers mean it: safe, no duplicate keys, and ``1e-3`` is a number; and written so."""
 
+import codecs
 import copy
 import math
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's 
 
     So is a value that does not fit its tag, a number that is not finite and a whole number beyond 64 bits.
     """
+
+    repeated: list[str] | None = None  # keys that stand twice; where there is a list, they are noted and not refused
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
@@ -45,7 +49,9 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's 
             if not isinstance(key, str):
                 raise _refused(f"a key must be text, but {shortened(repr(key))} is none", key_node)
             if key in seen:
-                raise _refused(f"the key {shortened(repr(key))} stands twice", key_node)
+                if self.repeated is None:
+                    raise _refused(f"the key {shortened(repr(key))} stands twice", key_node)
+                self.repeated.append(f"line {key_node.start_mark.line + 1}: {shortened(repr(key))}")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -68,10 +74,27 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: no such file, not YAML, too large or too deep, or not a mapping at its top.
     """
+    return copy.deepcopy(_mapping(path, _parsed))
+
+
+def load_published_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The mapping in a YAML file as PyYAML's own loaders read it, and the keys that stand twice in it.
+
+    Of such a key the last value counts. All else is as strict as in :func:`load_yaml`.
+
+    Raises:
+        UserError: as :func:`load_yaml`.
+    """
+    repeated: list[str] = []
+    content = _mapping(path, lambda text: parse_yaml(text, repeated))
+    return content, repeated
+
+
+def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > MOST_BYTES:
             raise UserError(f"{path} must have at most {MOST_BYTES:,} bytes to be read as YAML, but has {size:,}.")
-        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        content = parse(_decoded(path.read_bytes()))
     except FileNotFoundError as error:
         raise UserError(f"the config file {path} does not exist.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -81,6 +104,13 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of names to settings, but holds a {type(content).__name__}.")
     return content
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8, or UTF-16 where the file begins with its mark, as YAML's specification says."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
 
 
 def yaml_text(content: dict[str, Any]) -> str:
@@ -101,14 +131,17 @@ def _parsed(text: str) -> Any:
     return parse_yaml(text)
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, repeated: list[str] | None = None) -> Any:
     """The value of a YAML text of at most :data:`MOST_BYTES`; the work that it takes is bounded, whatever it holds.
+
+    Args:
+        repeated: where keys that stand twice are noted, if that shall be no error.
 
     Raises:
         yaml.YAMLError: the text is not YAML, or what it stands for is too large or too deep.
     """
     _require_bounded(text)
-    return yaml.load(text, Loader=StrictLoader)
+    return yaml.load(text, Loader=type("Loader", (StrictLoader,), {"repeated": repeated}))
 
 
 def _require_bounded(text: str) -> None:

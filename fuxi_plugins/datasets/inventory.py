@@ -24,7 +24,7 @@ class Item:
 def inventory(workspace: Workspace) -> list[Item]:
     """Every dataset that has a config."""
     items = []
-    for dataset_id, spec in load_dataset_specs(workspace.configs).items():
+    for dataset_id, spec in load_dataset_specs(workspace.all_configs).items():
         folder = workspace.dataset_folder(dataset_id)
         cards = sorted(folder.glob(f"*/{CARD_FILE}"), key=lambda path: path.stat().st_mtime)
         card = json.loads(cards[-1].read_text()) if cards else {}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -271,18 +272,15 @@ class DatasetSpec(Strict):
         return self.own_file(split) or self.train_data
 
 
-def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
+def load_dataset_specs(configs: AnyConfigs) -> dict[str, DatasetSpec]:
     """Every dataset of ``configs/dataset_config.yaml`` or ``configs/dataset_config/*.yaml``, by id.
 
     Raises:
-        UserError: a file that is not valid, or an id that stands in two files.
+        UserError: a file that is not valid, or an id that stands in two files of one folder.
     """
     specs: dict[str, DatasetSpec] = {}
-    for path in config_files(configs, "dataset_config"):
-        for dataset_id, settings in load_yaml(path).items():
-            if dataset_id in specs:
-                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
-            specs[dataset_id] = read_spec(dataset_id, settings, path)
+    for folder in folders_of(configs):
+        specs = specs | {name: spec for name, spec in _specs_of(folder).items() if name not in specs}
     for dataset_id, spec in specs.items():
         owner = specs.get(spec.files_of or dataset_id)
         if owner is None or owner.files_of or owner.files != spec.files:
@@ -290,6 +288,16 @@ def load_dataset_specs(configs: Path) -> dict[str, DatasetSpec]:
                 f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
                 f"but is {spec.files_of!r}."
             )
+    return specs
+
+
+def _specs_of(folder: Path) -> dict[str, DatasetSpec]:
+    specs: dict[str, DatasetSpec] = {}
+    for path in config_files(folder, "dataset_config"):
+        for dataset_id, settings in load_yaml(path).items():
+            if dataset_id in specs:
+                raise UserError(f"the dataset {dataset_id!r} stands in two files; one of them is {path}.")
+            specs[dataset_id] = read_spec(dataset_id, settings, path)
     return specs
 
 
@@ -322,7 +330,7 @@ def _without_carve(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
     return left | {"split": split}
 
 
-def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:
+def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:
     """One dataset.
 
     Raises:
@@ -332,12 +340,6 @@ def load_dataset_spec(configs: Path, dataset_id: str) -> DatasetSpec:
     if dataset_id not in specs:
         raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
     return specs[dataset_id]
-
-
-def config_files(configs: Path, name: str) -> list[Path]:
-    """FuxiCTR's two layouts: one file ``name.yaml``, or every yaml file of the folder ``name``."""
-    single = configs / f"{name}.yaml"
-    return [single] if single.is_file() else sorted((configs / name).glob("*.yaml"))
 
 
 def new_config_file(configs: Path, name: str, stem: str) -> Path:

@@ -75,7 +75,7 @@ def plan_suite(
     from fuxi_plugins.training.job import Job
     from fuxi_plugins.training.preflight import preflight, require_shareable, try_one_batch
 
-    specs = {name: load_dataset_spec(workspace.configs, name) for name in suite.datasets}
+    specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
     experiments = [resolve(config) for config in suite.experiments]
     unmet = {
         experiment.id: unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])

@@ -22,9 +22,10 @@ def outcome(record: Record) -> str:
     """One line on how a run ended."""
     if not record.finished:
         return visible(f"FAILED {record.experiment} seed {record.seed}: {record.reason}")
-    test = "  ".join(f"{name} {value:.6f}" for name, value in record.metrics["test"].items())
+    split = "valid" if record.role == "trial" else "test"  # who chooses by trials must not see their test scores
+    scores = "  ".join(f"{name} {value:.6f}" for name, value in record.metrics[split].items())
     return visible(
-        f"{record.experiment} seed {record.seed}: test {test}  "
+        f"{record.experiment} seed {record.seed}: {split} {scores}  "
         f"(best epoch {record.best_epoch} of {record.history[-1].epoch}, {record.seconds.total:.0f} s)"
     )
 

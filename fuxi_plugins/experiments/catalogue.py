@@ -1,27 +1,38 @@
 """Experiments by their id: those that stand in a file, and those that a template makes."""
 
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import config_files
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS, OWN_KEYS, SETTINGS_FROM, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
+from fuxi_plugins.records.record import RECORD_FILE, read_record
+
+RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
 
 
-def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
+def load_experiment_configs(configs: AnyConfigs) -> dict[str, ExperimentConfig]:
     """Every experiment of ``configs/model_config.yaml`` or ``configs/model_config/*.yaml``, by id.
 
     A file's ``Base`` holds what its experiments share, and only its own: FuxiCTR would let a file without one
     inherit another's.
 
     Raises:
-        UserError: a file that is not valid, or an id that stands in two files.
+        UserError: a file that is not valid, or an id that stands in two files of one folder.
     """
     experiments: dict[str, ExperimentConfig] = {}
-    for path in config_files(configs, "model_config"):
+    for folder in folders_of(configs):
+        experiments = experiments | {name: one for name, one in _configs_of(folder).items() if name not in experiments}
+    return experiments
+
+
+def _configs_of(folder: Path) -> dict[str, ExperimentConfig]:
+    experiments: dict[str, ExperimentConfig] = {}
+    for path in config_files(folder, "model_config"):
         content = load_yaml(path)
         base = content.pop("Base", None) or {}
         for experiment_id, settings in content.items():
@@ -33,7 +44,7 @@ def load_experiment_configs(configs: Path) -> dict[str, ExperimentConfig]:
     return experiments
 
 
-def load_experiment_config(configs: Path, experiment_id: str) -> ExperimentConfig:
+def load_experiment_config(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig:
     """One experiment as its file says it.
 
     Raises:
@@ -48,12 +59,40 @@ def load_experiment_config(configs: Path, experiment_id: str) -> ExperimentConfi
     return experiments[experiment_id]
 
 
+def load_recorded_experiment(results: Path, experiment_id: str) -> tuple[ExperimentConfig, list[int]] | None:
+    """An experiment by its records alone, with its seeds; None where no run of that id is recorded.
+
+    It is how one is found again that stands in no file: a record holds every setting.
+    """
+    found = sorted((results / "runs").glob(f"*/{escape(experiment_id)}/seed-*/{RECORD_FILE}"))
+    if not found:
+        return None
+    records = [read_record(path) for path in found]
+    first = records[0]
+    settings = {**first.params["model"], **first.params["training"]}
+    config = ExperimentConfig(
+        id=first.experiment,
+        file=found[0],
+        model=first.model,
+        dataset_id=first.dataset,
+        preset=first.preset,
+        published_as=first.published_as,
+        seed=None,
+        settings=settings,
+        role=first.role,
+        variant=first.variant,
+        origins=dict.fromkeys(settings, RECORDED),
+    )
+    return config, sorted({record.seed for record in records})
+
+
 def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> ExperimentConfig:
     if not isinstance(experiment_id, str) or set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
         raise UserError(f"{path}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     if not isinstance(settings, dict) or not isinstance(base, dict):
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     merged = {**base, **settings}
+    origins = dict.fromkeys(base, f"Base of {path.name}") | dict.fromkeys(settings, path.name)
     merged = apply_variant(merged.get("preset"), merged, f"{path}: the experiment {experiment_id!r}")
     for key in ("model", "dataset_id"):
         if not isinstance(merged.get(key), str):
@@ -76,4 +115,5 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         seed=seed,
         settings={key: value for key, value in merged.items() if key not in OWN_KEYS},
         settings_from=origin,
+        origins={name: origins.get(name, f"the variant {merged.get('preset')}") for name in merged},
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.configs import AnyConfigs, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
@@ -13,21 +14,10 @@ from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
 from fuxi_plugins.experiments.sizing import sized_training
-from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class, model_names
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
-# Every model, or its variants where a board should tell them apart, from cheap to expensive on ml100k.
-ROWS = (
-    "LR", "LorentzFM", "DSSM", "DualMLP", "FinalNet_1B", "CrossNet", "FwFM", "DeepIM", "DLRM", "AFN", "FM", "DeepFM",
-    "OPNN", "DeepCrossing", "DCN", "DNN", "NFM", "CrossNetV2", "DCNv2", "IPNN", "HFM", "AutoInt", "WideDeep",
-    "EulerNet", "HOFM", "AutoInt+", "FmFM", "FinalNet_2B", "AFM", "FinalMLP", "GDCN-S", "RankMixer", "TokenMixerLarge",
-    "UniMixer", "UniMixing-Lite", "ParallelMaskNet", "FiGNN", "HiFormer", "SAM", "HFM+", "AFN+", "AOANet", "EDCN",
-    "SDIM", "ETA", "SIM", "DIN", "InterHAt", "MLPMixer", "GDCN-P", "SerialMaskNet", "DESTINE", "RankElastor",
-    "DCN-Mix", "xDeepFM", "TransAct", "OneTrans", "BST", "HyFormer", "HSTU", "DIEN", "CCPM", "CIN", "ONN", "FFM",
-    "Wukong", "FGCNN", "FiBiNET",
-    "ECN", "LCN", "DCNv3", "PPNet", "APG_DeepFM", "APG_DCNv2", "DMR", "DMIN", "FFMv2", "FLEN", "DHEN", "InterFormer",
-)  # fmt: skip
 HEADER = """\
 # One configuration for every model on {dataset}, tuned for none. Change what you like, or let `fuxibench tune` give
 # all of them the same number of trials.
@@ -74,16 +64,16 @@ COMMON = {  # of each, what the model's constructor knows
     "num_tokens": 8,
     "token_dim": 16,
 }
-# What a row needs besides. A class whose default is one of its variants, with an MLP say, is set to be the other.
-OWN = {
-    "AFN": {"ensemble_dnn": False},
-    "AutoInt": {"dnn_hidden_units": []},
-    "HFM": {"use_dnn": False},
-    "HSTU": {"attention_dim": 8, "hidden_dim": 8},
-    "HiFormer": {"num_heads": 2},
-    "HyFormer": {"num_queries": 1},
-    "RankElastor": {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]},
-}
+
+
+def board_rows() -> list[str]:
+    """The rows of a board of all models: every native model and every variant, in alphabetical order.
+
+    A class that stands there as one of its variants already, because its own row would have the same settings, has no
+    row of its own.
+    """
+    classes = [name for name in NATIVE_MODELS if not _is_one_of_its_variants(name)]
+    return sorted([*classes, *VARIANTS], key=str.casefold)
 
 
 def class_name(row: str) -> str:
@@ -92,12 +82,21 @@ def class_name(row: str) -> str:
 
 
 def common_settings(row: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The common settings that a model or variant has; ``changes`` are to :data:`COMMON`."""
-    known = inspect.signature(load_model_class(class_name(row))).parameters
+    """The common settings that a model or variant has, and a model's own; ``changes`` are to :data:`COMMON`."""
+    model_class = load_model_class(class_name(row))
+    known = inspect.signature(model_class).parameters
     fixed = VARIANTS[row].fixed if row in VARIANTS else {}
+    own = {} if row in VARIANTS else getattr(model_class, "board_settings", {})
     common = {**COMMON, **(changes or {})}
     chosen = {setting: value for setting, value in common.items() if setting in known and setting not in fixed}
-    return {**chosen, **OWN.get(row, {})}
+    return {**chosen, **own}
+
+
+def _is_one_of_its_variants(name: str) -> bool:
+    defaults = {p.name: p.default for p in inspect.signature(load_model_class(name)).parameters.values()}
+    settings = {**defaults, **common_settings(name)}
+    fixed = [variant.fixed for variant in VARIANTS.values() if variant.model == name and variant.fixed]
+    return any(all(settings[setting] == value for setting, value in each.items()) for each in fixed)
 
 
 def model_file(
@@ -129,7 +128,7 @@ class NewBoard:
 
 
 def start_board(
-    configs: Path,
+    configs: AnyConfigs,
     dataset: str,
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (1, 2, 3),
@@ -143,7 +142,7 @@ def start_board(
     Args:
         configs: the folder of configs.
         dataset: its id.
-        rows: models and variants, or empty for all.
+        rows: models, installed ones and those of files among them, and variants; empty for all native ones.
         seeds: of each model's runs.
         training: settings that all experiments have.
         changes: to :data:`COMMON`.
@@ -155,15 +154,17 @@ def start_board(
     """
     spec = load_dataset_spec(configs, dataset)
     suite = f"{dataset}_common"
-    files = [new_config_file(configs, kind, suite) for kind in ("model_config", "suites")]
+    files = [new_config_file(folders_of(configs)[0], kind, suite) for kind in ("model_config", "suites")]
     known = load_experiment_configs(configs)
-    taken = [f"{row}_{suite}" for row in ROWS if f"{row}_{suite}" in known]
+    names = [*model_names(), *VARIANTS]
+    taken = [f"{name}_{suite}" for name in names if f"{name}_{suite}" in known]
     if taken:
         raise UserError(f"{files[0]} would be new, but {known[taken[0]].file} has {taken[0]} already.")
     for row in rows:
-        if row not in ROWS:
-            raise unknown_name("model with a common configuration", row, ROWS, "fuxibench list models")
-    reasons = {row: unmet_need(load_model_class(class_name(row)), row, spec) for row in rows or ROWS}
+        if row not in names:
+            raise unknown_name("model", row, names, "fuxibench list models")
+    wanted = rows or board_rows()
+    reasons = {row: unmet_need(load_model_class(class_name(row)), row, spec) for row in wanted}
     chosen = [row for row, reason in reasons.items() if not reason]
     skipped = [reason for reason in reasons.values() if reason]
     if not chosen:

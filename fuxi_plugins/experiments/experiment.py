@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,18 @@ class ExperimentConfig:
     settings_from: str = "default"  # one of SETTINGS_FROM
     role: Role = "result"
     variant: str = ""  # what sets it apart among the trials of a search or the variants of a study
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # setting -> who says so, in words
 
     def varied(self, changes: Mapping[str, Any]) -> "ExperimentConfig":
         """The same experiment with some settings changed, as one trial of a search."""
-        variant = ",".join(f"{name}={_in_a_name(value)}" for name, value in changes.items())
+        variant = ",".join(f"{name}={in_a_name(value)}" for name, value in changes.items())
         return replace(
-            self, id=f"{self.id}@{variant}", settings={**self.settings, **changes}, role="trial", variant=variant
+            self,
+            id=f"{self.id}@{variant}",
+            settings={**self.settings, **changes},
+            role="trial",
+            variant=variant,
+            origins={**self.origins, **dict.fromkeys(changes, "the variant")},
         )
 
 
@@ -91,6 +97,7 @@ def grid(config: ExperimentConfig, axes: Mapping[str, list[Any]]) -> list[Experi
     return [config.varied(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
-def _in_a_name(value: Any) -> str:
+def in_a_name(value: Any) -> str:
+    """A value as a part of an experiment's id, which is a folder's name."""
     text = str(value).replace(" ", "")
     return "".join(character if character in NAME_CHARACTERS else "_" for character in text)

@@ -23,6 +23,8 @@ from pydantic_core import to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.experiments.translation.table import RENAMED
+from fuxi_plugins.models.keywords import keywords_read
 from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
 from fuxi_plugins.records.record import DECLARED_SETTINGS
 
@@ -30,25 +32,12 @@ from fuxi_plugins.records.record import DECLARED_SETTINGS
 # default, so that what was never asked for changes no digest.
 OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
 
-# Names that FuxiCTR has dropped without a word, each with the name that replaced it.
-DEAD_NAMES = {
-    "crossing_layers": "num_cross_layers",
-    "cin_layer_units": "cin_hidden_units",
-    "patience": "early_stop_patience",
-    "every_x_epochs": "eval_steps",
-    "workers": "num_workers",
-    "hidden_activations": "dnn_activations",
-    "dnn_activations": "hidden_activations",
-    "hidden_units": "dnn_hidden_units",
-    "dnn_hidden_units": "hidden_units",
-    "na_value": "fill_na",
-}
-
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
 
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"self", "feature_map", "model_id", "gpu", "kwargs"}
+_HARNESS_KEYWORDS = {"verbose", "model_root", "model_id", "gpu"}  # that it passes beside them
 
 
 class Training(BaseModel):
@@ -145,14 +134,18 @@ class Training(BaseModel):
 def model_settings(model_class: type) -> type[BaseModel]:
     """A strict pydantic model of the hyper-parameters in a model's constructor.
 
-    A parameter without annotation takes its default's type or null; one whose default is None takes anything.
+    A parameter without annotation takes its default's type or null; one whose default is None takes anything. So does
+    what the constructor takes out of its ``**kwargs``.
     """
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(model_class.__init__).parameters.items():
         if name in _HARNESS_OWN or parameter.kind is parameter.VAR_KEYWORD or name in Training.model_fields:
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (_parameter_type(model_class, parameter), default)
+    for name, default in keywords_read(model_class).items():
+        if name not in fields and name not in Training.model_fields and name not in _HARNESS_KEYWORDS:
+            fields[name] = (Any, default)
     return create_model(
         f"{model_class.__name__}Settings",
         __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
@@ -178,7 +171,7 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
     legal = legal_settings(model_class)
     for name in given:
         if name not in legal:
-            raise UserError(f"{where}: {_unknown_setting(name, model_class.__name__, legal)}")
+            raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
     settings = {**given, **regularizers}
     resolved = []
@@ -221,8 +214,9 @@ def default_settings(model_class: type) -> dict[str, Any]:
     return {name: to_jsonable_python(field.default) for name, field in fields.items() if not field.is_required()}
 
 
-def _unknown_setting(name: str, model: str, legal: set[str]) -> str:
-    replacement = DEAD_NAMES.get(name)
+def unknown_setting(name: str, model: str, legal: set[str]) -> str:
+    """A sentence on a name that is none of the model's settings."""
+    replacement = RENAMED.get(name)
     if replacement in legal:
         return f"{model} has no setting {name!r}; today it is called {replacement!r}."
     return f"{model} has no setting {name!r}{did_you_mean(name, legal) or '.'}"
@@ -245,5 +239,14 @@ def _parameter_type(model_class: type, parameter: inspect.Parameter) -> Any:
         return hints[parameter.name]
     if parameter.default in (None, parameter.empty):
         return Any
-    kind = {int: int | float, tuple: list}.get(type(parameter.default), type(parameter.default))
-    return kind | None  # FuxiCTR's configs switch a part off by null, whatever its default is
+    # FuxiCTR takes one activation or rate where it takes a list of them, and null for a part that is off.
+    one = parameter.default
+    if isinstance(one, list | tuple):
+        return list | _one_or_several(one[0]) | None if one else list | None
+    return _one_or_several(one) | None
+
+
+def _one_or_several(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return type(value)
+    return list | (str if isinstance(value, str) else int | float if isinstance(value, int) else float)

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fuxi_plugins.core.configs import AnyConfigs, files_by_name
 from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.catalogue import load_experiment_configs, load_recorded_experiment
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
 from fuxi_plugins.experiments.template import expand, load_templated_experiment
 
@@ -82,8 +83,8 @@ class Suite:
         return self.seeds + self.more_seeds.get(experiment_id, [])
 
 
-def suite_names(configs: Path) -> list[str]:
-    return sorted(path.stem for path in (configs / "suites").glob("*.yaml"))
+def suite_names(configs: AnyConfigs) -> list[str]:
+    return list(files_by_name(configs, "suites"))
 
 
 def instance_name(name: str, dataset: str | None, profile: str | None) -> str:
@@ -95,7 +96,7 @@ def instance_name(name: str, dataset: str | None, profile: str | None) -> str:
     return f"{name}@{dataset or ''},{profile or ''}" if dataset or profile else name
 
 
-def load_suite(configs: Path, name: str) -> Suite:
+def load_suite(configs: AnyConfigs, name: str) -> Suite:
     """Reads a suite and finds or makes its experiments.
 
     Args:
@@ -105,9 +106,10 @@ def load_suite(configs: Path, name: str) -> Suite:
         UserError: no such suite, a file that is not valid, or an experiment that does not exist.
     """
     stem, instance, rest = name.partition("@")
-    if stem not in suite_names(configs):
-        raise unknown_name("suite", stem, suite_names(configs), "fuxibench list suites")
-    path = configs / "suites" / f"{stem}.yaml"
+    files = files_by_name(configs, "suites")
+    if stem not in files:
+        raise unknown_name("suite", stem, files, "fuxibench list suites")
+    path = files[stem]
     try:
         file = SuiteFile(**load_yaml(path))
     except ValidationError as error:
@@ -139,25 +141,43 @@ def load_suite(configs: Path, name: str) -> Suite:
 
 
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
-    """A suite by its name, or an experiment by its id as a suite of one.
+    """A suite by its name, or an experiment by its id as a suite of one; one in no file is found by its records.
 
     Raises:
         UserError: neither has this name.
     """
-    suites = suite_names(workspace.configs)
+    suites = suite_names(workspace.all_configs)
     if name.partition("@")[0] in suites:
-        suite = load_suite(workspace.configs, name)
+        suite = load_suite(workspace.all_configs, name)
     else:
-        experiments = load_experiment_configs(workspace.configs)
-        config = experiments.get(name) or load_templated_experiment(workspace.configs, name)
+        experiments = load_experiment_configs(workspace.all_configs)
+        config = experiments.get(name) or load_templated_experiment(workspace.all_configs, name)
+        own_seeds = [config.seed] if config and config.seed is not None else [1]
         if config is None:
-            raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
-        own_seed = [config.seed] if config.seed is not None else [1]
-        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seed, timeout_minutes=24 * 60)
+            recorded = load_recorded_experiment(workspace.results, name)
+            if recorded is None:
+                raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
+            config, own_seeds = recorded
+        suite = Suite(name, f"{config.preset} on {config.dataset_id}", "", [config], own_seeds, timeout_minutes=24 * 60)
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 
-def require_columns(configs: Path, dataset: str, kind: str | None, suite: str) -> None:
+def with_experiment(suite: Suite, other: Suite) -> Suite:
+    """The suite with the experiments of another one as further rows, which keep their own seeds; under a name of its
+    own, so that it is not taken for the suite."""
+    further = {
+        config.id: [seed for seed in other.seeds_of(config.id) if seed not in suite.seeds]
+        for config in other.experiments
+    }
+    return replace(
+        suite,
+        name=f"{suite.name}+{other.name}",
+        experiments=[*suite.experiments, *other.experiments],
+        more_seeds=suite.more_seeds | further,
+    )
+
+
+def require_columns(configs: AnyConfigs, dataset: str, kind: str | None, suite: str) -> None:
     """The dataset must have a column of that type, where a type is named."""
     columns = load_dataset_spec(configs, dataset).active_columns
     if kind and not any(column.type == kind for column in columns):
@@ -174,7 +194,7 @@ def _check_more_seeds(path: Path, file: SuiteFile, experiments: list[ExperimentC
             raise UserError(f"{path}: more_seeds: {experiment_id} has seed {twice[0]} twice.")
 
 
-def _listed(configs: Path, name: str, file: SuiteFile) -> list[ExperimentConfig]:
+def _listed(configs: AnyConfigs, name: str, file: SuiteFile) -> list[ExperimentConfig]:
     known = load_experiment_configs(configs)
     experiments = []
     for experiment_id in file.experiments:

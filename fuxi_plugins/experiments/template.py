@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fuxi_plugins.core.configs import AnyConfigs, files_by_name, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -75,16 +76,17 @@ class Shape:
         return f"n = {n} fields of k = {k}, nk = {nk}: T = {self.num_tokens} tokens of D = {self.token_dim}"
 
 
-def load_template(configs: Path, name: str) -> Template:
+def load_template(configs: AnyConfigs, name: str) -> Template:
     """Reads a template.
 
     Raises:
         UserError: there is none of that name, or its file is not valid.
     """
-    known = [path.stem for path in sorted((configs / "templates").glob("*.yaml"))]
+    known = files_by_name(configs, "templates")
     if name not in known:
-        raise unknown_name("template", name, known, f"ls {configs / 'templates'}")
-    path = configs / "templates" / f"{name}.yaml"
+        folders = " ".join(str(folder / "templates") for folder in folders_of(configs))
+        raise unknown_name("template", name, known, f"ls {folders}")
+    path = known[name]
     try:
         return Template(file=path, **load_yaml(path))
     except ValidationError as error:
@@ -112,7 +114,12 @@ class Expanded:
 
 
 def expand(
-    configs: Path, name: str, arms: list[str], dataset: str, profile: str, sizes: Mapping[str, Settings] | None = None
+    configs: AnyConfigs,
+    name: str,
+    arms: list[str],
+    dataset: str,
+    profile: str,
+    sizes: Mapping[str, Settings] | None = None,
 ) -> Expanded:
     """The arms as experiments on a dataset; with sizes, every arm at every size, all as large as the reference.
 
@@ -134,15 +141,15 @@ def expand(
     return Expanded(experiments, builder.shape)
 
 
-def load_templated_experiment(configs: Path, experiment_id: str) -> ExperimentConfig | None:
+def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
     """The experiment ``arm_dataset_profile``, or None where no template has one of that id."""
-    for path in sorted((configs / "templates").glob("*.yaml")):
-        template = load_template(configs, path.stem)
+    for name in files_by_name(configs, "templates"):
+        template = load_template(configs, name)
         for arm in template.arms:
             for profile in template.profiles:
                 inside = experiment_id.removeprefix(f"{arm}_").removesuffix(f"_{profile}")
                 if experiment_id == f"{arm}_{inside}_{profile}" and inside in load_dataset_specs(configs):
-                    return expand(configs, path.stem, [arm], inside, profile).experiments[0]
+                    return expand(configs, name, [arm], inside, profile).experiments[0]
     return None
 
 
@@ -182,6 +189,7 @@ class _Builder:
             published_as=None,
             seed=None,
             settings={**self.base, **settings},
+            origins=dict.fromkeys({**self.base, **settings}, self.template.file.name),
             # Models made equally large answer a question; they are not how anybody would run them.
             role="study" if self.profile.equal_size or size else "result",
             variant=", ".join(filter(None, (self.profile_name, size))),

@@ -5,18 +5,17 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart
 from .needs import Needs
 from .pairs import count_pairs, pair_sides
 
 
-class AFM(BaseModel):
+class AFM(CTRModel):
     """AFM weighs the element-wise products of all pairs by an attention over them, then sums and projects.
 
     Paper: Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks,
@@ -36,12 +35,6 @@ class AFM(BaseModel):
         use_attention: without it the model is a plain factorization machine, p and a all ones.
     """
 
-    paper = Paper(
-        title="Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks",
-        venue="IJCAI",
-        year=2017,
-        url="https://arxiv.org/abs/1708.04617",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -65,14 +58,7 @@ class AFM(BaseModel):
                 "attention_dropout must be two rates, of the weights and of their sum, "
                 f"but attention_dropout={list(attention_dropout)}"
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
         self.attention = None
@@ -85,9 +71,7 @@ class AFM(BaseModel):
             )
             self.weight_p = nn.Linear(embedding_dim, 1, bias=False)
             self.weights_dropout, self.sum_dropout = (nn.Dropout(rate) for rate in attention_dropout)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -1,21 +1,20 @@
 """AFN: products of learned powers of the embeddings, by way of logarithms, with an MLP beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class AFN(BaseModel):
+class AFN(CTRModel):
     """AFN learns the power of every field in every cross; with an MLP of its own embeddings beside it, it is AFN+.
 
     Paper: Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions, AAAI 2020,
@@ -38,12 +37,7 @@ class AFN(BaseModel):
         batch_norm: BatchNorm before each activation of the MLPs.
     """
 
-    paper = Paper(
-        title="Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions",
-        venue="AAAI",
-        year=2020,
-        url="https://arxiv.org/abs/1909.03276",
-    )
+    board_settings: ClassVar = {"ensemble_dnn": False}
 
     def __init__(
         self,
@@ -66,14 +60,7 @@ class AFN(BaseModel):
         **kwargs: Any,
     ):
         require_positive(logarithmic_neurons=logarithmic_neurons)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.coefficient_W = nn.Linear(num_fields, logarithmic_neurons, bias=False)
@@ -89,9 +76,7 @@ class AFN(BaseModel):
                 num_fields * embedding_dim, dnn_hidden_units, 1, dnn_activations, dnn_dropout, batch_norm
             )
             self.fc = nn.Linear(2, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -1,21 +1,20 @@
 """AOANet: generalized products of all pairs of vectors, in layers, with an MLP beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class AOANet(BaseModel):
+class AOANet(CTRModel):
     """AOANet learns the product itself, between what a layer has found and the embeddings, with an MLP beside it.
 
     Paper: Architecture and Operation Adaptive Network for Online Recommendations, KDD 2021,
@@ -39,12 +38,12 @@ class AOANet(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Architecture and Operation Adaptive Network for Online Recommendations",
-        venue="KDD",
-        year=2021,
-        url="https://doi.org/10.1145/3447548.3467133",
-    )
+    small_settings: ClassVar = {
+        "num_interaction_layers": 2,
+        "num_subspaces": 2,
+        "embedding_dim": 4,
+        "dnn_hidden_units": [8],
+    }
 
     def __init__(
         self,
@@ -66,14 +65,7 @@ class AOANet(BaseModel):
         require_positive(num_interaction_layers=num_interaction_layers, num_subspaces=num_subspaces)
         if not dnn_hidden_units:
             raise ValueError("the MLP beside the products needs a hidden layer, but dnn_hidden_units is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.dnn = mlp_block(
@@ -84,9 +76,7 @@ class AOANet(BaseModel):
             GeneralizedInteraction(input_vectors, num_subspaces, num_fields, embedding_dim) for input_vectors in inputs
         )
         self.fc = nn.Linear(dnn_hidden_units[-1] + num_subspaces * embedding_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

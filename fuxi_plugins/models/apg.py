@@ -14,15 +14,7 @@ from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of, require_positive
 
-from .citation import Paper
 from .fuxictr_layers import SelectedEmbedding, activation_layers, mlp_block, selected_width
-
-APG_PAPER = Paper(
-    title="APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction",
-    venue="NeurIPS",
-    year=2022,
-    url="https://arxiv.org/abs/2203.16218",
-)
 
 ConditionMode = Literal["self-wise", "group-wise", "mix-wise"]
 Sizes = int | Sequence[int] | None  # one for all layers, or one for each; None for none

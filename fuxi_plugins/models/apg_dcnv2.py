@@ -1,21 +1,21 @@
 """APG_DCNv2: DCNv2 whose MLPs have their weights generated for every row."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbeddingDict
-from fuxictr.pytorch.models import BaseModel
+from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
-from .apg import APG_PAPER, APGMLP, ConditionMode, Sizes, make_condition
-from .dcnv2 import Structure
+from .apg import APGMLP, ConditionMode, Sizes, make_condition
+from .base import CTRModel
+from .dcnv2 import CrossNetMix, CrossNetV2, Structure
 
 
-class APG_DCNv2(BaseModel):
+class APG_DCNv2(CTRModel):
     """APG_DCNv2 is a cross network with MLPs beside or behind it whose weights a condition generates.
 
     Paper: APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, NeurIPS 2022,
@@ -53,7 +53,7 @@ class APG_DCNv2(BaseModel):
             unless given.
     """
 
-    paper = APG_PAPER
+    small_settings: ClassVar = {"parallel_dnn_hidden_units": [32, 16]}
 
     def __init__(
         self,
@@ -84,14 +84,7 @@ class APG_DCNv2(BaseModel):
         **kwargs: Any,
     ):
         require_one_of("model_structure", model_structure, Structure)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbeddingDict(feature_map, embedding_dim)
         self.condition = make_condition(
             feature_map, embedding_dim, condition_mode, condition_features, new_condition_emb
@@ -127,17 +120,14 @@ class APG_DCNv2(BaseModel):
             self.parallel_dnn = generated_mlp(parallel_dnn_hidden_units)
             final_dim += parallel_dnn_hidden_units[-1]
         self.fc = nn.Linear(final_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
         embedded = self.embedding_layer(features)
         condition = None if self.condition is None else self.condition(features, embedded)
         x_0 = self.embedding_layer.dict2tensor(embedded, flatten_emb=True)  # (B, nk)
-        # FuxiCTR's mixture squeezes its output, which drops the batch axis of a single row.
-        out = self.crossnet(x_0).view_as(x_0)  # (B, nk)
+        out = self.crossnet(x_0)  # (B, nk)
         if self.stacked_dnn is not None:
             out = self.stacked_dnn(out, condition)
         if self.parallel_dnn is not None:

@@ -5,14 +5,14 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .apg import APG_PAPER, APGMLP, ConditionMode, Sizes, make_condition
-from .fuxictr_layers import PairwisePart
+from .apg import APGMLP, ConditionMode, Sizes, make_condition
+from .base import CTRModel
+from .fm import FactorizationMachine
 
 
-class APG_DeepFM(BaseModel):
+class APG_DeepFM(CTRModel):
     """APG_DeepFM adds the logits of a factorization machine and of an MLP whose weights a condition generates.
 
     Paper: APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, NeurIPS 2022,
@@ -43,8 +43,6 @@ class APG_DeepFM(BaseModel):
             unless given.
     """
 
-    paper = APG_PAPER
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -67,16 +65,9 @@ class APG_DeepFM(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbeddingDict(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
+        self.fm = FactorizationMachine(feature_map)
         self.condition = make_condition(
             feature_map, embedding_dim, condition_mode, condition_features, new_condition_emb
         )
@@ -93,9 +84,7 @@ class APG_DeepFM(BaseModel):
             hypernet_config,
         )
         self.fc = nn.Linear(hidden_units[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

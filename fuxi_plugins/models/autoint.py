@@ -1,21 +1,20 @@
 """AutoInt: multi-head self-attention between field embeddings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding, ScaledDotProductAttention
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_multiple, require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .stages import Point, deep_layers
 
 
-class AutoInt(BaseModel):
+class AutoInt(CTRModel):
     """AutoInt lets the field embeddings attend to each other; with an MLP beside it, it is AutoInt+.
 
     Paper: AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks, CIKM 2019,
@@ -43,12 +42,7 @@ class AutoInt(BaseModel):
         net_dropout: dropout of the attention weights, and after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
-        venue="CIKM",
-        year=2019,
-        url="https://arxiv.org/abs/1810.11921",
-    )
+    board_settings: ClassVar = {"dnn_hidden_units": []}
 
     def __init__(
         self,
@@ -74,14 +68,7 @@ class AutoInt(BaseModel):
     ):
         require_positive(attention_layers=attention_layers, num_heads=num_heads, attention_dim=attention_dim)
         require_multiple(attention_dim=attention_dim, num_heads=num_heads)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=False) if use_wide else None
         self.dnn = None
@@ -97,9 +84,7 @@ class AutoInt(BaseModel):
             )
         )
         self.fc = nn.Linear(feature_map.num_fields * attention_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

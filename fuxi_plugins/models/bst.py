@@ -5,12 +5,11 @@ from typing import Any, Literal
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, width_of_others
 from .needs import Needs
@@ -18,7 +17,7 @@ from .needs import Needs
 Pooling = Literal["mean", "sum", "target", "concat"]
 
 
-class BST(BaseModel):
+class BST(CTRModel):
     """BST lets a transformer read the history with the item at hand behind it, and adds an MLP.
 
     Paper: Behavior Sequence Transformer for E-commerce Recommendation in Alibaba, DLP-KDD 2019,
@@ -46,12 +45,6 @@ class BST(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Behavior Sequence Transformer for E-commerce Recommendation in Alibaba",
-        venue="DLP-KDD",
-        year=2019,
-        url="https://arxiv.org/abs/1905.06874",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -84,14 +77,7 @@ class BST(BaseModel):
         lengths = [feature_map.features[history.sequences[0]]["max_len"] + 1 for history in histories]
         position_dim = embedding_dim if use_position_emb else 0
         widths = [history_width(feature_map, history, embedding_dim) + position_dim for history in histories]
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.seq_pooling_type = seq_pooling_type
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -114,9 +100,7 @@ class BST(BaseModel):
         input_dim = width_of_others(feature_map, histories, embedding_dim)
         input_dim += sum(width * count for width, count in zip(widths, times, strict=True))
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -5,18 +5,17 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding, KMaxPooling
-from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 
 FINAL_ROWS = 3
 
 
-class CCPM(BaseModel):
+class CCPM(CTRModel):
     """CCPM runs convolutions along the fields, separately in each dimension, and keeps the largest of every layer.
 
     Paper: A Convolutional Click Prediction Model, CIKM 2015, https://doi.org/10.1145/2806416.2806603.
@@ -37,13 +36,6 @@ class CCPM(BaseModel):
         activation: f, by name.
     """
 
-    paper = Paper(
-        title="A Convolutional Click Prediction Model",
-        venue="CIKM",
-        year=2015,
-        url="https://doi.org/10.1145/2806416.2806603",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -63,20 +55,11 @@ class CCPM(BaseModel):
                 "channels and kernel_heights must have one number for each of one or more layers, "
                 f"but channels={list(channels)} and kernel_heights={list(kernel_heights)}"
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.conv_layer = convolutions(feature_map.num_fields, channels, kernel_heights, activation)
         self.fc = nn.Linear(FINAL_ROWS * embedding_dim * channels[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

@@ -20,7 +20,7 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import digest
 
 PREFIX = "zoo:"
-MODELS_MODULE = "fuxictr.pytorch.models"
+BASES = ("fuxictr.pytorch.models", "fuxi_plugins.models.base")  # the modules that a model's base class comes from
 Kind = Literal["single", "multitask", "long"]
 
 
@@ -75,11 +75,11 @@ def discover(root: Path) -> Zoo:
 
 
 def model_classes(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """The top-level classes whose base is imported from ``fuxictr.pytorch.models``, each with that base's name."""
+    """The top-level classes whose base is imported from a module of ``BASES``, each with that base's name."""
     bases = {
         alias.asname or alias.name: alias.name
         for node in tree.body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(MODELS_MODULE)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(BASES)
         for alias in node.names
     }
     for node in tree.body:

@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import CrossNet, FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class DCN(BaseModel):
+class DCN(CTRModel):
     """DCN crosses the flat embeddings with themselves, one vector of weights a layer, with an MLP beside it.
 
     Paper: Deep & Cross Network for Ad Click Predictions, ADKDD 2017, https://arxiv.org/abs/1708.05123.
@@ -34,13 +33,6 @@ class DCN(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Deep & Cross Network for Ad Click Predictions",
-        venue="ADKDD",
-        year=2017,
-        url="https://arxiv.org/abs/1708.05123",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -58,14 +50,7 @@ class DCN(BaseModel):
         **kwargs: Any,
     ):
         require_positive(num_cross_layers=num_cross_layers)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         input_dim = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.crossnet = CrossNet(input_dim, num_cross_layers)
@@ -75,9 +60,7 @@ class DCN(BaseModel):
             self.dnn = mlp_block(input_dim, dnn_hidden_units, None, dnn_activations, net_dropout, batch_norm)
             final_dim += dnn_hidden_units[-1]
         self.fc = nn.Linear(final_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x_0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -5,20 +5,19 @@ from typing import Any, Literal
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CrossNetMix, CrossNetV2, FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
+from fuxictr.pytorch.layers import FeatureEmbedding
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .stages import InputOf, Point, deep_layers
 
 Structure = Literal["crossnet_only", "stacked", "parallel", "stacked_parallel"]
 
 
-class DCNv2(BaseModel):
+class DCNv2(CTRModel):
     """DCNv2 crosses the flat embeddings with themselves, layer by layer, through full or low-rank matrices.
 
     Paper: DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems,
@@ -26,12 +25,11 @@ class DCNv2(BaseModel):
 
         x_0 = [e_1; ...; e_n],  x_{l+1} = x_0 * (W_l x_l + b_l) + x_l,  y = sigmoid( w [cross; mlp] + b )
 
-    The mixture of low-rank experts replaces W_l x_l + b_l by sum_e g_e(x_l) ( U_e tanh(C_e tanh(V_e^T x_l))
-    + b_l ), the gates g a softmax.
+    The mixture of low-rank experts replaces W_l x_l + b_l; see ``CrossNetMix``.
 
     Data: any features; a sequence must be pooled to one embedding.
 
-    Departures: FuxiCTR's mixture puts a softmax over the gates; it is used as it is.
+    Departures: as in FuxiCTR, the gates of the mixture are a softmax, and all layers have the same gates.
 
     Args:
         model_structure: ``parallel`` an MLP beside the cross network, ``stacked`` one after it,
@@ -45,13 +43,6 @@ class DCNv2(BaseModel):
         batch_norm: BatchNorm before each activation of the MLPs.
         net_dropout: dropout after each activation of the MLPs.
     """
-
-    paper = Paper(
-        title="DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems",
-        venue="WWW",
-        year=2021,
-        url="https://arxiv.org/abs/2008.13535",
-    )
 
     def __init__(
         self,
@@ -80,14 +71,7 @@ class DCNv2(BaseModel):
         if (stacked and not stacked_dnn_hidden_units) or (parallel and not parallel_dnn_hidden_units):
             which = "stacked_dnn_hidden_units" if not stacked_dnn_hidden_units else "parallel_dnn_hidden_units"
             raise ValueError(f"model_structure={model_structure!r} needs an MLP, but {which} is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         input_dim = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         if use_low_rank_mixture:
@@ -107,14 +91,11 @@ class DCNv2(BaseModel):
             )
             final_dim += parallel_dnn_hidden_units[-1]
         self.fc = nn.Linear(final_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x_0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)
-        # FuxiCTR's mixture squeezes its output, which drops the batch axis of a single row.
-        out = self.crossnet(x_0).view_as(x_0)  # (B, nk)
+        out = self.crossnet(x_0)  # (B, nk)
         if self.stacked_dnn is not None:
             out = self.stacked_dnn(out)
         if self.parallel_dnn is not None:
@@ -130,3 +111,48 @@ class DCNv2(BaseModel):
             if block is not None:
                 stages |= deep_layers(block, name)
         return stages
+
+
+class CrossNetV2(nn.Module):
+    """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, (B, d) -> (B, d)."""
+
+    def __init__(self, width: int, num_layers: int):
+        super().__init__()
+        self.cross_layers = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers))
+
+    def forward(self, x_0: Tensor) -> Tensor:
+        x = x_0
+        for layer in self.cross_layers:
+            x = x_0 * layer(x) + x
+        return x
+
+
+class CrossNetMix(nn.Module):
+    """x_{l+1} = x_0 * sum_e g_e(x_l) ( U_le tanh(C_le tanh(V_le^T x_l)) + b_l ) + x_l, (B, d) -> (B, d).
+
+    g is the softmax over the E experts of a linear map of each, the same in all layers; U and V are (d, rank), C
+    (rank, rank). They start as FuxiCTR starts them: by Xavier's rule for all experts at once, which takes E for one
+    side of a matrix.
+    """
+
+    def __init__(self, width: int, num_layers: int, rank: int, num_experts: int):
+        super().__init__()
+
+        def matrices(rows: int) -> nn.ParameterList:
+            """One (E, rows, rank) for each layer."""
+            starts = (nn.init.xavier_normal_(torch.empty(num_experts, rows, rank)) for _ in range(num_layers))
+            return nn.ParameterList(nn.Parameter(start) for start in starts)
+
+        self.U_list, self.V_list, self.C_list = matrices(width), matrices(width), matrices(rank)
+        self.gating = nn.ModuleList(nn.Linear(width, 1, bias=False) for _ in range(num_experts))
+        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(width, 1)) for _ in range(num_layers))
+
+    def forward(self, x_0: Tensor) -> Tensor:
+        x = x_0
+        for u, v, c, bias in zip(self.U_list, self.V_list, self.C_list, self.bias, strict=True):
+            low = torch.einsum("bd,edr->ber", x, v).tanh()
+            low = torch.einsum("ber,esr->bes", low, c).tanh()
+            experts = torch.einsum("ber,edr->bed", low, u) + bias.view(-1)  # (B, E, d)
+            gates = torch.cat([gate(x) for gate in self.gating], dim=1).softmax(dim=1)  # (B, E)
+            x = x_0 * torch.einsum("be,bed->bd", gates, experts) + x
+        return x

@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .stages import Point
 
 
-class DCNv3(BaseModel):
+class DCNv3(CTRModel):
     """DCNv3 averages a cross network of exponential and one of linear order, whose crosses are partly masked.
 
     Paper: DCNv3: Towards Next Generation Deep Cross Network for CTR Prediction, arXiv 2024,
@@ -46,13 +45,6 @@ class DCNv3(BaseModel):
         num_heads: H.
     """
 
-    paper = Paper(
-        title="DCNv3: Towards Next Generation Deep Cross Network for CTR Prediction",
-        venue="arXiv",
-        year=2024,
-        url="https://arxiv.org/abs/2407.13349",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -80,14 +72,7 @@ class DCNv3(BaseModel):
                 f"{num_deep_cross_layers} and num_shallow_cross_layers={num_shallow_cross_layers}"
             )
         require_positive(num_heads=num_heads)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.num_heads = num_heads
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim * num_heads)
         width = feature_map.num_fields * embedding_dim
@@ -99,9 +84,7 @@ class DCNv3(BaseModel):
 
         self.deep_net = network(num_deep_cross_layers, deep_net_dropout, exponential=True)
         self.shallow_net = network(num_shallow_cross_layers, shallow_net_dropout, exponential=False)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         x_0 = head_halves(self.embedding_layer(self.get_inputs(inputs)), self.num_heads)  # (B, H, nk)

@@ -5,14 +5,13 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 
 
-class DeepCrossing(BaseModel):
+class DeepCrossing(CTRModel):
     """DeepCrossing sends the concatenated field embeddings through residual units of two layers each.
 
     Paper: Deep Crossing: Web-Scale Modeling without Manually Crafted Combinatorial Features, KDD 2016,
@@ -31,13 +30,6 @@ class DeepCrossing(BaseModel):
         batch_norm: BatchNorm before the outer f of each unit.
         use_residual: the term x^l.
     """
-
-    paper = Paper(
-        title="Deep Crossing: Web-Scale Modeling without Manually Crafted Combinatorial Features",
-        venue="KDD",
-        year=2016,
-        url="https://doi.org/10.1145/2939672.2939704",
-    )
 
     def __init__(
         self,
@@ -62,14 +54,7 @@ class DeepCrossing(BaseModel):
                 f"hidden_activations must be one name, or one for each of the {len(residual_blocks)} residual_blocks, "
                 f"but hidden_activations={list(hidden_activations)}"
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         width = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.crossing_layer = nn.Sequential(
@@ -79,9 +64,7 @@ class DeepCrossing(BaseModel):
             ),
             nn.Linear(width, 1),
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -5,20 +5,20 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
-from .fuxictr_layers import PairwisePart, mlp_block
+from .base import CTRModel
+from .fm import FactorizationMachine
+from .fuxictr_layers import mlp_block
 
 
-class DeepFM(BaseModel):
+class DeepFM(CTRModel):
     """DeepFM adds the logits of a factorization machine and of an MLP over the same field embeddings.
 
     Paper: DeepFM: A Factorization-Machine based Neural Network for CTR Prediction, IJCAI 2017,
     https://arxiv.org/abs/1703.04247.
 
-        y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) )
+        y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) ),  FM(x) = w_0 + sum_i w_i x_i + sum_{i<j} <e_i, e_j>
 
     Data: any features; a sequence must be pooled to one embedding.
 
@@ -30,13 +30,6 @@ class DeepFM(BaseModel):
         batch_norm: BatchNorm before each activation.
         net_dropout: dropout after each activation.
     """
-
-    paper = Paper(
-        title="DeepFM: A Factorization-Machine based Neural Network for CTR Prediction",
-        venue="IJCAI",
-        year=2017,
-        url="https://arxiv.org/abs/1703.04247",
-    )
 
     def __init__(
         self,
@@ -53,22 +46,13 @@ class DeepFM(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
+        self.fm = FactorizationMachine(feature_map)
         self.mlp = mlp_block(
             feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

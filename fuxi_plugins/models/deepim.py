@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 from .pairs import symmetric_sums
 
 
-class DeepIM(BaseModel):
+class DeepIM(CTRModel):
     """DeepIM adds the logits of an MLP and of a linear map of the pooled products of 1, 2, ... fields.
 
     Paper: Deep Interaction Machine: A Simple but Effective Model for High-order Feature Interactions,
@@ -38,12 +37,6 @@ class DeepIM(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Deep Interaction Machine: A Simple but Effective Model for High-order Feature Interactions",
-        venue="CIKM",
-        year=2020,
-        url="https://doi.org/10.1145/3340531.3412077",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -65,23 +58,14 @@ class DeepIM(BaseModel):
     ):
         if not 1 <= im_order <= feature_map.num_fields:
             raise ValueError(f"im_order must be from 1 to the {feature_map.num_fields} fields, but im_order={im_order}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.im_layer = InteractionMachine(embedding_dim, im_order, im_batch_norm)
         self.dnn = None
         if hidden_units:
             input_dim = feature_map.num_fields * embedding_dim
             self.dnn = mlp_block(input_dim, hidden_units, 1, hidden_activations, net_dropout, net_batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

@@ -5,17 +5,16 @@ from typing import Any, Literal
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_multiple, require_positive
 
 from .attention_heads import HeadSplit, merge_heads, split_heads
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 
 
-class DESTINE(BaseModel):
+class DESTINE(CTRModel):
     """DESTINE attends to a field for what it is to another field, and separately for what it is to all.
 
     Paper: Disentangled Self-Attentive Neural Networks for Click-Through Rate Prediction, CIKM 2021,
@@ -47,13 +46,6 @@ class DESTINE(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Disentangled Self-Attentive Neural Networks for Click-Through Rate Prediction",
-        venue="CIKM",
-        year=2021,
-        url="https://arxiv.org/abs/2101.03654",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -80,14 +72,7 @@ class DESTINE(BaseModel):
     ):
         require_positive(attention_layers=attention_layers, num_heads=num_heads, attention_dim=attention_dim)
         require_multiple(attention_dim=attention_dim, num_heads=num_heads)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr = LinearPart(feature_map, use_bias=True) if use_wide else None
         self.dnn = None
@@ -113,9 +98,7 @@ class DESTINE(BaseModel):
         )
         self.W_res = nn.Linear(embedding_dim, attention_dim) if residual_mode == "last_layer" else None
         self.attn_fc = nn.Linear(feature_map.num_fields * attention_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -6,12 +6,11 @@ from typing import Any, Literal, get_args
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_multiple, require_one_of, require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 from .pairs import count_pairs, inner_products
@@ -21,7 +20,7 @@ InteractionKind = Literal["dot", "dcn", "linear", "attention"]
 Joining = Literal["sum", "weighted_sum", "concat"]
 
 
-class DHEN(BaseModel):
+class DHEN(CTRModel):
     """DHEN stacks layers, each an ensemble of interactions of different kinds between the tokens before it.
 
     Paper: DHEN: A Deep and Hierarchical Ensemble Network for Large-Scale Click-Through Rate Prediction, arXiv 2022,
@@ -55,12 +54,6 @@ class DHEN(BaseModel):
         batch_norm: BatchNorm before each activation of the last MLP.
     """
 
-    paper = Paper(
-        title="DHEN: A Deep and Hierarchical Ensemble Network for Large-Scale Click-Through Rate Prediction",
-        venue="arXiv",
-        year=2022,
-        url="https://arxiv.org/abs/2203.11014",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -101,14 +94,7 @@ class DHEN(BaseModel):
         )
         if "attention" in interactions:
             require_multiple(embedding_dim=embedding_dim, num_heads=num_heads)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
 
         def interaction(kind: InteractionKind, inputs: int) -> nn.Module:
@@ -130,9 +116,7 @@ class DHEN(BaseModel):
             )
         )
         self.dnn = mlp_block(outputs * embedding_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tokens = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

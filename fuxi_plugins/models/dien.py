@@ -5,13 +5,12 @@ from typing import Any, Literal
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of
 
+from .base import CTRModel
 from .behaviour_scores import MLPScore
-from .citation import Paper
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, latest_last, width_of_others
 from .needs import Needs
@@ -20,7 +19,7 @@ GRUKind = Literal["GRU", "AIGRU", "AGRU", "AUGRU"]
 AttentionKind = Literal["bilinear_attention", "din_attention"]
 
 
-class DIEN(BaseModel):
+class DIEN(CTRModel):
     """DIEN reads the history with a GRU, and with a second one whose steps an attention to the item at hand weighs.
 
     Paper: Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019,
@@ -52,12 +51,6 @@ class DIEN(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Deep Interest Evolution Network for Click-Through Rate Prediction",
-        venue="AAAI",
-        year=2019,
-        url="https://arxiv.org/abs/1809.03672",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -88,14 +81,7 @@ class DIEN(BaseModel):
         require_one_of("attention_type", attention_type, AttentionKind)
         histories = find_histories(feature_map, dien_target_field, dien_sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.enable_sum_pooling = enable_sum_pooling
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -113,9 +99,7 @@ class DIEN(BaseModel):
         input_dim = width_of_others(feature_map, histories, embedding_dim)
         input_dim += sum(widths) * (3 if enable_sum_pooling else 1)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

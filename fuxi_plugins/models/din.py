@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import Dice, DIN_Attention
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, width_of_others
 from .needs import Needs
 
 
-class DIN(BaseModel):
+class DIN(CTRModel):
     """DIN pools a history with weights that an MLP gives each behaviour for the item at hand, and adds an MLP.
 
     Paper: Deep Interest Network for Click-Through Rate Prediction, KDD 2018, https://arxiv.org/abs/1706.06978.
@@ -40,12 +39,6 @@ class DIN(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Deep Interest Network for Click-Through Rate Prediction",
-        venue="KDD",
-        year=2018,
-        url="https://arxiv.org/abs/1706.06978",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -72,14 +65,7 @@ class DIN(BaseModel):
     ):
         histories = find_histories(feature_map, din_target_field, din_sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
         self.attention_layers = nn.ModuleList(
@@ -97,9 +83,7 @@ class DIN(BaseModel):
             dnn_activations = [Dice(width) for width in dnn_hidden_units]
         input_dim = width_of_others(feature_map, histories, embedding_dim) + sum(widths)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

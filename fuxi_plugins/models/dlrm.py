@@ -6,17 +6,16 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
-class DLRM(BaseModel):
+class DLRM(CTRModel):
     """DLRM maps all numbers by one MLP to one embedding, and feeds the inner products of all pairs to another.
 
     Paper: Deep Learning Recommendation Model for Personalization and Recommendation Systems, arXiv 2019,
@@ -40,12 +39,6 @@ class DLRM(BaseModel):
         batch_norm: BatchNorm before each activation of the hidden layers.
     """
 
-    paper = Paper(
-        title="Deep Learning Recommendation Model for Personalization and Recommendation Systems",
-        venue="arXiv",
-        year=2019,
-        url="https://arxiv.org/abs/1906.00091",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -75,14 +68,7 @@ class DLRM(BaseModel):
             top_dim = count_pairs(num_embeddings) + embedding_dim * bool(numeric_fields)
         else:
             top_dim = num_embeddings * embedding_dim
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.numeric_fields = numeric_fields
         self.interaction_op = interaction_op
         self.embedding_layer = FeatureEmbedding(
@@ -101,9 +87,7 @@ class DLRM(BaseModel):
             last = bottom_mlp_activations if isinstance(bottom_mlp_activations, str) else bottom_mlp_activations[-1]
             self.bottom_activation = get_activation(last, embedding_dim)
         self.top_mlp = mlp_block(top_dim, top_mlp_units, 1, top_mlp_activations, top_mlp_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -6,13 +6,12 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_multiple, require_one_of, require_positive
 
+from .base import CTRModel
 from .behaviour_scores import MLPScore
-from .citation import Paper
 from .fuxictr_layers import mlp_block
 from .histories import (
     Fields,
@@ -32,7 +31,7 @@ from .stages import Point, deep_layers
 RefinerMask = Literal["causal", "fuxictr"]
 
 
-class DMIN(BaseModel):
+class DMIN(CTRModel):
     """DMIN makes of each head of a self attention over the history an interest of its own, and pools it for the item.
 
     Paper: Deep Multi-Interest Network for Click-through Rate Prediction, CIKM 2020,
@@ -74,12 +73,6 @@ class DMIN(BaseModel):
         batch_norm, bn_only_once: BatchNorm before each activation of the MLP, or once before its first layer.
     """
 
-    paper = Paper(
-        title="Deep Multi-Interest Network for Click-through Rate Prediction",
-        venue="CIKM",
-        year=2020,
-        url="https://doi.org/10.1145/3340531.3412092",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -116,14 +109,7 @@ class DMIN(BaseModel):
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
         for width in widths:
             require_multiple(behaviour_width=width, num_heads=num_heads)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.enable_sum_pooling = enable_sum_pooling
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -151,9 +137,7 @@ class DMIN(BaseModel):
         input_dim = width_of_others(feature_map, histories, embedding_dim)
         input_dim += sum(widths) * (num_heads + (2 if enable_sum_pooling else 0))
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm, bn_only_once)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

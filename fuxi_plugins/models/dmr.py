@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
+from .base import CTRModel
 from .behaviour_scores import MLPScore
-from .citation import Paper
 from .fuxictr_layers import mlp_block
 from .histories import (
     Fields,
@@ -27,7 +26,7 @@ from .needs import Needs
 from .stages import Point, deep_layers
 
 
-class DMR(BaseModel):
+class DMR(CTRModel):
     """DMR weighs a history for the item at hand, and matches the user that the history tells of with the item.
 
     Paper: Deep Match to Rank Model for Personalized Click-Through Rate Prediction, AAAI 2020,
@@ -65,12 +64,6 @@ class DMR(BaseModel):
         batch_norm, bn_only_once: BatchNorm before each activation of the MLP, or once before its first layer.
     """
 
-    paper = Paper(
-        title="Deep Match to Rank Model for Personalized Click-Through Rate Prediction",
-        venue="AAAI",
-        year=2020,
-        url="https://doi.org/10.1609/aaai.v34i01.5346",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -102,14 +95,7 @@ class DMR(BaseModel):
         histories = find_histories(feature_map, target_field, sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
         lengths = [history_length(feature_map, history) for history in histories]
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.enable_sum_pooling, self.enable_i2i_rel = enable_sum_pooling, enable_i2i_rel
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -138,9 +124,7 @@ class DMR(BaseModel):
         input_dim += sum(widths) * (3 if enable_sum_pooling else 1)
         input_dim += len(histories) * (enable_u2i_rel + enable_i2i_rel)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm, bn_only_once)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -5,15 +5,14 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .stages import Point, deep_layers
 
 
-class DNN(BaseModel):
+class DNN(CTRModel):
     """DNN is one MLP over the concatenated field embeddings.
 
     Paper: Deep Neural Networks for YouTube Recommendations, RecSys 2016,
@@ -32,13 +31,6 @@ class DNN(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="Deep Neural Networks for YouTube Recommendations",
-        venue="RecSys",
-        year=2016,
-        url="https://doi.org/10.1145/2959100.2959190",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -54,21 +46,12 @@ class DNN(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mlp = mlp_block(
             feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

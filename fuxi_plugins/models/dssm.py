@@ -6,15 +6,14 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 
 
-class DSSM(BaseModel):
+class DSSM(CTRModel):
     """DSSM maps the item's fields by one MLP, all others by another, and takes the inner product of the two.
 
     Paper: Learning Deep Structured Semantic Models for Web Search using Clickthrough Data, CIKM 2013,
@@ -38,12 +37,6 @@ class DSSM(BaseModel):
         batch_norm: BatchNorm before each activation.
     """
 
-    paper = Paper(
-        title="Learning Deep Structured Semantic Models for Web Search using Clickthrough Data",
-        venue="CIKM",
-        year=2013,
-        url="https://doi.org/10.1145/2505515.2505665",
-    )
     needs = Needs(fields=2, sources=("item",))
 
     def __init__(
@@ -74,14 +67,7 @@ class DSSM(BaseModel):
                 "the towers must end in vectors of one width, but user_tower_units end in "
                 f"{user_tower_units[-1]} and item_tower_units in {item_tower_units[-1]}"
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.user_fields, self.item_fields = user_fields, item_fields
         self.embedding_layer = FeatureEmbeddingDict(feature_map, embedding_dim)
         item_width = feature_map.sum_emb_out_dim("item")
@@ -90,9 +76,7 @@ class DSSM(BaseModel):
         self.user_tower = mlp_block(user_width, hidden, output, user_tower_activations, user_tower_dropout, batch_norm)
         *hidden, output = item_tower_units
         self.item_tower = mlp_block(item_width, hidden, output, item_tower_activations, item_tower_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embedded = self.embedding_layer(self.get_inputs(inputs))  # (B, k) by field

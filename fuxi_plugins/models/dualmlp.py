@@ -5,14 +5,13 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class DualMLP(BaseModel):
+class DualMLP(CTRModel):
     """DualMLP adds the logits of two MLPs over the same field embeddings.
 
     Paper: FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction, AAAI 2023,
@@ -30,13 +29,6 @@ class DualMLP(BaseModel):
         mlp1_batch_norm, mlp2_batch_norm: BatchNorm before each activation.
         mlp1_dropout, mlp2_dropout: dropout after each activation.
     """
-
-    paper = Paper(
-        title="FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction",
-        venue="AAAI",
-        year=2023,
-        url="https://arxiv.org/abs/2304.00902",
-    )
 
     def __init__(
         self,
@@ -57,21 +49,12 @@ class DualMLP(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         width = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mlp1 = mlp_block(width, mlp1_hidden_units, 1, mlp1_hidden_activations, mlp1_dropout, mlp1_batch_norm)
         self.mlp2 = mlp_block(width, mlp2_hidden_units, 1, mlp2_hidden_activations, mlp2_dropout, mlp2_batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -1,23 +1,22 @@
 """EDCN: a cross network and an MLP of equal depth that exchange what they found after every layer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import CrossInteraction, FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 BridgeType = Literal["hadamard_product", "pointwise_addition", "concatenation", "attention_pooling"]
 
 
-class EDCN(BaseModel):
+class EDCN(CTRModel):
     """EDCN bridges a cross network and an MLP after every layer, and gates the fields that each takes from there.
 
     Paper: Enhancing Explicit and Implicit Feature Interactions via Information Sharing for Parallel Deep CTR
@@ -48,14 +47,7 @@ class EDCN(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title=(
-            "Enhancing Explicit and Implicit Feature Interactions via Information Sharing for Parallel Deep CTR Models"
-        ),
-        venue="CIKM",
-        year=2021,
-        url="https://dlp-kdd.github.io/assets/pdf/DLP-KDD_2021_paper_12.pdf",
-    )
+    small_settings: ClassVar = {"num_cross_layers": 2}
 
     def __init__(
         self,
@@ -78,14 +70,7 @@ class EDCN(BaseModel):
         require_positive(num_cross_layers=num_cross_layers)
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, but temperature={temperature}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         width = num_fields * embedding_dim
         layers = range(num_cross_layers)
@@ -100,9 +85,7 @@ class EDCN(BaseModel):
             Regulation(num_fields, embedding_dim, temperature, batch_norm) for _ in layers
         )
         self.fc = nn.Linear(3 * width, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         bridged = self.embedding_layer(self.get_inputs(inputs)).flatten(1)  # (B, nk)

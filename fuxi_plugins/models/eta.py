@@ -1,23 +1,22 @@
 """ETA: a long history is searched by locality-sensitive hashing, then what was found is read by attention."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, history_width, width_of_others
 from .long_histories import PickedAttention, SignHash, check_attention, gather_real, recent_count
 from .needs import Needs
 
 
-class ETA(BaseModel):
+class ETA(CTRModel):
     """ETA picks the behaviours whose hash codes are nearest to that of the item at hand, and reads them by attention.
 
     Paper: End-to-End User Behavior Retrieval in Click-Through Rate Prediction Model, arXiv 2021,
@@ -51,13 +50,8 @@ class ETA(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="End-to-End User Behavior Retrieval in Click-Through Rate Prediction Model",
-        venue="arXiv",
-        year=2021,
-        url="https://arxiv.org/abs/2108.04468",
-    )
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,
@@ -88,14 +82,7 @@ class ETA(BaseModel):
         histories = find_histories(feature_map, target_field, sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
         check_attention(widths, attention_dim, num_heads, attention_dropout, use_qkvo=True)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
         attention = (attention_dim, num_heads, attention_dropout, use_scale)
@@ -104,9 +91,7 @@ class ETA(BaseModel):
         self.long_attentions = nn.ModuleList(PickedAttention(width, topk, *attention) for width in widths)
         input_dim = width_of_others(feature_map, histories, embedding_dim) + 2 * sum(widths)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

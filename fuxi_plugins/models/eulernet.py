@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 
 
-class EulerNet(BaseModel):
+class EulerNet(CTRModel):
     """EulerNet turns embeddings into complex numbers, where learned orders of interaction are sums of phases.
 
     Paper: EulerNet: Adaptive Feature Interaction Learning via Euler's Formula for CTR Prediction, SIGIR 2023,
@@ -33,13 +32,6 @@ class EulerNet(BaseModel):
         net_ex_dropout, net_im_dropout: dropout of what enters the explicit and the implicit part.
     """
 
-    paper = Paper(
-        title="EulerNet: Adaptive Feature Interaction Learning via Euler's Formula for CTR Prediction",
-        venue="SIGIR",
-        year=2023,
-        url="https://arxiv.org/abs/2304.10711",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -57,14 +49,7 @@ class EulerNet(BaseModel):
     ):
         if not shape or min(shape) < 1:
             raise ValueError(f"shape must hold a positive size for at least one layer, but shape={list(shape)}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mu = nn.Parameter(torch.ones(1, num_fields, 1))
@@ -76,9 +61,7 @@ class EulerNet(BaseModel):
             )
         )
         self.reg = nn.Linear(shape[-1] * embedding_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         phase = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart
 from .needs import Needs
 from .pairs import count_pairs, field_aware_inner_products
 
 
-class FFM(BaseModel):
+class FFM(CTRModel):
     """FFM gives every feature value one embedding for each other field, and multiplies those meant for each other.
 
     Paper: Field-aware Factorization Machines for CTR Prediction, RecSys 2016,
@@ -32,12 +31,6 @@ class FFM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Field-aware Factorization Machines for CTR Prediction",
-        venue="RecSys",
-        year=2016,
-        url="https://doi.org/10.1145/2959100.2959134",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -51,21 +44,12 @@ class FFM(BaseModel):
         **kwargs: Any,
     ):
         count_pairs(feature_map.num_fields)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
         self.embedding_layers = nn.ModuleList(
             FeatureEmbedding(feature_map, embedding_dim) for _ in range(feature_map.num_fields - 1)
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

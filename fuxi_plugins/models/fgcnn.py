@@ -7,17 +7,16 @@ import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class FGCNN(BaseModel):
+class FGCNN(CTRModel):
     """FGCNN generates features from neighbouring fields by convolutions, and feeds all to an inner-product network.
 
     Paper: Feature Generation by Convolutional Neural Network for Click-Through Rate Prediction, WWW 2019,
@@ -48,13 +47,6 @@ class FGCNN(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Feature Generation by Convolutional Neural Network for Click-Through Rate Prediction",
-        venue="WWW",
-        year=2019,
-        url="https://arxiv.org/abs/1904.04447",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -82,14 +74,7 @@ class FGCNN(BaseModel):
         kernel_heights = one_each("kernel_heights", kernel_heights, channels)
         pooling_sizes = one_each("pooling_sizes", pooling_sizes, channels)
         recombined_channels = one_each("recombined_channels", recombined_channels, channels)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.fg_embedding_layer = None if share_embedding else FeatureEmbedding(feature_map, embedding_dim)
@@ -113,9 +98,7 @@ class FGCNN(BaseModel):
             net_dropout,
             dnn_batch_norm,
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -6,17 +6,14 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import BilinearInteractionV2, FeatureEmbedding, SqueezeExcitation
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from fuxi_plugins.layers import require_positive
-
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
 
 
-class FiBiNET(BaseModel):
+class FiBiNET(CTRModel):
     """FiBiNET weighs the fields by squeeze and excitation, and takes bilinear products of all pairs before and after.
 
     Paper: FiBiNET: Combining Feature Importance and Bilinear feature Interaction for Click-Through Rate
@@ -35,20 +32,12 @@ class FiBiNET(BaseModel):
         hidden_units: widths of the MLP's hidden layers; empty for one linear map.
         hidden_activations: one name for all hidden layers, or one for each.
         excitation_activation: the outer activation of a.
-        reduction_ratio: W1 maps n means to n / reduction_ratio values, at least one.
+        reduction_ratio: W1 maps n means to n / reduction_ratio values, at least one; below 1 they become more.
         bilinear_type: W is the same for all fields, each field's own as the left one, or each pair's own.
         batch_norm: BatchNorm before each activation of the MLP.
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title=(
-            "FiBiNET: Combining Feature Importance and Bilinear feature Interaction for Click-Through Rate Prediction"
-        ),
-        venue="RecSys",
-        year=2019,
-        url="https://arxiv.org/abs/1905.09433",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -61,7 +50,7 @@ class FiBiNET(BaseModel):
         hidden_units: Sequence[int] = (64, 64, 64),
         hidden_activations: str | Sequence[str] = "ReLU",
         excitation_activation: Literal["ReLU", "Sigmoid"] = "ReLU",
-        reduction_ratio: int = 3,
+        reduction_ratio: int | float = 3,
         bilinear_type: Literal["field_all", "field_each", "field_interaction"] = "field_interaction",
         net_dropout: float = 0.0,
         batch_norm: bool = False,
@@ -69,18 +58,12 @@ class FiBiNET(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        require_positive(reduction_ratio=reduction_ratio)
+        if reduction_ratio <= 0:
+            raise ValueError(f"reduction_ratio must be above 0, but reduction_ratio={reduction_ratio}")
         num_fields = feature_map.num_fields
         if num_fields < 2:
             raise ValueError(f"pairs of fields need at least two, but the dataset has {num_fields}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=False)
         self.senet_layer = SqueezeExcitation(num_fields, reduction_ratio, excitation_activation)
@@ -88,9 +71,7 @@ class FiBiNET(BaseModel):
         self.bilinear_interaction2 = BilinearPairs(num_fields, embedding_dim, bilinear_type)
         input_dim = num_fields * (num_fields - 1) * embedding_dim  # twice n (n - 1) / 2 pairs
         self.dnn = mlp_block(input_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -7,16 +7,15 @@ import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .needs import Needs
 
 
-class FiGNN(BaseModel):
+class FiGNN(CTRModel):
     """FiGNN passes messages between the fields over a graph whose edges are weighted by attention.
 
     Paper: Fi-GNN: Modeling Feature Interactions via Graph Neural Networks for CTR Prediction, CIKM 2019,
@@ -38,12 +37,6 @@ class FiGNN(BaseModel):
         reuse_graph_layer: one W_in, W_out and b for all steps; else each step has its own.
     """
 
-    paper = Paper(
-        title="Fi-GNN: Modeling Feature Interactions via Graph Neural Networks for CTR Prediction",
-        venue="CIKM",
-        year=2019,
-        url="https://arxiv.org/abs/1910.05552",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -65,20 +58,11 @@ class FiGNN(BaseModel):
         num_fields = feature_map.num_fields
         if num_fields < 2:
             raise ValueError(f"a graph of fields needs at least two, but the dataset has {num_fields}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.fignn = FieldGraph(num_fields, embedding_dim, gnn_layers, reuse_graph_layer, use_gru, use_residual)
         self.fc = AttentionalPrediction(num_fields, embedding_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

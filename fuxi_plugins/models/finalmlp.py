@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import nearest_multiple, require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class FinalMLP(BaseModel):
+class FinalMLP(CTRModel):
     """FinalMLP gives two MLPs their own view of the embeddings and multiplies what they make of it.
 
     Paper: FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction, AAAI 2023,
@@ -40,13 +39,6 @@ class FinalMLP(BaseModel):
             for a learned vector, the same for all rows.
         num_heads: blocks of the bilinear form; must divide the last widths of both MLPs.
     """
-
-    paper = Paper(
-        title="FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction",
-        venue="AAAI",
-        year=2023,
-        url="https://arxiv.org/abs/2304.00902",
-    )
 
     def __init__(
         self,
@@ -81,14 +73,7 @@ class FinalMLP(BaseModel):
                     f"the last width in {name} must be a multiple of num_heads, but it is {widths[-1]} and "
                     f"num_heads={num_heads}; the nearest that fits is {nearest_multiple(widths[-1], num_heads)}"
                 )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         width = feature_map.num_fields * embedding_dim
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mlp1 = mlp_block(width, mlp1_hidden_units, None, mlp1_hidden_activations, mlp1_dropout, mlp1_batch_norm)
@@ -98,9 +83,7 @@ class FinalMLP(BaseModel):
             self.gate1 = FeatureGate(feature_map, width, embedding_dim, fs_hidden_units, fs1_context)
             self.gate2 = FeatureGate(feature_map, width, embedding_dim, fs_hidden_units, fs2_context)
         self.fusion_module = BilinearFusion(mlp1_hidden_units[-1], mlp2_hidden_units[-1], num_heads)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

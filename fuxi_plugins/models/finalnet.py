@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import activation_layers
 
 ResidualType = Literal["concat", "sum"]
 
 
-class FinalNet(BaseModel):
+class FinalNet(CTRModel):
     """FinalNet replaces the layers of an MLP by factorized interactions, which double the degree with each layer.
 
     Paper: FINAL: Factorized Interaction Layer for CTR Prediction, SIGIR 2023,
@@ -43,13 +42,6 @@ class FinalNet(BaseModel):
         residual_type: ``concat`` or ``sum``, see above; ``concat`` needs even widths.
     """
 
-    paper = Paper(
-        title="FINAL: Factorized Interaction Layer for CTR Prediction",
-        venue="SIGIR",
-        year=2023,
-        url="https://doi.org/10.1145/3539618.3591988",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -74,14 +66,7 @@ class FinalNet(BaseModel):
         check_widths("block1_hidden_units", block1_hidden_units, residual_type)
         if block_type == "2B":
             check_widths("block2_hidden_units", block2_hidden_units, residual_type)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         width = feature_map.num_fields * embedding_dim
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.feature_gating = FeatureGating(feature_map.num_fields) if use_feature_gating else None
@@ -100,9 +85,7 @@ class FinalNet(BaseModel):
                 width, block2_hidden_units, block2_hidden_activations, block2_dropout, batch_norm, residual_type
             )
             self.fc2 = nn.Linear(block2_hidden_units[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

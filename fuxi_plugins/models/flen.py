@@ -6,17 +6,16 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
 from .pairs import pair_sides, pooled_products
 from .stages import Point, deep_layers
 
 
-class FLEN(BaseModel):
+class FLEN(CTRModel):
     """FLEN crosses three groups of fields with each other and the fields within them, and adds an MLP.
 
     Paper: FLEN: Leveraging Field for Scalable CTR Prediction, arXiv 2019, https://arxiv.org/abs/1911.04690.
@@ -40,12 +39,6 @@ class FLEN(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="FLEN: Leveraging Field for Scalable CTR Prediction",
-        venue="arXiv",
-        year=2019,
-        url="https://arxiv.org/abs/1911.04690",
-    )
     needs = Needs(fields=2, sources=("user", "item"))
 
     def __init__(
@@ -64,14 +57,7 @@ class FLEN(BaseModel):
         **kwargs: Any,
     ):
         groups = field_groups(feature_map)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.groups = groups
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
@@ -82,9 +68,7 @@ class FLEN(BaseModel):
             feature_map.sum_emb_out_dim(), dnn_hidden_units, None, dnn_activations, net_dropout, batch_norm
         )
         self.fc = nn.Linear(embedding_dim + 1 + dnn_hidden_units[-1], 1, bias=False)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -5,14 +5,14 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
-from .citation import Paper
-from .fuxictr_layers import PairwisePart
+from .base import CTRModel
+from .fuxictr_layers import LinearPart
+from .pairs import pooled_products
 
 
-class FM(BaseModel):
+class FM(CTRModel):
     """FM adds to logistic regression the inner products of all pairs of field embeddings.
 
     Paper: Factorization Machines, ICDM 2010, https://doi.org/10.1109/ICDM.2010.127.
@@ -27,13 +27,6 @@ class FM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Factorization Machines",
-        venue="ICDM",
-        year=2010,
-        url="https://doi.org/10.1109/ICDM.2010.127",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -44,22 +37,28 @@ class FM(BaseModel):
         regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.fm = PairwisePart(feature_map)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.fm = FactorizationMachine(feature_map)
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
         embeddings = self.embedding_layer(features)  # (B, n, k)
         logit = self.fm(features, embeddings)
         return {"y_pred": self.output_activation(logit)}
+
+
+class FactorizationMachine(nn.Module):
+    """w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j>, the logit of FM."""
+
+    def __init__(self, feature_map: FeatureMap):
+        super().__init__()
+        LinearPart(feature_map)  # drawn and dropped: the next one starts with the values that recorded runs had
+        self.lr_layer = LinearPart(feature_map, use_bias=True)
+
+    def forward(self, features: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:
+        """The features of a row and their embeddings (B, n, k) -> (B, 1)."""
+        first_order = self.lr_layer(features)
+        second_order = pooled_products(embeddings).sum(dim=1, keepdim=True)
+        return first_order + second_order

@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart
 from .needs import Needs
 from .pairs import count_pairs, pair_sides
 
 
-class FmFM(BaseModel):
+class FmFM(CTRModel):
     """FmFM maps the first embedding of a pair by the pair's own matrix before the inner product.
 
     Paper: FM²: Field-matrixed Factorization Machines for Recommender Systems, WWW 2021,
@@ -33,12 +32,6 @@ class FmFM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="FM²: Field-matrixed Factorization Machines for Recommender Systems",
-        venue="WWW",
-        year=2021,
-        url="https://arxiv.org/abs/2102.12994",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -52,23 +45,14 @@ class FmFM(BaseModel):
         field_interaction_type: Literal["vectorized", "matrixed"] = "matrixed",
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.matrixed = field_interaction_type == "matrixed"
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
         shape = (embedding_dim, embedding_dim) if self.matrixed else (embedding_dim,)
         self.interaction_weight = nn.Parameter(torch.empty(count_pairs(feature_map.num_fields), *shape))
         nn.init.xavier_normal_(self.interaction_weight)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, LogisticRegression, MLP_Block
+from fuxictr.pytorch.layers import FeatureEmbedding, LogisticRegression, MLP_Block
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
@@ -61,14 +61,6 @@ def start_tables(embeddings: FeatureEmbedding) -> None:
     for table in embeddings.embedding_layer.embedding_layers.values():
         if isinstance(table, nn.Embedding):
             nn.init.normal_(table.weight[1:], std=1e-4)
-
-
-class PairwisePart(FactorizationMachine):
-    """FuxiCTR's factorization machine, inner products of all pairs and the first-order part above."""
-
-    def __init__(self, feature_map: FeatureMap):
-        super().__init__(feature_map)
-        self.lr_layer = LinearPart(feature_map, use_bias=True)
 
 
 def mlp_block(

@@ -5,15 +5,14 @@ from typing import Any, Literal
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
-class FwFM(BaseModel):
+class FwFM(CTRModel):
     """FwFM weighs the inner product of two field embeddings by how much the two fields matter to each other.
 
     Paper: Field-weighted Factorization Machines for Click-Through Rate Prediction in Display Advertising,
@@ -32,12 +31,6 @@ class FwFM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Field-weighted Factorization Machines for Click-Through Rate Prediction in Display Advertising",
-        venue="WWW",
-        year=2018,
-        url="https://arxiv.org/abs/1806.03514",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -51,14 +44,7 @@ class FwFM(BaseModel):
         linear_type: Literal["LW", "FeLV", "FiLV"] = "FiLV",
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.linear_type = linear_type
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.interaction_weight = nn.Linear(count_pairs(feature_map.num_fields), 1)  # r and w_0
@@ -67,9 +53,7 @@ class FwFM(BaseModel):
         else:
             width = 1 if linear_type == "LW" else embedding_dim
             self.linear_weight_layer = FeatureEmbedding(feature_map, width, use_pretrain=False)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

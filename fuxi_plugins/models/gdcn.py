@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class GDCN(BaseModel):
+class GDCN(CTRModel):
     """GDCN lets a gate decide how much of each cross of the flat embeddings with themselves is added.
 
     Paper: Towards Deeper, Lighter and Interpretable Cross Network for CTR Prediction, CIKM 2023,
@@ -38,13 +37,6 @@ class GDCN(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Towards Deeper, Lighter and Interpretable Cross Network for CTR Prediction",
-        venue="CIKM",
-        year=2023,
-        url="https://arxiv.org/abs/2311.04635",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -66,23 +58,14 @@ class GDCN(BaseModel):
         parallel = model_structure == "parallel"
         if parallel and not dnn_hidden_units:
             raise ValueError("model_structure='parallel' needs an MLP, but dnn_hidden_units is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         input_dim = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.cross_net = GatedCrossNet(input_dim, num_cross_layers)
         output_dim = None if parallel else 1
         self.dnn = mlp_block(input_dim, dnn_hidden_units, output_dim, dnn_activations, net_dropout, batch_norm)
         self.fc = nn.Linear(input_dim + dnn_hidden_units[-1], 1) if parallel else None
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x_0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -1,21 +1,20 @@
 """HFM: a factorization machine of circular convolutions; HFM+ with an MLP over them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
 from .pairs import count_pairs, pair_index
 
 
-class HFM(BaseModel):
+class HFM(CTRModel):
     """HFM convolves the two embeddings of every pair in a circle; with an MLP over the results, it is HFM+.
 
     Paper: Holographic Factorization Machines for Recommendation, AAAI 2019,
@@ -40,13 +39,8 @@ class HFM(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="Holographic Factorization Machines for Recommendation",
-        venue="AAAI",
-        year=2019,
-        url="https://doi.org/10.1609/aaai.v33i01.33015143",
-    )
     needs = Needs(fields=2)
+    board_settings: ClassVar = {"use_dnn": False}
 
     def __init__(
         self,
@@ -68,14 +62,7 @@ class HFM(BaseModel):
         **kwargs: Any,
     ):
         products_dim = count_pairs(feature_map.num_fields) * embedding_dim
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.interaction_type = interaction_type
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
@@ -84,9 +71,7 @@ class HFM(BaseModel):
             self.dnn = mlp_block(products_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
         else:
             self.proj_h = nn.Linear(embedding_dim, 1, bias=False)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -1,7 +1,7 @@
 """HiFormer: self-attention whose queries, keys and values are made from all tokens at once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -22,7 +22,6 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
 from .token_model import TokenModel, tokenizer_settings
 
 
@@ -54,12 +53,7 @@ class HiFormer(TokenModel):
         head: as in RankMixer.
     """
 
-    paper = Paper(
-        title="Hiformer: Heterogeneous Feature Interactions Learning with Transformers for Recommender Systems",
-        venue="arXiv",
-        year=2023,
-        url="https://arxiv.org/abs/2311.05884",
-    )
+    board_settings: ClassVar = {"num_heads": 2}
 
     def __init__(
         self,
@@ -94,14 +88,7 @@ class HiFormer(TokenModel):
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
         require_multiple(token_dim=token_dim, num_heads=num_heads)
         check_ffn(token_dim, (), ffn_expansion, ffn_dropout)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         ffn_width = expanded(token_dim, ffn_expansion)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
@@ -117,9 +104,7 @@ class HiFormer(TokenModel):
             )
         )
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
 
 class CompositeAttention(nn.Module):

@@ -5,16 +5,15 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart
 from .needs import Needs
 from .pairs import symmetric_sums
 
 
-class HOFM(BaseModel):
+class HOFM(CTRModel):
     """HOFM adds to a factorization machine the products of all sets of three fields, and so on to a given order.
 
     Paper: Higher-Order Factorization Machines, NIPS 2016, https://arxiv.org/abs/1607.07195.
@@ -35,12 +34,6 @@ class HOFM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Higher-Order Factorization Machines",
-        venue="NIPS",
-        year=2016,
-        url="https://arxiv.org/abs/1607.07195",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -65,14 +58,7 @@ class HOFM(BaseModel):
             )
         if reuse_embedding and not isinstance(embedding_dim, int):
             raise ValueError(f"reuse_embedding needs one width, but embedding_dim={widths}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.order = order
         self.lr_layer = LinearPart(feature_map, use_bias=True)
         self.embedding_layer = self.embedding_layers = None
@@ -80,9 +66,7 @@ class HOFM(BaseModel):
             self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         else:
             self.embedding_layers = nn.ModuleList(FeatureEmbedding(feature_map, width) for width in widths)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -1,18 +1,17 @@
 """HSTU: attention without softmax, whose output is gated, over fields, behaviours and the item at hand."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 from fuxi_plugins.layers.checks import require_rate
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import (
     Fields,
@@ -28,7 +27,7 @@ from .histories import (
 from .needs import Needs
 
 
-class HSTU(BaseModel):
+class HSTU(CTRModel):
     """HSTU reads fields, behaviours and the item at hand by attention without a softmax, and gates what it found.
 
     Paper: Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations,
@@ -67,14 +66,9 @@ class HSTU(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative "
-        "Recommendations",
-        venue="ICML",
-        year=2024,
-        url="https://arxiv.org/abs/2402.17152",
-    )
     needs = Needs(history=True)
+    board_settings: ClassVar = {"attention_dim": 8, "hidden_dim": 8}
+    small_settings: ClassVar = {"token_dim": 8, "attention_dim": 4, "hidden_dim": 4, "dnn_hidden_units": [16]}
 
     def __init__(
         self,
@@ -113,14 +107,7 @@ class HSTU(BaseModel):
             hidden_dim=hidden_dim,
         )
         require_rate("output_dropout", output_dropout)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.targets = list(widths)  # each item at hand once
         self.fields = list(of_fields)
@@ -148,9 +135,7 @@ class HSTU(BaseModel):
         self.dnn = mlp_block(
             token_dim * (len(widths) + 1), dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -1,12 +1,11 @@
 """HyFormer: queries made of all fields read the history, and are mixed with the fields, by turns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import (
@@ -28,7 +27,7 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
+from .base import CTRModel
 from .histories import (
     Fields,
     HistoryEmbedding,
@@ -46,7 +45,7 @@ Encoder = Literal["transformer", "swiglu"]
 Behaviours = list[tuple[Tensor, Tensor]]  # of each history, tokens (B, L, D) and which of them are real (B, L)
 
 
-class HyFormer(BaseModel):
+class HyFormer(CTRModel):
     """HyFormer makes queries of all fields, which read each history and are then mixed with the fields, in every block.
 
     Paper: HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction, arXiv 2026,
@@ -84,13 +83,9 @@ class HyFormer(BaseModel):
         head: as in RankMixer.
     """
 
-    paper = Paper(
-        title="HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction",
-        venue="arXiv",
-        year=2026,
-        url="https://arxiv.org/abs/2601.12681",
-    )
     needs = Needs(history=True)
+    board_settings: ClassVar = {"num_queries": 1}
+    small_settings: ClassVar = {"num_tokens": 4, "num_queries": 1, "token_dim": 8}
 
     def __init__(
         self,
@@ -139,14 +134,7 @@ class HyFormer(BaseModel):
         check_tokenizer(tokenizer, input_dim, field_tokens, token_dim)
         check_ffn(token_dim, (), ffn_expansion)
         check_ffn(token_dim, (), encoder_expansion)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.carry_fields = carry_fields
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -158,9 +146,7 @@ class HyFormer(BaseModel):
             for _ in range(num_blocks)
         )
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

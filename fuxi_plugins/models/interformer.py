@@ -6,12 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_multiple, require_one_of, require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .dhen import TokenMap
 from .fuxictr_layers import mlp_block
 from .histories import (
@@ -37,7 +36,7 @@ from .needs import Needs
 from .stages import Point
 
 
-class InterFormer(BaseModel):
+class InterFormer(CTRModel):
     """InterFormer lets fields interact with a summary of the history, and the history with a summary of the fields.
 
     Paper: InterFormer: Effective Heterogeneous Interaction Learning for Click-Through Rate Prediction, CIKM 2025,
@@ -77,12 +76,6 @@ class InterFormer(BaseModel):
         batch_norm: BatchNorm before each activation of the last MLP.
     """
 
-    paper = Paper(
-        title="InterFormer: Effective Heterogeneous Interaction Learning for Click-Through Rate Prediction",
-        venue="CIKM",
-        year=2025,
-        url="https://arxiv.org/abs/2411.09852",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -129,14 +122,7 @@ class InterFormer(BaseModel):
             raise ValueError(
                 f"num_recent_tokens must be at most the {length} places of a history, but it is {num_recent_tokens}"
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         k = embedding_dim
         self.histories, self.length = histories, length
         self.embedding_layer = HistoryEmbedding(feature_map, k, histories)
@@ -165,9 +151,7 @@ class InterFormer(BaseModel):
         self.last_of_history = summary_of_history()
         input_dim = (num_summary_tokens + summary_rows) * k
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

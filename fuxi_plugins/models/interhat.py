@@ -6,17 +6,16 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding, ScaledDotProductAttention
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
 from .attention_heads import HeadSplit, merge_heads, split_heads
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class InterHAt(BaseModel):
+class InterHAt(CTRModel):
     """InterHAt pools the fields by attention once for each order of interaction, then the orders by attention too.
 
     Paper: Interpretable Click-Through Rate Prediction through Hierarchical Attention, WSDM 2020,
@@ -44,13 +43,6 @@ class InterHAt(BaseModel):
             the MLP.
     """
 
-    paper = Paper(
-        title="Interpretable Click-Through Rate Prediction through Hierarchical Attention",
-        venue="WSDM",
-        year=2020,
-        url="https://doi.org/10.1145/3336191.3371785",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -75,14 +67,7 @@ class InterHAt(BaseModel):
     ):
         hidden_dim = 4 * embedding_dim if hidden_dim is None else hidden_dim
         require_positive(order=order, num_heads=num_heads, attention_dim=attention_dim, hidden_dim=hidden_dim)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.multi_head_attention = MultiHeadSelfAttention(
             embedding_dim, attention_dim, num_heads, head_split, net_dropout, use_residual, layer_norm
@@ -91,9 +76,7 @@ class InterHAt(BaseModel):
         self.aggregation_layers = nn.ModuleList(AttentionalAggregation(embedding_dim, hidden_dim) for _ in range(order))
         self.attentional_score = AttentionalAggregation(embedding_dim, hidden_dim)
         self.mlp = mlp_block(embedding_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

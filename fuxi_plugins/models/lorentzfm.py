@@ -5,15 +5,14 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .needs import Needs
 from .pairs import count_pairs, inner_products, pair_index
 
 
-class LorentzFM(BaseModel):
+class LorentzFM(CTRModel):
     """LorentzFM scores a pair by how far two points of a hyperboloid break the triangle inequality with its apex.
 
     Paper: Learning Feature Interactions with Lorentzian Factorization Machine, AAAI 2020,
@@ -30,12 +29,6 @@ class LorentzFM(BaseModel):
         regularizer: of all parameters; a number is L2, else ``l1(x)``, ``l2(x)`` or ``l1_l2(x,y)``.
     """
 
-    paper = Paper(
-        title="Learning Feature Interactions with Lorentzian Factorization Machine",
-        venue="AAAI",
-        year=2020,
-        url="https://arxiv.org/abs/1911.09821",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -49,18 +42,9 @@ class LorentzFM(BaseModel):
         **kwargs: Any,
     ):
         count_pairs(feature_map.num_fields)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=regularizer,
-            net_regularizer=regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

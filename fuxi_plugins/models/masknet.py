@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import activation_layers, mlp_block
 
 
-class MaskNet(BaseModel):
+class MaskNet(CTRModel):
     """MaskNet multiplies what enters a hidden layer by a mask that a small MLP makes from the embeddings.
 
     Paper: MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,
@@ -42,13 +41,6 @@ class MaskNet(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask",
-        venue="DLP-KDD",
-        year=2021,
-        url="https://arxiv.org/abs/2102.07619",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -72,14 +64,7 @@ class MaskNet(BaseModel):
         require_positive(parallel_num_blocks=parallel_num_blocks, parallel_block_dim=parallel_block_dim)
         if model_type == "SerialMaskNet" and not dnn_hidden_units:
             raise ValueError("model_type='SerialMaskNet' needs at least one block, but dnn_hidden_units is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         input_dim = num_fields * embedding_dim
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
@@ -93,9 +78,7 @@ class MaskNet(BaseModel):
             self.mask_net = ParallelMaskNet(
                 input_dim, parallel_num_blocks, parallel_block_dim, dnn_hidden_units, dnn_hidden_activations, **common
             )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

@@ -16,7 +16,6 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
 from .token_model import TokenModel, tokenizer_settings
 
 
@@ -40,13 +39,6 @@ class MLPMixer(TokenModel):
         dropout: after each GELU.
         tokenizer, tokenizer_hidden_units, tokenizer_norm, tokenizer_dropout: as in RankMixer.
     """
-
-    paper = Paper(
-        title="MLP-Mixer: An all-MLP Architecture for Vision",
-        venue="NeurIPS",
-        year=2021,
-        url="https://arxiv.org/abs/2105.01601",
-    )
 
     def __init__(
         self,
@@ -75,14 +67,7 @@ class MLPMixer(TokenModel):
         )
         require_positive(num_blocks=num_blocks, tokens_mlp_dim=tokens_mlp_dim, channels_mlp_dim=channels_mlp_dim)
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(
@@ -96,9 +81,7 @@ class MLPMixer(TokenModel):
             )
         )
         self.head = nn.Sequential(nn.LayerNorm(token_dim), MeanPoolHead(token_dim))
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
 
 class TokenMLP(nn.Module):

@@ -5,16 +5,15 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .needs import Needs
 from .pairs import count_pairs, pooled_products
 
 
-class NFM(BaseModel):
+class NFM(CTRModel):
     """NFM feeds the sum of the element-wise products of all pairs to an MLP, beside a linear part.
 
     Paper: Neural Factorization Machines for Sparse Predictive Analytics, SIGIR 2017,
@@ -34,12 +33,6 @@ class NFM(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="Neural Factorization Machines for Sparse Predictive Analytics",
-        venue="SIGIR",
-        year=2017,
-        url="https://arxiv.org/abs/1708.05027",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -58,20 +51,11 @@ class NFM(BaseModel):
         **kwargs: Any,
     ):
         count_pairs(feature_map.num_fields)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=False)
         self.dnn = mlp_block(embedding_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import (
@@ -23,7 +22,7 @@ from fuxi_plugins.layers import (
 )
 from fuxi_plugins.layers.checks import require_widths
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import (
     Fields,
@@ -39,7 +38,7 @@ from .needs import Needs
 from .token_model import given, tokenizer_settings
 
 
-class OneTrans(BaseModel):
+class OneTrans(CTRModel):
     """OneTrans lets one causal transformer read the behaviours and then the fields, each field token by its own maps.
 
     Paper: OneTrans: Unified Feature Interaction and Sequence Modeling with One Transformer in Industrial Recommender,
@@ -81,14 +80,8 @@ class OneTrans(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="OneTrans: Unified Feature Interaction and Sequence Modeling with One Transformer in Industrial "
-        "Recommender",
-        venue="WWW",
-        year=2026,
-        url="https://arxiv.org/abs/2510.26104",
-    )
     needs = Needs(history=True)
+    small_settings: ClassVar = {"num_tokens": 3, "token_dim": 8, "dnn_hidden_units": [16]}
 
     def __init__(
         self,
@@ -131,14 +124,7 @@ class OneTrans(BaseModel):
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
         require_widths("sequence_hidden_units", sequence_hidden_units)
         check_ffn(token_dim, (), ffn_expansion)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.pyramid = pyramid
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -153,9 +139,7 @@ class OneTrans(BaseModel):
         )
         self.norm = RMSNorm(token_dim)
         self.dnn = mlp_block(num_tokens * token_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

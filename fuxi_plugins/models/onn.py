@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 from .pairs import count_pairs, field_aware_inner_products
 
 
-class ONN(BaseModel):
+class ONN(CTRModel):
     """ONN gives every feature value one embedding for each operation: one to be read as it is, one for each product.
 
     Paper: Operation-aware Neural Networks for User Response Prediction, Neural Networks 2020,
@@ -35,12 +34,6 @@ class ONN(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="Operation-aware Neural Networks for User Response Prediction",
-        venue="Neural Networks",
-        year=2020,
-        url="https://arxiv.org/abs/1904.12579",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -60,20 +53,11 @@ class ONN(BaseModel):
     ):
         num_fields = feature_map.num_fields
         input_dim = num_fields * embedding_dim + count_pairs(num_fields)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         # The first table of a field holds its v_ii.
         self.embedding_layers = nn.ModuleList(FeatureEmbedding(feature_map, embedding_dim) for _ in range(num_fields))
         self.dnn = mlp_block(input_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

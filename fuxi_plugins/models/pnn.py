@@ -6,16 +6,15 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .needs import Needs
 from .pairs import count_pairs, inner_products
 
 
-class PNN(BaseModel):
+class PNN(CTRModel):
     """PNN feeds an MLP the field embeddings together with their products, inner (IPNN) or outer (OPNN).
 
     Paper: Product-based Neural Networks for User Response Prediction, ICDM 2016,
@@ -37,12 +36,6 @@ class PNN(BaseModel):
         product_type: what p is, see above.
     """
 
-    paper = Paper(
-        title="Product-based Neural Networks for User Response Prediction",
-        venue="ICDM",
-        year=2016,
-        url="https://arxiv.org/abs/1611.00144",
-    )
     needs = Needs(fields=2)
 
     def __init__(
@@ -62,22 +55,13 @@ class PNN(BaseModel):
         **kwargs: Any,
     ):
         num_pairs = count_pairs(feature_map.num_fields)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.product_type = product_type
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         products_dim = num_pairs if product_type == "inner" else embedding_dim**2
         input_dim = feature_map.num_fields * embedding_dim + products_dim
         self.dnn = mlp_block(input_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

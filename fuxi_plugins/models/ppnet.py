@@ -6,17 +6,16 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import SelectedEmbedding, activation_layers
 from .stages import Point
 
 
-class PPNet(BaseModel):
+class PPNet(CTRModel):
     """PPNet multiplies each hidden layer of an MLP by a gate between 0 and 2 that prior features open or close.
 
     Paper: PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior Information,
@@ -43,13 +42,6 @@ class PPNet(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior Information",
-        venue="KDD",
-        year=2023,
-        url="https://arxiv.org/abs/2302.01115",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -69,14 +61,7 @@ class PPNet(BaseModel):
         **kwargs: Any,
     ):
         require_positive(gate_emb_dim=gate_emb_dim, gate_hidden_dim=gate_hidden_dim)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.prior_embedding = SelectedEmbedding(feature_map, gate_emb_dim, gate_priors) if gate_priors else None
         input_dim = feature_map.sum_emb_out_dim()
@@ -95,9 +80,7 @@ class PPNet(BaseModel):
         )
         self.gates = nn.ModuleList(Gate(gate_dim, gate_hidden_dim, output) for output in hidden_units)
         self.fc = nn.Linear(widths[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -31,7 +31,6 @@ from fuxi_plugins.layers import (
     rms_norm_block,
 )
 
-from .citation import Paper
 from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
 
 
@@ -89,12 +88,13 @@ class RankElastor(TokenModel):
             values.
     """
 
-    paper = Paper(
-        title="Expand More, Shrink Less: Shaping Effective-Rank Dynamics for Dense Scaling in Recommendation",
-        venue="KDD",
-        year=2026,
-        url="https://arxiv.org/abs/2605.23191",
-    )
+    board_settings: ClassVar = {"tokenizer_hidden_units": [64], "ffn_hidden_units": [16]}
+    small_settings: ClassVar = {
+        "num_tokens": 4,
+        "token_dim": 8,
+        "tokenizer_hidden_units": [16],
+        "ffn_hidden_units": [8],
+    }
 
     def __init__(
         self,
@@ -155,14 +155,7 @@ class RankElastor(TokenModel):
         check_mixing(mixing, num_tokens, token_dim, mixing_norm, mixing_options)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         if reading == "repository":
             norm_place = given(mixing_norm, "after" if mixing == "block_transpose" else "before")
             make_block = partial(
@@ -184,9 +177,7 @@ class RankElastor(TokenModel):
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
 
 def paper_block(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
@@ -26,7 +26,6 @@ from fuxi_plugins.layers import (
     rms_norm_block,
 )
 
-from .citation import Paper
 from .token_model import Reading, TokenModel, given, refuse_unused, tokenizer_settings
 
 
@@ -73,12 +72,7 @@ class RankMixer(TokenModel):
             ``linear`` TD -> 1; ``mean`` of all values. That of the reading unless given.
     """
 
-    paper = Paper(
-        title="RankMixer: Scaling Up Ranking Models in Industrial Recommenders",
-        venue="CIKM",
-        year=2025,
-        url="https://arxiv.org/abs/2507.15551",
-    )
+    small_settings: ClassVar = {"num_tokens": 4, "token_dim": 8}
 
     def __init__(
         self,
@@ -132,14 +126,7 @@ class RankMixer(TokenModel):
         check_mixing("block_transpose", num_tokens, token_dim, options=mixing_options)
         check_ffn(token_dim, hidden_units, expansion, dropout)
 
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         if reading == "paper":
             make_block = partial(paper_block, mixing_options=mixing_options, expansion=expansion)
         else:
@@ -157,9 +144,7 @@ class RankMixer(TokenModel):
         self.tokenizer = make_tokenizer(tokenizer, input_dim, num_tokens, token_dim, **projection)
         self.blocks = nn.Sequential(*(make_block(num_tokens, token_dim) for _ in range(num_blocks)))
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
 
 def paper_block(num_tokens: int, token_dim: int, mixing_options: MixingOptions, expansion: float) -> TokenBlock:

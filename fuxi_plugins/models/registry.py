@@ -9,13 +9,13 @@ zoo of a FuxiCTR checkout, whose models are called ``zoo:NAME``. Neither torch n
 import ast
 import importlib
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.models import checkouts
+from fuxi_plugins.models.model_files import models_of
 
 ENTRY_POINT_GROUP = "fuxi_plugins.models"
 
@@ -119,9 +119,7 @@ def use_sources(sources: Sources) -> None:
     """
     global _sources
     for path in sources.files:
-        names = list(_file_models(Path(path)))
-        if not names:
-            raise UserError(f"{path} must define a class whose base is imported from fuxictr.pytorch.models.")
+        models_of(Path(path))  # a file without any is an error at once
     _sources = sources
     _entries()  # two models of one name are an error at once
 
@@ -216,20 +214,11 @@ def _entries() -> dict[str, _Entry]:
             )
         entries[point.name] = entry
     for path in _sources.files:
-        for name in _file_models(Path(path)):
+        for name in models_of(Path(path)):
             if name in entries:
                 raise UserError(f"a model name must be unique, but {name!r} of {path} is also {entries[name].origin}'s")
             entries[name] = _Entry(name, path, file=Path(path))
     return entries
-
-
-def _file_models(path: Path) -> Iterator[str]:
-    """The model classes of a file, read without executing it."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as Python: {error}") from error
-    yield from (name for name, _ in checkouts.model_classes(tree))
 
 
 def _zoo_model(name: str) -> checkouts.ZooModel:

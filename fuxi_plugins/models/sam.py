@@ -6,18 +6,17 @@ from typing import Any, Literal
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 
 InteractionType = Literal["SAM2A", "SAM2E", "SAM3A", "SAM3E"]
 Aggregation = Literal["concat", "weighted_pooling", "mean_pooling", "sum_pooling"]
 
 
-class SAM(BaseModel):
+class SAM(CTRModel):
     """SAM weighs a learned vector, or the product, of each pair of fields by their inner product.
 
     Paper: Looking at CTR Prediction Again: Is Attention All You Need?, SIGIR 2021,
@@ -42,13 +41,6 @@ class SAM(BaseModel):
         net_dropout: dropout after each layer.
     """
 
-    paper = Paper(
-        title="Looking at CTR Prediction Again: Is Attention All You Need?",
-        venue="SIGIR",
-        year=2021,
-        url="https://arxiv.org/abs/2105.05563",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -69,14 +61,7 @@ class SAM(BaseModel):
         of_pairs = interaction_type in ("SAM2A", "SAM2E")
         if of_pairs and aggregation != "concat":
             raise ValueError(f"{interaction_type} needs aggregation='concat', but aggregation={aggregation!r}")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.block = SAMBlock(
@@ -86,9 +71,7 @@ class SAM(BaseModel):
         if aggregation == "concat":
             vectors = num_fields**2 if of_pairs else num_fields
         self.fc = nn.Linear(vectors * embedding_dim, 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

@@ -1,24 +1,23 @@
 """SDIM: the sum of the behaviours that fall into the item at hand's hash buckets stands for attention to all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, history_width, width_of_others
 from .long_histories import PickedAttention, SignHash, check_attention, gather_real, recent_count
 from .needs import Needs
 
 
-class SDIM(BaseModel):
+class SDIM(CTRModel):
     """SDIM sums the behaviours that share a hash bucket with the item at hand, in place of attention to all of them.
 
     Paper: Sampling Is All You Need on Modeling Long-Term User Behaviors for CTR Prediction, CIKM 2022,
@@ -53,13 +52,8 @@ class SDIM(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="Sampling Is All You Need on Modeling Long-Term User Behaviors for CTR Prediction",
-        venue="CIKM",
-        year=2022,
-        url="https://arxiv.org/abs/2205.10249",
-    )
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,
@@ -92,14 +86,7 @@ class SDIM(BaseModel):
         histories = find_histories(feature_map, target_field, sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
         check_attention(widths, attention_dim, num_heads, attention_dropout, use_qkvo)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.l2_norm = l2_norm
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -108,9 +95,7 @@ class SDIM(BaseModel):
         self.short_attentions = nn.ModuleList(PickedAttention(width, recent, *attention) for width in widths)
         input_dim = width_of_others(feature_map, histories, embedding_dim) + 2 * sum(widths)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

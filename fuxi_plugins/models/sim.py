@@ -1,16 +1,15 @@
 """SIM: the behaviours that matter for the item at hand are searched for in a long history, then read by attention."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_one_of, require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 from .histories import Fields, History, HistoryEmbedding, find_histories, history_width, width_of_others
 from .long_histories import PickedAttention, check_attention, gather_real, recent_count
@@ -20,7 +19,7 @@ from .token_model import given, refuse_unused
 Search = Literal["soft", "hard"]
 
 
-class SIM(BaseModel):
+class SIM(CTRModel):
     """SIM searches a history for what is near to the item at hand, and reads what it found and the latest by attention.
 
     Paper: Search-based User Interest Modeling with Lifelong Sequential Behavior Data for Click-Through Rate Prediction,
@@ -58,14 +57,8 @@ class SIM(BaseModel):
         batch_norm: BatchNorm before each activation of the MLPs.
     """
 
-    paper = Paper(
-        title="Search-based User Interest Modeling with Lifelong Sequential Behavior Data for Click-Through Rate "
-        "Prediction",
-        venue="CIKM",
-        year=2020,
-        url="https://arxiv.org/abs/2006.05639",
-    )
     needs = Needs(history=True)
+    small_settings: ClassVar = {"dnn_hidden_units": [16], "attention_dim": 8}
 
     def __init__(
         self,
@@ -102,14 +95,7 @@ class SIM(BaseModel):
         hard = [searched_fields(feature_map, history, search_field) for history in histories if gsu_type == "hard"]
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
         check_attention(widths, attention_dim, num_heads, attention_dropout, use_qkvo=True)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.alpha, self.beta = given(alpha, 1.0), beta
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -123,9 +109,7 @@ class SIM(BaseModel):
         mlp = (dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
         self.dnn_aux = mlp_block(input_dim + sum(widths), *mlp) if gsu_type == "soft" else None
         self.dnn = mlp_block(input_dim + 2 * sum(widths), *mlp)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import TokenizerKind, check_mlp
 
+from .base import CTRModel
+
 Reading = Literal["repository", "paper"]  # of two formulas under one name, the published code's or the paper's
 
 
-class TokenModel(BaseModel):
+class TokenModel(CTRModel):
     """Embeddings -> tokenizer -> L blocks -> head; a subclass builds the parts under these names."""
 
     embedding_layer: nn.Module  # the features of a row -> (B, nk)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -26,7 +26,6 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
 from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
 
 BlockResidual = Literal["input", "reverted"]
@@ -83,12 +82,7 @@ class TokenMixerLarge(TokenModel):
         head: as in RankMixer.
     """
 
-    paper = Paper(
-        title="TokenMixer-Large: Scaling Up Large Ranking Models in Industrial Recommenders",
-        venue="arXiv",
-        year=2026,
-        url="https://arxiv.org/abs/2602.06563",
-    )
+    small_settings: ClassVar = {"num_tokens": 5, "token_dim": 8, "num_blocks": 3, "num_heads": 2}
 
     def __init__(
         self,
@@ -155,14 +149,7 @@ class TokenMixerLarge(TokenModel):
                 scale=expert_scale,
                 shared=given(shared_expert, True),
             )
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.aux_loss_weight = given(aux_loss_weight, 0.1)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.tokenizer = make_tokenizer(tokenizer, input_dim, field_tokens, token_dim, **projection)
@@ -177,9 +164,7 @@ class TokenMixerLarge(TokenModel):
         self.head = normed_head(head, num_tokens, token_dim)
         interval_ends = range(residual_interval, num_blocks, residual_interval)  # the last block ends none
         self.aux_heads = nn.ModuleDict({str(end): normed_head(head, num_tokens, token_dim) for end in interval_ends})
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         tokens = self.tokenizer(self.embedding_layer(self.get_inputs(inputs), flatten_emb=True))  # (B, T, D)

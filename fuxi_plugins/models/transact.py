@@ -5,17 +5,16 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import CrossNetV2
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
-from .citation import Paper
+from .base import CTRModel
+from .dcnv2 import CrossNetV2
 from .fuxictr_layers import mlp_block
 from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, latest_last, width_of_others
 from .needs import Needs
 
 
-class TransAct(BaseModel):
+class TransAct(CTRModel):
     """TransAct lays the item at hand beside each behaviour, lets a transformer read them, and crosses what it found.
 
     Paper: TransAct: Transformer-based Realtime User Action Model for Recommendation at Pinterest, KDD 2023,
@@ -42,12 +41,6 @@ class TransAct(BaseModel):
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
-    paper = Paper(
-        title="TransAct: Transformer-based Realtime User Action Model for Recommendation at Pinterest",
-        venue="KDD",
-        year=2023,
-        url="https://arxiv.org/abs/2306.00248",
-    )
     needs = Needs(history=True)
 
     def __init__(
@@ -76,14 +69,7 @@ class TransAct(BaseModel):
     ):
         histories = find_histories(feature_map, target_item_field, sequence_item_field)
         widths = [2 * history_width(feature_map, history, embedding_dim) for history in histories]
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
         self.first_k_cols, self.concat_max_pool = first_k_cols, concat_max_pool
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
@@ -100,9 +86,7 @@ class TransAct(BaseModel):
         self.crossnet = CrossNetV2(input_dim, dcn_cross_layers)
         self.dnn = mlp_block(input_dim, dcn_hidden_units, None, hidden_activations, net_dropout, batch_norm)
         self.fc = nn.Linear(input_dim + dcn_hidden_units[-1], 1)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

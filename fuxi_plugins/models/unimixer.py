@@ -1,7 +1,7 @@
 """UniMixer: tokens mixed by learned doubly stochastic matrices, which sharpen as training goes on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -25,7 +25,6 @@ from fuxi_plugins.layers import (
     require_positive,
 )
 
-from .citation import Paper
 from .token_model import TokenModel, given, refuse_unused, tokenizer_settings
 
 Mixing = Literal["full", "lite"]
@@ -75,12 +74,7 @@ class UniMixer(TokenModel):
         head: as in RankMixer.
     """
 
-    paper = Paper(
-        title="UniMixer: A Unified Architecture for Scaling Laws in Recommendation Systems",
-        venue="arXiv",
-        year=2026,
-        url="https://arxiv.org/abs/2604.00590",
-    )
+    small_settings: ClassVar = {"num_tokens": 4, "token_dim": 8, "block_size": 4}
 
     def __init__(
         self,
@@ -134,14 +128,7 @@ class UniMixer(TokenModel):
         check_tokenizer(tokenizer, input_dim, num_tokens, token_dim)
         check_block_size(num_tokens, token_dim, block_size)
         check_ffn(token_dim, (), ffn_expansion)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         update = SiameseNorm if residual == "siamese" else PostNorm
 
         def make_mixing() -> BlockMixing:
@@ -158,9 +145,7 @@ class UniMixer(TokenModel):
         )
         self.last_norm = RMSNorm(token_dim) if residual == "siamese" else None
         self.head = make_head(head, num_tokens, token_dim)
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)  # (B, nk)

@@ -5,14 +5,13 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 
 
-class WideDeep(BaseModel):
+class WideDeep(CTRModel):
     """WideDeep adds the logits of a linear part, the wide side, and of an MLP over the embeddings, the deep side.
 
     Paper: Wide & Deep Learning for Recommender Systems, DLRS 2016, https://arxiv.org/abs/1606.07792.
@@ -30,13 +29,6 @@ class WideDeep(BaseModel):
         net_dropout: dropout after each activation.
     """
 
-    paper = Paper(
-        title="Wide & Deep Learning for Recommender Systems",
-        venue="DLRS",
-        year=2016,
-        url="https://arxiv.org/abs/1606.07792",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -52,22 +44,13 @@ class WideDeep(BaseModel):
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=False)
         self.dnn = mlp_block(
             feature_map.sum_emb_out_dim(), hidden_units, 1, hidden_activations, net_dropout, batch_norm
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

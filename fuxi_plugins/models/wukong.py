@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import require_positive
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import mlp_block
 
 
-class Wukong(BaseModel):
+class Wukong(CTRModel):
     """Wukong stacks layers that join an MLP of all inner products with a linear recombination of the vectors.
 
     Paper: Wukong: Towards a Scaling Law for Large-Scale Recommendation, ICML 2024,
@@ -42,13 +41,6 @@ class Wukong(BaseModel):
         net_dropout: dropout after each activation of the MLP in FMB.
     """
 
-    paper = Paper(
-        title="Wukong: Towards a Scaling Law for Large-Scale Recommendation",
-        venue="ICML",
-        year=2024,
-        url="https://arxiv.org/abs/2403.02545",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -74,14 +66,7 @@ class Wukong(BaseModel):
         require_positive(num_wukong_layers=num_wukong_layers, lcb_features=lcb_features, fmb_features=fmb_features)
         if fmp_rank_k is not None:
             require_positive(fmp_rank_k=fmp_rank_k)
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         vectors = fmb_features + lcb_features
         inputs = [feature_map.num_fields] + [vectors] * (num_wukong_layers - 1)
@@ -104,9 +89,7 @@ class Wukong(BaseModel):
         self.fc = mlp_block(
             vectors * embedding_dim, mlp_hidden_units, 1, mlp_hidden_activations, dropout=0.0, batch_norm=mlp_batch_norm
         )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)

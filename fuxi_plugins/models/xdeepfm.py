@@ -5,15 +5,14 @@ from typing import Any
 
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import CompressedInteractionNet, FeatureEmbedding
-from fuxictr.pytorch.models import BaseModel
 from torch import Tensor
 
-from .citation import Paper
+from .base import CTRModel
 from .fuxictr_layers import LinearPart, mlp_block
 from .stages import Point, deep_layers
 
 
-class xDeepFM(BaseModel):
+class xDeepFM(CTRModel):
     """xDeepFM adds the logits of a compressed interaction network, of a linear part and of an MLP.
 
     Paper: xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems, KDD 2018,
@@ -35,13 +34,6 @@ class xDeepFM(BaseModel):
         net_dropout: dropout after each activation of the MLP.
     """
 
-    paper = Paper(
-        title="xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems",
-        venue="KDD",
-        year=2018,
-        url="https://arxiv.org/abs/1803.05170",
-    )
-
     def __init__(
         self,
         feature_map: FeatureMap,
@@ -60,14 +52,7 @@ class xDeepFM(BaseModel):
     ):
         if not cin_hidden_units:
             raise ValueError("the CIN needs at least one layer, but cin_hidden_units is empty")
-        super().__init__(
-            feature_map,
-            model_id=model_id,
-            gpu=gpu,
-            embedding_regularizer=embedding_regularizer,
-            net_regularizer=net_regularizer,
-            **kwargs,
-        )
+        super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=False)
         self.cin = CompressedInteractionNet(feature_map.num_fields, cin_hidden_units, output_dim=1)
@@ -76,9 +61,7 @@ class xDeepFM(BaseModel):
             self.dnn = mlp_block(
                 feature_map.sum_emb_out_dim(), dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm
             )
-        self.compile(kwargs["optimizer"], kwargs["loss"], learning_rate)
-        self.reset_parameters()
-        self.model_to_device()
+        self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)

@@ -36,6 +36,7 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
 LOG_FILE = "run.log"
+MODEL_FOLDER = "model"  # with the source of a model that lies in a file of its own
 EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.

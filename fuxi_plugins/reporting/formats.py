@@ -123,9 +123,14 @@ def render_all(boards: Sequence[Leaderboard], title: str, form: str, baselines: 
 
 def _csv(boards: Sequence[Leaderboard]) -> str:
     """Full precision, one plain name a column, for programs; a column that a board lacks is empty there."""
-    table = [_flat(row, board) for board in boards for row in board.rows]
+    table = [row for board in boards for row in plain_rows(board)]
     names = list(dict.fromkeys(name for row in table for name in row))
     return csv_text(names, ([row.get(name) for name in names] for row in table))
+
+
+def plain_rows(board: Leaderboard) -> list[dict[str, object]]:
+    """The rows in full precision, one plain name a column, as numbers and text."""
+    return [_flat(row, board) for row in board.rows]
 
 
 def _flat(row: Row, board: Leaderboard) -> dict[str, object]:

@@ -22,8 +22,8 @@ def tie_sentence(board: Leaderboard) -> str:
     best, *others = ranked
     inference = board.inference
     not_compared = inference.not_compared()
-    compared = [row for row in others if row.experiment not in not_compared]
-    if best.experiment in not_compared or not compared:
+    compared = [row for row in others if row.key not in not_compared]
+    if best.key in not_compared or not compared:
         return f"The best by its mean is {best.preset}, which is compared with no other row: there are too few seeds."
     alike = board.like_the_best()
     how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
@@ -34,7 +34,7 @@ def tie_sentence(board: Leaderboard) -> str:
     else:
         listed = ", ".join(row.preset for row in alike)
         said = f"Not significantly different from {best.preset}, the best by its mean: {listed} ({how})."
-    left_out = [row.preset for row in others if row.experiment in not_compared]
+    left_out = [row.preset for row in others if row.key in not_compared]
     return said + (f" Not compared, for want of seeds: {', '.join(left_out)}." if left_out else "")
 
 
@@ -93,7 +93,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
     inference, lines = board.inference, []
     if inference is None:
         return lines
-    rows = {row.experiment: row for row in board.ranked()}
+    rows = {row.key: row for row in board.ranked()}
     single = [(name, bool(pooled)) for name, n, pooled in zip(
         inference.names, inference.seeds, inference.pooled, strict=True) if n == 1]  # fmt: skip
     usual = [rows[name].preset for name, pooled in single if pooled]

@@ -9,6 +9,7 @@ import json
 import re
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ from pathlib import Path
 from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing
+from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import (
     LOG_FILE,
+    MODEL_FOLDER,
     PREDICTIONS_FILE,
     RECORD_FILE,
     Record,
@@ -39,6 +42,8 @@ MOST_BYTES_OF_TEXT = 4 << 20  # of a record or the manifest, whose values take f
 MOST_BYTES_OF = {PREDICTIONS_FILE: MOST_BYTES, LOG_FILE: MOST_BYTES_OF_LOG}
 TOLERANCE = 1e-6  # of a metric
 _RUN_FILE = re.compile(rf"seed-\d{{1,9}}/({RECORD_FILE}|{PREDICTIONS_FILE}|{LOG_FILE})".replace(".", r"\."))
+# Source is text to read, for whoever verifies too: nothing of it is executed.
+_SOURCE_FILE = re.compile(rf"seed-\d{{1,9}}/{MODEL_FOLDER}/(\w{{1,99}}/){{0,9}}\w{{1,99}}\.py", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.+=,@()&-][A-Za-z0-9_.+=,@()& -]{0,199}")
 
 
@@ -51,7 +56,7 @@ class Verified:
 
 
 def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
-    """Packs every finished run of an experiment with its predictions, log, settings and environment.
+    """Packs every finished run of an experiment with its predictions, log, settings, environment and own source.
 
     Raises:
         UserError: there is no finished run, or predictions are missing.
@@ -74,6 +79,8 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
                 files[f"seed-{record.seed}/{name}"] = _passed_on(content) if name == LOG_FILE else content
             elif name == PREDICTIONS_FILE:
                 raise UserError(f"{folder} holds no {name}, without which nobody can verify the run.")
+        for source in sorted((folder / MODEL_FOLDER).rglob("*.py")):
+            files[f"seed-{record.seed}/{source.relative_to(folder).as_posix()}"] = source.read_bytes()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {MANIFEST: _json({"schema": SCHEMA, "files": digests}), **files}.items():
@@ -116,7 +123,7 @@ def _extract(path: Path, folder: Path) -> list[str]:
             _check_entries(path, entries)
             for entry in entries:
                 target = folder / entry.filename  # of a known name, so inside the folder
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("wb") as copy:
                     _copy(source, copy, entry.file_size)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
@@ -130,8 +137,12 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         raise UserError(f"{path} holds {len(entries)} files; a submission has at most {MOST_FILES}.")
     for entry in entries:
         name = entry.filename
-        if name not in (MANIFEST, CONFIG, ENVIRONMENT) and not _RUN_FILE.fullmatch(name):
-            raise UserError(f"{path} holds {name!r}; a submission has records, predictions and logs by seed, no more.")
+        if name not in (MANIFEST, CONFIG, ENVIRONMENT) and not (
+            _RUN_FILE.fullmatch(name) or _SOURCE_FILE.fullmatch(name)
+        ):
+            raise UserError(
+                f"{path} holds {name!r}; a submission has records, predictions, logs and model source by seed, no more."
+            )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise UserError(f"{path}: {name!r} is a link, which a submission has none of.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
@@ -186,7 +197,8 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         raise UserError(f"{path}: {folder.name}/{error.args[0].removeprefix(str(folder) + '/')}") from error
     where = f"{path}: {folder.name}"
     _check_record(where, folder.name, record)
-    spec = load_dataset_spec(workspace.configs, record.dataset)
+    _check_source(where, folder / MODEL_FOLDER, record)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset)
     own = prepare_dataset(spec, workspace).card
     if record.data.fingerprint != own.fingerprint:
         raise UserError(
@@ -226,6 +238,19 @@ def _check_record(where: str, folder: str, record: Record) -> None:
         raise UserError(f"{where}: the record is of seed {record.seed}.")
     if not record.finished or record.data is None or not record.metrics.get("test"):
         raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
+
+
+def _check_source(where: str, folder: Path, record: Record) -> None:
+    """The source of a model, where it is sent, is the one that computed the run; it is parsed, not executed."""
+    files = sorted(folder.rglob("*.py"))
+    if not files:
+        return
+    try:
+        found = source_digest(files, folder)
+    except (UserError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+        found = "no Python"
+    if record.code.model != f"sha256:{found}":
+        raise UserError(f"{where}/{MODEL_FOLDER} is not the model source that the record names by its hash.")
 
 
 def _environment(record: Record) -> bytes:

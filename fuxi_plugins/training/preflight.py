@@ -1,13 +1,15 @@
 """What is tried before hours are spent: a model without its weights, a first batch, whether processes can share it."""
 
+import traceback
 from pathlib import Path
 
 import torch
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.models.registry import load_model_class, model_source
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Parameters
 from fuxi_plugins.training.distributed.ddp import can_train_together
@@ -71,7 +73,10 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     except UserError:
         raise
     except Exception as error:  # another's code may raise anything
-        return f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+        source = model_source(experiment.model)
+        place = own_line(traceback.format_exc(), source[0].parent) if source else ""
+        said = f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+        return f"{said} (at {place})" if place else said
     return None
 
 

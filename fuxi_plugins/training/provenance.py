@@ -39,12 +39,12 @@ def versions() -> dict[str, str]:
 def commit() -> tuple[str | None, bool | None]:
     """The commit of the checkout that this package runs from, and whether its code or configs are changed.
 
-    ``(None, None)`` outside a git checkout.
+    ``(None, None)`` outside a git checkout, also where it is installed in a folder of another one's.
     """
     root = Path(__file__).resolve().parents[2]
-    head = _git(root, "rev-parse", "HEAD")
-    if head is None:
+    if _git(root, "ls-files", "fuxi_plugins/__init__.py") != "fuxi_plugins/__init__.py":
         return None, None
+    head = _git(root, "rev-parse", "HEAD")
     changed = _git(root, "status", "--porcelain", "--", "fuxi_plugins", "benchmark_configs")
     return head, bool(changed)
 

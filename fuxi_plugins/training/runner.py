@@ -1,5 +1,6 @@
 """One job -> one record: build, train, choose by validation, report test once."""
 
+import shutil
 import time
 import traceback
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
+from fuxi_plugins.core.source import reached_files, source_digest
+from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import (
     EPOCHS_FILE,
+    MODEL_FOLDER,
     PREDICTIONS_FILE,
     RANK_FILE,
     RankSummary,
@@ -48,6 +53,8 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     )
     if job.processes > 1:
         model.join(job.seed)
+    if is_first():
+        keep_model_source(job)
     probe = start_probe(model, job) if job.probe else None
     # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
     # random states of several processes.
@@ -89,6 +96,25 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         write_record(job.run_folder, record)
     keeper.forget()
     return record
+
+
+def keep_model_source(job: Job) -> None:
+    """Copies a model that lies in a file of its own, with its neighbours that it imports, beside the record.
+
+    Raises:
+        UserError: the files are no longer those that the run was planned with.
+    """
+    found = registry.model_source(job.experiment.model)
+    if found is None or found[1] is not None:  # native, installed, or of a checkout, whose commit the record names
+        return
+    root = found[0].parent.resolve()
+    files = reached_files(found[0], root)
+    if job.experiment.code.model != f"sha256:{source_digest(files, root)}":
+        raise UserError(f"{found[0]} was changed after the run was planned; run it again.")
+    shutil.rmtree(job.run_folder / MODEL_FOLDER, ignore_errors=True)
+    for file in files:
+        with replacing(job.run_folder / MODEL_FOLDER / file.relative_to(root)) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def continued_by(job: Job) -> dict:

@@ -169,6 +169,12 @@ class HostedModel:
             )
         ids = {name: torch.cat(columns).cpu().numpy() for name, columns in fields.items()}
         metrics = evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids, ids)
+        for name, value in metrics.items():
+            if math.isnan(value):
+                raise TrainingFailed(
+                    f"{name} has no value on {len(y_true)} rows (a metric within groups needs a group with rows of "
+                    "both classes); choose metrics without it"
+                )
         return Scores(y_true, y_pred, group_ids, metrics)
 
     def predicted(self, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -160,7 +160,7 @@ def zoo(options: Options) -> Iterator[Case]:
         return
     use_sources(Sources(zoo=str(options.zoo)))
     theirs = discover(options.zoo).models
-    for config in load_suite(Workspace.locate().configs, "frappe_zoo_board").experiments:
+    for config in load_suite(Workspace.locate().all_configs, "frappe_zoo_board").experiments:
         if config.model not in theirs:
             continue
         build = partial(peers.build, shape=FRAPPE, gpu=options.gpu, **resolve(config).params["model"])
@@ -258,7 +258,7 @@ ON_ONE_CORE = {"step", "utilisation", "tables", "overhead", "zoo", "tokens"}
 
 def on_frappes_board(*models: type) -> Iterator[tuple[type, dict]]:
     """Models with their settings on that board."""
-    configs = Workspace.locate().configs
+    configs = Workspace.locate().all_configs
     for model_class in models:
         experiment = resolve(load_experiment_config(configs, f"{model_class.__name__}_frappe_x1r"))
         yield model_class, experiment.params["model"]

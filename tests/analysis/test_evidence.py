@@ -65,6 +65,20 @@ def make_board(runs, evidence, tmp_path, **settings):
     return with_uncertainty(build_leaderboard("toy", records, cells, tmp_path, **settings), evidence)
 
 
+def test_one_group_with_both_classes_leaves_a_metric_without_sampling_error(world, tmp_path):
+    """Its variance between groups is not known; the other metrics' is."""
+    labels, _ = world
+    groups = np.arange(ROWS) // 2
+    pairs = labels.reshape(-1, 2)
+    both = np.flatnonzero(pairs[:, 0] != pairs[:, 1])
+    groups[np.isin(groups, both[1:])] = ROWS + np.arange(2 * len(both[1:]))  # rows of the others stand alone
+    groups = np.unique(groups, return_inverse=True)[1]
+    runs = make_runs(world, groups)
+    evidence = measure(world, runs, groups)
+    assert set(evidence.sampling) == {"AUC", "logloss"}
+    assert make_board(runs, evidence, tmp_path, rank_by="gAUC").rows
+
+
 def test_a_board_says_what_differs(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path)

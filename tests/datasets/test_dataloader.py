@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -5,6 +6,7 @@ from fuxi_plugins.datasets import dataloader
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.training.trainer import load_feature_map
 
 
@@ -45,9 +47,30 @@ def test_workers_do_not_change_the_order(data, workers):
     assert rows_in_order(loader(data, num_workers=workers)) == rows_in_order(loader(data))
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_blocks_that_workers_gather_ahead_come_in_their_order(data, workers, monkeypatch):
+    monkeypatch.setattr(dataloader, "BLOCK_ROWS", 64)  # ten of them
+    assert rows_in_order(loader(data, num_workers=workers)) == rows_in_order(loader(data))
+
+
 def test_the_order_is_the_same_on_every_machine(data):
     """Worked out once; another value means that seeds no longer name what they named."""
     assert loader(data)._order()[:8].tolist() == [237, 199, 70, 231, 588, 24, 239, 2]
+
+
+def test_no_epoch_of_a_seed_is_an_epoch_of_another(data):
+    orders = set()
+    for seed in range(3):
+        batches = loader(data, seed=seed)
+        for batches.epoch in range(3):
+            orders.add(tuple(batches._order()))
+    assert len(orders) == 9
+
+
+def test_rows_that_are_taken_come_in_the_order_asked_for(data):
+    rows = [4, 0, 9]
+    taken, whole = loader(data, "test").take(np.array(rows)), next(iter(loader(data, "test")))
+    assert all(torch.equal(taken[name], column[rows]) for name, column in whole.items())
 
 
 def test_evaluation_keeps_the_order_of_the_file(data, tmp_path):
@@ -83,6 +106,23 @@ def test_batch_sizes(data, batch_size, split, sizes):
     batches = loader(data, split, batch_size=batch_size)
     assert [len(batch["label"]) for batch in batches] == sizes
     assert len(batches) == len(sizes)
+    in_order = loader(data, split, batch_size=batch_size, shuffle=False)
+    assert [len(batch["label"]) for batch in in_order] == sizes
+
+
+def test_the_only_row_of_a_split_is_a_batch(data):
+    batches = loader(data, shuffle=False)
+    batches.num_samples = 1
+    assert [len(batch["label"]) for batch in batches] == [1]
+
+
+def test_a_batch_holds_what_is_stored(data):
+    """Each column, and each place of a history, is where the store has it."""
+    (batch,) = loader(data, "test", batch_size=1000)
+    stored = read_columns(data.split_folder("test"))
+    assert set(batch) <= set(stored)
+    for name, column in batch.items():
+        np.testing.assert_array_equal(column.reshape(stored[name].shape), stored[name], err_msg=name)
 
 
 @pytest.mark.parametrize("block_rows", [1, 64, 200, 1 << 16])

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fuxi_plugins.execution import leases
-from fuxi_plugins.execution.leases import Claimant, current_claim
+from fuxi_plugins.execution.leases import Claimant, clear_dead_claims, current_claim
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.execution.planner import Resources, plan_suite
@@ -75,6 +77,119 @@ def test_on_another_machine_only_silence_ends_a_claim(tmp_path, monkeypatch):
     assert taken is not None
     assert not holder.beat()  # and finds out that it has lost the run
     assert current_claim(tmp_path).holder == observer.holder
+
+
+def test_what_runs_elsewhere_is_not_judged_by_the_processes_of_this_machine(tmp_path):
+    holder = elsewhere(Claimant())
+    holder.holder = replace(holder.holder, pid=os.getpid(), born="1")  # here it would be gone
+    assert holder.claim(tmp_path) is not None
+    assert Claimant().claim(tmp_path) is None
+
+
+def test_a_process_that_has_ended_but_was_not_waited_for_holds_nothing(tmp_path):
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    claimant = Claimant()
+    claimant.holder = replace(claimant.holder, pid=child.pid, born=leases._born(child.pid))
+    claimant.claim(tmp_path)
+    assert Claimant().claim(tmp_path) is None
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and stays a zombie
+    assert Claimant().claim(tmp_path) is not None
+    child.wait()
+
+
+RENAMED = "open('/proc/self/comm', 'w').write('a) R 1'); print(flush=True); input()"
+
+
+def test_a_process_is_known_by_its_start_whatever_its_name():
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", RENAMED], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        born = leases._born(child.pid)
+        own = leases._born(os.getpid())
+        child.stdin.close()
+    assert int(born) > int(own) > 0  # in ticks since the boot
+    assert leases._born(child.pid) == ""
+
+
+def test_who_has_lost_a_run_leaves_the_claim_of_its_new_holder_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
+    lost = elsewhere(Claimant()).claim(tmp_path)
+    observer = Claimant(patience=0.0)
+    assert observer.claim(tmp_path) is None
+    time.sleep(0.01)
+    taken = observer.claim(tmp_path)
+    lost.release()
+    assert current_claim(tmp_path).holder == observer.holder
+    assert taken.beat()
+
+
+def test_the_claims_that_were_superseded_are_removed_first(tmp_path, monkeypatch):
+    """Or one of them would be the highest for a moment, and the run free to be taken while it is being given back."""
+    for number in (1, 2, 9):
+        (tmp_path / f"claim-{number}.json").write_text("{}")
+    claimant = Claimant(patience=0.0)
+    assert claimant.claim(tmp_path) is None
+    time.sleep(0.01)
+    taken = claimant.claim(tmp_path)
+    assert taken.path.name == "claim-10.json"
+    assert current_claim(tmp_path).holder == claimant.holder  # 10 is more than 9
+    removed, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, **more: removed.append(path.name) or unlink(path, **more))
+    taken.release()
+    assert removed == [f"claim-{number}.json" for number in (1, 2, 9, 10)]
+
+
+def test_a_claim_whose_answer_was_lost_is_held(tmp_path, monkeypatch):
+    """Over NFS a link may be made and reported as an error, because the request was sent twice."""
+    link = os.link
+
+    def answers_late(source, target):
+        link(source, target)
+        raise FileExistsError(target)
+
+    monkeypatch.setattr(os, "link", answers_late)
+    assert Claimant().claim(tmp_path) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["claim-1.json"]
+
+
+def test_a_claim_that_is_cleared_away_while_it_is_rewritten_is_lost(tmp_path, monkeypatch):
+    @contextmanager
+    def cleared_away(path):
+        yield path.with_suffix(".partial")
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
+    claim = Claimant().claim(tmp_path)
+    monkeypatch.setattr(leases, "replacing", cleared_away)
+    assert not claim.beat()
+
+
+def test_what_a_dead_holder_was_writing_is_cleared_away(tmp_path):
+    (tmp_path / ".record.json.1.partial").write_text("half of")
+    assert Claimant().claim(tmp_path) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["claim-1.json"]
+
+
+def test_only_claims_of_the_dead_are_cleared(tmp_path):
+    dead = Claimant()
+    dead.holder = replace(dead.holder, born="1")
+    dead.claim(tmp_path / "dead")
+    elsewhere(Claimant()).claim(tmp_path / "elsewhere")
+    Claimant().claim(tmp_path / "alive")
+    for folder in tmp_path.iterdir():
+        clear_dead_claims(folder)
+    assert sorted(path.parent.name for path in tmp_path.rglob("claim-*.json")) == ["alive", "elsewhere"]
+
+
+def test_a_claim_rewritten_by_a_clock_that_runs_backwards_is_alive(tmp_path):
+    holder = elsewhere(Claimant()).claim(tmp_path)
+    observer = Claimant(patience=0.05)
+    for second in range(5):
+        os.utime(holder.path, (1000 - second, 1000 - second))
+        assert observer.claim(tmp_path) is None
+        time.sleep(0.06)
 
 
 @pytest.mark.parametrize("jump", [-1e9, -3600, 3600, 1e9])

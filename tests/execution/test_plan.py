@@ -1,12 +1,22 @@
+from dataclasses import replace
+
 import pytest
 
 from fuxi_plugins.cli.listing import table
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.execution.plan import take_over
+from fuxi_plugins.execution.plan import plan_runs, take_over
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.status import suite_status
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import read_record, write_record
+from fuxi_plugins.records.record import (
+    Code,
+    RankFamily,
+    RankSummary,
+    StageRank,
+    find_records,
+    read_record,
+    write_record,
+)
 from fuxi_plugins.reporting.boards import suite_cells
 from fuxi_plugins.training.runner import failed_record, identity
 from tests.analysis.make import record, with_digest
@@ -88,6 +98,71 @@ def test_a_run_finished_under_another_name_is_taken_over(workspace, jobs):
     assert (job.run_folder / "predictions.h5").read_bytes() == b"predictions"
     assert [done.experiment for done in plan(workspace).finished] == ["DNN_tiny"]
     assert len(plan(workspace, force=True).todo) == 4
+
+
+def finish_elsewhere(workspace, job, name="DNN_other", **changes):
+    """A finished run of the job's settings under another experiment's name."""
+    finish(job, experiment=name, **changes)
+    elsewhere = workspace.run_folder("tiny", name, changes.get("seed", job.seed))
+    elsewhere.mkdir(parents=True)
+    (job.run_folder / "record.json").rename(elsewhere / "record.json")
+    for file in ("predictions.h5", "rank.h5"):
+        (elsewhere / file).write_bytes(file.encode())
+
+
+def test_what_is_taken_over_is_named_as_the_experiment_that_takes_it(workspace, jobs):
+    others = {"suite": "their_suite", "role": "trial", "variant": "x=1", "preset": "Theirs", "published_as": "Theirs"}
+    finish_elsewhere(workspace, jobs[2], **others, same_run_as="DNN_first")
+    ((job, twin),) = plan(workspace).equal
+    assert all(getattr(twin, name) == value for name, value in others.items())
+    taken = take_over(job, twin, workspace)
+    assert {name: getattr(taken, name) for name in others} == {name: identity(job)[name] for name in others}
+    assert taken.same_run_as == "DNN_first"  # where it was first run
+    assert not (job.run_folder / "rank.h5").exists()  # it was not probed
+
+
+def rank_summary():
+    family = RankFamily(rows=4, columns=3, untrained={}, trained={}, gaussian={})
+    return RankSummary(sample=2, seconds=1.0, stages={"tokens": StageRank(token=family)})
+
+
+def test_a_probed_run_is_taken_over_before_one_that_was_not_probed(workspace, jobs):
+    for name, rank in (("DNN_a", None), ("DNN_b", rank_summary()), ("DNN_c", None)):
+        finish_elsewhere(workspace, jobs[2], name, rank=rank)
+    ((job, twin),) = plan(workspace).equal
+    assert twin.experiment == "DNN_b"
+    assert take_over(job, twin, workspace).rank == rank_summary()
+    assert (job.run_folder / "rank.h5").read_bytes() == b"rank.h5"
+
+
+def test_a_run_that_was_not_probed_does_not_do_where_probes_are_wanted(workspace, jobs):
+    finish(jobs[0])
+    finish_elsewhere(workspace, jobs[2])
+    probed = [replace(job, probe=True) for job in jobs]
+    found = plan_runs(probed, find_records(workspace.results))
+    assert (found.todo, found.finished, found.equal) == (probed, [], [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 3}, {"status": "failed", "reason": "it broke"}, {"code": Code(model="x", training="y")}],
+    ids=str,
+)
+def test_another_seed_code_or_a_failure_is_not_taken_over(workspace, jobs, changes):
+    finish_elsewhere(workspace, jobs[2], **changes)
+    assert plan(workspace).equal == []
+
+
+def test_other_data_are_not_taken_over(workspace, jobs):
+    finish_elsewhere(workspace, jobs[2], data=jobs[2].data.card.model_dump() | {"fingerprint": "0" * 64})
+    assert plan(workspace).equal == []
+
+
+@pytest.mark.parametrize("part", ["model", "training"])
+def test_other_code_under_the_same_name_is_an_error(workspace, jobs, part):
+    finish(jobs[2], code=jobs[2].experiment.code.model_copy(update={part: "sha256:" + "0" * 64}))
+    with pytest.raises(UserError, match=f"code of the {part} sha256:0* in the record"):
+        plan(workspace)
 
 
 def test_other_data_under_the_same_name_are_an_error(workspace, jobs, tmp_path):

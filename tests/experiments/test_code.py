@@ -33,6 +33,7 @@ MODEL = """\
             self.model_to_device()
 
         def forward(self, inputs):
+            "To the probability."
             embeddings = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)
             return {"y_pred": self.output_activation(self.mlp(embeddings))}
     """
@@ -59,7 +60,9 @@ def edit(path, old, new):
         ("mine.py", "[WIDTH]", "[WIDTH, 3]", True),
         ("mine.py", "1e-2", "2e-2", True),
         ("widths.py", "8", "9", True),
+        ("mine.py", '["loss"]', '["task"]', True),
         ("mine.py", "# a comment", "# another", False),
+        ("mine.py", "To the probability.", "From the row to its probability.", False),
         ("mine.py", "Mine is an MLP.", "Mine has one hidden layer.", False),
         ("mine.py", "\n\n\n", "\n\n", False),
         ("unrelated.py", "1", "2", False),
@@ -124,6 +127,34 @@ def test_a_native_model_s_source_is_its_file_and_the_layers_it_uses():
     files = reached_files(code.PACKAGE / "models" / "rankelastor.py", code.PACKAGE.parent, ("fuxi_plugins/layers",))
     assert code.PACKAGE / "layers" / "mixing.py" in files
     assert model_digest("RankElastor") != model_digest("RankMixer")
+
+
+def test_the_training_protocol_has_each_module_that_the_trainer_trains_by():
+    """Checkpoints are left out: a run that was continued ends as one that never was interrupted."""
+    reached = reached_files(code.PACKAGE / "training" / "trainer.py", code.PACKAGE.parent, ("fuxi_plugins/training",))
+    names = {path.relative_to(code.PACKAGE).as_posix() for path in reached if path.name != "__init__.py"}
+    assert names - set(code.PROTOCOL) == {"training/checkpoint.py"}
+    assert all((code.PACKAGE / name).is_file() for name in code.PROTOCOL)
+
+
+def test_a_native_model_s_code_has_its_layers(monkeypatch):
+    seen = []
+    monkeypatch.setattr(code, "source_digest", lambda files, root: seen.extend(files) or "")
+    model_digest("RankMixer")
+    names = {path.relative_to(code.PACKAGE).as_posix() for path in seen}
+    assert {"models/rankmixer.py", "models/token_model.py", "layers/mixing.py", "layers/per_token.py"} <= names
+    assert {name.partition("/")[0] for name in names} == {"models", "layers"}
+
+
+def test_indentation_is_part_of_the_source(tmp_path):
+    inside = write(tmp_path / "a" / "model.py", "if X:\n    x = 1\n    y = 2\n")
+    outside = write(tmp_path / "b" / "model.py", "if X:\n    x = 1\ny = 2\n")
+    assert source_digest([inside], inside.parent) != source_digest([outside], outside.parent)
+
+
+def test_the_name_of_a_file_is_part_of_its_source(tmp_path):
+    one, other = write(tmp_path / "one.py", "X = 1\n"), write(tmp_path / "other.py", "X = 1\n")
+    assert source_digest([one], tmp_path) != source_digest([other], tmp_path)
 
 
 def test_a_file_that_is_no_python_is_named(tmp_path):

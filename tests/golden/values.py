@@ -24,7 +24,6 @@ from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.training import trainer
 from tests.models import tiny
-from tests.models.test_contract import SMALL
 
 ROWS = 6
 SCALE = 0.2
@@ -36,9 +35,10 @@ TRAINING_TOLERANCE = 5e-3  # relative, of float32 after two epochs
 def model_values(name: str) -> dict[str, list[float]]:
     """Initial parameters, predictions and gradients of a model or a variant, each as a few numbers."""
     variant = VARIANTS.get(name)
-    model_class, fixed = (variant.model, variant.fixed) if variant else (name, {})
+    class_name, fixed = (variant.model, variant.fixed) if variant else (name, {})
+    model_class = load_model_class(class_name)
     with tiny.in_float64():
-        model = tiny.build(load_model_class(model_class), **{**SMALL.get(model_class, {}), **fixed})
+        model = tiny.build(model_class, **{**model_class.small_settings, **fixed})
         initial = _shadow(dict(model.named_parameters()))
         model.double()
         _give_parameters(model)

@@ -156,6 +156,28 @@ def test_the_weight_beside_the_residual_makes_i_plus_p_regular():
     assert torch.linalg.matrix_rank(matrix_of(make_mixing("block_transpose", 3, 6, None), 3, 6)) == 12
 
 
+def test_a_weight_of_zero_leaves_the_tokens_as_they_are():
+    x = tokens(2, 3, 6)
+    assert torch.equal(make_mixing("block_transpose", 3, 6, None, MixingOptions(scale=0.0))(x), x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "bias", "weights", "biases"),
+    [
+        ("full", {}, True, 18 * 18, 18),
+        ("full", {}, False, 18 * 18, 0),
+        ("low_rank", {"rank": 5}, True, 2 * 5 * 18, 18),
+        ("low_rank", {"rank": 5}, False, 2 * 5 * 18, 0),
+        ("low_rank", {"rank": 18}, False, 2 * 18 * 18, 0),  # the highest rank there is
+        ("grouped", {"groups": 2}, True, 9 * 9, 0),  # has none, whatever is asked for
+    ],
+)
+def test_each_map_has_these_weights_and_biases(kind, options, bias, weights, biases):
+    made = make_mixing(kind, 3, 6, None, MixingOptions(**options), bias)
+    assert sum(p.numel() for p in made.parameters() if p.dim() == 2) == weights
+    assert sum(p.numel() for p in made.parameters() if p.dim() == 1) == biases
+
+
 def test_without_the_residual_the_map_stands_alone():
     x = tokens(2, 3, 6)
     assert torch.equal(make_mixing("block_transpose", 3, 6, None, MixingOptions(residual=False))(x), block_transpose(x))

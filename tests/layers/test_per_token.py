@@ -131,6 +131,16 @@ def test_r_equal_to_one_has_neither_lift_nor_down():
     assert names == {"gate", "value", "skip"}
 
 
+def test_the_expansion_decides_for_lift_and_down_even_where_the_hidden_width_is_the_same():
+    names = {name for name, _ in PerTokenSkipGLU(T, D, 1.2).named_children()}  # 1.2 * 4 is rounded down to 4
+    assert names == {"gate", "value", "skip", "lift", "down"}
+
+
+@pytest.mark.parametrize(("expansion", "hidden"), [(1.7, 6), (1.5, 6), (0.25, 1), (2.0, 8)])
+def test_the_hidden_width_is_rounded_down(expansion, hidden):
+    assert PerTokenGLU(T, D, expansion).gate.weight.shape == (T, D, hidden)
+
+
 def test_each_token_starts_as_the_linear_it_stands_for():
     torch.manual_seed(0)
     layer = PerTokenLinear(3, 300, 500)

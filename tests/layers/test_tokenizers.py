@@ -1,3 +1,4 @@
+import math
 import re
 
 import pytest
@@ -68,6 +69,10 @@ def test_the_mlp_is_linear_norm_relu_dropout_for_each_width():
     assert kinds(with_norm) == [nn.Linear, RMSNorm, nn.ReLU, Dropout] * 2 + [nn.Linear]
     without = JointTokenizer(12, 3, 4, hidden_units=[7], norm=False)
     assert kinds(without) == [nn.Linear, nn.ReLU, nn.Linear]
+    for kind in ("shared", "joint"):
+        made = make_tokenizer(kind, 12, 3, 4, hidden_units=[7, 6], norm=False, dropout=0.1)
+        assert kinds(made) == [nn.Linear, nn.ReLU, Dropout] * 2 + [nn.Linear]
+        assert {layer.p for layer in made.mlp if isinstance(layer, Dropout)} == {0.1}
 
 
 @settings(max_examples=25)
@@ -84,6 +89,16 @@ def test_the_fitting_number_that_an_error_names_does_fit(input_dim, num_tokens):
             make_tokenizer(kind, input_dim, num_tokens, 2, hidden_units=[3])
         except ValueError as error:
             make_tokenizer(kind, input_dim, int(str(error).split()[-1]), 2, hidden_units=[3])
+
+
+@given(input_dim=st.integers(1, 60), num_tokens=st.integers(1, 20))
+def test_the_per_token_tokenizer_takes_what_gives_every_token_a_value(input_dim, num_tokens):
+    slices = torch.ones(input_dim).split(math.ceil(input_dim / num_tokens))
+    try:
+        make_tokenizer("per_token", input_dim, num_tokens, 2)
+        assert len(slices) == num_tokens
+    except ValueError:
+        assert len(slices) < num_tokens
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from fuxictr.features import FeatureMap
 from torch import nn
 
-from fuxi_plugins.experiments.bars import published_settings
 from fuxi_plugins.experiments.settings import resolve_settings
+from fuxi_plugins.experiments.translation.published import published_settings
 from fuxi_plugins.models.registry import load_model_class
 from tests.conftest import ROOT
 from tests.models import tiny

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from fuxi_plugins.records.metrics import evaluate_metrics
 
-IN_GROUPS = {"gAUC": gAUC, "avgAUC": avgAUC, "MRR": MRR, "NDCG(k=1)": NDCG(k=1), "NDCG(k=3)": NDCG(k=3)}
+IN_GROUPS = {"gAUC": gAUC, "avgAUC": avgAUC, "MRR": MRR, **{f"NDCG(k={k})": NDCG(k=k) for k in (1, 3, 7)}}
 
 
 def fuxictrs(metric, labels, scores, groups):
@@ -54,7 +54,7 @@ def test_rankings_within_groups_are_fuxictrs(rows, random):
     """Without ties: FuxiCTR leaves their order to an unstable sort."""
     groups, labels = (np.array(column) for column in zip(*rows, strict=True))
     scores = np.array(random.sample(range(1000), len(rows))) / 1000
-    for metric in ("MRR", "NDCG(k=1)", "NDCG(k=3)"):
+    for metric in ("MRR", "NDCG(k=1)", "NDCG(k=3)", "NDCG(k=7)"):
         ours = evaluate_metrics(labels, scores, [metric], groups)[metric]
         assert ours == pytest.approx(fuxictrs(metric, labels, scores, groups), abs=1e-9)
 

@@ -230,12 +230,42 @@ def test_changed_settings_are_refused(world, packed):
     assert "they were changed after the run" in refusal(world, packed)
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/x", "seed-1/../../x", "seed-1\\..\\x", "seed-1/model.pkl", "run.py"])
+ELSEWHERE = (
+    *(
+        "../../x",
+        "/etc/x",
+        "seed-1/../../x",
+        "seed-1\\..\\x",
+        "seed-1/model.pkl",
+        "run.py",
+        "seed-1/x.py",
+        "model/x.py",
+    ),
+    *("seed-1/model/../x.py", "seed-1/model/../../x.py", "seed-1/model//x.py", "seed-1/model/x.pyc"),
+)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_path_that_escapes_and_a_file_that_does_not_belong_are_refused(world, packed, tmp_path, name):
     before = set(tmp_path.parent.rglob("x"))
     repack(packed, {}, extra=[(name, pickle.dumps(os.getcwd))])
-    assert "records, predictions and logs by seed, no more" in refusal(world, packed)
+    assert "records, predictions, logs and model source by seed, no more" in refusal(world, packed)
     assert set(tmp_path.parent.rglob("x")) == before
+
+
+SOURCES = {
+    "other": "x = 1\n",
+    "broken": "x = (\n",
+    "deep": f"x = {'-' * 100_000}1\n",
+    "long": f"x = {'1+' * 100_000}1\n",
+}
+
+
+@pytest.mark.parametrize("text", SOURCES.values(), ids=SOURCES)
+def test_model_source_that_is_not_the_records_is_refused_unexecuted(world, packed, text):
+    """Here the record is of a native model, so no source in a file is its own."""
+    repack(packed, {"seed-1/model/mine.py": text.encode()})
+    assert "is not the model source that the record names" in refusal(world, packed)
 
 
 def test_a_pickle_in_place_of_predictions_is_never_loaded(world, packed, tmp_path):

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import h5py
@@ -17,7 +18,8 @@ from fuxi_plugins.models import registry
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.checkpoint import STATE_FILE, Keeper
-from fuxi_plugins.training.runner import continued_by
+from fuxi_plugins.training.provenance import utc_now
+from fuxi_plugins.training.runner import carry_out, continued_by
 from tests.conftest import ROOT, write
 from tests.training.test_runner import make_job, outcome, run
 
@@ -139,6 +141,37 @@ def continues(job, caplog) -> bool:
     continued = Keeper(job.checkpoint_folder, continued_by(job))._state is not None
     assert ("starting anew" in caplog.text) != continued
     return continued
+
+
+def edited(job, **changes):
+    """Changes what the job's checkpoint holds."""
+    path = job.checkpoint_folder / STATE_FILE
+    torch.save({**torch.load(path, weights_only=True), **changes}, path)
+
+
+def test_a_resumed_run_counts_the_seconds_of_earlier_processes(jobs):
+    job = killed_run(jobs, "seconds")
+    edited(job, seconds=1000.0, trained=400.0)
+    with pytest.raises(Killed):
+        run(job, until_step(5))
+    state = torch.load(job.checkpoint_folder / STATE_FILE, weights_only=True)
+    assert 1000 < state["seconds"] < 1100
+    started = time.perf_counter()
+    record = carry_out(job, lambda news: None, started=utc_now(), clock_start=started)
+    assert 1000 < record.seconds.total < 1100 + time.perf_counter() - started
+    assert 400 < record.seconds.train < 500
+
+
+def test_writing_checkpoints_is_no_training(jobs, monkeypatch):
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda *given, **more: time.sleep(0.2) or save(*given, **more))
+    record = run(replace(jobs("Dropout", "slow_disk"), checkpoint_steps=2))
+    assert record.seconds.train < 1.0  # a dozen checkpoints took more
+
+
+def test_checkpoints_keep_the_latest_best_weights_alone(jobs):
+    job = killed_run(jobs, "best", "Eval")
+    assert len(list(job.checkpoint_folder.glob("best-*.model"))) == 1
 
 
 DAMAGES = {

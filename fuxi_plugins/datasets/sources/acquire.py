@@ -33,9 +33,7 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     """
     if spec.build:
         return _built_folder(spec, workspace)
-    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
-    if spec.data_root and not folder.is_absolute():
-        folder = workspace.configs.parent / folder
+    folder = _provided_folder(spec, workspace)
     _require_files(spec, folder, spec.data_files)
     return folder
 
@@ -72,8 +70,13 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     """Whether the dataset can be prepared with what is on this machine."""
     if spec.build and not spec.files:
         return True
-    folder = Path(spec.data_root) if spec.data_root else source_folder(spec, workspace)
+    folder = _provided_folder(spec, workspace)
     return all((folder / name).exists() for name in wanted_files(spec))
+
+
+def _provided_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """Where files lie that were not built; a relative ``data_root`` starts beside the workspace's configs."""
+    return workspace.configs.parent / spec.data_root if spec.data_root else source_folder(spec, workspace)
 
 
 def wanted_files(spec: DatasetSpec) -> dict[str, str]:

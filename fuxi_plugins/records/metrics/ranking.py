@@ -106,13 +106,12 @@ def influence_of_groups(per_group: PerGroup) -> np.ndarray:
 
     The factor C / (C - 1), of C groups that count, makes the variance of equal weights exactly the unbiased one.
 
-    Raises:
-        ValueError: fewer than two groups count.
+    With fewer than two groups that count it is NaN: how groups differ is then not known.
     """
     weights, values = per_group
     counted = int(np.count_nonzero(weights))
     if counted < 2:
-        raise ValueError(f"at least two groups that count are needed, but there are {counted}")
+        return np.full(len(weights), np.nan)
     shares = weights / weights.sum()
     return shares * (values - shares @ values) * np.sqrt(counted / (counted - 1))
 

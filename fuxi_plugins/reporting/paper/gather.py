@@ -32,15 +32,15 @@ def studies(workspace: Workspace, dataset: str | None = None, profile: str | Non
     Raises:
         UserError: a dataset or a profile that does not exist.
     """
-    profiles = [profile] if profile else list(load_template(workspace.configs, TEMPLATE).profiles)
-    for name in [dataset] if dataset else load_dataset_specs(workspace.configs):
+    profiles = [profile] if profile else list(load_template(workspace.all_configs, TEMPLATE).profiles)
+    for name in [dataset] if dataset else load_dataset_specs(workspace.all_configs):
         records = {(r.experiment, r.seed): r for r in find_records(workspace.results, name)}
         if not records and not dataset:
             continue
         for one in profiles:
             for suite_name in SUITES:
                 try:
-                    suite = load_suite(workspace.configs, instance_name(suite_name, name, one))
+                    suite = load_suite(workspace.all_configs, instance_name(suite_name, name, one))
                 except UserError:
                     if dataset and suite_name != "paper_sequence":  # which not every dataset can have
                         raise

@@ -34,9 +34,9 @@ def gather(workspace: Workspace) -> Contents:
 def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
     instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
-    names = [*suite_names(workspace.configs), *instances]
+    names = [*suite_names(workspace.all_configs), *instances]
     finished = {(record.experiment, record.seed) for record in records if record.finished}
-    listed = sorted((load_suite(workspace.configs, name) for name in names), key=lambda suite: suite.is_search)
+    listed = sorted((load_suite(workspace.all_configs, name) for name in names), key=lambda suite: suite.is_search)
     suites = {suite.name: suite for suite in listed}
     for name, suite in suites.items():  # a template and its usual instance are one
         for dataset in suite.datasets:

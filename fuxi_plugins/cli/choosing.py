@@ -1,0 +1,119 @@
+"""What ``fuxibench run`` is asked to run: a suite, an experiment, or a model with settings that no file holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fuxi_plugins.cli.console import say
+from fuxi_plugins.cli.model_files import use_models
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.experiments.suite import Suite
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command that name what to run."""
+
+    name: str | None
+    model: str | None
+    dataset: str | None
+    profile: str | None
+    settings: tuple[str, ...]
+    beside: str | None
+    model_files: tuple[Path, ...]
+    seeds: Sequence[int]
+
+
+def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
+    """The suite to run and the one whose board is shown; they differ where a model is put beside a board.
+
+    Raises:
+        UserError: the options do not go together, or name what does not exist.
+    """
+    from fuxi_plugins.experiments import adhoc
+    from fuxi_plugins.experiments.suite import find_suite, instance_name
+
+    if asked.name:
+        if asked.model or asked.settings or asked.beside:
+            raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
+        suite = find_suite(instance_name(asked.name, asked.dataset, asked.profile), workspace, asked.seeds)
+        return suite, suite
+    model = asked.model or _only_model(asked.model_files)
+    settings = adhoc.parse_settings(asked.settings)
+    if asked.beside:
+        if asked.dataset:
+            raise UserError(f"--beside {asked.beside} runs on that board's dataset; leave out --dataset.")
+        found = adhoc.beside(asked.beside, model, settings, asked.seeds, workspace)
+        for remark in found.remarks:
+            say(f"not equal: {remark}.")
+        return found.own, found.board
+    if not asked.dataset:
+        raise UserError(f"the model {model} needs data to run on: name them by --dataset, or a board by --beside.")
+    suite = adhoc.adhoc_suite(model, asked.dataset, settings, asked.seeds, workspace)
+    (config,) = suite.experiments
+    say(f"{config.id}: what is not set is at its default; once it has run, 'fuxibench show {config.id}' lists all.")
+    return suite, suite
+
+
+def use_named_files(model_files: Sequence[Path], workspace: Workspace) -> None:
+    """Makes the models of files known that a command names after its own name."""
+    from fuxi_plugins.models.registry import sources
+
+    zoo = sources().zoo
+    use_models(workspace, model_files, Path(zoo) if zoo else None)
+
+
+def remember_files(model_files: Sequence[Path], workspace: Workspace) -> None:
+    """Lets later commands in this workspace know the models of these files."""
+    from fuxi_plugins.models.model_files import MEMORY, remember
+
+    if model_files:
+        remember(workspace.configs, model_files)
+        say(f"remembered in {workspace.configs / MEMORY}: {', '.join(path.name for path in model_files)}")
+
+
+def is_prepared(suite: "Suite", workspace: Workspace) -> bool:
+    """Whether some preparation of each of the suite's datasets is in the cache."""
+    return all(any(workspace.dataset_folder(name).glob("*/feature_map.json")) for name in suite.datasets)
+
+
+def show_without_data(suite: "Suite", workspace: Workspace) -> None:
+    """A dry run before the data are prepared: settings and needs are checked, shapes and data are not.
+
+    Raises:
+        UserError: a setting that is not legal.
+    """
+    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.execution.status import suite_status
+    from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.experiments.requirements import unmet_need
+    from fuxi_plugins.models.registry import load_model_class
+
+    specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
+    skipped = {}
+    for config in suite.experiments:
+        experiment = resolve(config)
+        reason = unmet_need(load_model_class(experiment.model), experiment.preset, specs[experiment.dataset_id])
+        if reason:
+            skipped[experiment.id] = reason
+            say(f"skipped: {reason}.")
+    wanted = [run for run in suite_status(suite, workspace) if run.state != "done" and run.experiment not in skipped]
+    say(f"{suite.title}: {len(wanted)} to run.")
+    for run in wanted:
+        say(f"would run {run.experiment} seed {run.seed}")
+    say(f"{', '.join(suite.datasets)}: not prepared yet, so neither the data nor the models' shapes were checked.")
+
+
+def _only_model(files: Sequence[Path]) -> str:
+    from fuxi_plugins.models.model_files import models_of
+
+    names = [name for path in files for name in models_of(path)]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UserError(f"{', '.join(path.name for path in files)} has {', '.join(names)}; name one by --model.")
+    raise UserError("what to run is named: a suite or an experiment, or --model with --dataset or --beside.")

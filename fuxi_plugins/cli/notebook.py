@@ -1,0 +1,146 @@
+"""What ``import fuxi_plugins as fb`` offers: the commands as functions, with pandas tables as their results.
+
+All of them work in the workspace of the current folder, as the commands do.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fuxi_plugins.cli.model_files import use_models
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.record import find_records
+from fuxi_plugins.reporting.frames import Board, runs_frame
+
+
+def load_runs(dataset: str | None = None) -> pd.DataFrame:
+    """Every recorded run, one row each, finished or not.
+
+    Args:
+        dataset: only the runs on this one.
+    """
+    return runs_frame(find_records(Workspace.locate().results, dataset))
+
+
+def load_board(name: str, dataset: str | None = None, by: str | None = None) -> Board:
+    """The board of a suite or of an experiment, from the records that are there.
+
+    Args:
+        name: as ``frappe_board``.
+        dataset: which of its datasets, where it has several.
+        by: metric to rank by. Default: AUC where it was measured.
+
+    Raises:
+        UserError: no such suite, no finished run, or several datasets of which none is named.
+    """
+    from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.reporting.boards import suite_board
+
+    workspace = Workspace.locate()
+    suite = find_suite(name, workspace)
+    if dataset is None and len(suite.datasets) > 1:
+        raise UserError(f"{name} is of several datasets; name one of {', '.join(suite.datasets)} as dataset=...")
+    return Board(suite_board(suite, dataset or suite.datasets[0], workspace, by), suite.title)
+
+
+def compare(a: str, b: str, dataset: str | None = None, by: str | None = None) -> pd.DataFrame:
+    """Two models, paired by test row and seed: one row a dataset, ``a`` less ``b``.
+
+    Returns:
+        Columns ``dataset``, ``metric``, ``effect``, ``low`` and ``high`` (its 95% interval), ``p`` (adjusted for the
+        pairs of the board that both stand on), ``significant``, ``seeds_won``, ``seeds_shared`` and ``sentence``.
+
+    Raises:
+        UserError: no finished runs of one of them, or none on the same dataset.
+    """
+    from fuxi_plugins.analysis.comparisons import comparisons
+
+    return pd.DataFrame(
+        {
+            "dataset": one.dataset,
+            "metric": one.metric,
+            "a": one.a,
+            "b": one.b,
+            "effect": one.effect,
+            "low": one.difference.interval.low if one.difference.interval else None,
+            "high": one.difference.interval.high if one.difference.interval else None,
+            "p": one.difference.adjusted_p,
+            "significant": one.difference.significant,
+            "seeds_won": one.seeds_won,
+            "seeds_shared": one.seeds_shared,
+            "sentence": one.sentence,
+        }
+        for one in comparisons(a, b, dataset, by, Workspace.locate())
+    )
+
+
+def run(
+    name: str | None = None,
+    *,
+    model: str | type | None = None,
+    dataset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (),
+    gpus: Sequence[int] = (),
+    jobs: int | None = None,
+    force: bool = False,
+) -> pd.DataFrame:
+    """Runs what is not finished yet and returns the runs, one row each, as :func:`load_runs` does.
+
+    Args:
+        name: of a suite or an experiment. Instead of it, ``model`` and ``dataset`` make an experiment.
+        model: a name, or a model class in a file, which is then registered.
+        settings: of that experiment; the defaults of the model and of the training for all others.
+        seeds: instead of the suite's own; 1 for an experiment.
+        gpus: one run at a time on each; the CPU unless given.
+        jobs: runs at once.
+        force: run again what is finished.
+
+    Raises:
+        UserError: whatever the command ``fuxibench run`` would refuse.
+    """
+    from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+    from fuxi_plugins.experiments.adhoc import adhoc_suite
+    from fuxi_plugins.experiments.suite import find_suite
+
+    if (name is None) == (model is None or dataset is None):
+        raise UserError("what to run is named either by name=..., or by model=... and dataset=...")
+    workspace = Workspace.locate()
+    use_models(workspace)
+    if name is not None:
+        suite = find_suite(name, workspace, seeds)
+    else:
+        known = register(model) if isinstance(model, type) else model
+        suite = adhoc_suite(known, dataset, settings or {}, seeds, workspace)
+    resources = Resources.choose(gpus, jobs, threads=None)
+    run_plan(plan_suite(suite, workspace, resources, force=force), suite, workspace, resources)
+    wanted = {(c.dataset_id, c.id, seed) for c in suite.experiments for seed in suite.seeds_of(c.id)}
+    records = [record for dataset_id in suite.datasets for record in find_records(workspace.results, dataset_id)]
+    return runs_frame(r for r in records if (r.dataset, r.experiment, r.seed) in wanted)
+
+
+def register(model: type) -> str:
+    """Makes a model class known by its name, which is returned. A run executes the class's file in its own process.
+
+    Raises:
+        UserError: the class was typed into a notebook or a shell, or its name is another model's.
+    """
+    from fuxi_plugins.models.registry import Sources, sources, use_sources
+
+    try:
+        file = Path(inspect.getsourcefile(model) or "")
+    except TypeError:  # of a class of __main__ without a file
+        file = Path()
+    if file.suffix != ".py" or not file.is_file():
+        raise UserError(
+            f"a run loads the model in a process of its own, so {model.__name__} must be defined in a Python file; in "
+            "a notebook, begin its cell with %%writefile my_model.py and import it from there."
+        )
+    before = sources()
+    if str(file.resolve()) not in before.files:
+        use_sources(Sources(before.zoo, (*before.files, str(file.resolve()))))
+    return model.__name__

@@ -1,0 +1,1 @@
+"""What FuxiCTR, BARS and the RankElastor authors have published -> experiments and datasets of this harness."""

@@ -1,0 +1,144 @@
+"""A published folder of configs, FuxiCTR's, BARS's or the RankElastor authors' -> one experiment with its data here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fuxi_plugins.core.configs import config_files
+from fuxi_plugins.core.errors import UserError, did_you_mean
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
+from fuxi_plugins.experiments.translation.accounts import Account
+from fuxi_plugins.experiments.translation.dataset import Places, overriding, translate_dataset
+from fuxi_plugins.experiments.translation.settings import translate_settings
+from fuxi_plugins.models import checkouts
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A folder of configs that holds one experiment and its dataset, and what became of the published ones."""
+
+    configs: Path
+    accounts: list[Account] = field(default_factory=list)  # of each setting of the experiment and of the dataset
+    remarks: list[str] = field(default_factory=list)  # what was decided on the way
+    at_hand: bool = True  # whether the files of the dataset are there
+
+
+@dataclass(frozen=True)
+class Published:
+    """An experiment and its dataset as a folder says them, ``Base`` included."""
+
+    experiment: dict[str, Any]
+    dataset_id: str
+    dataset: dict[str, Any]
+    remarks: list[str]
+
+    def unaccounted(self, accounts: Iterable[Account]) -> set[str]:
+        """The settings that stand in no account; there must be none."""
+        return {*self.experiment, *self.dataset} - {account.name for account in accounts}
+
+
+def published_ids(folder: Path) -> list[str]:
+    """The experiments of a folder.
+
+    Raises:
+        UserError: it has no file of experiments, or one that is not YAML.
+    """
+    return list(_entries(folder, "model_config", []))
+
+
+def read_published(folder: Path, experiment_id: str) -> Published:
+    """One experiment of a folder.
+
+    Raises:
+        UserError: there is no such experiment, it names no model, or its dataset is not there.
+    """
+    remarks: list[str] = []
+    experiments = _entries(folder, "model_config", remarks)
+    if experiment_id not in experiments:
+        raise _not_in(folder, "experiment", experiment_id, experiments)
+    experiment = experiments[experiment_id]
+    datasets = _entries(folder, "dataset_config", remarks)
+    dataset_id = experiment.get("dataset_id")
+    if dataset_id not in datasets:
+        raise _not_in(folder, "dataset", str(dataset_id), datasets)
+    if not isinstance(experiment.get("model"), str):
+        raise UserError(f"{folder}: the experiment {experiment_id!r} must name its model.")
+    return Published(experiment, dataset_id, datasets[dataset_id], remarks)
+
+
+def translate_folder(
+    folder: Path, experiment_id: str, target: Path, data: Path | None = None, zoo: Path | None = None
+) -> Translated:
+    """Writes the experiment and its dataset to ``target`` as ``model_config.yaml`` and ``dataset_config.yaml``.
+
+    A folder that is in the form of this harness already (its datasets have titles) is left as it is.
+
+    Args:
+        folder: with FuxiCTR's ``dataset_config.yaml`` and ``model_config.yaml``, or folders of these names.
+        experiment_id: which experiment.
+        target: folder to write to.
+        data: folder with the data files, if they do not lie where the config says.
+        zoo: a checkout whose own class of the model is to run, where it has one.
+
+    Raises:
+        UserError: no such experiment or dataset, or something that cannot be followed; says all settings that cannot.
+    """
+    published = read_published(folder, experiment_id)
+    if "title" in published.dataset:
+        return Translated(folder)
+    experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
+    _require_one_task(experiment_id, model, experiment)
+    stronger = overriding(published.dataset)
+    remarks += [f"{name}: {value} of the dataset goes before the experiment's" for name, value in stronger.items()]
+    if zoo is not None:
+        model, remark = _of_the_zoo(model, zoo)
+        remarks.append(remark)
+    settings = translate_settings(model, {**experiment, **stronger})
+    dataset_id = published.dataset_id
+    dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), target / "data")
+    of_experiment = {**settings.named, "dataset_id": dataset_id, "settings_from": "published", **settings.settings}
+    write_text(target / "model_config.yaml", yaml_text({experiment_id: of_experiment}))
+    write_text(target / "dataset_config.yaml", yaml_text({dataset_id: dataset.settings}))
+    return Translated(
+        target, [*settings.accounts, *dataset.accounts], [*remarks, *dataset.remarks], at_hand=dataset.at_hand
+    )
+
+
+def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str, Any]]:
+    """The entries of a config by name, each with what its file's ``Base`` says where it is silent."""
+    files = config_files(folder, name)
+    if not files:
+        raise UserError(f"{folder} must hold {name}.yaml or a folder {name}, but holds neither.")
+    found: dict[str, dict[str, Any]] = {}
+    for path in files:
+        content, repeated = load_published_yaml(path)
+        remarks += [f"{path.name}, {key} stands twice; the last one counts" for key in repeated]
+        base = content.pop("Base", None) or {} if name == "model_config" else {}
+        found |= {key: {**base, **settings} for key, settings in content.items() if isinstance(settings, dict)}
+    return found
+
+
+def _not_in(folder: Path, kind: str, wrong: str, known: Mapping[str, Any]) -> UserError:
+    suggestion = did_you_mean(wrong, known) or f"; there are {', '.join(known) or 'none'}."
+    return UserError(f"{folder} has no {kind} {wrong!r}{suggestion}")
+
+
+def _require_one_task(experiment_id: str, model: str, experiment: Mapping[str, Any]) -> None:
+    tasks = experiment.get("task")
+    if isinstance(tasks, list) and len(tasks) > 1:
+        raise UserError(
+            f"the experiment {experiment_id!r} trains {model} on {len(tasks)} labels at once, and a run here learns "
+            "one. Run it in FuxiCTR, or give the label of interest to a model of one task."
+        )
+
+
+def _of_the_zoo(model: str, zoo: Path) -> tuple[str, str]:
+    """The checkout's own class of that name, else the model as it is; and a sentence on it."""
+    models = checkouts.discover(zoo).models
+    names = [name for name in models if name == model or name.endswith(f"/{model}")]
+    if not names:
+        return model, f"{zoo} has no class {model}, so the model here is taken"
+    best = min(names, key=len)
+    return f"{checkouts.PREFIX}{best}", f"the model is {best} of {zoo}"

@@ -1,0 +1,1 @@
+"""Two models as one plain file each, to read first and to copy: torch alone, one formula, no options."""

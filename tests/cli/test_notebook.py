@@ -1,0 +1,137 @@
+"""The Python front door, as docs/python.md shows it."""
+
+import io
+import re
+import subprocess
+import sys
+
+import matplotlib
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import fuxi_plugins as fb
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import CACHE_VARIABLE
+from fuxi_plugins.models.registry import INSTALLED_ONLY, load_model_class, use_sources
+from fuxi_plugins.records.record import find_records
+from tests.conftest import ROOT, write
+
+matplotlib.use("Agg")
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / "docs" / "add_a_model.md").read_text(encoding="utf-8")
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _forget_models():
+    yield
+    use_sources(INSTALLED_ONLY)
+
+
+@pytest.fixture
+def in_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_importing_the_package_loads_nothing_and_names_are_complete():
+    code = (
+        "import sys; before = set(sys.modules); import fuxi_plugins as fb\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(sorted(loaded & {'torch', 'fuxictr', 'pandas', 'numpy', 'pydantic', 'click'}))\n"
+        "print(set(fb.__all__) <= set(dir(fb)))\n"
+        "fb.load_board\n"
+        "print(sorted({'torch', 'fuxictr'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True", "[]"]
+    for name in fb.__all__:
+        assert callable(getattr(fb, name))
+        assert getattr(fb, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'load_bord'"):
+        getattr(fb, "load_" + "bord")
+
+
+def test_the_page_works_as_written(tmp_path, monkeypatch, in_checkout, capsys):
+    """What reads results runs in the checkout, what trains in an empty folder."""
+    reading, running = PAGE.split("## Running")
+    space = {}
+    for block in blocks(reading):
+        exec(compile(block, "docs/python.md", "exec"), space)
+    printed = capsys.readouterr().out
+    assert isinstance(space["table"], pd.DataFrame)
+    assert "RankElastor" in printed
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write(tmp_path / "my_models.py", blocks(EXAMPLE)[0])
+    for block in blocks(running):
+        exec(compile(block, "docs/python.md", "exec"), space)
+    (run,) = space["runs"].to_dict("records")
+    assert (run["model"], run["status"], run["set_width"], run["set_epochs"]) == ("TwoLayers", "finished", 8, 1)
+    assert len(fb.load_runs()) == 2
+
+
+def test_runs_hold_what_the_records_hold(in_checkout):
+    runs = fb.load_runs("ml100k")
+    records = find_records(ROOT / "results", "ml100k")
+    assert len(runs) == len(records)
+    for record, (_, row) in zip(records, runs.iterrows(), strict=True):
+        assert (row.experiment, row.seed, row.status) == (record.experiment, record.seed, record.status)
+        if record.finished:
+            assert row.test_AUC == record.metrics["test"]["AUC"]
+            assert row.set_epochs == record.params["training"]["epochs"]
+
+
+def test_a_board_is_the_commands(in_checkout):
+    board = fb.load_board("ml100k_board")
+    csv, tex = (
+        CliRunner().invoke(main, ["leaderboard", "ml100k_board", "--format", form]).output for form in ("csv", "tex")
+    )
+    printed, table = pd.read_csv(io.StringIO(csv)), board.to_pandas()
+    assert list(table.columns) == list(printed.columns)
+    assert list(table.preset) == list(printed.preset)
+    assert table.test_AUC_mean.to_numpy() == pytest.approx(printed.test_AUC_mean.to_numpy(), abs=1e-12)
+    assert board.to_latex() == tex
+    axes = board.plot()
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(table.preset)
+    drawn = [line.get_xdata()[0] for line in axes.lines]
+    assert drawn == pytest.approx(list(table.test_AUC_mean))
+    assert fb.load_board("ml100k_board", by="logloss").leaderboard.rank_by == "logloss"
+    with pytest.raises(UserError, match="several datasets; name one of"):
+        fb.load_board("twins_smoke")
+
+
+def test_a_comparison_is_the_commands(in_checkout):
+    from fuxi_plugins.analysis.comparisons import comparisons
+    from fuxi_plugins.core.workspace import Workspace
+
+    (row,) = fb.compare("RankElastor", "DCNv2", dataset="ml100k").to_dict("records")
+    (one,) = comparisons("RankElastor", "DCNv2", "ml100k", None, Workspace.locate())
+    assert (row["effect"], row["sentence"]) == (one.effect, one.sentence)
+    assert row["low"] < row["effect"] < row["high"]
+
+
+def test_a_registered_class_is_known_and_one_without_a_file_is_refused(tmp_path, monkeypatch):
+    write(tmp_path / "my_registered.py", blocks(EXAMPLE)[0].replace("TwoLayers", "Registered"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from my_registered import Registered
+
+    assert fb.register(Registered) == "Registered"
+    assert fb.register(Registered) == "Registered"  # a cell may be run twice
+    assert load_model_class("Registered").__name__ == "Registered"
+    typed = type("Typed", (Registered,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", None, raising=False)
+    with pytest.raises(UserError, match="must be defined in a Python file"):
+        fb.register(typed)
+
+
+def test_what_to_run_is_named_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wrong in ({}, {"name": "quickstart", "model": "LR", "dataset": "synthetic"}, {"model": "LR"}):
+        with pytest.raises(UserError, match="named either by"):
+            fb.run(**wrong)

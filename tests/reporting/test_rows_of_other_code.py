@@ -1,0 +1,61 @@
+"""Runs of one experiment with other settings or code stand in a row of their own, in every format and every note."""
+
+import pytest
+
+from fuxi_plugins.analysis.compare import compare_on_board
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.uncertainty import with_uncertainty
+from fuxi_plugins.records.record import Code
+from fuxi_plugins.reporting.formats import FORMATS, render
+from fuxi_plugins.reporting.notes import notes, tie_sentence
+from tests.analysis.make import record
+
+EDITED = Code(model="revision 2", training="revision 1")
+
+
+def board(folder, own: list[float]) -> Leaderboard:
+    """A, B and C with three seeds each; A has more seeds of edited code, whose values are ``own``."""
+    ends = {"A": [0.900, 0.901, 0.902], "B": [0.890, 0.891, 0.892], "C": [0.870, 0.871, 0.872]}
+    runs = [record(name, seed, value) for name, values in ends.items() for seed, value in enumerate(values, 1)]
+    runs += [record("A", seed, value, code=EDITED) for seed, value in enumerate(own, 4)]
+    cells = [Cell("toy", run.experiment, run.preset, run.seed) for run in runs]
+    return with_uncertainty(build_leaderboard("toy", runs, cells, folder), None)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("own", [[0.5], [0.5, 0.9]])
+def test_every_format_draws_it(tmp_path, form, own):
+    assert "A (seed 4" in render(board(tmp_path, own), "Toy", form)
+
+
+def test_a_single_seed_of_edited_code_is_noted_as_its_own_row(tmp_path):
+    said = "One seed only, whose noise is taken to be as usual on this board: A (seed 4)."
+    assert said in notes(board(tmp_path, [0.895]))
+
+
+def test_different_outcomes_of_edited_code_are_noted_as_its_own_row_s(tmp_path):
+    (line,) = [line for line in notes(board(tmp_path, [0.5, 0.8])) if line.startswith("Seeds with different outcomes")]
+    assert line.endswith("A (seed 4, 5) (0.5000 to 0.8000).")
+
+
+def test_a_tie_of_edited_code_marks_that_row_alone(tmp_path):
+    made = board(tmp_path, [0.9011, 0.9012])
+    best, other, *_ = made.ranked()
+    assert {best.preset, other.preset} == {"A", "A (seed 4, 5)"}
+    assert tie_sentence(made).startswith(f"Not significantly different from {best.preset}, the best by its mean: ")
+    drawn = render(made, "Toy", "tex").splitlines()
+    daggers = [line for line in drawn if r"$^{\dagger}$ &" in line]
+    assert len(daggers) == len(made.like_the_best())
+    assert not any("0.90110 " in line and r"\textbf" in line for line in daggers)
+    starred = [line for line in render(made, "Toy", "tex", ["C"]).splitlines() if "$^{*}$ &" in line]
+    assert len(starred) == len(made.better_than_best_of(["C"]))
+
+
+def test_it_is_compared_with_the_other_row_of_its_experiment(tmp_path):
+    made = board(tmp_path, [0.95, 0.951])
+    rows = {row.preset: row for row in made.ranked()}
+    own, usual = rows["A (seed 4, 5)"], rows["A"]
+    compared = compare_on_board(made, "toy", own, usual)
+    assert compared.means == pytest.approx((0.9505, 0.901))
+    assert compared.seeds == (2, 3)
+    assert compared.difference == made.difference(own, usual)
