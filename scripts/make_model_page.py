@@ -22,6 +22,10 @@ Made by `python scripts/make_model_page.py` from the classes themselves; do not 
 (`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *preset* is an
 experiment of `benchmark_configs/model_config`; a published number is another's, with its source in `results/published`.
 
+Read this first: [RankElastor](../fuxi_plugins/models/reference/rankelastor.py) and
+[RankMixer](../fuxi_plugins/models/reference/rankmixer.py) stand in one plain file each, in torch alone, without
+options. A test holds them equal to the classes below.
+
 """
 
 

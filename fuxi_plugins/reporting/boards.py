@@ -77,7 +77,7 @@ def find_boards(
     Raises:
         UserError: a dataset on which no suite has results.
     """
-    suites = [load_suite(workspace.configs, name) for name in suite_names(workspace.configs)]
+    suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     found, said = [], []
     for dataset in datasets:
         presets = {
