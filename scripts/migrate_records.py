@@ -22,7 +22,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import RECORD_FILE, Code, Record, Role, run_digest
+from fuxi_plugins.records.record import RECORD_FILE, Code, Role, make_record, run_digest
 
 FIRST = "revision 1"
 
@@ -104,7 +104,7 @@ def migrate(results: Path | None) -> None:
     old = {path: record for path in paths if (record := json.loads(path.read_text())).get("schema_version") == 1}
     known = purposes(workspace, {record["dataset"] for record in old.values()})
     for path, record in old.items():
-        new = Record.model_validate(migrated(record, purpose_of(record, known)))
+        new = make_record(migrated(record, purpose_of(record, known)))
         write_text(path, new.model_dump_json(indent=1) + "\n")
     click.echo(f"{len(old)} of {len(paths)} records brought to schema 2")
 

@@ -8,7 +8,7 @@ from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.metrics import Metric, find_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 
 SMALLEST_P_SAID = 1e-6  # nothing here is so nearly normal that smaller ones would mean something
 
@@ -72,11 +72,11 @@ class Comparison:
 
 
 def compare(
-    a: Sequence[Record],
-    b: Sequence[Record],
+    a: Sequence[FinishedRun],
+    b: Sequence[FinishedRun],
     metric: str,
     evidence: Evidence | None,
-    rows: Mapping[str, Sequence[Record]] | None = None,
+    rows: Mapping[str, Sequence[FinishedRun]] | None = None,
     board: str = "",
 ) -> Comparison:
     """Compares the finished runs of two experiments on the same data.
@@ -164,6 +164,6 @@ def _p(value: float) -> str:
     return f"p = {value:.2g}" if value >= SMALLEST_P_SAID else f"p < {SMALLEST_P_SAID:.0e}"
 
 
-def _name(record: Record) -> str:
+def _name(record: FinishedRun) -> str:
     """The row's name; a trial of a search says what it varies."""
     return f"{record.preset}@{record.variant}" if record.role == "trial" else record.preset

@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record, find_records, require_one_digest
+from fuxi_plugins.records.record import FinishedRun, find_records, finished_runs, require_one_digest
 
 EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
@@ -24,7 +24,7 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspa
     Raises:
         UserError: a name that no finished record has, or no dataset in common.
     """
-    records = [record for record in find_records(workspace.results, dataset) if record.finished]
+    records = finished_runs(find_records(workspace.results, dataset))
     ours = {name: _runs(name, records) for name in (a, b)}
     shared = [name for name in ours[a] if name in ours[b]]
     if not shared:
@@ -36,7 +36,7 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspa
     ]
 
 
-def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
+def _runs(name: str, records: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
     """Finished runs by dataset of an experiment, or of a row's name; trials of a search only by their own names.
 
     Of several experiments of one row's name, as those of a board and of the paper's suites are, it means the one that
@@ -44,7 +44,7 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     """
     by_experiment = [record for record in records if record.experiment == name]
     by_row = [record for record in records if record.preset == name and record.role != "trial"]
-    found: dict[str, list[Record]] = {}
+    found: dict[str, list[FinishedRun]] = {}
     for record in by_experiment or by_row:
         found.setdefault(record.dataset, []).append(record)
     if not found:
@@ -61,7 +61,7 @@ def _runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _compare(
-    a: list[Record], b: list[Record], records: Sequence[Record], metric: str | None, workspace: Workspace
+    a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str | None, workspace: Workspace
 ) -> Comparison:
     """By the largest board that holds both with these seeds; by themselves where there is none."""
     measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
@@ -69,12 +69,12 @@ def _compare(
     for record in (*a, *b):
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")
-        if _fingerprint(record) != _fingerprint(a[0]):
+        if record.data.fingerprint != a[0].data.fingerprint:
             raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
     pair = {runs[0].experiment: runs for runs in (a, b)}
     names = (a[0].experiment, b[0].experiment)
     files = sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}"))
-    boards: list[tuple[str, dict[str, list[Record]]]] = []
+    boards: list[tuple[str, dict[str, list[FinishedRun]]]] = []
     other_seeds = []
     for path in files:
         evidence = read_evidence(path)
@@ -86,7 +86,7 @@ def _compare(
             for name, by_seed in evidence.runs.items()
         }
         has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
-        if evidence.covers(_fingerprint(a[0]), rows | pair) and has_metric:
+        if evidence.covers(a[0].data.fingerprint, rows | pair) and has_metric:
             boards.append((stem, rows))
         else:
             other_seeds.append(stem)
@@ -114,7 +114,3 @@ def _compare(
 
 def _evidence_file(stem: str, workspace: Workspace) -> Path:
     return workspace.results / "leaderboards" / f"{stem}.{EVIDENCE}"
-
-
-def _fingerprint(record: Record) -> str:
-    return record.data.fingerprint if record.data else ""

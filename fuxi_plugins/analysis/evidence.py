@@ -17,7 +17,7 @@ from fuxi_plugins.analysis.statistics.inference import Sampling
 from fuxi_plugins.analysis.statistics.influence import sampling_covariance
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import Scored, calibration, find_metric, sampling_components, within_clusters
-from fuxi_plugins.records.record import Frozen, Metrics, Record
+from fuxi_plugins.records.record import FinishedRun, Frozen, Metrics
 
 METHOD = 2  # how evidence is measured; raised when the same predictions would give other numbers
 TOLERANCE = 1e-6  # between a record's metric and the one its predictions give
@@ -59,14 +59,14 @@ class Evidence(Frozen):
         rarer = min(self.positives, self.rows - self.positives)
         return min(self.clusters or rarer, rarer)
 
-    def covers(self, fingerprint: str, runs: Mapping[str, Sequence[Record]]) -> bool:
+    def covers(self, fingerprint: str, runs: Mapping[str, Sequence[FinishedRun]]) -> bool:
         """Whether this is about all of these runs, and of these experiments about no other seeds."""
         return self.fingerprint == fingerprint and all(
             {record.seed for record in records} == set(self.runs.get(experiment, ()))
             for experiment, records in runs.items()
         )
 
-    def problem(self, key: str, record: Record, digest: str | None) -> str:
+    def problem(self, key: str, record: FinishedRun, digest: str | None) -> str:
         """How a record or its predictions differ from what was measured; "" where they do not.
 
         Args:
@@ -74,7 +74,7 @@ class Evidence(Frozen):
             digest: sha256 of the run's predictions, or None where the file is missing.
         """
         measured = self.runs.get(key, {}).get(record.seed)
-        if measured is None or self.fingerprint != (record.data and record.data.fingerprint):
+        if measured is None or self.fingerprint != record.data.fingerprint:
             return ""
         where = f"{record.experiment} seed {record.seed}"
         if digest not in (None, measured.predictions):
@@ -143,9 +143,9 @@ class TestRows:
 
 
 def measure_evidence(
-    runs: Mapping[str, Sequence[Record]],
+    runs: Mapping[str, Sequence[FinishedRun]],
     digests: Digests,
-    scores: Callable[[Record], np.ndarray],
+    scores: Callable[[FinishedRun], np.ndarray],
     test: TestRows,
 ) -> tuple[Evidence | None, dict[str, str]]:
     """Measures the evidence of a board from predictions and labels, and whether its records tell the truth.
@@ -160,7 +160,6 @@ def measure_evidence(
         wrong with the others, by experiment.
     """
     first = next(iter(runs.values()))[0]
-    data = _data_of(first)
     components: dict[str, list[np.ndarray]] = {metric: [] for metric in first.metrics["test"]}
     calibrated, problems = {}, {}
     for experiment, records in runs.items():
@@ -172,12 +171,12 @@ def measure_evidence(
         for metric, listed in components.items():
             listed.append(np.array([_components(metric, own, test.clusters) for own in scored]))
         measured = [calibration(own) for own in scored]
-        calibrated[experiment] = {name: _rounded(np.mean([m[name] for m in measured])) for name in measured[0]}
+        calibrated[experiment] = {name: _rounded(float(np.mean([m[name] for m in measured]))) for name in measured[0]}
     if not calibrated:
         return None, problems
     evidence = Evidence(
         dataset=first.dataset,
-        fingerprint=data.fingerprint,
+        fingerprint=first.data.fingerprint,
         rows=len(test.labels),
         positives=int(np.count_nonzero(test.labels)),
         clusters=None if test.clusters is None else len(np.unique(test.clusters)),
@@ -224,12 +223,7 @@ class _Method(Frozen, extra="ignore"):
     method: int = 1  # which the first files do not say
 
 
-def _data_of(record: Record):
-    assert record.data is not None  # of a finished run
-    return record.data
-
-
-def _disagreement(record: Record, scored: Scored) -> str:
+def _disagreement(record: FinishedRun, scored: Scored) -> str:
     """What a record says otherwise than its predictions; "" if nothing."""
     for name, said in record.metrics["test"].items():
         value = find_metric(name).value(scored)

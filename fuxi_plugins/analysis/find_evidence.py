@@ -22,9 +22,9 @@ from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import PREDICTIONS_FILE, Record
+from fuxi_plugins.records.record import PREDICTIONS_FILE, FinishedRun, Record
 
-Runs = Mapping[str, Sequence[Record]]  # finished records by the key of their row, all of one dataset
+Runs = Mapping[str, Sequence[FinishedRun]]  # finished records by the key of their row, all of one dataset
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def find_evidence(kept_in: Iterable[Path], runs: Runs, workspace: Workspace) -> 
     missing = [name for name, by_seed in digests.items() if len(by_seed) < len(runs[name])]
     if test is not None and not missing:
         return _measured(runs, digests, kept, test, workspace)
-    fingerprint = first.data.fingerprint if first.data else ""
-    covering = [evidence for evidence in kept if evidence.covers(fingerprint, runs)]
+    covering = [evidence for evidence in kept if evidence.covers(first.data.fingerprint, runs)]
     for evidence in covering:
         if not _problems(runs, digests, evidence):
             return Found(evidence.only(list(runs)))
@@ -85,7 +84,7 @@ def changed_since_measured(
     for record in records:
         names = (record.experiment, own_key(record))
         about = [(e, n) for e in kept if e.dataset == record.dataset for n in names if record.seed in e.runs.get(n, ())]
-        if about and record.finished:
+        if about and isinstance(record, FinishedRun):
             now = _digests({record.experiment: [record]}, workspace)[record.experiment].get(record.seed)
             texts = [text for evidence, name in about if (text := evidence.problem(name, record, now))]
             if texts:
@@ -93,7 +92,7 @@ def changed_since_measured(
     return found
 
 
-def predictions_path(record: Record, workspace: Workspace) -> Path:
+def predictions_path(record: FinishedRun, workspace: Workspace) -> Path:
     return workspace.run_folder(record.dataset, record.experiment, record.seed) / PREDICTIONS_FILE
 
 
@@ -139,7 +138,7 @@ def _measured(runs: Runs, digests: Digests, kept: Sequence[Evidence], test: Test
         return Found(None, changed)
     first = next(iter(agreeing.values()))[0]
     said = {name: {str(r.seed): r.metrics for r in records} for name, records in agreeing.items()}
-    key = digest([METHOD, first.data and first.data.fingerprint, test.clustered_by, said, sorted(
+    key = digest([METHOD, first.data.fingerprint, test.clustered_by, said, sorted(
         (name, seed, value) for name in agreeing for seed, value in digests[name].items()
     )])  # fmt: skip
     path = workspace.cache / "evidence" / f"{key}.json"
@@ -157,9 +156,9 @@ def _measured(runs: Runs, digests: Digests, kept: Sequence[Evidence], test: Test
     return Found(measured, changed | wrong)
 
 
-def _test_rows(record: Record, workspace: Workspace) -> TestRows | None:
+def _test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None:
     """Labels and clusters of the test rows, if the record's data have been prepared on this machine."""
-    if record.data is None or not workspace.dataset_folder(record.dataset).exists():
+    if not workspace.dataset_folder(record.dataset).exists():
         return None
     # Imported here: what preparation needs takes a second to load, and most calls find no data.
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import DECLARED_SETTINGS, Cost, DataCard, Parameters, Record, differences
+from fuxi_plugins.records.record import (
+    DECLARED_SETTINGS,
+    Cost,
+    DataCard,
+    FinishedRun,
+    Parameters,
+    Record,
+    differences,
+    finished_runs,
+)
 
 
 @dataclass(frozen=True)
@@ -118,12 +128,8 @@ class Leaderboard:
         if not baselines:
             return []
         best = next(row for row in ranked.values() if row.preset in baselines)
-        found = []
-        for row in ranked.values():
-            difference = self.difference(row, best)
-            if difference and difference.significant and row.rank < best.rank and row.preset not in baselines:
-                found.append(row)
-        return found
+        ahead = takewhile(lambda row: row is not best, ranked.values())
+        return [row for row in ahead if (difference := self.difference(row, best)) and difference.significant]
 
 
 def build_leaderboard(
@@ -153,7 +159,7 @@ def build_leaderboard(
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
     ours = [found[key] for cell in cells if (key := (cell.experiment, cell.seed)) in found]
-    finished = [record for record in ours if record.finished]
+    finished = finished_runs(ours)
     if not finished:
         raise UserError(f"the board of {dataset} has no finished run yet.")
     _require_one_fingerprint(dataset, finished)
@@ -242,12 +248,12 @@ def own_key(record: Record) -> str:
 
 def _by_digest(
     cells: Sequence[Cell], found: Mapping[tuple[str, int], Record], left_out: Mapping[str, str]
-) -> list[list[Record]]:
+) -> list[list[FinishedRun]]:
     """The finished runs of one experiment by their digest; the most seeds first, of equals the latest."""
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[FinishedRun]] = {}
     for cell in cells:
         record = found.get((cell.experiment, cell.seed))
-        if record is not None and record.finished:
+        if isinstance(record, FinishedRun):
             groups.setdefault(record.digest, []).append(record)
     ordered = sorted(groups.values(), key=lambda group: (len(group), max(r.started for r in group)), reverse=True)
     return [
@@ -259,7 +265,7 @@ def _by_digest(
 def _row(
     preset: str,
     key: str,
-    records: Sequence[Record],
+    records: Sequence[FinishedRun],
     expected_seeds: int,
     problems: list[str],
     results: Path,
@@ -292,7 +298,7 @@ def _row(
     )
 
 
-def _machines(records: Sequence[Record]) -> dict[str, list[int]]:
+def _machines(records: Sequence[FinishedRun]) -> dict[str, list[int]]:
     """Seeds by the kind of machine, of which two differ in a run's last digits."""
     kinds: dict[str, list[int]] = {}
     for record in records:
@@ -303,7 +309,7 @@ def _machines(records: Sequence[Record]) -> dict[str, list[int]]:
     return kinds
 
 
-def _declared(record: Record) -> str:
+def _declared(record: FinishedRun) -> str:
     """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
     training = record.params.get("training", {})
     said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
@@ -311,7 +317,7 @@ def _declared(record: Record) -> str:
 
 
 def _verdict(
-    first: Record,
+    first: FinishedRun,
     summary: Summary | None,
     published: PublishedResult | None,
     results: Path,
@@ -325,7 +331,7 @@ def _verdict(
     return judge(list(summary.by_seed.values()), published.metrics[metric], runs, other)
 
 
-def _summaries(records: Sequence[Record], split: str) -> dict[str, Summary]:
+def _summaries(records: Sequence[FinishedRun], split: str) -> dict[str, Summary]:
     summaries = {}
     for metric in records[0].metrics[split]:
         by_seed = {record.seed: record.metrics[split][metric] for record in records}
@@ -355,10 +361,10 @@ def _problem(cell: Cell, found: Mapping[tuple[str, int], Record], unread: Mappin
         return f"seed {cell.seed}: {unread[key]}"
     if record is None:
         return f"seed {cell.seed}: not run"
-    return "" if record.finished else f"seed {cell.seed}: {record.status}: {record.reason}"
+    return "" if isinstance(record, FinishedRun) else f"seed {cell.seed}: {record.status}: {record.reason}"
 
 
-def _require_one_fingerprint(dataset: str, records: Sequence[Record]) -> None:
+def _require_one_fingerprint(dataset: str, records: Sequence[FinishedRun]) -> None:
     by_fingerprint: dict[str, list[str]] = {}
     for record in records:
         by_fingerprint.setdefault(record.data.fingerprint, []).append(f"{record.experiment} seed {record.seed}")

@@ -15,7 +15,7 @@ from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 
 NOT_RUN = Verdict("not run", "")
 NOT_PUBLISHED = Verdict("not published", "")
@@ -80,18 +80,18 @@ class Agreement:
 
 def agreements(entries: Iterable[Entry]) -> list[Agreement]:
     """One for each dataset of which at least three models have both values: fewer have no order to speak of."""
-    gaps: dict[str, list[Entry]] = {}
+    pairs: dict[str, list[tuple[float, float]]] = {}  # the published value and ours
     for entry in entries:
-        if entry.gap is not None:
-            gaps.setdefault(entry.dataset, []).append(entry)
+        if entry.ours and entry.reference is not None:
+            pairs.setdefault(entry.dataset, []).append((entry.reference, entry.ours.mean))
     return [
         Agreement(
             dataset,
             len(both),
-            statistics.median(abs(entry.gap) for entry in both),
-            float(spearmanr([entry.reference for entry in both], [entry.ours.mean for entry in both]).statistic),
+            statistics.median(abs(mine - published) for published, mine in both),
+            float(spearmanr(*zip(*both, strict=True)).statistic),
         )
-        for dataset, both in gaps.items()
+        for dataset, both in pairs.items()
         if len(both) >= 3
     ]
 
@@ -149,15 +149,16 @@ def _entry(
 
 def _ours(records: Iterable[Record], metric: str) -> dict[tuple[str, str], list[Ours]]:
     """Ours by published name, of the runs that are results: trials of a search and studies at other sizes are none."""
-    runs: dict[tuple[str, str, str], list[Record]] = {}  # by dataset, experiment and digest, which are never averaged
-    for record in records:
-        counts = record.finished and record.data and record.data.published_as and record.role == "result"
-        if counts and metric in record.metrics["test"]:
-            runs.setdefault((record.dataset, record.experiment, record.digest), []).append(record)
+    # By published name, dataset, experiment and digest; runs of two digests are never averaged.
+    runs: dict[tuple[str, str, str, str], list[FinishedRun]] = {}
+    for record in finished_runs(records):
+        published_as = record.data.published_as
+        if published_as and record.role == "result" and metric in record.metrics["test"]:
+            runs.setdefault((published_as, record.dataset, record.experiment, record.digest), []).append(record)
     cells: dict[tuple[str, str], list[Ours]] = {}
-    for (dataset, experiment, _), group in runs.items():
+    for (published_as, dataset, experiment, _), group in runs.items():
         by_seed = {record.seed: record.metrics["test"][metric] for record in group}
-        key = (group[0].data.published_as, group[0].published_as or group[0].preset)
+        key = (published_as, group[0].published_as or group[0].preset)
         (interval,) = infer({experiment: by_seed}, find_metric(metric)).intervals
         cells.setdefault(key, []).append(Ours(dataset, experiment, list(by_seed.values()), interval))
     return cells

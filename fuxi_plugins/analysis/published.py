@@ -101,7 +101,7 @@ def published_result(results: Path, dataset: str | None, model: str) -> Publishe
     return min((row for row in found if not row.is_grid), key=lambda row: row.rank_of_source, default=None)
 
 
-def published_runs(results: Path, dataset: str | None, model: str, metric: str) -> PublishedRuns | None:
+def published_runs(results: Path, dataset: str, model: str, metric: str) -> PublishedRuns | None:
     """BARS's runs of a cell over several seeds, where it published them."""
     grids = {(row.dataset, row.model) for row in load_published(results) if row.is_grid}
     values = _seed_runs(results).get((dataset, model, metric), ())

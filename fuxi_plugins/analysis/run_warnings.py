@@ -2,14 +2,14 @@
 
 import math
 
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun, Record
 
 STUCK = 0.005  # an AUC within this of a coin's has learned nothing
 
 
 def alarms(record: Record) -> list[str]:
     """One clause each; none when all is well. A failed run is not looked at: it says itself what is wrong."""
-    if not record.finished:
+    if not isinstance(record, FinishedRun):
         return []
     found = [f"{name}: {text}" for name, text in record.sentinels.items() if text]
     losses = [epoch.train_loss for epoch in record.history]

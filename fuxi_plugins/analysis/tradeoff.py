@@ -73,7 +73,7 @@ def pareto_front(quality: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """
     as_good = (quality[:, None] >= quality) & (cost[:, None] <= cost)
     better = (quality[:, None] > quality) | (cost[:, None] < cost)
-    return ~(as_good & better).any(0)
+    return np.asarray(~(as_good & better).any(0))
 
 
 def _cost(row: Row, model: str, dataset: str, name: CostName) -> float:

@@ -29,7 +29,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from fuxi_plugins.execution.measure_cost import measure_apart
     from fuxi_plugins.execution.planner import Resources, plan_suite
     from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.records.record import find_records, write_record
+    from fuxi_plugins.records.record import find_records, finished_runs, write_record
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
@@ -42,8 +42,8 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     for job in plan.todo:
         costs.append(measure_apart(job, gpu))
         if into_records:
-            for record in find_records(workspace.results, job.data.spec.dataset_id):
-                if record.finished and record.digest == job.experiment.digest:
+            for record in finished_runs(find_records(workspace.results, job.data.spec.dataset_id)):
+                if record.digest == job.experiment.digest:
                     folder = workspace.run_folder(record.dataset, record.experiment, record.seed)
                     write_record(folder, record.model_copy(update={"cost": costs[-1]}))
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",

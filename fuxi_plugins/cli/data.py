@@ -1,6 +1,7 @@
 """``fuxibench data``: gets datasets ready and says what is there."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from fuxi_plugins.cli.completion import datasets
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.datasets.prepare import Progress
 
 
 @click.group()
@@ -168,15 +172,7 @@ def audit_(workspace: Workspace, name: str) -> None:
          " to ".join(f"{moment:.15g}" for moment in found.times.get(split, ())))
         for split in SPLITS
     ]  # fmt: skip
-    headers = (
-        "split",
-        "rows",
-        "positive",
-        "repeated",
-        "rows in train",
-        "groups in train",
-        found.time_column or "",
-    )
+    headers = ["split", "rows", "positive", "repeated", "rows in train", "groups in train", found.time_column or ""]
     say(tabulate(splits, headers=headers, tablefmt="plain", disable_numparse=True))
     if found.clusters:
         count, largest = found.clusters
@@ -186,7 +182,7 @@ def audit_(workspace: Workspace, name: str) -> None:
          "" if seen.alone is None else f"{seen.alone:.4f}")
         for column, seen in found.columns.items()
     ]  # fmt: skip
-    headers = ("column", "unknown in valid", "unknown in test", "drift to test", "AUC alone")
+    headers = ["column", "unknown in valid", "unknown in test", "drift to test", "AUC alone"]
     say("\n" + tabulate(columns, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
     for warning in found.warnings:
         say(f"warning: {warning}")
@@ -198,7 +194,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
 
 
-def _say(progress) -> None:
+def _say(progress: "Progress") -> None:
     share = f" {min(progress.share, 1):.0%}" if progress.share == progress.share else ""
     say(
         f"{progress.doing} {progress.split}:{share}, {progress.rows:,} rows, {progress.rows_per_second:,.0f} rows/s",

@@ -17,7 +17,7 @@ from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
 from fuxi_plugins.datasets.unknown_ids import warnings
-from fuxi_plugins.records.record import LeftOut, Record, find_records
+from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
 
@@ -54,7 +54,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
 
 def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Finding]:
     """Whether records and predictions are those that boards measured; measured anew where the data are prepared."""
-    finished = [record for record in records if record.finished]
+    finished = finished_runs(records)
     wrong: set[str] = set()
     outdated = []
     for path in sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}")):
@@ -62,7 +62,7 @@ def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Findin
         if kept is None:
             outdated.append(path.name)
             continue
-        runs: dict[str, list[Record]] = {}
+        runs: dict[str, list[FinishedRun]] = {}
         for record in finished:
             for key in (record.experiment, own_key(record)):
                 if record.dataset == kept.dataset and record.seed in kept.runs.get(key, ()):

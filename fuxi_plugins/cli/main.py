@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,6 +34,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from fuxi_plugins.execution.ray_engine import Cluster
+    from fuxi_plugins.experiments.suite import Suite
+
 MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
 MODEL_FILES = "fuxi_plugins.model_files"  # in click's context: the files that are named before the command
 FAILED_RUNS = 1
@@ -47,7 +51,7 @@ class Commands(click.Group):
         show_in_any_encoding()
         return super().main(*args, **kwargs)
 
-    def invoke(self, context: click.Context):
+    def invoke(self, context: click.Context) -> Any:
         try:
             with stopping.sigterm_as_ctrl_c():
                 return super().invoke(context)
@@ -156,20 +160,20 @@ def run(
     settings: tuple[str, ...],
     beside: str | None,
     model_files: tuple[Path, ...],
-    seeds,
-    gpus,
-    jobs,
-    threads,
-    processes,
-    checkpoint_steps,
-    observe,
-    engine,
-    address,
+    seeds: list[int],
+    gpus: list[int],
+    jobs: int | None,
+    threads: int | None,
+    processes: int,
+    checkpoint_steps: int | None,
+    observe: tuple[str, ...],
+    engine: str,
+    address: str | None,
     dry_run: bool,
     force: bool,
-    dataset,
-    profile,
-    probe,
+    dataset: str | None,
+    profile: str | None,
+    probe: str | None,
 ) -> None:
     """Runs a suite or an experiment and prints its board. What is finished is not run again.
 
@@ -180,6 +184,7 @@ def run(
     """
     from fuxi_plugins.cli import choosing
     from fuxi_plugins.execution import planner
+    from fuxi_plugins.records.record import FinishedRun
 
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
@@ -197,8 +202,10 @@ def run(
         choosing.show_without_data(suite, workspace)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
-    here = (gpus, jobs, threads) if cluster is None else ([], 1, threads or 1)
-    resources = planner.Resources.choose(*here, processes)
+    if cluster is None:
+        resources = planner.Resources.choose(gpus, jobs, threads, processes)
+    else:
+        resources = planner.Resources.choose([], 1, threads or 1, processes)
     plan = planner.plan_suite(
         suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, observers=observe
     )
@@ -213,7 +220,7 @@ def run(
         return
     choosing.remember_files(files, workspace)
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
-    failed = [record for record in records if not record.finished]
+    failed = [record for record in records if not isinstance(record, FinishedRun)]
     if plan.finished or len(failed) < len(records):
         _show(shown, workspace)
     if failed:
@@ -222,11 +229,11 @@ def run(
         sys.exit(FAILED_RUNS)
 
 
-def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int):
+def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int) -> "Cluster | None":
     """The Ray cluster that is asked for, or None for this machine."""
     if (engine == "ray") != (address is not None):
         raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
-    if engine == "local":
+    if address is None:
         return None
     from fuxi_plugins.execution.ray_engine import Cluster
 
@@ -246,7 +253,7 @@ def leaderboard(
     name: str,
     rank_by: str | None,
     form: str | None,
-    seeds,
+    seeds: list[int],
     baselines: tuple[str, ...],
     others: tuple[str, ...],
 ) -> None:
@@ -264,7 +271,7 @@ def leaderboard(
     say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
-def _show(suite, workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
+def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards

@@ -114,6 +114,8 @@ def run(
     if name is not None:
         suite = find_suite(name, workspace, seeds)
     else:
+        assert model is not None
+        assert dataset is not None
         known = register(model) if isinstance(model, type) else model
         suite = adhoc_suite(known, dataset, settings or {}, seeds, workspace)
     resources = Resources.choose(gpus, jobs, threads=None)

@@ -1,5 +1,7 @@
 """Kinds of parameters that several commands take."""
 
+from typing import Any
+
 import click
 
 MOST_NUMBERS = 1000  # that a range may stand for
@@ -27,7 +29,7 @@ class Integers(click.ParamType):
     def __init__(self, least: int, repeated: bool = False):
         self.least, self.repeated = least, repeated
 
-    def convert(self, value, param, context) -> list[int]:
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> list[int]:
         if isinstance(value, list):
             return value
         try:

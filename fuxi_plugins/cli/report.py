@@ -86,7 +86,7 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.models.registry import load_model_class
-    from fuxi_plugins.records.record import find_records
+    from fuxi_plugins.records.record import find_records, finished_runs
     from fuxi_plugins.reporting import bars as forms
     from fuxi_plugins.reporting.boards import suite_boards
 
@@ -97,9 +97,9 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
             model: forms.Origin(str(paper.year), paper.venue, paper.url) for model, paper in papers.items() if paper
         }
         write_text(out / f"{board.dataset}.csv", forms.leaderboard_csv(board, origins, contributor))
-        records = list(find_records(workspace.results, board.dataset))
+        records = finished_runs(find_records(workspace.results, board.dataset))
         for row in ranked:
-            runs = [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+            runs = [r for r in records if r.experiment == row.experiment and r.seed in row.seeds]
             for file, text in forms.result_folder(runs).items():
                 write_text(out / forms.folder_name(row.preset, board.dataset) / file, text)
         say(f"{out / board.dataset}.csv and {len(ranked)} folders")

@@ -6,14 +6,17 @@ Whoever imports it says by :func:`imported` that its own imports are done and ex
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Never
+from typing import Any, Never
 
 MESSAGE = "interrupted; finished runs are kept, and the same command goes on from here"
 INTERRUPTED = 130
-USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}  # Python's own handlers
+USUAL: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers] = {  # Python's own handlers
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """``fuxibench table`` and ``fuxibench across``: results on several datasets, for a paper."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -67,8 +68,8 @@ def across(
     boards: tuple[str, ...],
     models: tuple[str, ...],
     metric: str,
-    cost: str,
-    test: str,
+    cost: Literal["parameters", "flops", "seconds"],
+    test: Literal["wilcoxon", "nemenyi"],
     out: Path,
 ) -> None:
     """Compares models across datasets. Average ranks, win rates, critical differences and cost, as figures and csv.

@@ -20,7 +20,17 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a run.")
 @click.pass_obj
-def tune(workspace: Workspace, name: str, trials: int, space, sampler: str, seed: int, gpus, jobs, threads) -> None:
+def tune(
+    workspace: Workspace,
+    name: str,
+    trials: int,
+    space: Path | None,
+    sampler: str,
+    seed: int,
+    gpus: list[int],
+    jobs: int | None,
+    threads: int | None,
+) -> None:
     """Searches settings, the same for every model. Equal trials, equal kind of space, judged on validation.
 
     \b

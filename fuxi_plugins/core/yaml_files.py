@@ -11,6 +11,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # libyaml's parser, where PyYAML was built with it
+except ImportError:
+    from yaml import SafeLoader
+
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.explain import shortened
 
@@ -19,7 +24,7 @@ MOST_DEPTH = 50  # of lists and mappings in each other
 MOST_DIGITS = 100
 
 
-class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # libyaml's parser where PyYAML was built with it
+class StrictLoader(SafeLoader):
     """SafeLoader with YAML 1.2's floats and FuxiCTR's tuples; keys that are no text or stand twice are refused.
 
     So is a value that does not fit its tag, a number that is not finite and a whole number beyond 64 bits.

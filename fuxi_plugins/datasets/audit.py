@@ -141,10 +141,10 @@ def _share_known(known: np.ndarray, values: np.ndarray) -> float:
 
 def _times(spec: DatasetSpec, raw: Path) -> tuple[str | None, dict[str, tuple[float, float]]]:
     """The column of times, named by the split or by its usual name, and each split's first and last moment."""
-    by_time = spec.split and spec.split.by == "time"
+    by_time = spec.split if spec.split and spec.split.by == "time" else None
     headers = [read_header(raw / spec.split_file(split), spec.file_format) for split in SPLITS]
     named = [name for name in headers[0] if is_moment(name) and all(name in header for header in headers)]
-    column = spec.split.column if by_time else next(iter(named), None)
+    column = by_time.column if by_time else next(iter(named), None)
     if column is None or any(column not in header for header in headers):
         return None, {}
     division = divide(spec.split, raw / spec.train_data, spec.file_format) if spec.split else None

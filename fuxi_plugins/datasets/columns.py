@@ -184,6 +184,12 @@ class SplitRule(Strict):
         return self
 
     @property
+    def read_column(self) -> str:
+        """The column, of a rule that has one."""
+        assert self.column is not None
+        return self.column
+
+    @property
     def shares(self) -> dict[str, float]:
         """Of the splits that are divided off, by share."""
         return {split: share for split, share in (("valid", self.valid), ("test", self.test)) if share}
@@ -191,7 +197,7 @@ class SplitRule(Strict):
     @property
     def marks(self) -> dict[str, list[str]]:
         """By split, the values of the column that mark its rows."""
-        return dict(self.values) if self.values else {split: [split] for split in SPLITS}
+        return dict(self.values.items()) if self.values else {split: [split] for split in SPLITS}
 
 
 def inside_folder(name: str) -> str:

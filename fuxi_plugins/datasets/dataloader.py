@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class ColumnLoader:
 
     def __init__(
         self,
-        feature_map,
+        feature_map: Any,
         path: str | Path,
         split: str = "train",
         batch_size: int = 4096,
@@ -48,7 +49,7 @@ class ColumnLoader:
         seed: int = 0,
         num_workers: int = 1,
         device: torch.device | str = "cpu",
-        **_,  # what FuxiCTR passes to every loader alike, such as data_format
+        **_: Any,  # what FuxiCTR passes to every loader alike, such as data_format
     ):
         self._matrices, layout = read_matrices(Path(path)), read_layout(Path(path))
         stored = {module_name(name): name for name in layout}

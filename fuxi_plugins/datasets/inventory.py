@@ -67,7 +67,7 @@ def _rows(spec: DatasetSpec) -> list[int]:
 
 
 def _validation(spec: DatasetSpec) -> str:
-    if spec.is_divided("valid"):
+    if spec.split and spec.is_divided("valid"):
         return f"held out of train by {spec.split.by}"
     return "**is the test set**" if spec.valid_is_test else "its own"
 

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.datasets.statistics import number
 from fuxi_plugins.records.metrics.ranking import auc
 
 LEAK = 0.99  # AUC of one column alone from which it is taken to tell the label
@@ -21,7 +22,7 @@ def auc_of_column(known: pl.Series, known_labels: np.ndarray, values: pl.Series,
     if labels.min() == labels.max():
         return float("nan")
     if known.dtype.is_numeric():
-        mean = float(known.mean() or 0.0)
+        mean = number(known.mean() or 0.0)
         scores = values.cast(pl.Float64).fill_null(mean).fill_nan(mean)
         reached = auc(labels, scores.to_numpy())
         return max(reached, 1 - reached)

@@ -162,7 +162,7 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
                 encoded = _encoded(frame, encoders)
                 writer.append(encoded)
                 unknown.add(frame, encoded)
-                if clusters and split == "test":
+                if clusters and spec.cluster_column and split == "test":
                     clusters.add(typed[spec.cluster_column])
         if split != "train":
             shares[split] = unknown.shares()

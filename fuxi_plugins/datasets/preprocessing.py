@@ -15,7 +15,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import DatasetSpec, FeatureColumn
-from fuxi_plugins.datasets.statistics import Counts, Moments
+from fuxi_plugins.datasets.statistics import Counts, Moments, number
 from fuxi_plugins.datasets.store import smallest_integer
 
 
@@ -47,7 +47,7 @@ class Statistics:
             moments.add(frame[name])
         for name in self._longest:
             most = frame[name].str.split(self._counted[name].split_by).list.len().max()
-            self._longest[name] = max(self._longest[name], most)
+            self._longest[name] = max(self._longest[name], int(number(most or 0)))
 
     def as_fuxictr(self, file: str) -> dict[str, dict[str, Any]]:
         """The dict that FuxiCTR's ``_collect_statistics`` would return, rare values left out as ``fit`` would.
@@ -217,11 +217,11 @@ def _occurrences(frame: pl.DataFrame, name: str, column: FeatureColumn) -> pl.La
 
 def _encoder(name: str, column: FeatureColumn, feature: dict, is_text: bool, fitted: dict[str, Any]) -> Encoder:
     """``fitted``: FuxiCTR's tokenizers and normalizers."""
-    tokenizer = fitted.get(f"{name}::tokenizer")
     if feature["type"] == "numeric":
         return Numbers(fitted.get(f"{name}::normalizer"))
-    if feature["type"] == "meta" and tokenizer is None:
+    if feature["type"] == "meta" and f"{name}::tokenizer" not in fitted:
         return GroupNumbers()
+    tokenizer = fitted[f"{name}::tokenizer"]
     if feature["type"] == "meta":
         return Ids(tokenizer.vocab, np.dtype(np.int64), is_text)
     dtype = smallest_integer(feature["vocab_size"] - 1)
@@ -237,7 +237,9 @@ def _link_equal_files(made: Path, spec: DatasetSpec) -> None:
     """FuxiCTR copies a file of vectors once a column that names it; the copies become one file of several names."""
     first: dict[str, Path] = {}
     for column in spec.active_columns:
-        for name in column.names if column.pretrained_emb else []:
+        if not column.pretrained_emb:
+            continue
+        for name in column.names:
             copy = made / f"pretrained_{name}{Path(column.pretrained_emb).suffix}"
             if column.pretrained_emb in first:
                 copy.unlink()

@@ -153,7 +153,9 @@ class DatasetSpec(Strict):
     @property
     def active_columns(self) -> list[FeatureColumn]:
         """In the order of the config, but a column that shares another's embedding after that one."""
-        waiting, columns, placed = [column for column in self.feature_cols if column.active], [], set()
+        waiting = [column for column in self.feature_cols if column.active]
+        columns: list[FeatureColumn] = []
+        placed: set[str] = set()
         while waiting:
             ready = next((c for c in waiting if c.share_embedding in (None, *placed, *c.names)), waiting[0])
             waiting.remove(ready)
@@ -180,7 +182,7 @@ class DatasetSpec(Strict):
     def categorical_columns(self) -> list[str]:
         """Those that hold one id a row."""
         names = [name for column in self.active_columns if column.type == "categorical" for name in column.names]
-        return names if self.group_id in (None, *names) else [*names, self.group_id]
+        return names if self.group_id is None or self.group_id in names else [*names, self.group_id]
 
     @property
     def source_of(self) -> dict[str, str]:
@@ -196,7 +198,7 @@ class DatasetSpec(Strict):
     @property
     def raw_columns(self) -> dict[str, str]:
         """dtype by name of every column that must be in the raw files."""
-        columns = {self.label_col.name: self.label_col.dtype}
+        columns: dict[str, str] = {self.label_col.name: self.label_col.dtype}
         for column in self.active_columns:
             if column.made_from:
                 columns.setdefault(column.made_from, "str")
@@ -234,12 +236,13 @@ class DatasetSpec(Strict):
     @property
     def numbers_read(self) -> dict[str, str]:
         """dtype by name of every raw column that must hold numbers, whether for itself or for a copy of it."""
-        return {
+        numbers: dict[str, str] = {
             column.made_from or name: column.dtype
             for column in self.active_columns
             for name in column.names
             if column.dtype != "str" and (column.made_from is None or column.is_copy)
-        } | ({self.weight_col: "float"} if self.weight_col else {})
+        }
+        return numbers | ({self.weight_col: "float"} if self.weight_col else {})
 
     @property
     def valid_is_test(self) -> bool:

@@ -13,10 +13,11 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
-from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.statistics import number
 
 TRAIN, VALID, TEST = range(3)  # the places of SPLITS
 
@@ -34,25 +35,25 @@ class Division:
     borders: tuple[float, float] = (np.inf, np.inf)
     split_of: dict[str, int] = field(default_factory=dict)
 
-    def splits(self, block: Block, first_row: int) -> np.ndarray:
-        """(N,) places in ``SPLITS`` of a block's rows; ``first_row`` is the number of rows before the block.
+    def splits(self, block: Block, rows_before: int) -> np.ndarray:
+        """(N,) places in ``SPLITS`` of a block's rows; ``rows_before`` are those of the file before it.
 
         Raises:
             UserError: a row without a moment, or with a mark that the config does not give to a split.
         """
         rows = block.frame.height
-        column = self.rule.column
         match self.rule.by:
             case "order":
-                return self._beyond(np.arange(first_row, first_row + rows), strictly=False)
+                return self._beyond(np.arange(rows_before, rows_before + rows), strictly=False)
             case "random":
-                drawn = np.random.PCG64(self.rule.seed).advance(first_row)  # one draw a row, wherever a block begins
+                drawn = np.random.PCG64(self.rule.seed).advance(rows_before)  # one draw a row, wherever a block begins
                 return self._beyond(np.random.Generator(drawn).random(rows), strictly=False)
             case "time":
-                return self._beyond(moments(block, column), strictly=True)
+                return self._beyond(moments(block, self.rule.read_column), strictly=True)
+        column = self.rule.read_column
         places = as_text(block.frame[column]).replace_strict(self.split_of, default=None, return_dtype=pl.Int64)
         if self.rule.by == "column" and places.null_count():
-            row = places.is_null().arg_max()
+            row = first_row(places.is_null())
             marks = ", ".join(self.split_of)
             raise UserError(
                 f"{block.place(row)}: column {column!r} must say the row's split, {marks}, but holds "
@@ -83,11 +84,15 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
         of_test = round(rows * test)
         return Division(rule, (rows - of_test - round(rows * valid), rows - of_test))
     if rule.by == "time":
-        times = pl.Series(np.concatenate([moments(block, rule.column) for block in blocks] or [np.empty(0)]))
-        train_until, valid_until = (times.quantile(share, "lower") for share in (1 - valid - test, 1 - test))
+        times = pl.Series(np.concatenate([moments(block, rule.read_column) for block in blocks] or [np.empty(0)]))
+        if not len(times):
+            return Division(rule)
+        train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
         # Without a share of its own a split gets nothing: the borders fall together.
         return Division(rule, (train_until, valid_until if test else np.inf))
-    groups = sorted({value for block in blocks for value in as_text(block.frame[rule.column]).drop_nulls().unique()})
+    groups = sorted(
+        {value for block in blocks for value in as_text(block.frame[rule.read_column]).drop_nulls().unique()}
+    )
     drawn = np.random.Generator(np.random.PCG64(rule.seed)).permutation(len(groups))
     of_valid, of_test = round(len(groups) * valid), round(len(groups) * test)
     places = dict.fromkeys((groups[place] for place in drawn[:of_valid]), VALID)
@@ -97,10 +102,10 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
 
 def rows_of(split: str, blocks: Iterator[Block], division: Division) -> Iterator[Block]:
     """The rows of a split, picked out of the blocks of the whole file."""
-    first_row = 0
+    rows_before = 0
     for block in blocks:
-        chosen = division.splits(block, first_row) == SPLITS.index(split)
-        first_row += block.frame.height
+        chosen = division.splits(block, rows_before) == SPLITS.index(split)
+        rows_before += block.frame.height
         yield block.filter(chosen)
 
 
@@ -118,7 +123,7 @@ def moments(block: Block, column: str) -> np.ndarray:
         if found.null_count() and values.dtype == pl.String:
             found = min(found, _dates(values), key=pl.Series.null_count)
     if found.null_count():
-        row = found.is_null().arg_max()
+        row = first_row(found.is_null())
         raise UserError(
             f"{block.place(row)}: {column!r} must hold numbers or dates (2026-03-01 12:30:00) to be split by time, but "
             f"holds {values[row]!r}."

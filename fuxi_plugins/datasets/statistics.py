@@ -1,6 +1,13 @@
 """What a pass over a file's rows learns of its columns, in memory that grows with their vocabularies alone."""
 
+from typing import Any
+
 import polars as pl
+
+
+def number(found: Any) -> float:
+    """What polars finds of a column of numbers, such as its mean: its own types do not say that it is a number."""
+    return float(found)
 
 
 class Counts:
@@ -38,12 +45,12 @@ class Moments:
 
     def add(self, values: pl.Series) -> None:
         """Adds a block's values, none of them missing (Chan, Golub and LeVeque 1979)."""
-        rows, mean = len(values), float(values.mean())
+        rows, mean = len(values), number(values.mean())
         total, difference = self.count + rows, mean - self.mean
-        self._squares += float(values.var(ddof=0)) * rows + difference**2 * self.count * rows / total
+        self._squares += number(values.var(ddof=0)) * rows + difference**2 * self.count * rows / total
         self.mean += difference * rows / total
         self.count = total
-        self.min, self.max = min(self.min, float(values.min())), max(self.max, float(values.max()))
+        self.min, self.max = min(self.min, number(values.min())), max(self.max, number(values.max()))
 
     def as_fuxictr(self) -> dict[str, float]:
         std = (self._squares / self.count) ** 0.5

@@ -121,7 +121,7 @@ def measure_stage(value: Tensor) -> Measured:
     if value.dim() == 3:
         families["row"] = value
     return Measured(
-        shapes={name: tuple(matrices.shape[-2:]) for name, matrices in families.items()},
+        shapes={name: (matrices.shape[-2], matrices.shape[-1]) for name, matrices in families.items()},
         values={
             name: {measure: found.float().cpu().numpy() for measure, found in rank_measures(matrices).items()}
             for name, matrices in families.items()

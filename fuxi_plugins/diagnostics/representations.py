@@ -1,11 +1,12 @@
 """Reads what a model computes at its stages, through forward hooks, and changes nothing about the model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from fuxi_plugins.models.stages import InputOf, Point
 
@@ -14,8 +15,9 @@ RAW = "raw"  # the field embeddings, before anything is done to them
 
 def stages_of(model: nn.Module) -> dict[str, Point]:
     """The points at which a model can be read: its field embeddings, then what its ``stages()`` names."""
-    raw = {RAW: model.embedding_layer} if hasattr(model, "embedding_layer") else {}
-    return raw | (dict(model.stages()) if hasattr(model, "stages") else {})
+    embeddings, stages = getattr(model, "embedding_layer", None), getattr(model, "stages", None)
+    raw: dict[str, Point] = {} if embeddings is None else {RAW: embeddings}
+    return raw if stages is None else raw | dict(stages())
 
 
 @torch.no_grad()
@@ -61,7 +63,7 @@ def table_weights(model: nn.Module) -> dict[str, Tensor]:
     return tables
 
 
-def _hook(point: Point, keep):
+def _hook(point: Point, keep: Callable[[Tensor], None]) -> RemovableHandle:
     if isinstance(point, InputOf):
         return point.module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0].detach()))
     return point.register_forward_hook(lambda module, inputs, output: keep(output.detach()))

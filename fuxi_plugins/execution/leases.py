@@ -87,7 +87,7 @@ class Claim:
     def release(self) -> None:
         """Gives the run back; the claims that this one superseded go first."""
         number = _number(self.path)
-        for path in sorted(self.path.parent.glob("claim-*.json"), key=_number):
+        for path in _claims(self.path.parent):
             if _number(path) <= number:
                 path.unlink(missing_ok=True)
 
@@ -141,7 +141,7 @@ def clear_dead_claims(folder: Path) -> None:
 
     Only for a run that is finished: while it is not, the highest number must stay for the next claim to exceed.
     """
-    for path in folder.glob("claim-*.json"):
+    for path in _claims(folder):
         held = read_claim(path)
         if held and held.holder and held.holder.is_gone():
             path.unlink(missing_ok=True)
@@ -170,12 +170,17 @@ def _content(holder: Holder, progress: dict[str, Any]) -> str:
     return json.dumps({"holder": vars(holder), "progress": progress}) + "\n"
 
 
+def _claims(folder: Path) -> list[Path]:
+    """The claims in a run's folder, the newest last; a file of a like name is somebody else's."""
+    return sorted((path for path in folder.glob("claim-*.json") if _NAME.fullmatch(path.name)), key=_number)
+
+
 def _newest(folder: Path) -> Path | None:
-    return max((path for path in folder.glob("claim-*.json") if _NAME.fullmatch(path.name)), key=_number, default=None)
+    return next(reversed(_claims(folder)), None)
 
 
 def _number(path: Path) -> int:
-    return int(_NAME.fullmatch(path.name)[1])
+    return int(path.stem.removeprefix("claim-"))
 
 
 @cache

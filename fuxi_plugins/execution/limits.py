@@ -43,7 +43,7 @@ def used_memory(pid: int, and_of_children: bool = False) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    found = []
+    found: list[int] = []
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # the thread or the process has just ended
             found += map(int, listed.read_text().split())

@@ -16,7 +16,7 @@ from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.execution.interrupts import interrupts
 from fuxi_plugins.execution.leases import Claim
 from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log, used_memory
-from fuxi_plugins.execution.plan import RecordState, existing_record
+from fuxi_plugins.execution.plan import RecordState, existing_record, record_state
 from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, Started, start_server
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.records.record import LOG_FILE, Record, write_record
@@ -57,7 +57,8 @@ class _Running:
     since: float = field(default_factory=time.monotonic)
     unread: bytes = b""
     killed_before: int = field(default_factory=killed_for_memory)
-    code: int | None = None  # of its exit
+    record_before: RecordState = None
+    code: int = 0  # of its exit, once it has ended
 
     @property
     def log(self) -> Path:
@@ -158,11 +159,12 @@ def _start(
     log = job.run_folder / LOG_FILE
     log.unlink(missing_ok=True)
     log.touch()
-    process = Started(worker, log, job.threads) if worker else Forked(log, job.threads)
+    before = record_state(job.run_folder)
+    process: RunProcess = Started(worker, log, job.threads) if worker else Forked(log, job.threads)
     with suppress(BrokenPipeError):  # if it died at once, its exit is read like any other
         process.stdin.write(job.to_json().encode() + b"\n")
         process.stdin.flush()
-    entry = _Running(job, claim, process, slot)
+    entry = _Running(job, claim, process, slot, record_before=before)
     selector.register(process.stdout, selectors.EVENT_READ, entry)
     return entry
 
@@ -210,8 +212,9 @@ def _record_of(entry: _Running, breach: str) -> Record:
         raise DiskFull(job.run_folder)
     if code == DATA_GONE:
         raise cache_gone(job.data.folder)
-    if code in (0, FAILED) and not breach:  # the worker has written its record, finished or failed
-        return existing_record(job.run_folder)
+    has_written = record_state(job.run_folder) != entry.record_before
+    if code in (0, FAILED) and not breach and has_written and (written := existing_record(job.run_folder)):
+        return written
     reason = breach or _exit_reason(entry)
     record = failed_record(job, reason, started=provenance.utc_now(), trace=_log_tail(entry.log))
     write_record(job.run_folder, record)

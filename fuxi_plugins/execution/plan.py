@@ -16,7 +16,9 @@ from fuxi_plugins.records.record import (
     RANK_FILE,
     RECORD_FILE,
     DataCard,
+    FinishedRun,
     Record,
+    finished_runs,
     read_record,
     short_code,
     write_record,
@@ -29,8 +31,8 @@ RecordState = tuple[int, int] | None  # what tells one writing of a record from 
 @dataclass(frozen=True)
 class Plan:
     todo: list[Job]
-    finished: list[Record]  # with the same configuration and data: not run again
-    equal: list[tuple[Job, Record]]  # finished under another experiment's name, as a tuning's winner is
+    finished: list[FinishedRun]  # with the same configuration and data: not run again
+    equal: list[tuple[Job, FinishedRun]]  # finished under another experiment's name, as a tuning's winner is
     before: dict[Path, RecordState]  # by run folder, how the record of each job stood when this was planned
     skipped: list[tuple[Job, str]] = field(default_factory=list)  # what cannot be run, with the reason
 
@@ -48,16 +50,18 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
     Raises:
         UserError: a finished record of the same name says that it was of other settings, code or data.
     """
-    ended = sorted((record for record in records if record.finished), key=lambda record: record.rank is not None)
+    ended = sorted(finished_runs(records), key=lambda record: record.rank is not None)
     done = {_run_key(record.digest, record.seed, record.data): record for record in ended}
-    todo, finished, equal = [], [], []
+    todo: list[Job] = []
+    finished: list[FinishedRun] = []
+    equal: list[tuple[Job, FinishedRun]] = []
     before = {job.run_folder: record_state(job.run_folder) for job in jobs}
     for job in jobs:
         record = existing_record(job.run_folder)
         if force:
             todo.append(job)
             continue
-        if record is None or not record.finished:
+        if not isinstance(record, FinishedRun):
             twin = done.get(_run_key(job.experiment.digest, job.seed, job.data.card))
             if twin and has_what_is_wanted(twin, job):
                 equal.append((job, twin))
@@ -77,12 +81,12 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
     return Plan(todo, finished, equal, before)
 
 
-def has_what_is_wanted(record: Record, job: Job) -> bool:
+def has_what_is_wanted(record: FinishedRun, job: Job) -> bool:
     """Probing changes nothing that is learned, so it is no part of the configuration; but it must have been done."""
     return record.rank is not None or not job.probe
 
 
-def take_over(job: Job, twin: Record, workspace: Workspace) -> Record:
+def take_over(job: Job, twin: FinishedRun, workspace: Workspace) -> FinishedRun:
     """Writes the record and the predictions of an equal run under the job's own name."""
     source = workspace.run_folder(twin.dataset, twin.experiment, twin.seed)
     for name in (PREDICTIONS_FILE, *([RANK_FILE] if twin.rank else [])):
@@ -121,22 +125,21 @@ def record_state(run_folder: Path) -> RecordState:
     return found.st_ino, found.st_mtime_ns
 
 
-def _differences(job: Job, record: Record) -> list[str]:
+def _differences(job: Job, record: FinishedRun) -> list[str]:
     found = []
-    if record.data is None or record.data.fingerprint != job.data.card.fingerprint:
-        seen = record.data.fingerprint[:12] if record.data else "none"
-        found.append(f"data fingerprint {seen} in the record, {job.data.card.fingerprint[:12]} now")
+    if (then := record.data.fingerprint) != (now := job.data.card.fingerprint):
+        found.append(f"data fingerprint {then[:12]} in the record, {now[:12]} now")
     found += [
-        f"code of the {part} {short_code(was)} in the record, {short_code(now)} now"
-        for (part, was), (_, now) in zip(record.code, job.experiment.code, strict=True)
-        if was != now
+        f"code of the {part} {short_code(was)} in the record, {short_code(is_now)} now"
+        for (part, was), (_, is_now) in zip(record.code, job.experiment.code, strict=True)
+        if was != is_now
     ]
     if record.digest != job.experiment.digest:
         if record.model != job.experiment.model:
             found.append(f"model {record.model} in the record, {job.experiment.model} now")
         usual = default_settings(load_model_class(job.experiment.model))
-        for part, now in job.experiment.params.items():
-            found += _changed_settings(record.params.get(part, {}), now, usual)
+        for part, settings in job.experiment.params.items():
+            found += _changed_settings(record.params.get(part, {}), settings, usual)
     return found
 
 

@@ -142,18 +142,29 @@ def run_plan(
         clear_dead_claims(workspace.run_folder(record.dataset, record.experiment, record.seed))
     for job, reason in plan.skipped:
         write_record(job.run_folder, skipped_record(job, reason))
-    records = [take_over(job, twin, workspace) for job, twin in plan.equal]
+    records: list[Record] = [take_over(job, twin, workspace) for job, twin in plan.equal]
     seconds = suite.timeout_minutes * 60
     if plan.todo:
         with display(len(plan.todo)) as watcher:
-            seen = {"before": plan.before, "watcher": watcher}
             if cluster is None:
-                limits = Limits(timeout_seconds=seconds)
-                records += run_jobs(plan.todo, slots=resources.slots, limits=limits, **seen)
+                records += run_jobs(
+                    plan.todo,
+                    before=plan.before,
+                    slots=resources.slots,
+                    limits=Limits(timeout_seconds=seconds),
+                    watcher=watcher,
+                )
             else:
                 from fuxi_plugins.execution.ray_engine import run_jobs_on
 
-                records += run_jobs_on(cluster, plan.todo, results=workspace.results, timeout_seconds=seconds, **seen)
+                records += run_jobs_on(
+                    cluster,
+                    plan.todo,
+                    before=plan.before,
+                    results=workspace.results,
+                    timeout_seconds=seconds,
+                    watcher=watcher,
+                )
     return records
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
@@ -100,6 +101,7 @@ class Forked(RunProcess):
         _start_fork(self._process, threads)
         its_stdin.close()
         its_stdout.close()
+        assert self._process.pid is not None  # it has been started
         self.pid = self._process.pid
         self.stdin, self.stdout = os.fdopen(_own(stdin), "wb"), os.fdopen(_own(stdout), "rb")
 
@@ -113,6 +115,7 @@ class Forked(RunProcess):
         self._process.kill()  # if it has not come to have a process group
         self._process.join()
         code = self._process.exitcode
+        assert code is not None  # it has ended
         self._process.close()
         return code
 
@@ -130,6 +133,8 @@ class Started(RunProcess):
                 env={**os.environ, **_variables(threads)},
                 start_new_session=True,  # Ctrl-C is the runner's to handle, and its children end with it
             )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None  # both are pipes
         self.pid, self.stdin, self.stdout = self._process.pid, self._process.stdin, self._process.stdout
 
     def has_ended(self) -> bool:
@@ -161,7 +166,7 @@ def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str
     sys.exit(worker.main())
 
 
-def _start_fork(process: multiprocessing.Process, threads: int) -> None:
+def _start_fork(process: BaseProcess, threads: int) -> None:
     with _environment(threads):  # which a new server inherits
         process.start()
 

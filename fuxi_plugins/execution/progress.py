@@ -14,13 +14,13 @@ from rich.progress import (
 )
 
 from fuxi_plugins.core.cleaning import visible
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun, Record
 from fuxi_plugins.training.job import Job
 
 
 def outcome(record: Record) -> str:
     """One line on how a run ended."""
-    if not record.finished:
+    if not isinstance(record, FinishedRun):
         return visible(f"FAILED {record.experiment} seed {record.seed}: {record.reason}")
     split = "valid" if record.role == "trial" else "test"  # who chooses by trials must not see their test scores
     scores = "  ".join(f"{name} {value:.6f}" for name, value in record.metrics[split].items())
@@ -34,12 +34,13 @@ class Lines:
     """One line a start, an epoch and an end; for logs and pipes."""
 
     def __init__(self, total: int):
-        self.total, self.ends, self._shown = total, 0, {}
+        self.total, self.ends = total, 0
+        self._shown: dict[str, dict[str, float]] = {}  # the latest validation, by job
 
     def __enter__(self) -> "Lines":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def started(self, job: Job) -> None:
@@ -81,7 +82,7 @@ class Bars:
         self._progress.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def started(self, job: Job) -> None:

@@ -60,8 +60,11 @@ class SharedQueue:
         if time.monotonic() < self._next_look:
             return []
         self._next_look = time.monotonic() + POLL
-        settled = [folder for folder in self._open if self._settled(folder)]
-        return [(self._open.pop(folder), existing_record(folder)) for folder in settled]
+        settled = []
+        for folder in list(self._open):
+            if self._settled(folder) and (record := existing_record(folder)):
+                settled.append((self._open.pop(folder), record))
+        return settled
 
     def _settled(self, folder: Path) -> bool:
         now = record_state(folder)

@@ -6,12 +6,13 @@ has died; the claims beside the records keep a run from being done twice. Result
 every node shares.
 """
 
+import logging
 import os
 import socket
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from fuxi_plugins.execution.local import Watcher, run_jobs
 from fuxi_plugins.execution.plan import RecordState
 from fuxi_plugins.execution.processes import GRACE_SECONDS
 from fuxi_plugins.execution.queue import POLL, SharedQueue
-from fuxi_plugins.records.record import Record, write_record
+from fuxi_plugins.records.record import Record, parse_record, write_record
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record
@@ -94,7 +95,9 @@ def run_jobs_on(
             task = ray.remote(_run_one).options(
                 num_cpus=cores, num_gpus=cluster.gpus_per_run, max_retries=MOST_DEATHS, scheduling_strategy="SPREAD"
             )
-            waiting, under_way, records = deque(jobs), {}, []
+            waiting = deque(jobs)
+            under_way: dict[ray.ObjectRef, Job] = {}
+            records: list[Record] = []
             shown = _Shown(watcher)
             try:
                 while waiting or under_way:
@@ -123,9 +126,9 @@ def run_jobs_on(
     return records
 
 
-def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float, runs_per_gpu: int) -> str:
+def _run_one(text: str, before: RecordState, mark: str, timeout_seconds: float, runs_per_gpu: int) -> str:
     """A Ray task: does one job on the node that it has come to, and returns the record as JSON."""
-    job = Job.from_json(job)
+    job = Job.from_json(text)
     for folder in (Path(mark), job.data.folder):
         if not folder.is_dir():
             raise UserError(
@@ -141,7 +144,7 @@ def _run_one(job: str, before: RecordState, mark: str, timeout_seconds: float, r
 
 def _record_of(done: ray.ObjectRef, job: Job, before: Mapping[Path, RecordState]) -> Record:
     try:
-        return Record.model_validate_json(ray.get(done))
+        return parse_record(ray.get(done))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from None
@@ -159,8 +162,8 @@ def _give_up(job: Job, before: Mapping[Path, RecordState], reason: str) -> Recor
             write_record(job.run_folder, record)
             taken[1].release()
             return record
-        for _, record in queue.settled_by_others():
-            return record
+        for _, settled in queue.settled_by_others():
+            return settled
         time.sleep(POLL)
 
 
@@ -168,9 +171,10 @@ class _Shown:
     """Tells a watcher what the claims in the shared folder say of the runs under way."""
 
     def __init__(self, watcher: Watcher):
-        self._watcher, self._started, self._next_look = watcher, set(), 0.0
+        self._watcher, self._next_look = watcher, 0.0
+        self._started: set[Path] = set()
 
-    def look_at(self, jobs: Sequence[Job]) -> None:
+    def look_at(self, jobs: Iterable[Job]) -> None:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + HEARTBEAT
@@ -211,7 +215,9 @@ def _require_answer(address: str) -> None:
 def _connect(address: str) -> None:
     path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": path}}, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address, runtime_env={"env_vars": {"PYTHONPATH": path}}, log_to_driver=False, logging_level=logging.ERROR
+        )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(_no_answer(address, error)) from error
 

@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.find_evidence import changed_since_measured
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_claim
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
+from fuxi_plugins.records.record import RECORD_FILE, FinishedRun, Record, read_record
 
 State = Literal["done", "running", "failed", "waiting", "skipped"]
 
@@ -44,7 +44,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
 
 
 def counts(statuses: Iterable[RunStatus]) -> dict[State, int]:
-    found = dict.fromkeys(("done", "running", "failed", "waiting"), 0)
+    found: dict[State, int] = {"done": 0, "running": 0, "failed": 0, "waiting": 0}
     for status in statuses:
         found[status.state] = found.get(status.state, 0) + 1
     return found
@@ -72,7 +72,7 @@ def _run_status(workspace: Workspace, dataset: str, experiment: str, seed: int) 
     folder = workspace.run_folder(dataset, experiment, seed)
     path = folder / RECORD_FILE
     record = read_record(path) if path.exists() else None
-    if record and record.finished:  # a claim beside it is one that its runner did not live to release
+    if isinstance(record, FinishedRun):  # a claim beside it is one that its runner did not live to release
         return RunStatus(experiment, seed, "done"), record
     claim = current_claim(folder)
     if claim is not None and not (claim.holder and claim.holder.is_gone()):

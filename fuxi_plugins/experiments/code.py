@@ -30,6 +30,7 @@ PROTOCOL = (
     "training/accumulation.py",
     "training/distributed/ddp.py",
     "training/fast_step.py",
+    "training/hosted.py",
     "training/options.py",
     "training/sparse_embeddings.py",
     "training/trainer.py",

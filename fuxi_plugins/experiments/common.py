@@ -23,7 +23,7 @@ HEADER = """\
 # all of them the same number of trials.
 
 """
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "optimizer": "adam",
     "loss": "binary_crossentropy",
     "metrics": usual_metrics(),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.experiments.code import code_of
-from fuxi_plugins.experiments.settings import resolve_settings
+from fuxi_plugins.experiments.settings import Training, resolve_settings
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.record import Code, Role, run_digest
 
@@ -56,10 +56,16 @@ class Experiment:
     preset: str
     published_as: str | None
     seed: int | None  # FuxiCTR's key; a run's own seed comes from the suite or the command line first
-    params: dict[str, dict[str, Any]]  # {"model": ..., "training": ...}
+    model_params: dict[str, Any]
+    training: Training
     code: Code
     role: Role = "result"
     variant: str = ""
+
+    @property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """All settings as a record holds them."""
+        return {"model": self.model_params, "training": self.training.recorded()}
 
     @property
     def digest(self) -> str:
@@ -67,7 +73,7 @@ class Experiment:
 
     @property
     def embedding_dim(self) -> int | None:
-        return self.params["model"].get("embedding_dim")
+        return self.model_params.get("embedding_dim")
 
 
 def resolve(config: ExperimentConfig) -> Experiment:
@@ -85,7 +91,8 @@ def resolve(config: ExperimentConfig) -> Experiment:
         preset=config.preset,
         published_as=config.published_as,
         seed=config.seed,
-        params={"model": model_params, "training": training},
+        model_params=model_params,
+        training=training,
         code=code_of(config.model),
         role=config.role,
         variant=config.variant,

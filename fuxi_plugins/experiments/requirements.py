@@ -12,8 +12,12 @@ def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
 
 def fixed_widths(spec: DatasetSpec) -> dict[str, int]:
     """The columns whose embeddings have a width by the dataset's config, whatever an experiment says."""
-    columns = [column for column in spec.active_columns if column.type != "meta" and column.width]
-    return {name: column.width for column in columns for name in column.names}
+    return {
+        name: column.width
+        for column in spec.active_columns
+        if column.type != "meta" and column.width
+        for name in column.names
+    }
 
 
 def other_widths(spec: DatasetSpec, embedding_dim: int | None) -> str | None:

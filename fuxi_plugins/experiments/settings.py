@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -36,8 +36,11 @@ _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
 
 # Constructor parameters that the harness passes itself.
-_HARNESS_OWN = {"self", "feature_map", "model_id", "gpu", "kwargs"}
+_HARNESS_OWN = {"feature_map", "model_id", "gpu", "kwargs"}
 _HARNESS_KEYWORDS = {"verbose", "model_root", "model_id", "gpu"}  # that it passes beside them
+
+
+Part = TypeVar("Part", bound=BaseModel)
 
 
 class Training(BaseModel):
@@ -74,6 +77,16 @@ class Training(BaseModel):
     lazy_tables: bool = False
     batch_norm_gains: Literal["uniform"] | None = None
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each metric in what is monitored."""
+        return {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as a record holds them: plain values, those of ``OWN_SETTINGS`` only if not at their default."""
+        unsaid = {name for name in OWN_SETTINGS if getattr(self, name) == Training.model_fields[name].default}
+        return self.model_dump(mode="json", exclude=unsaid)
+
     @field_validator("optimizer")
     @classmethod
     def _is_an_optimizer(cls, name: str) -> str:
@@ -107,16 +120,14 @@ class Training(BaseModel):
 
     @model_validator(mode="after")
     def _measures_what_it_monitors(self) -> "Training":
-        monitored = [self.monitor] if isinstance(self.monitor, str) else list(self.monitor)
-        missing = [name for name in monitored if name not in self.metrics]
+        missing = [name for name in self.weights if name not in self.metrics]
         if missing:  # FuxiCTR would take a metric that is not measured for 0
             raise ValueError(f"what is monitored must be measured; add {', '.join(missing)} to metrics")
         return self
 
     @model_validator(mode="after")
     def _monitors_towards_the_better(self) -> "Training":
-        weights = {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
-        for name, weight in weights.items():
+        for name, weight in self.weights.items():
             metric = find_metric(name)
             if metric.target is not None:
                 raise ValueError(
@@ -138,11 +149,11 @@ def model_settings(model_class: type) -> type[BaseModel]:
     what the constructor takes out of its ``**kwargs``.
     """
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(model_class.__init__).parameters.items():
+    for name, parameter in inspect.signature(model_class, eval_str=True).parameters.items():
         if name in _HARNESS_OWN or parameter.kind is parameter.VAR_KEYWORD or name in Training.model_fields:
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (_parameter_type(model_class, parameter), default)
+        fields[name] = (_parameter_type(parameter), default)
     for name, default in keywords_read(model_class).items():
         if name not in fields and name not in Training.model_fields and name not in _HARNESS_KEYWORDS:
             fields[name] = (Any, default)
@@ -153,7 +164,7 @@ def model_settings(model_class: type) -> type[BaseModel]:
     )
 
 
-def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], Training]:
     """Sorts settings into those of the model and those of the training, checked and with defaults filled in.
 
     Args:
@@ -162,7 +173,7 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         where: names the experiment in an error.
 
     Returns:
-        ``(model_params, training)``, plain values that JSON can hold.
+        Those of the model, plain values that JSON can hold, and those of the training.
 
     Raises:
         UserError: a name that neither understands, or a value of the wrong kind.
@@ -174,18 +185,15 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
             raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
     settings = {**given, **regularizers}
-    resolved = []
-    for part in (schema, Training):
-        chosen = {name: value for name, value in settings.items() if name in part.model_fields}
-        try:
-            resolved.append(part(**chosen).model_dump(mode="json"))
-        except ValidationError as error:
-            raise UserError(f"{where}: {explain(error, part)}") from error
-    model_params, training = resolved
-    for name in OWN_SETTINGS:
-        if training[name] == Training.model_fields[name].default:
-            del training[name]
-    return model_params, training
+    return _chosen(schema, settings, where).model_dump(mode="json"), _chosen(Training, settings, where)
+
+
+def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
+    """The settings that belong to this part, checked."""
+    try:
+        return part(**{name: value for name, value in settings.items() if name in part.model_fields})
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, part)}") from error
 
 
 def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
@@ -195,12 +203,8 @@ def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
         UserError: the settings monitor what cannot be monitored.
     """
     said = {name: settings[name] for name in ("metrics", "monitor", "monitor_mode") if name in settings}
-    try:
-        training = Training(**said)
-    except ValidationError as error:
-        raise UserError(f"{where}: {explain(error, Training)}") from error
-    names = [training.monitor] if isinstance(training.monitor, str) else list(training.monitor)
-    return " + ".join(names), training.monitor_mode == "max"
+    training = _chosen(Training, said, where)
+    return " + ".join(training.weights), training.monitor_mode == "max"
 
 
 def legal_settings(model_class: type) -> set[str]:
@@ -233,10 +237,9 @@ def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     return float(value) or None
 
 
-def _parameter_type(model_class: type, parameter: inspect.Parameter) -> Any:
-    hints = inspect.get_annotations(model_class.__init__, eval_str=True)
-    if parameter.name in hints:
-        return hints[parameter.name]
+def _parameter_type(parameter: inspect.Parameter) -> Any:
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
     if parameter.default in (None, parameter.empty):
         return Any
     # FuxiCTR takes one activation or rate where it takes a list of them, and null for a part that is off.

@@ -115,7 +115,7 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
     title, shape = file.title, ""
-    if file.template:
+    if file.template and file.dataset and file.profile:  # which come together
         asked_dataset, _, asked_profile = rest.partition(",")
         dataset, profile = asked_dataset or file.dataset, asked_profile or file.profile
         expanded = expand(configs, file.template, file.arms, dataset, profile, file.sizes)

@@ -131,6 +131,7 @@ class FixedOrthogonal(nn.Module):
     def __init__(self, num_tokens: int, token_dim: int):
         require_positive(num_tokens=num_tokens, token_dim=token_dim)
         super().__init__()
+        self.rotation: Tensor
         self.register_buffer("rotation", nn.init.orthogonal_(torch.empty(2 * (num_tokens * token_dim,))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -185,13 +186,14 @@ def make_mixing(
     check_mixing(kind, num_tokens, token_dim, norm, options)
     if kind == "none":
         return nn.Identity()
+    mixing_map: nn.Module
     if kind == "full":
         mixing_map = FullLinear(num_tokens, token_dim, bias)
     elif kind == "block_transpose":
         mixing_map = BlockTranspose(num_tokens, token_dim)
-    elif kind == "grouped":
+    elif options.groups is not None:  # which "grouped" alone has
         mixing_map = GroupedLinear(num_tokens, token_dim, options.groups)
-    elif kind == "low_rank":
+    elif options.rank is not None:  # which "low_rank" alone has
         mixing_map = LowRankLinear(num_tokens, token_dim, options.rank, bias)
     else:
         mixing_map = FixedOrthogonal(num_tokens, token_dim)
@@ -223,9 +225,9 @@ def check_mixing(
         _refuse("mixing_scale", options.scale, "with mixing='none'" if kind == "none" else "without the residual")
     if kind == "block_transpose":
         check_block_transpose(num_tokens, token_dim)
-    elif kind == "grouped":
+    elif options.groups is not None:
         check_groups(num_tokens, token_dim, options.groups)
-    elif kind == "low_rank":
+    elif options.rank is not None:
         check_rank(num_tokens, token_dim, options.rank)
 
 

@@ -1,5 +1,7 @@
 """RMSNorm: division by the root mean square, with a gain, without mean removal or bias."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class _RMSNormOnCPU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, gain: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         is_zero = norm == 0
         inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_().masked_fill_(is_zero, 0.0)
@@ -49,7 +51,7 @@ class _RMSNormOnCPU(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         normed, inverse_rms, gain = ctx.saved_tensors
         product = grad * normed
         along_x = (product * gain).mean(dim=-1, keepdim=True)  # the part of grad that would only lengthen x

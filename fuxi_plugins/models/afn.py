@@ -69,7 +69,7 @@ class AFN(CTRModel):
         self.dense_layer = mlp_block(
             logarithmic_neurons * embedding_dim, afn_hidden_units, 1, afn_activations, afn_dropout, batch_norm
         )
-        self.embedding_layer2 = self.dnn = self.fc = None
+        self.ensemble_dnn = ensemble_dnn
         if ensemble_dnn:
             self.embedding_layer2 = FeatureEmbedding(feature_map, embedding_dim)
             self.dnn = mlp_block(
@@ -82,7 +82,7 @@ class AFN(CTRModel):
         features = self.get_inputs(inputs)
         crosses = self.crosses(self.embedding_layer(features))  # (B, m, k)
         logit = self.dense_layer(crosses.flatten(1))
-        if self.fc is not None:
+        if self.ensemble_dnn:
             beside = self.dnn(self.embedding_layer2(features).flatten(1))
             logit = self.fc(torch.cat([logit, beside], dim=-1))
         return {"y_pred": self.output_activation(logit)}

@@ -91,7 +91,7 @@ class APG_DCNv2(CTRModel):
         )
         input_dim = feature_map.sum_emb_out_dim()
         if use_low_rank_mixture:
-            self.crossnet = CrossNetMix(input_dim, num_cross_layers, low_rank, num_experts)
+            self.crossnet: nn.Module = CrossNetMix(input_dim, num_cross_layers, low_rank, num_experts)
         else:
             self.crossnet = CrossNetV2(input_dim, num_cross_layers)
 

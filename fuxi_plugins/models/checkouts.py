@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import digest
@@ -68,7 +68,7 @@ def discover(root: Path) -> Zoo:
             other.append(path)
         group = _group(path.relative_to(folder))
         for class_name, base in model_classes(tree):
-            kind = "long" if group == "LongCTR" else "multitask" if base == "MultiTaskModel" else "single"
+            kind: Kind = "long" if group == "LongCTR" else "multitask" if base == "MultiTaskModel" else "single"
             name = f"{group}/{class_name}" if group else class_name
             models[name] = ZooModel(name, class_name, path, kind)
     return Zoo(models, unreadable, other)
@@ -113,10 +113,10 @@ def load_zoo_class(model: ZooModel) -> type:
     from fuxi_plugins.models.item_tables import reading_rows
     from fuxi_plugins.models.needs import Needs
 
-    model_class = load_class(model.file, model.class_name)
+    model_class: Any = load_class(model.file, model.class_name)
     if model.kind == "long":
         model_class = reading_rows(model_class)
-    parameters = inspect.signature(model_class.__init__).parameters
+    parameters = inspect.signature(model_class).parameters
     names_history = any(name.endswith(("sequence_field", "sequence_item_field")) for name in parameters)
     model_class.needs = Needs(
         history=names_history or model.kind == "long",
@@ -154,7 +154,8 @@ def _sources_read(tree: ast.Module) -> tuple[str, ...]:
     """The sources of features that the code asks for by name, as ``feature_source="user"``."""
     arguments = [keyword for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords]
     asked = [keyword.value for keyword in arguments if keyword.arg == "feature_source"]
-    return tuple(sorted({value.value for value in asked if isinstance(value, ast.Constant) and value.value}))
+    values = [value.value for value in asked if isinstance(value, ast.Constant)]
+    return tuple(sorted({value for value in values if isinstance(value, str) and value}))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

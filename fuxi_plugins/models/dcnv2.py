@@ -75,7 +75,7 @@ class DCNv2(CTRModel):
         input_dim = feature_map.sum_emb_out_dim()
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         if use_low_rank_mixture:
-            self.crossnet = CrossNetMix(input_dim, num_cross_layers, low_rank, num_experts)
+            self.crossnet: nn.Module = CrossNetMix(input_dim, num_cross_layers, low_rank, num_experts)
         else:
             self.crossnet = CrossNetV2(input_dim, num_cross_layers)
         self.stacked_dnn = self.parallel_dnn = None

@@ -142,7 +142,7 @@ class InterestEvolution(nn.Module):
     def forward(self, target: Tensor, behaviours: Tensor, real: Tensor) -> Tensor:
         behaviours, real = latest_last(behaviours, real)  # padding behind: no state depends on it
         interests = self.extraction(behaviours)[0]  # (B, L, m)
-        if self.gru_type == "GRU":
+        if self.score is None:  # no attention
             return last_real(self.evolution(interests)[0], real)
         weight = self.score(target, interests)  # (B, L)
         if self.use_softmax:

@@ -88,7 +88,7 @@ class EDCN(CTRModel):
         self.finish_init(learning_rate, **kwargs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        bridged = self.embedding_layer(self.get_inputs(inputs)).flatten(1)  # (B, nk)
+        bridged = cross = deep = self.embedding_layer(self.get_inputs(inputs)).flatten(1)  # (B, nk)
         x_0 = None
         parts = (self.regulation_modules, self.cross_layers, self.dense_layers, self.bridge_modules)
         for regulate, cross_layer, dense_layer, bridge in zip(*parts, strict=True):

@@ -87,7 +87,7 @@ class FieldGraph(nn.Module):
         self.use_residual = use_residual
         # The names are FuxiCTR's, so that checkpoints of its FiGNN load.
         if reuse_graph_layer:
-            self.gnn = GraphLayer(num_fields, embedding_dim)
+            self.gnn: GraphLayer | nn.ModuleList = GraphLayer(num_fields, embedding_dim)
         else:
             self.gnn = nn.ModuleList(GraphLayer(num_fields, embedding_dim) for _ in range(num_steps))
         self.gru = nn.GRUCell(embedding_dim, embedding_dim) if use_gru else None
@@ -99,14 +99,10 @@ class FieldGraph(nn.Module):
         steps = [self.gnn] * self.num_steps if isinstance(self.gnn, GraphLayer) else self.gnn
         for step in steps:
             a = step(edges, h)
-            h = a + h if self.gru is None else self._gru(a, h)
+            h = a + h if self.gru is None else self.gru(a.flatten(0, 1), h.flatten(0, 1)).view_as(h)
             if self.use_residual:
                 h = h + embeddings
         return h
-
-    def _gru(self, a: Tensor, h: Tensor) -> Tensor:
-        """One step of the GRU for the nodes of all rows at once, (B, n, k), (B, n, k) -> (B, n, k)."""
-        return self.gru(a.flatten(0, 1), h.flatten(0, 1)).view_as(h)
 
     def edges(self, embeddings: Tensor) -> Tensor:
         """g, each row a softmax over the other fields; (B, n, k) -> (B, n, n).

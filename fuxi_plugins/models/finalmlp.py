@@ -78,7 +78,7 @@ class FinalMLP(CTRModel):
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mlp1 = mlp_block(width, mlp1_hidden_units, None, mlp1_hidden_activations, mlp1_dropout, mlp1_batch_norm)
         self.mlp2 = mlp_block(width, mlp2_hidden_units, None, mlp2_hidden_activations, mlp2_dropout, mlp2_batch_norm)
-        self.gate1 = self.gate2 = None
+        self.use_fs = use_fs
         if use_fs:
             self.gate1 = FeatureGate(feature_map, width, embedding_dim, fs_hidden_units, fs1_context)
             self.gate2 = FeatureGate(feature_map, width, embedding_dim, fs_hidden_units, fs2_context)
@@ -88,7 +88,7 @@ class FinalMLP(CTRModel):
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
         x1 = x2 = self.embedding_layer(features).flatten(1)  # (B, nk)
-        if self.gate1 is not None:
+        if self.use_fs:
             x1, x2 = x1 * self.gate1(features), x2 * self.gate2(features)
         logit = self.fusion_module(self.mlp1(x1), self.mlp2(x2))
         return {"y_pred": self.output_activation(logit)}

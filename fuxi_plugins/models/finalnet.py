@@ -79,8 +79,8 @@ class FinalNet(CTRModel):
             residual_type,
         )
         self.fc1 = nn.Linear(block1_hidden_units[-1], 1)
-        self.block2 = self.fc2 = None
-        if block_type == "2B":
+        self.has_two_blocks = block_type == "2B"
+        if self.has_two_blocks:
             self.block2 = FinalBlock(
                 width, block2_hidden_units, block2_hidden_activations, block2_dropout, batch_norm, residual_type
             )
@@ -91,7 +91,7 @@ class FinalNet(CTRModel):
         embeddings = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)
         gated = embeddings if self.feature_gating is None else self.feature_gating(embeddings)
         logit1 = self.fc1(self.block1(gated.flatten(1)))
-        if self.block2 is None:
+        if not self.has_two_blocks:
             return {"y_pred": self.output_activation(logit1)}
         logit2 = self.fc2(self.block2(embeddings.flatten(1)))
         return {"y_pred": self.output_activation(0.5 * (logit1 + logit2)), "y1": logit1, "y2": logit2}
@@ -99,7 +99,7 @@ class FinalNet(CTRModel):
     def add_loss(self, return_dict: Mapping[str, Tensor], y_true: Tensor) -> Tensor:
         """The loss of the prediction, and of each of two blocks towards it; ``compute_loss`` calls it."""
         loss = super().add_loss(return_dict, y_true)
-        if self.block2 is not None:
+        if self.has_two_blocks:
             teacher = return_dict["y_pred"].detach()
             for logit in (return_dict["y1"], return_dict["y2"]):
                 loss = loss + self.loss_fn(self.output_activation(logit), teacher, reduction="mean")

@@ -92,8 +92,10 @@ def mlp_block(
 
 def activation_layers(activations: str | Sequence[str] | None, widths: Sequence[int]) -> list[nn.Module]:
     """An activation for every width, from one name for all of them or one for each; None does nothing."""
-    one_for_all = activations is None or isinstance(activations, str)
-    names = [activations] * len(widths) if one_for_all else list(activations)
+    if activations is None or isinstance(activations, str):
+        names: list[str | None] = [activations] * len(widths)
+    else:
+        names = list(activations)
     if len(names) != len(widths):
         raise ValueError(
             f"a list of activations must name one for each of the {len(widths)} hidden layers, but it is {names}"

@@ -63,10 +63,9 @@ class HFM(CTRModel):
     ):
         products_dim = count_pairs(feature_map.num_fields) * embedding_dim
         super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
-        self.interaction_type = interaction_type
+        self.interaction_type, self.use_dnn = interaction_type, use_dnn
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.lr_layer = LinearPart(feature_map, use_bias=True)
-        self.dnn = self.proj_h = None
         if use_dnn:
             self.dnn = mlp_block(products_dim, hidden_units, 1, hidden_activations, net_dropout, batch_norm)
         else:
@@ -76,7 +75,7 @@ class HFM(CTRModel):
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
         products = holographic_products(self.embedding_layer(features), self.interaction_type)  # (B, P, k)
-        second_order = self.proj_h(products.sum(dim=1)) if self.dnn is None else self.dnn(products.flatten(1))
+        second_order = self.dnn(products.flatten(1)) if self.use_dnn else self.proj_h(products.sum(dim=1))
         logit = self.lr_layer(features) + second_order
         return {"y_pred": self.output_activation(logit)}
 

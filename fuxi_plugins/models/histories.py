@@ -31,9 +31,7 @@ def find_histories(feature_map: FeatureMap, targets: Fields | None, sequences: F
         ValueError: nothing of the kind is there, or the names do not fit the dataset.
     """
     features = feature_map.features
-    if (targets is None) != (sequences is None):
-        raise ValueError("target and sequence fields are named together, or neither")
-    if targets is None:
+    if targets is None and sequences is None:
         found = [
             History((spec["share_embedding"],), (name,))
             for name, spec in features.items()
@@ -42,6 +40,8 @@ def find_histories(feature_map: FeatureMap, targets: Fields | None, sequences: F
         if not found:
             raise ValueError("a behaviour history is needed, a sequence with share_embedding, but there is none")
         return found
+    if targets is None or sequences is None:
+        raise ValueError("target and sequence fields are named together, or neither")
     if len(targets) != len(sequences):
         raise ValueError(f"there must be a sequence for every target, but {targets!r} and {sequences!r} are named")
     found = [History(_names(target), _names(sequence)) for target, sequence in zip(targets, sequences, strict=True)]

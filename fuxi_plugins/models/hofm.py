@@ -59,9 +59,8 @@ class HOFM(CTRModel):
         if reuse_embedding and not isinstance(embedding_dim, int):
             raise ValueError(f"reuse_embedding needs one width, but embedding_dim={widths}")
         super().__init__(feature_map, model_id, gpu, regularizer, regularizer, **kwargs)
-        self.order = order
+        self.order, self.reuse_embedding = order, reuse_embedding
         self.lr_layer = LinearPart(feature_map, use_bias=True)
-        self.embedding_layer = self.embedding_layers = None
         if reuse_embedding:
             self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         else:
@@ -70,7 +69,7 @@ class HOFM(CTRModel):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.get_inputs(inputs)
-        if self.embedding_layer is not None:
+        if self.reuse_embedding:
             products = symmetric_sums(self.embedding_layer(features), self.order)[1:]  # (B, k) for each order
         else:
             products = [

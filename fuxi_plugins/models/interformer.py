@@ -178,4 +178,6 @@ class InterFormer(CTRModel):
 
     def stages(self) -> dict[str, Point]:
         """The fields' tokens after each layer, (B, n, k)."""
-        return {f"fields_{depth}": layer.fields.norm for depth, layer in enumerate(self.layers, start=1)}
+        return {
+            f"fields_{depth}": layer.get_submodule("fields.norm") for depth, layer in enumerate(self.layers, start=1)
+        }

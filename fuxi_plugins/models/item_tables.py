@@ -18,11 +18,10 @@ from .histories import find_histories
 Rows = Mapping[str, Tensor]
 
 
-def reading_rows(model_class: type) -> type:
+def reading_rows(model_class: Any) -> type:
     """The LongCTR model as a class that takes batches of rows; its settings are the model's."""
 
     class ReadingRows(model_class):
-        @functools.wraps(model_class.__init__)
         def __init__(self, feature_map: FeatureMap, *args: Any, **kwargs: Any):
             item_sequences = find_item_sequences(feature_map)
             super().__init__(with_items(feature_map, item_sequences), *args, **kwargs)
@@ -37,6 +36,7 @@ def reading_rows(model_class: type) -> type:
         def get_group_id(self, inputs: Rows) -> Tensor:
             return super().get_group_id((inputs,))
 
+    functools.update_wrapper(ReadingRows.__init__, model_class.__init__)
     ReadingRows.__name__, ReadingRows.__doc__ = model_class.__name__, model_class.__doc__
     return ReadingRows
 

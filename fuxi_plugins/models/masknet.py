@@ -71,9 +71,13 @@ class MaskNet(CTRModel):
         self.emb_norm = None
         if emb_layernorm:
             self.emb_norm = nn.ModuleList(nn.LayerNorm(embedding_dim) for _ in range(num_fields))
-        common = {"reduction_ratio": reduction_ratio, "dropout": net_dropout, "layer_norm": net_layernorm}
+        common: dict[str, Any] = {
+            "reduction_ratio": reduction_ratio,
+            "dropout": net_dropout,
+            "layer_norm": net_layernorm,
+        }
         if model_type == "SerialMaskNet":
-            self.mask_net = SerialMaskNet(input_dim, dnn_hidden_units, dnn_hidden_activations, **common)
+            self.mask_net: nn.Module = SerialMaskNet(input_dim, dnn_hidden_units, dnn_hidden_activations, **common)
         else:
             self.mask_net = ParallelMaskNet(
                 input_dim, parallel_num_blocks, parallel_block_dim, dnn_hidden_units, dnn_hidden_activations, **common

@@ -189,6 +189,8 @@ def paper_block(
     expansion: float,
 ) -> TokenBlock:
     """The block of the paper's equations, (B, T, D) -> (B, T, D)."""
+    network: nn.Module
+    skip: nn.Module
     if ffn == "glu":
         network = PerTokenGLU(num_tokens, token_dim, expansion)
         skip = PerTokenLinear(num_tokens, token_dim, token_dim, bias=False)  # W_r

@@ -131,7 +131,8 @@ def sources() -> Sources:
 def model_source(name: str) -> tuple[Path, Path | None] | None:
     """The file of a model that is neither native nor installed, and its checkout; None for others."""
     if name.startswith(checkouts.PREFIX):
-        return _zoo_model(name).file, Path(_sources.zoo)
+        file = _zoo_model(name).file  # an error where no checkout is named
+        return file, Path(_sources.zoo) if _sources.zoo else None
     entry = _find(name)
     return (entry.file, None) if entry.file else None
 

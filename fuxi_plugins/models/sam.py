@@ -108,7 +108,7 @@ class SAMBlock(nn.Module):
             x = self.dropout(layer(x))
         if self.aggregation == "concat":
             return x.flatten(1)
-        if self.aggregation == "weighted_pooling":
+        if self.weight is not None:
             return (x * self.weight).sum(dim=1)
         return x.mean(dim=1) if self.aggregation == "mean_pooling" else x.sum(dim=1)
 

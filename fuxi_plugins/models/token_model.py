@@ -30,7 +30,7 @@ class TokenModel(CTRModel):
         """In order of depth, the modules whose outputs are the tokens (B, T, D) at that stage, for hooks."""
         stages: dict[str, nn.Module] = {"tokens": self.tokenizer}
         for depth, block in enumerate(self.blocks, start=1):
-            stages[f"mixing_{depth}"] = block.mixing_norm
+            stages[f"mixing_{depth}"] = block.get_submodule("mixing_norm")
             stages[f"ffn_{depth}"] = block
         return stages
 

@@ -161,8 +161,8 @@ class UniMixer(TokenModel):
         """In order of depth, the modules whose outputs are the tokens X (B, T, D) at that stage, for hooks."""
         stages: dict[str, nn.Module] = {"tokens": self.tokenizer}
         for depth, (mixing, ffn) in enumerate(zip(self.mixings, self.ffns, strict=True), start=1):
-            stages[f"mixing_{depth}"] = mixing.norm
-            stages[f"ffn_{depth}"] = ffn.norm
+            stages[f"mixing_{depth}"] = mixing.get_submodule("norm")
+            stages[f"ffn_{depth}"] = ffn.get_submodule("norm")
         return stages
 
 

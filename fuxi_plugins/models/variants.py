@@ -66,7 +66,7 @@ def apply_variant(preset: str | None, settings: Mapping[str, Any], where: str) -
     Raises:
         UserError: the experiment sets something else than its variant fixes.
     """
-    variant = VARIANTS.get(preset)
+    variant = VARIANTS.get(preset) if preset else None
     if variant is None:
         return dict(settings)
     for name, value in {"model": variant.model, **variant.fixed}.items():

@@ -7,7 +7,7 @@ FuxiCTR, and a laptop without either can rebuild every table.
 import gc
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -31,7 +32,7 @@ from fuxi_plugins.records.metrics import check_metrics
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA: Literal[2] = 2
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.h5"
 RANK_FILE = "rank.h5"
@@ -160,6 +161,11 @@ class RankSummary(Frozen):
     seconds: float  # that all measurements of the run took, with null lines and writing
     stages: dict[str, StageRank]  # in order of depth
 
+    @property
+    def row_families(self) -> dict[str, RankFamily]:
+        """Of rows, by stage; a stage whose rows are vectors has none."""
+        return {name: stage.row for name, stage in self.stages.items() if stage.row}
+
 
 class Code(Frozen):
     """The code that computed a run; ``experiments/code.py`` names it.
@@ -216,8 +222,11 @@ def _folder_name(name: str) -> str:
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 
 
-class Record(Frozen):
-    """One experiment with one seed on one dataset, finished or failed."""
+class Run(Frozen):
+    """What the record of every run holds: one experiment with one seed on one dataset, however it ended.
+
+    A reader gets one of its three kinds, of which a :class:`FinishedRun` lacks nothing that a result needs.
+    """
 
     schema_version: Literal[2] = SCHEMA
     dataset: FolderName
@@ -233,7 +242,7 @@ class Record(Frozen):
     code: Code
     digest: str  # of dataset, model, params and code: runs of one digest, one seed and equal data are the same run
     former_digest: str | None = None  # of a migrated record: of dataset, model and params, as schema 1 had it
-    status: Literal["finished", "failed", "skipped"]  # skipped: the dataset lacks what the model needs
+    status: Literal["finished", "failed", "skipped"]
     reason: str = ""  # of a failure or a skip, in one line
     traceback: str = ""
     data: DataCard | None = None
@@ -254,18 +263,7 @@ class Record(Frozen):
     departures: list[str] = []  # every setting in which this run is not plain FuxiCTR
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Record":
-        """A finished record lacks nothing that a reader relies on."""
-        if self.finished:
-            needed = ("data", "best_epoch", "history", "parameters", "seconds")
-            missing = [name for name in needed if not getattr(self, name)]
-            missing += [f"metrics.{split}" for split in ("valid", "test") if not self.metrics.get(split)]
-            if missing:
-                raise ValueError(f"a finished run has {', '.join(missing)}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_its_digest(self) -> "Record":
+    def _has_its_digest(self) -> "Run":
         expected = run_digest(self.dataset, self.model, self.params, self.code)
         if self.digest != expected:
             raise ValueError(
@@ -277,6 +275,65 @@ class Record(Frozen):
     @property
     def finished(self) -> bool:
         return self.status == "finished"
+
+
+def _both_splits(metrics: dict[str, Metrics]) -> dict[str, Metrics]:
+    if missing := [split for split in ("valid", "test") if not metrics.get(split)]:
+        raise ValueError(f"a finished run has metrics of valid and test, but none of {' and '.join(missing)}")
+    return metrics
+
+
+class FinishedRun(Run):
+    status: Literal["finished"]
+    data: DataCard
+    metrics: Annotated[dict[str, Metrics], AfterValidator(_both_splits)]
+    best_epoch: NonNegativeInt
+    history: Annotated[list[Epoch], Field(min_length=1)]
+    parameters: Parameters
+    seconds: Seconds
+
+    @property
+    def ranks(self) -> RankSummary:
+        """The effective ranks of a run that was probed."""
+        if self.rank is None:
+            raise ValueError(f"{self.experiment} seed {self.seed} was not probed")
+        return self.rank
+
+
+class FailedRun(Run):
+    status: Literal["failed"]
+
+
+class SkippedRun(Run):
+    """A run that could not be, because the dataset lacks what the model needs."""
+
+    status: Literal["skipped"]
+
+
+Record = FinishedRun | FailedRun | SkippedRun
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="status")])
+
+
+def parse_record(content: str | bytes) -> Record:
+    """The record that a JSON text holds.
+
+    Raises:
+        pydantic.ValidationError: it is none of this schema.
+    """
+    return _RECORD.validate_json(content)
+
+
+def make_record(fields: Mapping[str, Any]) -> Record:
+    """The record of these fields, of the kind that its status names.
+
+    Raises:
+        pydantic.ValidationError: they make none.
+    """
+    return _RECORD.validate_python(fields)
+
+
+def finished_runs(records: Iterable[Record]) -> list[FinishedRun]:
+    return [record for record in records if isinstance(record, FinishedRun)]
 
 
 def run_digest(dataset: str, model: str, params: dict[str, Any], code: Code) -> str:
@@ -333,14 +390,14 @@ def read_record(path: Path) -> Record:
         UserError: the file is not a record of this schema.
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return parse_record(path.read_bytes())
     except ValidationError as error:
         if (older := _older_schema(path)) is not None:
             raise UserError(
                 f"{path} is a record of schema {older}; `python scripts/migrate_records.py` brings it to {SCHEMA}."
             ) from error
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        where = ".".join(str(part) for part in first["loc"][1:]) or "the file"  # the first part names the kind of run
         raise UserError(f"{path} is not a record of schema {SCHEMA}: {where}: {first['msg']}.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error

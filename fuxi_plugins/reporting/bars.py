@@ -11,7 +11,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import csv_text, markdown, visible
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 
 NAMES = {"logloss": "Logloss"}  # of metrics that BARS's columns call otherwise
 
@@ -44,7 +44,7 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
     return csv_text([*header, "Running Steps", "Contributor"], rows)
 
 
-def result_line(record: Record) -> str:
+def result_line(record: FinishedRun) -> str:
     """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results."""
     time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
     gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
@@ -55,7 +55,7 @@ def result_line(record: Record) -> str:
     )
 
 
-def result_folder(records: Sequence[Record]) -> dict[str, str]:
+def result_folder(records: Sequence[FinishedRun]) -> dict[str, str]:
     """BARS's folder of one model on one dataset: its files by name.
 
     Args:
@@ -75,7 +75,7 @@ def folder_name(preset: str, dataset: str) -> str:
     return "".join(c if c.isalnum() or c in "_.+-" else "_" for c in f"{preset}_{dataset}")
 
 
-def _readme(name: str, records: Sequence[Record]) -> str:
+def _readme(name: str, records: Sequence[FinishedRun]) -> str:
     first = records[0]
     metrics = list(first.metrics["test"])
     values = {metric: [record.metrics["test"][metric] for record in records] for metric in metrics}
@@ -98,7 +98,7 @@ def _readme(name: str, records: Sequence[Record]) -> str:
     return f"## {name}\n\nThe {markdown(first.preset)} model on the {first.dataset} dataset.\n{said}"
 
 
-def _environments(record: Record) -> str:
+def _environments(record: FinishedRun) -> str:
     machine = record.machine
     if machine is None:
         return ""
@@ -107,7 +107,7 @@ def _environments(record: Record) -> str:
     return f"[Hardware]\n{hardware}\n[Software]\n{software}"
 
 
-def _model_config(record: Record) -> str:
+def _model_config(record: FinishedRun) -> str:
     settings = {name: value for part in record.params.values() for name, value in part.items()}
     own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
     return yaml.safe_dump({record.experiment: {**own, **settings}}, sort_keys=False)

@@ -13,7 +13,7 @@ from fuxi_plugins.core.errors import unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
-from fuxi_plugins.records.record import LeftOut, Record, find_records
+from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
 
 
@@ -98,10 +98,11 @@ def find_boards(
     return found, said
 
 
-def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[Record]]:
+def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[FinishedRun]]:
     """The finished records of the board's ranked rows, by the rows' keys."""
+    finished = finished_runs(records)
     return {
-        row.key: [r for r in records if r.finished and r.experiment == row.experiment and r.seed in row.seeds]
+        row.key: [r for r in finished if r.experiment == row.experiment and r.seed in row.seeds]
         for row in board.ranked()
     }
 

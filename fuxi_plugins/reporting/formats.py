@@ -6,6 +6,7 @@ A column is one entry of :func:`columns`; every format draws the same ones.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from tabulate import tabulate
 
@@ -27,9 +28,7 @@ class Column:
 
 def columns(board: Leaderboard) -> tuple[Column, ...]:
     """The columns of a board: those about published values or chosen configurations only where there are any."""
-    measured = [
-        Column(f"{metric} mean ± std", lambda row, metric=metric: _spread(row, metric)) for metric in board.metrics
-    ]
+    measured = [Column(f"{metric} mean ± std", partial(_spread, metric=metric)) for metric in board.metrics]
     published = [
         Column(f"published {board.rank_by}", lambda row: _published(row, board.rank_by)),
         Column("difference", lambda row: _difference(row, board.rank_by)),

@@ -61,7 +61,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
             entry.model,
             *(_value(value, metric) for value in (entry.paper, entry.bars, entry.bars_mean, entry.bars_best)),
             str(entry.bars_runs or "–"),
-            _value(entry.ours and entry.ours.mean, metric),
+            _value(entry.ours.mean if entry.ours else None, metric),
             f"{metric.show_end(interval.low)}–{metric.show_end(interval.high)}"
             if entry.ours and (interval := entry.ours.interval)
             else "–",

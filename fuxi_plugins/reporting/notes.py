@@ -90,9 +90,10 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
 
 def _about_seeds(board: Leaderboard) -> list[str]:
     """Rows of one seed, and rows whose seeds ended in different places, as when early stopping catches a plateau."""
-    inference, lines = board.inference, []
+    inference = board.inference
     if inference is None:
-        return lines
+        return []
+    lines = []
     rows = {row.key: row for row in board.ranked()}
     single = [(name, bool(pooled)) for name, n, pooled in zip(
         inference.names, inference.seeds, inference.pooled, strict=True) if n == 1]  # fmt: skip
@@ -106,11 +107,10 @@ def _about_seeds(board: Leaderboard) -> list[str]:
             f"test rows alone: {', '.join(unknown)}."
         )
     metric = find_metric(board.rank_by)
-    far = [
-        f"{rows[name].preset} ({metric.show_end(summary.worst)} to {metric.show_end(summary.best)})"
-        for name, apart in zip(inference.names, inference.different_outcomes, strict=True)
-        if apart and (summary := rows[name].test[board.rank_by])
-    ]
+    outcomes = zip(inference.names, inference.different_outcomes, strict=True)
+    apart = [rows[name] for name, is_apart in outcomes if is_apart]
+    seen = [(row.preset, row.test[board.rank_by]) for row in apart]
+    far = [f"{preset} ({metric.show_end(found.worst)} to {metric.show_end(found.best)})" for preset, found in seen]
     if far:
         lines.append(f"Seeds with different outcomes, which a mean does not describe: {', '.join(far)}.")
     return lines

@@ -62,8 +62,9 @@ def paper_table(
     workspace = workspace or Workspace.locate(None, None)
     if bool(boards) == bool(datasets):
         raise UserError("a table is of boards or of datasets; name one or the other.")
+    said: list[str] = []
     if boards:
-        found, said = named_boards(boards, workspace), []
+        found = named_boards(boards, workspace)
     else:
         found, said = find_boards(datasets, [*models, *baselines], workspace)
     table = build_table(found, [find_measure(name) for name in metrics], models, baselines, digits)

@@ -85,10 +85,12 @@ def tabular(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> list[
 
 def fit(columns: Sequence[TexColumn], width: float, stubs: int = 1) -> tuple[Setting, list[list[int]]]:
     """The largest setting that fits in one panel, else one that fits in several; and the columns of each panel."""
+    panels = [list(range(len(columns)))]
     for size, gap in _ONE_PANEL:
         setting = _setting(size, gap, _LONGEST * width)
         if panel_width(columns, setting) <= width:
-            return setting, [list(range(len(columns)))]
+            return setting, panels
+    setting = _setting(*_PANELS[-1], _SHORTEST * width)
     for longest in (_LONGEST, _SHORTEST):
         for size, gap in _PANELS:
             setting = _setting(size, gap, longest * width)

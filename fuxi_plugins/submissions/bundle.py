@@ -15,10 +15,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import file_digest, replacing
+from fuxi_plugins.core.files import cache_gone, file_digest, replacing
 from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
@@ -28,6 +29,7 @@ from fuxi_plugins.records.record import (
     MODEL_FOLDER,
     PREDICTIONS_FILE,
     RECORD_FILE,
+    FinishedRun,
     Record,
     read_record,
     require_one_digest,
@@ -51,11 +53,11 @@ _NAME = re.compile(r"[A-Za-z0-9_.+=,@()&-][A-Za-z0-9_.+=,@()& -]{0,199}")
 class Verified:
     """A run of a submission, with its metrics as the verifier worked them out."""
 
-    record: Record
+    record: FinishedRun
     metrics: dict[str, float]
 
 
-def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
+def pack(experiment: str, workspace: Workspace, path: Path) -> list[FinishedRun]:
     """Packs every finished run of an experiment with its predictions, log, settings, environment and own source.
 
     Raises:
@@ -63,7 +65,7 @@ def pack(experiment: str, workspace: Workspace, path: Path) -> list[Record]:
     """
     folders = sorted((workspace.results / "runs").glob(f"*/{_escaped(experiment)}/seed-*"))
     records = {folder: read_record(folder / RECORD_FILE) for folder in folders if (folder / RECORD_FILE).exists()}
-    finished = {folder: record for folder, record in records.items() if record.finished}
+    finished = {folder: record for folder, record in records.items() if isinstance(record, FinishedRun)}
     if not finished:
         raise UserError(f"there is no finished run of {experiment!r} in {workspace.results / 'runs'} to pack.")
     require_one_digest(list(finished.values()))
@@ -159,7 +161,7 @@ def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         raise UserError(f"{path} must hold {MANIFEST}, as 'fuxibench submit pack' writes it.")
 
 
-def _copy(source, copy, size: int) -> None:
+def _copy(source: IO[bytes], copy: IO[bytes], size: int) -> None:
     """Copies what was announced and no byte more, whatever the file's header claims."""
     left = size
     while chunk := source.read(min(1 << 20, left + 1)):
@@ -192,14 +194,15 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         if not (folder / name).exists():
             raise UserError(f"{path}: {folder.name} lacks {name}.")
     try:
-        record = read_record(folder / RECORD_FILE)
+        read = read_record(folder / RECORD_FILE)
     except UserError as error:
         raise UserError(f"{path}: {folder.name}/{error.args[0].removeprefix(str(folder) + '/')}") from error
     where = f"{path}: {folder.name}"
-    _check_record(where, folder.name, record)
+    record = _require_finished(where, folder.name, read)
     _check_source(where, folder / MODEL_FOLDER, record)
     spec = load_dataset_spec(workspace.all_configs, record.dataset)
-    own = prepare_dataset(spec, workspace).card
+    prepared = prepare_dataset(spec, workspace)
+    own = prepared.card
     if record.data.fingerprint != own.fingerprint:
         raise UserError(
             f"{where} was run on another split of {record.dataset}: its fingerprint is "
@@ -210,6 +213,8 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
         if said != seen:
             raise UserError(f"{where}: the record says that the data's {fact} is {said}, but here it is {seen}.")
     test = find_test_labels(spec, own.fingerprint, workspace)
+    if test is None:
+        raise cache_gone(prepared.folder)
     try:
         scores = read_predictions(folder / PREDICTIONS_FILE, len(test.labels))
     except UserError as error:
@@ -230,14 +235,15 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     return Verified(record, metrics)
 
 
-def _check_record(where: str, folder: str, record: Record) -> None:
+def _require_finished(where: str, folder: str, record: Record) -> FinishedRun:
     for name in (record.dataset, record.experiment, record.model, record.preset):
         if not _NAME.fullmatch(name):
             raise UserError(f"{where}: {name!r} cannot be the name of a dataset, experiment, model or row.")
     if folder != f"seed-{record.seed}":
         raise UserError(f"{where}: the record is of seed {record.seed}.")
-    if not record.finished or record.data is None or not record.metrics.get("test"):
-        raise UserError(f"{where}: a submitted run must be finished and measured on test, but this one is not.")
+    if not isinstance(record, FinishedRun):
+        raise UserError(f"{where}: a submitted run must be finished, but this one is not.")
+    return record
 
 
 def _check_source(where: str, folder: Path, record: Record) -> None:

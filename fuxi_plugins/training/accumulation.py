@@ -5,8 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
-class AccumulatingStep:
+
+class AccumulatingStep(FuxiCTRModel):
     """Mixed in front of a FuxiCTR model class: the loss and the gradient of the whole batch, part by part.
 
     The loss is a mean over rows plus a regulariser of the weights, so the parts' losses weighted by their share of

@@ -51,8 +51,8 @@ class Keeper:
 
     def train_epoch(self, model: Any, batches: Any, train: Callable[[Any], None]) -> None:
         """Carries out what is left of the epoch that ``fit`` has come to."""
-        if self._state:
-            self._restore(model, self._state)
+        if self._state and self.folder is not None:
+            self._restore(model, self._state, self.folder)
             self._state = None
         epoch = model._epoch_index
         if epoch < self._epochs_done or model._stop_training:
@@ -81,7 +81,7 @@ class Keeper:
         if self.folder is None:
             return
         started = time.perf_counter()
-        best = self._keep_best(model)
+        best = self._keep_best(model, self.folder)
         state = {
             "identity": self.identity,
             "epoch": epoch,
@@ -106,11 +106,11 @@ class Keeper:
         self._last_cost = self._last_end - started
         model._training_since += self._last_cost  # is no training
 
-    def _keep_best(self, model: Any) -> Path | None:
+    def _keep_best(self, model: Any, folder: Path) -> Path | None:
         """A second name for the best weights, so that a later best does not take their place before the next state."""
         if not hasattr(model, "best_epoch"):
             return None
-        best = self.folder / f"best-{len(model.history)}.model"
+        best = folder / f"best-{len(model.history)}.model"
         best.unlink(missing_ok=True)
         os.link(model.checkpoint, best)
         return best
@@ -135,7 +135,7 @@ class Keeper:
             return None
         return state
 
-    def _restore(self, model: Any, state: dict[str, Any]) -> None:
+    def _restore(self, model: Any, state: dict[str, Any], folder: Path) -> None:
         logging.info("continuing in epoch %d after %d batches", state["epoch"] + 1, state["batch"])
         model.load_state_dict(state["model"])
         buffers = dict(model.named_buffers())
@@ -147,7 +147,7 @@ class Keeper:
         model.history = [Epoch(**entry) for entry in state["history"]]
         if state["best"]:
             model.best_epoch = state["best_epoch"]
-            os.link(self.folder / state["best"], model.checkpoint)
+            os.link(folder / state["best"], model.checkpoint)
         self.seconds_before = state["seconds"]
         self._since = self._last_end = time.perf_counter()
         model._training_since = self._since - state["trained"]
@@ -179,7 +179,8 @@ def _plain(value: Any) -> Any:
 
 
 def _random_states() -> dict[str, Any]:
-    name, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()  # a tuple, unless its newer form is asked for
+    name, keys, *rest = state
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),

@@ -30,8 +30,7 @@ def measure(job: Job) -> Cost:
     """Builds the job's model anew and measures it; weights and records of runs are not touched."""
     trainer.use_seed(job.seed, job.threads)
     model = trainer.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
-    training = job.experiment.params["training"]
-    model._max_gradient_norm = training["max_gradient_norm"]
+    model._max_gradient_norm = job.experiment.training.max_gradient_norm
     model.watch(lambda news: None, [], trainer.NEVER)
     model._total_steps, model._epoch_index, model._steps_per_epoch = 0, 0, 1  # as ``fit`` would set them
     split = trainer.load_split(model, job.data, "train", job.experiment, job.seed)
@@ -75,11 +74,13 @@ def operations(model: Any, batch: Mapping[str, Tensor]) -> tuple[float, float]:
 class OtherValues(TorchDispatchMode):
     """Counts the values that operations without a formula write; views write none."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.values = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         results = function(*args, **(kwargs or {}))
         if function.overloadpacket not in flop_registry and not function.is_view:
             listed = results if isinstance(results, tuple | list) else (results,)

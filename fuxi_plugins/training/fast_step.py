@@ -9,6 +9,7 @@ holds both steps to the same parameters.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
@@ -16,6 +17,8 @@ from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_regularizer
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # those torch can fuse on a CPU and on a GPU
 
@@ -30,13 +33,13 @@ def can_replace_the_step_of(model_class: type) -> bool:
     )
 
 
-class FastStep:
+class FastStep(FuxiCTRModel):
     """Mixed in front of a FuxiCTR model class that :func:`can_replace_the_step_of` accepts."""
 
     def compile(self, optimizer: str, loss: str, lr: float) -> None:
         super().compile(optimizer, loss, lr)
         for table in lookups(self):
-            table.forward = partial(look_up, table)
+            table.forward = partial(look_up, table)  # type: ignore[method-assign]  # of this table alone
         if type(self.optimizer) in FUSED:
             groups = [{**group, "fused": True} for group in self.optimizer.param_groups]
             self.optimizer = type(self.optimizer)(groups)
@@ -69,8 +72,10 @@ def moved_rows(gradient: Tensor) -> Tensor:
 
 def moved_weights(parameter: nn.Parameter) -> Tensor:
     """A parameter, or of one with a sparse gradient the rows that a step moves."""
-    is_sparse = parameter.grad is not None and parameter.grad.is_sparse
-    return parameter.index_select(0, parameter.grad.indices()[0]) if is_sparse else parameter
+    gradient = parameter.grad
+    if gradient is None or not gradient.is_sparse:
+        return parameter
+    return parameter.index_select(0, gradient.indices()[0])
 
 
 class Penalty:
@@ -94,12 +99,15 @@ class Penalty:
         return value
 
 
-def penalties(model: nn.Module, embedding_regularizer: float | str | None, net_regularizer: float | str | None):
+def penalties(
+    model: nn.Module, embedding_regularizer: float | str | None, net_regularizer: float | str | None
+) -> list[Penalty]:
     """The terms of FuxiCTR's ``regularization_loss``: what counts as an embedding is its rule.
 
     A table that two embedding layers share is penalised once for each, as in FuxiCTR.
     """
-    tables, names_of_tables = [], set()
+    tables: list[nn.Parameter] = []
+    names_of_tables: set[str] = set()
     for prefix, module in model.named_modules():
         if type(module) is FeatureEmbeddingDict:
             for name, parameter in module.named_parameters():
@@ -140,14 +148,14 @@ class Lookup(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, ids: Tensor, weight: Tensor, padding_idx: int | None) -> Tensor:
+    def forward(ctx: Any, ids: Tensor, weight: Tensor, padding_idx: int | None) -> Tensor:
         ctx.save_for_backward(ids)
         ctx.shape, ctx.padding_idx = weight.shape, padding_idx
         return nn.functional.embedding(ids, weight)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[None, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         (ids,) = ctx.saved_tensors
         rows = gradient.contiguous().view(ids.numel(), ctx.shape[1])
         of_table = gradient.new_zeros(ctx.shape).index_add_(0, ids.flatten(), rows)
@@ -156,7 +164,7 @@ class Lookup(torch.autograd.Function):
         return None, of_table, None
 
 
-def clip_gradients(gradients: Sequence[Tensor], limit: float) -> None:
+def clip_gradients(gradients: list[Tensor], limit: float) -> None:
     """torch's ``clip_grad_norm_``. On a CPU, where looking costs nothing, it does not multiply by 1."""
     norm = nn.utils.get_total_norm(gradients)
     if norm.device.type != "cpu" or not norm + 1e-6 <= limit:  # 1e-6 as there; a NaN goes on to the parameters

@@ -1,12 +1,13 @@
 """Ways to train that compute something else than FuxiCTR does, each asked for by a setting and told on the board."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from fuxi_plugins.experiments.settings import Training
+from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
-class InBfloat16:
+
+class InBfloat16(FuxiCTRModel):
     """Mixed in front of a model class: ``amp: bf16``.
 
     Matrix products of the forward pass and their gradients are bfloat16. Weights, their updates, the output
@@ -29,18 +30,17 @@ class InFloat32(nn.Module):
         return self.module(x.float())
 
 
-class Compiled:
+class Compiled(FuxiCTRModel):
     """Mixed in front of a model class: ``compile: true``. The first steps take up to minutes more."""
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         if "_compiled" not in self.__dict__:
-            self.__dict__["_compiled"] = torch.compile(
-                super().forward
-            )  # not a submodule: the checkpoint is the model's
-        return self._compiled(inputs)
+            # Not a submodule: the checkpoint is the model's.
+            self.__dict__["_compiled"] = torch.compile(super().forward)
+        return self.__dict__["_compiled"](inputs)
 
 
-class UniformGains:
+class UniformGains(FuxiCTRModel):
     """Mixed in front of a model class: ``batch_norm_gains: uniform``, BatchNorm's start in PyTorch up to 1.1.
 
     Gains of a half on average make logits smaller, by much where two networks are multiplied.
@@ -57,9 +57,9 @@ class UniformGains:
             nn.init.uniform_(norm.weight)
 
 
-def mixins(training: Any) -> tuple[type, ...]:
+def mixins(training: Training) -> tuple[type[FuxiCTRModel], ...]:
     """Those that a run's training settings ask for."""
-    asked = {
+    asked: dict[type[FuxiCTRModel], bool] = {
         Compiled: training.compile,
         InBfloat16: training.amp == "bf16",
         UniformGains: training.batch_norm_gains == "uniform",
@@ -67,9 +67,9 @@ def mixins(training: Any) -> tuple[type, ...]:
     return tuple(mixin for mixin, wanted in asked.items() if wanted)
 
 
-def departures(training: Any) -> list[str]:
+def departures(training: Training) -> list[str]:
     """The same in words, for the record."""
-    said = {
+    said: dict[type[FuxiCTRModel], str] = {
         Compiled: "compile: the forward pass went through torch.compile",
         InBfloat16: "amp=bf16: matrix products in bfloat16",
         UniformGains: "batch_norm_gains=uniform: BatchNorm's gains started in U(0, 1), not at one",

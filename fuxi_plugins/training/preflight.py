@@ -46,7 +46,7 @@ def require_shareable(experiment: Experiment) -> None:
             "own, of which nobody knows whether parts of a batch add up, so it cannot be run by several processes. "
             "Leave out --processes."
         )
-    if experiment.params["training"].get("lazy_tables"):
+    if experiment.training.lazy_tables:
         raise UserError(
             f"experiment {experiment.id!r}: lazy_tables: true cannot be run by several processes. "
             "Leave out --processes."
@@ -83,7 +83,7 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
 def _require_columns(experiment: Experiment, data: PreparedData) -> None:
     """The dataset must have the groups and fields that the metrics need."""
     spec = data.spec
-    for metric in map(find_metric, experiment.params["training"]["metrics"]):
+    for metric in map(find_metric, experiment.training.metrics):
         if metric.per_group and spec.group_id is None:
             raise UserError(
                 f"experiment {experiment.id!r}: {metric.name} needs a group_id, which {spec.dataset_id} has not. "

@@ -4,6 +4,7 @@ import shutil
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -17,16 +18,23 @@ from fuxi_plugins.records.record import (
     MODEL_FOLDER,
     PREDICTIONS_FILE,
     RANK_FILE,
+    FailedRun,
+    FinishedRun,
     RankSummary,
-    Record,
     Seconds,
+    SkippedRun,
     write_record,
 )
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
+if TYPE_CHECKING:
+    from fuxi_plugins.datasets.dataloader import ColumnLoader
+    from fuxi_plugins.diagnostics.probes import RankProbe
+    from fuxi_plugins.training.hosted import HostedModel, Report, Watcher
 
-def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
+
+def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -> FinishedRun:
     """Trains and evaluates; writes the predictions and then the record, which is what makes the run finished.
 
     Args:
@@ -38,7 +46,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Keeper
-    from fuxi_plugins.training.distributed.ddp import is_first
+    from fuxi_plugins.training.distributed.ddp import Together, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -51,7 +59,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if job.processes > 1:
+    if isinstance(model, Together):
         model.join(job.seed)
     if is_first():
         keep_model_source(job)
@@ -60,7 +68,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     # random states of several processes.
     continued = not job.probe and job.processes == 1
     keeper = Keeper(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
-    watchers = [probe] if probe else []
+    watchers: list[Watcher] = [probe] if probe else []
     if is_first():
         watchers.append(write_epochs(job.run_folder / EPOCHS_FILE))
         watchers += connect(job.observers, job.name, job.experiment.params, job.checkpoint_folder)
@@ -71,7 +79,7 @@ def carry_out(job: Job, report, *, started: str, clock_start: float) -> Record:
     test = model.score(test_rows)
     epochs = max(entry.epoch for entry in history)
     train_seconds = sum(entry.seconds for entry in history)
-    record = Record(
+    record = FinishedRun(
         **identity(job),
         status="finished",
         data=job.data.card,
@@ -117,7 +125,7 @@ def keep_model_source(job: Job) -> None:
             shutil.copyfile(file, temporary)
 
 
-def continued_by(job: Job) -> dict:
+def continued_by(job: Job) -> dict[str, Any]:
     """What a checkpoint must agree in to be continued by this job."""
     return {
         "configuration": job.experiment.digest,
@@ -132,17 +140,17 @@ def continued_by(job: Job) -> dict:
     }
 
 
-def watch_out(model, job: Job, test_passes: int) -> dict[str, str]:
+def watch_out(model: "HostedModel", job: Job, test_passes: int) -> dict[str, str]:
     """Looks for silent failures; comes last, because it trains the model further."""
     from fuxi_plugins.training import sanity_checks, trainer
 
-    def load_train(seed: int):
+    def load_train(seed: int) -> "ColumnLoader":
         return trainer.load_split(model, job.data, "train", job.experiment, seed)
 
     return sanity_checks.inspect(model, load_train, job.seed, test_passes)
 
 
-def start_probe(model, job: Job):
+def start_probe(model: "HostedModel", job: Job) -> "RankProbe":
     """A rank probe that has measured the untrained model."""
     from fuxi_plugins.diagnostics.probes import RankProbe, sample_of
     from fuxi_plugins.training import trainer
@@ -154,21 +162,25 @@ def start_probe(model, job: Job):
     return probe
 
 
-def finish_probe(probe, model, job: Job) -> RankSummary:
+def finish_probe(probe: "RankProbe", model: "HostedModel", job: Job) -> RankSummary:
     """Measures the weights that are reported, and writes everything that was measured."""
     probe.measure(model, epoch=-1)
     probe.write(job.run_folder / RANK_FILE)
     return probe.summary()
 
 
-def skipped_record(job: Job, reason: str) -> Record:
+def skipped_record(job: Job, reason: str) -> SkippedRun:
     """The record of a run that cannot be, because the dataset lacks what the model needs."""
-    return Record(**identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now())
+    return SkippedRun(
+        **identity(job), status="skipped", reason=reason, data=job.data.card, started=provenance.utc_now()
+    )
 
 
-def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> Record:
+def failed_record(job: Job, reason: str, *, started: str, trace: str = "") -> FailedRun:
     """The record of a run that did not finish."""
-    return Record(**identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started)
+    return FailedRun(
+        **identity(job), status="failed", reason=reason, traceback=trace, data=job.data.card, started=started
+    )
 
 
 def describe_failure(error: BaseException) -> tuple[str, str]:
@@ -178,7 +190,7 @@ def describe_failure(error: BaseException) -> tuple[str, str]:
     return reason, "".join(traceback.format_exception(error))
 
 
-def identity(job: Job) -> dict:
+def identity(job: Job) -> dict[str, Any]:
     """The fields of a record that are known before the run."""
     head, changed = provenance.commit()
     return {

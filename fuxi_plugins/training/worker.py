@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, TextIO
 
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.record import write_record
@@ -58,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def set_up() -> Callable[[dict], None]:
+def set_up() -> Callable[[dict[str, Any]], None]:
     """Ties the process's life to its parent's, sends what is printed to the log, and returns the way to report."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = os.fdopen(os.dup(sys.stdout.fileno()), "w")
@@ -80,12 +81,12 @@ def _end_with_parent() -> None:
     os._exit(ORPHANED)
 
 
-def _reporter(stream):
+def _reporter(stream: TextIO) -> Callable[[dict[str, Any]], None]:
     """Merges reports into one state and sends it a few times a second."""
-    state: dict = {}
+    state: dict[str, Any] = {}
     last_sent = 0.0
 
-    def report(news: dict) -> None:
+    def report(news: dict[str, Any]) -> None:
         nonlocal last_sent
         state.update(news)
         now = time.perf_counter()

@@ -1,6 +1,6 @@
 """The search itself: Optuna proposes, the harness runs each trial as an ordinary run, validation judges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import RECORD_FILE, Record, read_record
+from fuxi_plugins.records.record import RECORD_FILE, FinishedRun, read_record
 from fuxi_plugins.tuning.space import Space
 
 SAMPLERS = ("random", "tpe")
@@ -30,9 +30,9 @@ class Tuned:
 
     @property
     def best(self) -> Trial | None:
-        done = [trial for trial in self.trials if trial.valid is not None]
         sign = 1 if self.higher else -1
-        return max(done, key=lambda trial: sign * trial.valid, default=None)
+        done = [(sign * trial.valid, trial) for trial in self.trials if trial.valid is not None]
+        return max(done, key=lambda scored: scored[0], default=(None, None))[1]
 
 
 def tune(
@@ -123,20 +123,20 @@ def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace
     record = read_record(workspace.run_folder(varied.dataset_id, varied.id, seed) / RECORD_FILE)
     for name, value in (("experiment", varied.id), ("settings", dict(varied.settings)), ("reason", record.reason)):
         trial.set_user_attr(name, value)
-    if record.finished:
+    if isinstance(record, FinishedRun):
         study.tell(trial, _objective(record))
     else:
         study.tell(trial, state=state.FAIL)
 
 
-def _objective(record: Record) -> float:
+def _objective(record: FinishedRun) -> float:
     """What the run itself was stopped by: a metric, or FuxiCTR's weighted sum of several."""
     monitor = record.params["training"]["monitor"]
     weights = {monitor: 1.0} if isinstance(monitor, str) else monitor
     return sum(weight * record.metrics["valid"][name] for name, weight in weights.items())
 
 
-def _trials(study: Any):
+def _trials(study: Any) -> Iterator[Trial]:
     for trial in study.trials:
         if "experiment" in trial.user_attrs:
             yield Trial(

@@ -21,9 +21,9 @@ from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.training.distributed.ddp import Together
 from fuxi_plugins.training.fast_step import FastStep
+from fuxi_plugins.training.hosted import HostedModel
 from fuxi_plugins.training.options import InBfloat16
 from fuxi_plugins.training.sparse_embeddings import LazyTables
-from fuxi_plugins.training.trainer import HostedModel
 
 GRADIENT_NORM = 10.0  # FuxiCTR's limit
 

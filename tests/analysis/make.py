@@ -3,7 +3,7 @@
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, run_digest
+from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, make_record, run_digest
 
 
 def card(**changes) -> DataCard:
@@ -46,7 +46,7 @@ def record(preset="A", seed=1, test=0.7, valid=0.6, *, experiment=None, failed="
 def with_digest(fields: dict) -> Record:
     """The record with the digest that its other fields give."""
     named = run_digest(fields["dataset"], fields["model"], fields["params"], fields["code"])
-    return Record(**{"digest": named, **fields})
+    return make_record({"digest": named, **fields})
 
 
 def suite_board(dataset: str, values: dict[str, list[float]], results, metric="AUC", **failed: str) -> SuiteBoard:

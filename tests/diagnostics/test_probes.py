@@ -15,6 +15,7 @@ from fuxi_plugins.models.autoint import AutoInt
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.fm import FM
+from fuxi_plugins.models.hofm import HOFM
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.xdeepfm import xDeepFM
@@ -39,6 +40,7 @@ STAGES = {
     DNN: ({"hidden_units": [8, 6], "net_dropout": 0.5, "batch_norm": True}, RAW | {"deep_1": (8,), "deep_2": (6,)}),
     AutoInt: ({"attention_dim": 6, "dnn_hidden_units": []}, RAW | {"attention_1": (5, 6), "attention_2": (5, 6)}),
     FM: ({}, RAW),  # names no stages
+    HOFM: ({"order": 3, "embedding_dim": [4, 3]}, {}),  # embeds the fields anew for each order
 }
 
 

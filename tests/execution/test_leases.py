@@ -212,6 +212,14 @@ def test_a_damaged_claim_is_freed_by_time_alone(tmp_path, content):
     assert observer.claim(tmp_path).path.name == "claim-2.json"
 
 
+def test_a_file_of_a_like_name_is_no_claim_and_stays(tmp_path):
+    copy = write(tmp_path / "claim-copy.json", "{}")
+    held = Claimant().claim(tmp_path)
+    assert held.path.name == "claim-1.json"
+    held.release()
+    assert list(tmp_path.iterdir()) == [copy]
+
+
 def claim_when_told(folder, start, end, results):
     claimant = Claimant()
     start.wait()

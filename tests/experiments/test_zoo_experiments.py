@@ -62,7 +62,8 @@ def test_the_frappe_experiments_have_the_published_settings(name):
     ours = resolve(load_experiment_config(CONFIGS, f"{fact.preset}_frappe_x1r")).params
     settings = apply_variant(fact.preset, fact.settings, name)
     settings.pop("model", None)
-    model, training = resolve_settings(load_model_class(fact.model), settings, name)
+    model, typed = resolve_settings(load_model_class(fact.model), settings, name)
+    training = typed.recorded()
     ignored = _without_effect(fact.model, model)
     assert {**ours["model"], **ignored} == {**model, **ignored}
     assert {**ours["training"], "optimizer": "adam"} == {**training, "optimizer": "adam"}

@@ -57,7 +57,8 @@ FAULTS = {
         "        os._exit(0)\n"
         "finish()"
     ),
-    "exits": "sys.exit(7)",
+    "exits": "sys.exit(9)",
+    "leaves": "sys.exit(0)",
     "told_to_end": "import signal\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)",
     "segfaults": "import ctypes\nctypes.string_at(0)",
     "memory": "sys.exit(5)",
@@ -110,7 +111,7 @@ def test_a_model_that_hangs_is_ended_by_its_timeout(faulty, workspace, fault, mo
     (failed,) = faulty(fault, timeout_seconds=1)
     assert failed.reason == "timed out after 1 s"
     assert time.monotonic() - started < 20
-    assert next(find_records(workspace.results)) == failed
+    assert find_records(workspace.results) == [failed]
 
 
 def test_a_model_that_leaks_memory_is_ended_and_tried_once_in_smaller_batches(faulty):
@@ -155,12 +156,19 @@ def sleeping_children() -> int:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("exits", "the process ended with exit code 7 before it could write a record"),
+        ("exits", "the process ended with exit code 9 before it could write a record"),
         ("segfaults", "the process was ended by SIGSEGV"),
     ],
 )
 def test_a_process_that_dies_is_a_failed_record(faulty, fault, reason):
     assert faulty(fault)[0].reason == reason
+
+
+def test_a_process_that_ends_well_but_writes_no_record_is_a_failed_record(faulty, workspace):
+    """As a model does that calls ``sys.exit()``."""
+    (failed,) = faulty("leaves")
+    assert failed.reason == "the process ended with exit code 0 before it could write a record"
+    assert find_records(workspace.results) == [failed]
 
 
 def test_much_progress_is_read_in_pieces(faulty):

@@ -22,7 +22,7 @@ from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import Code, Record, run_digest, write_record
+from fuxi_plugins.records.record import Code, parse_record, run_digest, write_record
 from fuxi_plugins.submissions import bundle
 from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record as made_up
@@ -84,7 +84,7 @@ def repack(path, changes, *, honest=True, extra=()):
 
 def in_record(digest_stays=False, **changes):
     def change(content):
-        fields = Record.model_validate_json(content).model_dump()
+        fields = parse_record(content).model_dump()
         for key, value in changes.items():
             fields[key] = value(fields[key]) if callable(value) else value
         if not digest_stays:  # a liar who works it out anew

@@ -164,7 +164,7 @@ def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path, train_step, t
         **{name: training[name] for name in ("optimizer", "loss", "metrics", "monitor", "monitor_mode", "task")},
         **job.experiment.params["model"],
     )
-    plain.evaluate_metrics = lambda y, p, metrics, groups: trainer.evaluate_metrics(y, p, metrics, groups)
+    plain.evaluate_metrics = lambda y, p, metrics, groups: evaluate_metrics(y, p, metrics, groups)
     loaders = {
         split: trainer.load_split(plain, job.data, split, job.experiment, job.seed) for split in ("train", "valid")
     }

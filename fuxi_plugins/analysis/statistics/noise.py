@@ -46,7 +46,7 @@ class Noise:
     @property
     def known(self) -> np.ndarray:
         """(...) Whether anything is known of the noise."""
-        return (self.variances > 0).any(0)
+        return np.asarray((self.variances > 0).any(0))
 
     def half_width(self, level: float | np.ndarray) -> np.ndarray:
         """(...) How far an interval of ``1 - level`` extends to either side."""

@@ -10,6 +10,7 @@ import polars as pl
 from fuxi_plugins.datasets.describing.names import is_moment
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
+from fuxi_plugins.datasets.statistics import number
 
 MIN_COUNT = 2  # min_categr_count of a first config
 SPLITTERS = "^|;"
@@ -96,7 +97,7 @@ def guess_column(head: Head) -> Guess:
     if listed is not None:
         return listed
     if _tells_rows_apart(values):
-        return _idle(name, "free text" if values.str.contains(r"\s\S+\s").mean() > 0.5 else "own")
+        return _idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
     return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
 
 
@@ -106,7 +107,7 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
         return _sequence(name, from_brackets(values), extra | {"list_format": "brackets"})
     for splitter in (*SPLITTERS, ", ", ",", " "):
         lists = values.str.split(splitter)
-        if (lists.list.len() > 1).mean() <= SPLIT_ROWS:
+        if number((lists.list.len() > 1).mean() or 0) <= SPLIT_ROWS:
             continue
         entries = lists.explode(empty_as_null=True)
         if entries.n_unique() > len(entries) / 2:  # the words of a text, not entries that come back
@@ -122,12 +123,12 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
 def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     entries = lists.explode(empty_as_null=True).drop_nulls()
     entries = entries.filter(entries != "")
-    if not len(entries) or entries.value_counts()["count"].max() < MIN_COUNT:
+    if not len(entries) or _most_frequent(entries) < MIN_COUNT:
         return _idle(name, "own" if len(entries) else "empty")
-    notes = ("list",)
+    notes: tuple[str, ...] = ("list",)
     if _share(entries, _FLOAT_FORM) > 0:
         settings, notes = settings | {"normalize_ids": True}, ("list", "floats")
-    longest = int(lists.list.len().max() or 1)
+    longest = int(number(lists.list.len().max() or 1))
     entry = {"name": name, "type": "sequence", "dtype": "str", **settings, "max_len": min(longest, LONGEST)}
     return Guess(entry | {"feature_encoder": "layers.MaskedAveragePooling()"}, notes)
 
@@ -162,15 +163,18 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     numbers = values.cast(pl.Float64, strict=False)
     if not is_moment(name) or numbers.null_count():
         return False
-    low, high = float(numbers.min()), float(numbers.max())
+    low, high = number(numbers.min()), number(numbers.max())
     return any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
 
 
 def _tells_rows_apart(values: pl.Series) -> bool:
     distinct = values.n_unique()
-    return values.value_counts()["count"].max() < MIN_COUNT or (
-        len(values) >= 100 and distinct > OWN_VALUE * len(values)
-    )
+    return _most_frequent(values) < MIN_COUNT or (len(values) >= 100 and distinct > OWN_VALUE * len(values))
+
+
+def _most_frequent(values: pl.Series) -> float:
+    """How often the most frequent value occurs."""
+    return number(values.value_counts()["count"].max())
 
 
 def _idle(name: str, why: str) -> Guess:
@@ -182,4 +186,4 @@ def _all(values: pl.Series, pattern: str) -> bool:
 
 
 def _share(values: pl.Series, pattern: str) -> float:
-    return float(values.str.contains(pattern).mean() or 0)
+    return number(values.str.contains(pattern).mean() or 0)

@@ -26,7 +26,7 @@ def divide_rows(entry: dict[str, Any], found: FoundFiles, moments: list[str], sh
     lacking = [split for split in ("valid", "test") if split not in found.names]
     if not lacking:
         return []
-    shares = dict.fromkeys(lacking, share)
+    shares: dict[str, Any] = dict.fromkeys(lacking, share)
     rules = [SplitRule(by="time", column=name, **shares) for name in moments]
     rules += [SplitRule(by="random", seed=seed, **shares) for seed in range(2026, 2036)]
     has_both = _both_classes(entry, found)

@@ -8,6 +8,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.names import LABELS
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.statistics import number
 
 _POSITIVE_TEXTS = ("true", "yes", "y", "t", "click", "clicked", "positive", "1")
 _NEGATIVE_TEXTS = ("false", "no", "n", "f", "", "none", "skip", "negative", "0")
@@ -81,7 +82,7 @@ def _guessed(name: str, values: pl.Series, where: str) -> LabelGuess:
         )
     if rule is None:
         return LabelGuess(name, None, "")
-    share = float(LabelRule.parse(rule).positives(values).mean() or 0)
+    share = number(LabelRule.parse(rule).positives(values).mean() or 0)
     said = (
         f"The label {name} is {why}: positive where it is {rule} ({share:.0%} of the rows). Change the rule if need be."
     )
@@ -91,7 +92,7 @@ def _guessed(name: str, values: pl.Series, where: str) -> LabelGuess:
 def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
     """The rule, or None for 0 and 1, and what the values look like."""
     distinct = set(numbers.unique())
-    low, high = float(numbers.min()), float(numbers.max())
+    low, high = number(numbers.min()), number(numbers.max())
     if distinct <= {0.0, 1.0}:
         return None, ""
     if distinct <= {-1.0, 1.0}:

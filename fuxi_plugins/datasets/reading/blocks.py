@@ -9,6 +9,13 @@ import numpy as np
 import polars as pl
 
 
+def first_row(wrong: pl.Series) -> int:
+    """The first row for which ``wrong`` is true, where there is one."""
+    row = wrong.arg_max()
+    assert row is not None
+    return row
+
+
 @dataclass(frozen=True)
 class Block:
     """Some rows of a file.

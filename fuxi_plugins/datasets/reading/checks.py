@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned
@@ -62,7 +62,7 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
         if number.null_count() > read[name].null_count() or not _usable(number).all():
             raise _wrong_number(block, name, dtype, read[name], number)
     if spec.weight_col and not (columns[spec.weight_col].fill_null(-1.0) >= 0).all():
-        row = (columns[spec.weight_col].fill_null(-1.0) < 0).arg_max()
+        row = first_row(columns[spec.weight_col].fill_null(-1.0) < 0)
         seen = block.frame[spec.weight_col][row]
         raise UserError(f"{block.place(row)}: the weight {spec.weight_col!r} must be at least 0, but is {seen!r}.")
     count.rows += len(label)
@@ -104,7 +104,7 @@ def _usable(number: pl.Series) -> pl.Series:
 
 def _wrong_label(block: Block, spec: DatasetSpec, wrong: pl.Series) -> UserError:
     name, rule = spec.label_col.name, spec.label_col.rule
-    row = wrong.arg_max()
+    row = first_row(wrong)
     seen = block.frame[name][row]
     if seen == name:
         return UserError(
@@ -121,7 +121,7 @@ def _wrong_label(block: Block, spec: DatasetSpec, wrong: pl.Series) -> UserError
 
 def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: pl.Series) -> UserError:
     wrong = read.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
-    row = wrong.arg_max()
+    row = first_row(wrong)
     return UserError(
         f"{block.place(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds {read[row]!r} "
         f"({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset config; "

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -37,8 +37,8 @@ def pieces(path: Path, size: int) -> Iterator[bytes]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     if path.suffix == ".gz":
-        with gzip.open(path) as file:
-            yield file
+        with gzip.open(path) as unpacked:
+            yield cast(IO[bytes], unpacked)
     elif path.suffix == ".zst":
         with pa.input_stream(str(path), compression="zstd") as file:
             yield file

@@ -6,6 +6,7 @@ Everything here ends in what FuxiCTR's preprocessing takes: text, numbers, and l
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -93,7 +94,8 @@ def _literal(text: str) -> list[str] | None:
 
 def _joined(values: pl.Series, form: ColumnForm) -> pl.Series:
     lists = values if values.dtype == pl.List else values.arr.to_list()
-    entries = lists.list.eval(_text(pl.element(), lists.dtype.inner))
+    list_type: Any = lists.dtype  # a list's, which knows the type of its entries
+    entries = lists.list.eval(_text(pl.element(), list_type.inner))
     if form.normalize_ids:
         entries = entries.list.eval(pl.element().str.replace(_WHOLE, "${1}"))
     odd = entries.list.eval(pl.element().str.contains(form.splitter, literal=True)).list.any().fill_null(False)

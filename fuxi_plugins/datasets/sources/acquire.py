@@ -1,5 +1,6 @@
 """Where a dataset's raw files are: those that were provided, the user's own, or built."""
 
+import inspect
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
         UserError: the files have not been imported.
     """
     if spec.build:
-        return _built_folder(spec, workspace)
+        return _built_folder(spec, spec.build, workspace)
     folder = _provided_folder(spec, workspace)
     _require_files(spec, folder, spec.data_files)
     return folder
@@ -112,10 +113,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             folder.parent.rmdir()
 
 
-def _built_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
-    module_name, function = BUILDERS[spec.build].split(":")
+def _built_folder(spec: DatasetSpec, build: str, workspace: Workspace) -> Path:
+    module_name, function = BUILDERS[build].split(":")
     module = import_module(module_name)
-    key = digest([spec.build, spec.build_args, spec.files, _text_digest(Path(module.__file__))])
+    key = digest([build, spec.build_args, spec.files, _text_digest(Path(inspect.getfile(module)))])
     folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
     sources = []
     if spec.files:

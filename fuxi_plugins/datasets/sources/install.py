@@ -5,7 +5,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -140,7 +140,7 @@ def _unpack_member(archive: Path, name: str, copy: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path):
+def _locked(folder: Path) -> Iterator[None]:
     """One installation of a folder at a time; what one that was killed has left is cleared away."""
     lock = folder.parent.with_name(folder.parent.name + ".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)

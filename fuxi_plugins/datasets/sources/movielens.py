@@ -144,8 +144,8 @@ def _read_users(path: Path) -> pl.DataFrame:
 
 def _read_films(path: Path, genres: list[str]) -> pl.DataFrame:
     films = []
-    for where, (film, title, year, flags) in _matches(path, _FILM, _FILM_WORDS):
-        flags = flags.split("|")
+    for where, (film, title, year, listed) in _matches(path, _FILM, _FILM_WORDS):
+        flags = listed.split("|")
         if len(flags) != len(genres):
             raise UserError(f"{where}: expected {len(genres)} genre flags, as u.genre has, but found {len(flags)}.")
         years_in_title = _YEAR_IN_TITLE.findall(title)
@@ -156,7 +156,7 @@ def _read_films(path: Path, genres: list[str]) -> pl.DataFrame:
 
 
 def _read_genres(path: Path) -> list[str]:
-    genres = []
+    genres: list[str] = []
     for where, (genre, number) in _matches(path, _GENRE, _GENRE_WORDS):
         if int(number) != len(genres):
             raise UserError(f"{where}: expected genre number {len(genres)}, but found {number}.")

@@ -122,6 +122,7 @@ def build_synthetic(folder: Path, *, seed: int = 2026, rows: Sequence[int] = (10
     if len(rows) != 3 or min(rows) < 100:  # with fewer, a split may lack one of the two labels
         raise UserError(f"rows must be three numbers of 100 or more (train, valid, test), not {list(rows)}.")
     truth = Truth(seed)
+    label = probability = np.empty(0)
     for stream, (split, count) in enumerate(zip(("train", "valid", "test"), rows, strict=True), start=1):
         table, luck = _draw_rows(_generator(seed, stream), count)
         probability = truth.probabilities(table)
@@ -236,7 +237,8 @@ def _bell(uniforms: np.ndarray) -> np.ndarray:
 
     Unlike a normal generator it calls nothing whose last bit depends on the machine, and it adds in one order.
     """
-    return sum(uniforms[..., i] for i in range(_UNIFORMS_PER_BELL)) - _UNIFORMS_PER_BELL / 2
+    total = np.asarray(sum(uniforms[..., i] for i in range(_UNIFORMS_PER_BELL)))
+    return total - _UNIFORMS_PER_BELL / 2
 
 
 def _generator(seed: int, stream: int) -> np.random.Generator:

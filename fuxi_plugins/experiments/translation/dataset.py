@@ -79,9 +79,8 @@ def translate_dataset(
     remarks += [f"{name} is {path}" for name, path in vectors.items() if ".." in Path(name).parts]
     everything = [*found.files.values(), *vectors.values()]
     root = Path(os.path.commonpath([path.parent for path in everything]))
-    inside: dict[str, str] = {
-        name: str(path.relative_to(root)) for name, path in [*found.files.items(), *vectors.items()]
-    }
+    located: list[tuple[str, Path]] = [*found.files.items(), *vectors.items()]
+    inside = {name: str(path.relative_to(root)) for name, path in located}
     for column in columns:
         if column.get("pretrained_emb"):
             column["pretrained_emb"] = inside[column["pretrained_emb"]]

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from fuxi_plugins.analysis.statistics.inference import infer
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import Effect, PowerLaw, auc, auc_effect, effect_of, fit_power_law
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.tables import Table
@@ -40,13 +40,10 @@ def verdict(effect: Effect) -> str:
     return "holds" if effect.mean > 0 else "does not hold"
 
 
-def lowest_share(record: Record, moment: str = "trained") -> float:
+def lowest_share(record: FinishedRun, moment: str = "trained") -> float:
     """The lowest entropy rank of a row's tokens from the first mixing on, over that of normal numbers."""
-    families = [
-        stage.row
-        for name, stage in record.rank.stages.items()
-        if stage.row and name.partition("_")[0] in ("mixing", "ffn")
-    ]
+    named = record.ranks.row_families.items()
+    families = [family for name, family in named if name.partition("_")[0] in ("mixing", "ffn")]
     return min(getattr(family, moment)["entropy"] / family.gaussian["entropy"] for family in families)
 
 
@@ -73,10 +70,9 @@ def _less_collapse(studies: Sequence[Study]) -> Iterator[list[str]]:
 def _scaling(studies: Sequence[Study]) -> Iterator[list[str]]:
     for study in studies:
         if study.suite.startswith("paper_scaling"):
-            fits = [_fit(study, arm) for arm in ARMS]
-            if all(fits):
-                ours, theirs = fits
-                shown = (f"{fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]" for fit in fits)
+            ours, theirs = (_fit(study, arm) for arm in ARMS)
+            if ours and theirs:
+                shown = (f"{fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]" for fit in (ours, theirs))
                 several = all(len(records) > 1 for records in study.records.values())
                 said = _falls(ours) if several else "undecided (too few seeds)"
                 how = study.suite.removeprefix("paper_scaling_")
@@ -121,7 +117,7 @@ def _cost(study: Study) -> list[str]:
     return [*shown, "does not hold" if low > MORE_COST else "undecided (interval holds 15%)"]
 
 
-def _runs(study: Study, arm: str) -> list[Record]:
+def _runs(study: Study, arm: str) -> list[FinishedRun]:
     """Of an arm, at whatever size."""
     return [r for preset, records in study.records.items() if preset.split(" ")[0] == arm for r in records]
 

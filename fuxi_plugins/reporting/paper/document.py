@@ -10,7 +10,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.core.cleaning import html, markdown
 from fuxi_plugins.core.files import write_text
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.style import Drawing
@@ -119,17 +119,17 @@ def _add_rank(section: Section, study: Study) -> None:
         section.drawings.append(rank_figures.dynamics(study))
     section.drawings.append(rank_figures.tables(study))
     records = [record for records in probed.values() for record in records]
-    shares = [record.rank.seconds / record.seconds.total for record in records]
+    shares = [record.ranks.seconds / record.seconds.total for record in records]
     section.paragraphs.append(f"Probing took {max(shares):.1%} of a run's time at most.")
 
 
 def _auc_against_rank(studies: Sequence[Study]) -> Iterator[Section]:
     """A section for every dataset and profile, of the runs of all suites, each run once."""
-    groups: dict[tuple[str, str], dict[tuple[str, int], Record]] = {}
+    groups: dict[tuple[str, str], dict[tuple[str, int], FinishedRun]] = {}
     for study in studies:
         runs = groups.setdefault((study.dataset, study.profile), {})
         for records in study.probed().values():
-            runs |= {(r.same_run_as or r.experiment, r.seed): r for r in records if "tokens" in r.rank.stages}
+            runs |= {(r.same_run_as or r.experiment, r.seed): r for r in records if "tokens" in r.ranks.stages}
     for (dataset, profile), runs in groups.items():
         if len(runs) > 2:
             drawing = rank_figures.auc_against_rank(list(runs.values()), dataset, profile)

@@ -9,7 +9,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.record import FinishedRun, Record, find_records
 from fuxi_plugins.reporting.boards import board_file, suite_cells
 from fuxi_plugins.reporting.paper.study import Study
 
@@ -51,14 +51,14 @@ def studies(workspace: Workspace, dataset: str | None = None, profile: str | Non
 def _study(
     suite: Suite, name: str, dataset: str, profile: str, records: dict[tuple[str, int], Record], workspace: Workspace
 ) -> Study:
-    finished: dict[str, list[Record]] = {}
+    finished: dict[str, list[FinishedRun]] = {}
     failed: dict[str, list[str]] = {}
     cells = suite_cells(suite)
     for cell in cells:
         record = records.get((cell.experiment, cell.seed))
         if record is None:
             continue
-        if record.finished:
+        if isinstance(record, FinishedRun):
             finished.setdefault(cell.preset, []).append(record)
         else:
             failed.setdefault(cell.preset, []).append(f"seed {cell.seed} failed: {record.reason}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.study import Study
 
 COVERAGE = 0.95
@@ -42,7 +42,7 @@ class Effect:
         return f"{self:+.5f}"
 
 
-def auc(record: Record) -> float:
+def auc(record: FinishedRun) -> float:
     return record.metrics["test"]["AUC"]
 
 
@@ -54,14 +54,16 @@ def auc_effect(study: Study, arm: str, reference: str) -> Effect | None:
 
 
 def effect_of(
-    runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float], arm: str, reference: str
+    runs: Mapping[str, Sequence[FinishedRun]], measure: Callable[[FinishedRun], float], arm: str, reference: str
 ) -> Effect:
     """One arm less another in a quantity that only the noise between seeds moves."""
     values = _by_seed(runs, measure)
     return _effect(infer(values), values, arm, reference)
 
 
-def _by_seed(runs: Mapping[str, Sequence[Record]], measure: Callable[[Record], float]) -> dict[str, dict[int, float]]:
+def _by_seed(
+    runs: Mapping[str, Sequence[FinishedRun]], measure: Callable[[FinishedRun], float]
+) -> dict[str, dict[int, float]]:
     return {arm: {record.seed: measure(record) for record in records} for arm, records in runs.items()}
 
 
@@ -84,7 +86,9 @@ class PowerLaw:
         return self.scale * np.asarray(sizes, float) ** self.exponent
 
 
-def fit_power_law(sizes: Sequence[float], values: Sequence[float], draws: int = 2000, seed: int = 0) -> PowerLaw | None:
+def fit_power_law(
+    sizes: Sequence[float] | np.ndarray, values: Sequence[float], draws: int = 2000, seed: int = 0
+) -> PowerLaw | None:
     """A power law through runs of several sizes, with a bootstrap interval that draws runs within sizes of several
     seeds, and residuals of the fit where a size has one seed only.
 

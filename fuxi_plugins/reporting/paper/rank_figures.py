@@ -1,13 +1,14 @@
 """Figures of effective rank: along the model, its distribution, during training, of embedding tables, against AUC."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde, spearmanr
 
-from fuxi_plugins.records.record import RankFamily, Record, StageRank
+from fuxi_plugins.records.record import FinishedRun, RankFamily
 from fuxi_plugins.reporting.paper.study import Study, short_stage
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
 
@@ -20,8 +21,8 @@ DEFINITIONS = (
 
 def trajectories(study: Study) -> Drawing:
     """Rank from stage to stage, with the untrained model of the same seeds and Gaussian matrices beside it."""
-    probed = {preset: records for preset, records in study.probed().items() if _row_stages(records[0])}
-    token_models = {p: r for p, r in probed.items() if "tokens" in r[0].rank.stages}
+    probed = {preset: records for preset, records in study.probed().items() if records[0].ranks.row_families}
+    token_models = {p: r for p, r in probed.items() if "tokens" in r[0].ranks.stages}
     others = {p: {p: r} for p, r in probed.items() if p not in token_models}
     panels = [*([token_models] if token_models else []), *others.values()]
     with drawing(4.2 + 2.7 * (len(panels) - 1), 5.2) as figure:
@@ -47,8 +48,8 @@ def trajectories(study: Study) -> Drawing:
 
 def densities(study: Study) -> Drawing:
     """The distribution over rows at each stage, trained and untrained, RankElastor against RankMixer."""
-    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].rank.stages}
-    stages = list(_row_stages(next(iter(records.values()))[0]))
+    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].ranks.stages}
+    stages = list(next(iter(records.values()))[0].ranks.row_families)
     columns = min(3, len(stages))
     with drawing(2.6 * columns, 1.9 * -(-len(stages) // columns) + 0.5) as figure:
         grid = figure.subplots(-(-len(stages) // columns), columns, squeeze=False)
@@ -76,8 +77,8 @@ def densities(study: Study) -> Drawing:
 
 def dynamics(study: Study) -> Drawing:
     """The last block's rank before training, after the 1st, 2nd, 4th, ... evaluation, and of the reported weights."""
-    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].rank.stages}
-    stages = list(_row_stages(next(iter(records.values()))[0]))
+    records = {p: r for p, r in study.probed().items() if "tokens" in r[0].ranks.stages}
+    stages = list(next(iter(records.values()))[0].ranks.row_families)
     last_mixing = [stage for stage in stages if stage.startswith("mixing")][-1]
     shown = ["tokens", last_mixing, stages[-1]]
     with drawing(7.6, 2.7) as figure:
@@ -90,7 +91,7 @@ def dynamics(study: Study) -> Drawing:
                     axes.plot(epochs[:-1], means[:-1], **style, alpha=0.9, label=preset if number == 0 else None)
                     axes.plot(run.best_epoch, means[-1], marker="*", markersize=10, color=style["color"], mec="white")
             axes.axhline(
-                runs[0].rank.stages[stage].row.gaussian["entropy"], color="#888888", linestyle=":", linewidth=1
+                runs[0].ranks.row_families[stage].gaussian["entropy"], color="#888888", linestyle=":", linewidth=1
             )
             axes.set_title(short_stage(stage))
             axes.set_xlabel("epoch")
@@ -116,7 +117,7 @@ def tables(study: Study) -> Drawing:
             axes.plot(sizes, after, linestyle="", color=style["color"], marker=style["marker"], label=preset)
             if place == 0:
                 axes.plot(sizes, before, linestyle="", color="#333333", marker="_", markersize=9, label="untrained")
-        width = max(family.token.columns for family in runs[0].rank.stages.values() if family.row)
+        width = max(family.token.columns for family in runs[0].ranks.stages.values() if family.row)
         axes.set_xscale("log")
         axes.set_xlabel("vocabulary of the field")
         axes.set_ylabel("information abundance of its table")
@@ -130,7 +131,7 @@ def tables(study: Study) -> Drawing:
     return Drawing(f"tables-{study.name}", figure, caption)
 
 
-def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> Drawing:
+def auc_against_rank(records: Sequence[FinishedRun], dataset: str, profile: str) -> Drawing:
     """Probed runs of token models: does a higher rank go with a higher AUC?"""
     runs = list(records)
     with drawing(8.2, 3.3) as figure:
@@ -158,17 +159,13 @@ def auc_against_rank(records: Sequence[Record], dataset: str, profile: str) -> D
     return Drawing(f"auc-against-rank-{dataset}-{profile}", figure, caption)
 
 
-def _row_stages(record: Record) -> dict[str, StageRank]:
-    return {name: stage for name, stage in record.rank.stages.items() if stage.row}
+def _last(record: FinishedRun) -> RankFamily:
+    return list(record.ranks.row_families.values())[-1]
 
 
-def _last(record: Record) -> RankFamily:
-    return list(_row_stages(record).values())[-1].row
-
-
-def _trajectory(axes: Axes, preset: str, records: Sequence[Record], measure: str) -> None:
-    stages = _row_stages(records[0])
-    families = [[_row_stages(record)[name].row for record in records] for name in stages]
+def _trajectory(axes: Axes, preset: str, records: Sequence[FinishedRun], measure: str) -> None:
+    stages = records[0].ranks.row_families
+    families = [[record.ranks.row_families[name] for record in records] for name in stages]
     caps = np.array([seeds[0].cap for seeds in families])
     x = np.arange(len(stages))
     after = np.array([[family.trained[measure] for family in seeds] for seeds in families]) / caps[:, None]
@@ -186,25 +183,25 @@ def _trajectory(axes: Axes, preset: str, records: Sequence[Record], measure: str
     axes.set_xticks(x, names, fontsize=7)
 
 
-def _of_rows(study: Study, record: Record, stage: str, moment: int) -> np.ndarray:
+def _of_rows(study: Study, record: FinishedRun, stage: str, moment: int) -> np.ndarray:
     """(rows,) entropy rank of each row of the sample at one of the measurements."""
     with h5py.File(study.rank_file(record)) as file:
         return file[stage]["row"]["entropy"][moment]
 
 
-def _over_time(study: Study, record: Record, stage: str) -> tuple[np.ndarray, np.ndarray]:
+def _over_time(study: Study, record: FinishedRun, stage: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs and means over rows, the reported weights last."""
     with h5py.File(study.rank_file(record)) as file:
         return file["epoch"][:], file[stage]["row"]["entropy"][:].mean(axis=1)
 
 
-def _tables(study: Study, record: Record) -> tuple[list[int], list[float], list[float]]:
+def _tables(study: Study, record: FinishedRun) -> tuple[list[int], list[float], list[float]]:
     with h5py.File(study.rank_file(record)) as file:
         tables = [file["tables"][name] for name in file["tables"]]
         return [t.attrs["vocabulary"] for t in tables], [t[0] for t in tables], [t[-1] for t in tables]
 
 
-def _density(axes: Axes, values: np.ndarray, **style) -> None:
+def _density(axes: Axes, values: np.ndarray, **style: Any) -> None:
     if np.ptp(values) < 1e-9:
         axes.axvline(values[0], **style)
         return
@@ -212,6 +209,6 @@ def _density(axes: Axes, values: np.ndarray, **style) -> None:
     axes.plot(x, gaussian_kde(values)(x), **style)
 
 
-def _sample(records: dict[str, Sequence[Record]]) -> str:
-    sample = next(iter(records.values()))[0].rank.sample
+def _sample(records: Mapping[str, Sequence[FinishedRun]]) -> str:
+    sample = next(iter(records.values()))[0].ranks.sample
     return f"Sample: {sample} evenly spaced rows of validation."

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import auc_effect, fit_power_law
 from fuxi_plugins.reporting.paper.study import Study
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
@@ -40,7 +40,7 @@ def ablation(study: Study) -> Drawing:
 
 def scaling(study: Study) -> Drawing:
     """AUC and logloss against dense parameters, with a power law fitted to the logloss."""
-    arms: dict[str, list[Record]] = {}
+    arms: dict[str, list[FinishedRun]] = {}
     for preset in study.arms:
         arms.setdefault(preset.split(" ")[0], []).extend(study.records.get(preset, []))
     words = []
@@ -49,7 +49,7 @@ def scaling(study: Study) -> Drawing:
         for place, (arm, records) in enumerate(arms.items()):
             if not records:
                 continue
-            sizes = np.array([record.parameters.dense for record in records], float)
+            sizes = np.array([record.parameters.dense for record in records], np.float64)
             style = look(arm, place)
             for axes, metric in zip(grid, ("AUC", "logloss"), strict=True):
                 values = np.array([record.metrics["test"][metric] for record in records])
@@ -95,10 +95,10 @@ def costs(study: Study) -> Drawing:
             axes.grid(axis="y", visible=False)
         grid[0].invert_yaxis()
     machine = study.records[arms[0]][0].machine
+    where = f"{machine.threads} thread(s) of {machine.processor} ({machine.device})" if machine else "unknown machine"
     caption = (
-        f"Cost on {study.dataset} ({study.profile}): median over runs, {machine.threads} thread(s) of "
-        f"{machine.processor} ({machine.device}). Runs follow one another, so a load on the machine that comes and "
-        "goes favours some of them."
+        f"Cost on {study.dataset} ({study.profile}): median over runs, {where}. Runs follow one another, so a "
+        "load on the machine that comes and goes favours some of them."
     )
     return Drawing(f"costs-{study.name}", figure, caption)
 

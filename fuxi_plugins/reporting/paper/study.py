@@ -6,7 +6,7 @@ from pathlib import Path
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.statistics.inference import Inference, infer
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import RANK_FILE, Record
+from fuxi_plugins.records.record import RANK_FILE, FinishedRun
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Study:
     title: str
     arms: list[str]  # presets, in the suite's order
     expected: int  # runs
-    records: dict[str, list[Record]]  # finished, by preset, in order of seeds; presets without one are absent
+    records: dict[str, list[FinishedRun]]  # finished, by preset, in order of seeds; presets without one are absent
     results: Path = field(repr=False)
     failed: dict[str, list[str]] = field(default_factory=dict)  # preset -> reasons
     evidence: Evidence | None = field(default=None, repr=False)  # of the sampling of test rows, as the board has it
@@ -50,12 +50,12 @@ class Study:
         said = str(most) if least == most else f"{least}–{most}"
         return f"{said} seed{'s' * (most > 1)}"
 
-    def probed(self) -> dict[str, list[Record]]:
+    def probed(self) -> dict[str, list[FinishedRun]]:
         """The records with effective ranks, by preset."""
         found = {preset: [r for r in records if r.rank] for preset, records in self.records.items()}
         return {preset: records for preset, records in found.items() if records}
 
-    def rank_file(self, record: Record) -> Path:
+    def rank_file(self, record: FinishedRun) -> Path:
         """Where the run of a probed record left all that was measured."""
         return (
             self.results / "runs" / record.dataset / record.experiment / f"seed-{record.seed}" / RANK_FILE

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ _LOOKS = {  # colour, marker, line
     "MLP": ("#555555", "P", "--"),
 }
 _OTHERS = [("#7a7a7a", "X", "-"), ("#a03c3c", "*", "--"), ("#2a8a8a", "p", "-."), ("#444488", "h", ":")]
-RC = {
+RC: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
@@ -65,7 +66,7 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height))
 
 
-def look(preset: str, place: int = 0) -> dict[str, str]:
+def look(preset: str, place: int = 0) -> dict[str, Any]:
     """Colour, marker and line of a preset; of an unknown one by its place in the legend."""
     colour, marker, line = _LOOKS.get(preset.split(" ")[0]) or _OTHERS[place % len(_OTHERS)]
     return {"color": colour, "marker": marker, "linestyle": line}

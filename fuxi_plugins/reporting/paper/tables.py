@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuxi_plugins.analysis.published import load_published
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import Effect, auc, auc_effect
 from fuxi_plugins.reporting.paper.study import Study, short_stage
 
@@ -82,8 +82,8 @@ def separation(study: Study) -> Table:
     header = ["stage", "RankElastor", "untrained", "RankMixer", "untrained", "Gaussian", "cap",
               "difference", "before training", "share that is there before training"]  # fmt: skip
     rows = []
-    for stage in ours[0].rank.stages:
-        a, b = ([r.rank.stages[stage].row for r in records] for records in (ours, theirs))
+    for stage in ours[0].ranks.row_families:
+        a, b = ([r.ranks.row_families[stage] for r in records] for records in (ours, theirs))
         means = [statistics.fmean(getattr(f, moment)["entropy"] for f in families)
                  for families in (a, b) for moment in ("trained", "untrained")]  # fmt: skip
         trained, untrained = means[0] - means[2], means[1] - means[3]
@@ -137,7 +137,7 @@ def bounds(path: Path) -> Table:
     return Table(["map of X", "bound on its rank", "rests on", "seen"], rows)
 
 
-def spread(records: Sequence[Record]) -> str:
+def spread(records: Sequence[FinishedRun]) -> str:
     values = [auc(record) for record in records]
     deviation = f" ± {statistics.stdev(values):.5f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.5f}{deviation} ({len(values)})"

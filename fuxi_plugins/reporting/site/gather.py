@@ -8,7 +8,7 @@ from fuxi_plugins.analysis.tuning_results import find_searches
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.models.registry import model_names, model_summary
-from fuxi_plugins.records.record import Record, find_records
+from fuxi_plugins.records.record import Record, find_records, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 
@@ -35,7 +35,7 @@ def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBo
     """Boards that have a finished run; those of a search come last."""
     instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
     names = [*suite_names(workspace.all_configs), *instances]
-    finished = {(record.experiment, record.seed) for record in records if record.finished}
+    finished = {(record.experiment, record.seed) for record in finished_runs(records)}
     listed = sorted((load_suite(workspace.all_configs, name) for name in names), key=lambda suite: suite.is_search)
     suites = {suite.name: suite for suite in listed}
     for name, suite in suites.items():  # a template and its usual instance are one

@@ -8,7 +8,7 @@ from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.run_warnings import alarms
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, search_data
 from fuxi_plugins.reporting.site.charts import Line, Point, Scale, interval, lines, scatter
@@ -82,13 +82,13 @@ def model(
     preset: str, records: Sequence[Record], boards: "Sequence[NamedBoard]", summaries: Mapping[str, str]
 ) -> dict[str, Any]:
     """A model's places, runs and training curves."""
-    places = [
+    places: list[dict[str, Any]] = [
         {"named": named, "row": row, "href": board_page(named.stem), "metric": named.board.rank_by}
         for named in boards
         for row in named.board.rows
         if row.preset == preset
     ]
-    finished = [record for record in records if record.finished]
+    finished = finished_runs(records)
     own = [record for record in finished if record.role != "trial"] or finished
     curves = [
         {"experiment": name, "chart": _curves(runs), "names": [f"seed {run.seed}" for run in runs]}
@@ -109,21 +109,21 @@ def model(
     }
 
 
-def _by_experiment(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
-    found: dict[str, list[Record]] = {}
+def _by_experiment(records: Iterable[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]:
+    found: dict[str, list[FinishedRun]] = {}
     for record in records:
         found.setdefault(record.experiment, []).append(record)
     return list(found.items())
 
 
-def _rank_dynamics(experiment: str, runs: Sequence[Record]) -> dict[str, Any]:
+def _rank_dynamics(experiment: str, runs: Sequence[FinishedRun]) -> dict[str, Any]:
     """Effective ranks along the depth of an experiment's model, mean over its probed seeds, with their null lines."""
-    stages = list(runs[0].rank.stages)
+    stages = list(runs[0].ranks.stages)
     series = [
         Line(
             state,
             [
-                (depth, mean(getattr(run.rank.stages[stage].token, state)[DRAWN_MEASURE] for run in runs))
+                (depth, mean(getattr(run.ranks.stages[stage].token, state)[DRAWN_MEASURE] for run in runs))
                 for depth, stage in enumerate(stages, start=1)
             ],
         )
@@ -168,8 +168,8 @@ def search(found: Search) -> dict[str, Any]:
 
 def _measures(record: Record) -> list[str]:
     """Names of the effective ranks that a probed run has measured."""
-    stages = record.rank.stages.values() if record.rank else []
-    return list(next((stage.token.trained for stage in stages), {}))
+    stages = list(record.rank.stages.values()) if record.rank else []
+    return list(stages[0].token.trained) if stages else []
 
 
 def _curves(runs: Sequence[Record]) -> Any:

@@ -7,7 +7,8 @@ The first of them writes the files.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as processes
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fuxi_plugins.training.fast_step import can_replace_the_step_of
+
+if TYPE_CHECKING:
+    from fuxi_plugins.training.hosted import HostedModel, LossOnDevice, Scores
+else:
+    HostedModel = object  # it may stand before a class that is not hosted, too
 
 SEED_STRIDE = 1_000_003  # between the random states of two processes, so that their dropout masks differ
 
@@ -41,7 +47,7 @@ def can_train_together(model_class: type) -> bool:
     return can_replace_the_step_of(model_class)
 
 
-class Together:
+class Together(HostedModel):
     """Mixed in front of a hosted model class; :meth:`join` comes before the first step."""
 
     _weight = 1.0  # of this process's mean loss in the mean of all
@@ -60,9 +66,9 @@ class Together:
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         trains = self.training and torch.is_grad_enabled() and "_tied" in self.__dict__
-        return self._tied(inputs) if trains else super().forward(inputs)
+        return self.__dict__["_tied"](inputs) if trains else super().forward(inputs)
 
-    def train_step(self, batch_data: dict[str, Tensor]) -> Any:
+    def train_step(self, batch_data: dict[str, Tensor]) -> "LossOnDevice":
         rows, size, place = len(self.get_labels(batch_data)), processes.get_world_size(), processes.get_rank()
         start, stop = rows * place // size, rows * (place + 1) // size
         if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
@@ -80,7 +86,7 @@ class Together:
         self._loss_sum = _sum(torch.as_tensor(self._loss_sum, device=self.device)) / processes.get_world_size()
         super().eval_step()
 
-    def score(self, batches: Any) -> Any:
+    def score(self, batches: Any) -> "Scores":
         for buffer in self.buffers():  # the running means of batch normalisation are each process's own
             if buffer.is_floating_point():
                 processes.broadcast(buffer, src=0)
@@ -95,7 +101,7 @@ class Together:
     def gathered(self, predictions: Tensor) -> Tensor:
         return _sum(predictions.float())
 
-    def save_weights(self, checkpoint: str) -> None:
+    def save_weights(self, checkpoint: str | Path) -> None:
         if is_first():
             super().save_weights(checkpoint)
         processes.barrier()  # none reads it before it is whole

@@ -102,8 +102,8 @@ def build_twin(twin: Twin, folder: Path, seed: int, rows: Mapping[str, int]) -> 
     total = sum(rows.values())
     truth = Truth(twin, generator(seed, "calibration"))
     first = 0
+    scores: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of the rows of test
     for split, count in rows.items():
-        scores = []
         with (folder / f"{split}.csv").open("wb") as file:
             for start, size in _blocks(count):
                 rng = generator(seed, split, start // BLOCK_ROWS)
@@ -150,7 +150,7 @@ def generator(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64([seed, *purpose.encode(), block]))
 
 
-def power_law(rng: np.random.Generator, size: int, flatness: float, shape) -> np.ndarray:
+def power_law(rng: np.random.Generator, size: int, flatness: float, shape: int | tuple[int, ...]) -> np.ndarray:
     """Ids 0..size-1 by a power law: id r weighs log((r + 2 + flatness) / (r + 1 + flatness)), about 1 / r.
 
     The cumulative weights are a logarithm, so drawing needs no table, whatever the size.
