@@ -193,8 +193,11 @@ class PaperTable:
         """What the marks mean and what a reader must know, each with its mark or none."""
         table = self.table
         lines = [("", "Bold: best; underlined: second best, as the values are shown.")]
+        named = f"significantly better than the best baseline (of {', '.join(table.baselines)})."
         if any(entry.better for entries in table.entries.values() for entry in entries):
-            lines.append((STAR, f"Significantly better than the best baseline (of {', '.join(table.baselines)})."))
+            lines.append((STAR, f"S{named[1:]}"))
+        elif table.baselines:
+            lines.append(("", f"No model is {named}"))
         relative = {column.measure.name: column.measure for column in table.columns if column.measure.relative}
         for name, measure in relative.items():
             lines.append(("", f"{name}: {measure.formula}, in per cent; the base is {table.baselines[0]}."))

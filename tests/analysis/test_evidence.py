@@ -224,6 +224,31 @@ def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_p
             read_evidence(path)
 
 
+@pytest.mark.parametrize(
+    ("positives", "clusters", "units"), [(30, None, 30), (70, None, 30), (30, 12, 12), (30, 90, 30), (70, 90, 30)]
+)
+def test_what_varies_independently_is_the_rarer_class_or_fewer_clusters(world, positives, clusters, units):
+    evidence = measure(world, make_runs(world))
+    changes = {"rows": 100, "positives": positives, "clusters": clusters}
+    assert evidence.model_copy(update=changes).units == units
+
+
+def test_covariances_come_in_the_order_asked_for(world):
+    evidence = measure(world, make_runs(world))
+    names = ["A_toy", "B_toy", "C_toy"]
+    variances = {name: evidence.sampling_of("AUC", [name]).covariance[0, 0] for name in names}
+    assert len(set(variances.values())) == 3
+    for order in (names, names[::-1], ["B_toy", "C_toy", "A_toy"]):
+        found = evidence.sampling_of("AUC", order).covariance.diagonal().tolist()
+        assert found == [variances[name] for name in order]
+
+
+def test_calibration_is_the_mean_over_seeds(world):
+    labels, scores = world
+    found = measure(world, make_runs(world)).calibration["A_toy"]["PCOC"]
+    assert found == pytest.approx(np.mean([scores["A", seed].sum() / labels.sum() for seed in (1, 2, 3)]), rel=1e-5)
+
+
 def test_covariances_are_those_of_the_means_over_seeds(world):
     labels, scores = world
     runs = make_runs(world)

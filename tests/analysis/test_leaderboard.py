@@ -48,6 +48,16 @@ def test_seeds_with_different_outcomes_are_named(tmp_path):
     assert not said([run for run in runs if run.preset != "C"])
 
 
+def test_what_was_measured_on_validation_stands_apart_from_test(tmp_path):
+    made = board([record("A", 1, test=0.7, valid=0.6), record("A", 2, test=0.9, valid=0.65)], tmp_path)
+    (row,) = made.rows
+    assert (row.valid["AUC"].mean, row.test["AUC"].mean) == (pytest.approx(0.625), pytest.approx(0.8))
+    header, ((*texts,),) = cells(made)
+    assert texts[header.index("valid AUC")] == "0.62500"
+    (drawn,) = csv.DictReader(io.StringIO(render(made, "Toy", "csv")))
+    assert (float(drawn["valid_AUC_mean"]), float(drawn["test_AUC_mean"])) == pytest.approx((0.625, 0.8))
+
+
 def test_a_single_seed_has_no_deviation(tmp_path):
     assert board([record("A", 1, 0.7)], tmp_path).rows[0].test["AUC"].std is None
 
@@ -140,6 +150,8 @@ def test_records_of_different_data_are_refused(tmp_path):
 def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):
     usual, half = record("A"), record("B", params={"model": {}, "training": {"amp": "bf16", "train_step": "fuxictr"}})
     assert {row.preset for row in board([usual, half], tmp_path).rows} == {"A", "B [amp=bf16]"}
+    off = record("C", params={"model": {}, "training": {"amp": None, "lazy_tables": False}})
+    assert [row.preset for row in board([off], tmp_path).rows] == ["C"]
 
 
 def cost_on(processor: str) -> Cost:
@@ -163,10 +175,52 @@ def test_costs_have_columns_where_they_were_measured_and_times_only_on_one_machi
     shown = {title: [row[header.index(title)] for row in rows] for title in header}
     assert shown["kFLOP / row"] == ["12", "–"]
     assert shown["rows / s training"] == ["50,000", "–"]
+    assert shown["rows / s inference"] == ["200,000", "–"]
+    assert shown["p99 ms at 1"] == ["2.50", "–"]
+    assert shown["peak MB"] == ["300", "–"]
     header, _ = cells(board([record("A", cost=cost_on("one")), record("B", cost=cost_on("another"))], tmp_path))
     assert "kFLOP / row" in header
     assert "rows / s training" not in header
     assert "kFLOP / row" not in cells(board([record("A")], tmp_path))[0]
+
+
+def test_a_worse_row_is_not_better_than_a_baseline(tmp_path):
+    ends = {"A": 0.9, "B": 0.8, "C": 0.7}
+    runs = [record(name, seed, end + seed / 1000) for name, end in ends.items() for seed in (1, 2, 3)]
+    made = with_uncertainty(board(runs, tmp_path), None)
+    assert [row.preset for row in made.better_than_best_of(["B"])] == ["A"]
+    assert [row.preset for row in made.better_than_best_of(["C"])] == ["A", "B"]
+    assert made.better_than_best_of(["A"]) == []
+    assert [row.preset for row in made.better_than_best_of(["C", "B"])] == ["A"]
+
+
+@pytest.mark.parametrize(("configurations", "origin"), [(1, "published"), (2, "tuned"), (3, "tuned")])
+def test_a_choice_among_configurations_is_tuning(tmp_path, configurations, origin):
+    runs = [record("A", 1, experiment=f"A_toy@x={number}") for number in range(configurations)]
+    (row,) = board(runs, tmp_path, [Cell("toy", run.experiment, "A", 1, "published") for run in runs]).rows
+    assert (row.settings_from, row.variants) == (origin, configurations)
+
+
+def test_a_record_that_could_not_be_read_is_a_problem_with_its_reason(tmp_path):
+    cells = [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]
+    (row,) = board([record("A", 1)], tmp_path, cells, unread={("A_toy", 2): "it is cut"}).rows
+    assert row.problems == ["seed 2: it is cut", "seed 3: not run"]
+
+
+def test_runs_on_other_data_with_the_same_names_are_not_this_board_s(tmp_path):
+    (row,) = board([record("A", 1, 0.7), record("A", 1, 0.9, dataset="other")], tmp_path).rows
+    assert row.test["AUC"].mean == 0.7
+
+
+def test_the_notes_give_each_split_its_rate_and_one_kind_of_machine_no_line(tmp_path):
+    rates = {"train": 0.125, "valid": 0.25, "test": 0.5}
+    machine = Machine(device="cpu", processor="one", threads=1, versions={"torch": "2"})
+    said = notes(
+        board([record("A", seed, data=card(positive_rate=rates), machine=machine) for seed in (1, 2)], tmp_path)
+    )
+    assert "train 8 (12.50% positive), valid 4 (25.00% positive), test 4 (50.00% positive)" in said[0]
+    assert not any("kinds of machine" in line for line in said)
+    assert not any("Validation is the test set" in line for line in said)
 
 
 def test_a_board_without_a_finished_run_says_so(tmp_path):

@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.ledger import agreements, build_ledger
 from fuxi_plugins.analysis.published import PublishedRuns, load_published
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.verdict import judge, why_other_data
+from fuxi_plugins.records.record import Code
 from fuxi_plugins.reporting.ledger import render_ledger
 from tests.analysis.make import card, record
 from tests.conftest import ROOT, write
@@ -127,6 +128,22 @@ def test_published_runs_are_judged_as_a_board_judges_a_pair(shift):
     rows = {name: dict(enumerate(values)) for name, values in {"ours": ours, "theirs": theirs}.items()}
     significant = infer(rows).difference("ours", "theirs").significant
     assert (judge(ours, 0.9, PublishedRuns(theirs)).word == "below") == significant
+
+
+def test_the_noise_of_published_runs_has_their_own_degrees_of_freedom():
+    ours, theirs = [0.699, 0.701, 0.700, 0.702], [0.70, 0.71]
+    parts = [(float(stats.t.ppf(0.975, len(v) - 1)) ** 2) * float(np.var(v, ddof=1)) / len(v) for v in (ours, theirs)]
+    assert f"noise between seeds ±{sum(parts) ** 0.5:.5f}" in judge(ours, 0.9, PublishedRuns(theirs)).reason
+
+
+def test_runs_of_edited_code_are_measured_apart(published):
+    edited = Code(model="revision 2", training="revision 1")
+    records = [
+        *ours("A", [0.70, 0.71]),
+        *(r.model_copy(update={"seed": r.seed + 5}) for r in ours("A", [0.8, 0.82], code=edited)),
+    ]
+    entries = [e.ours.values for e in build_ledger(records, published) if (e.dataset, e.model) == ("Toy", "A")]
+    assert entries == [[0.70, 0.71], [0.8, 0.82]]
 
 
 def test_values_that_differ_by_rounding_alone_are_reproduced():

@@ -147,8 +147,10 @@ def test_seeds_of_other_settings_are_not_the_models(tmp_path):
     other = {"params": {"model": {"x": 1}, "training": {}}}
     records = [record("A", seed, auc, dataset="one", experiment="A_one", **changes)
                for seed, auc, changes in [(1, 0.7, {}), (2, 0.7, {}), (3, 0.9, other)]]  # fmt: skip
-    table = table_of([board_of("one", records, tmp_path)], "AUC")
-    assert values(table) == {"A": pytest.approx(0.7)}
+    assert values(table_of([board_of("one", records, tmp_path)], "AUC")) == {"A": pytest.approx(0.7)}
+    records.append(record("A (seed 3)", 1, 0.6, dataset="one", experiment="B_one"))  # a model that is called so
+    found = values(table_of([board_of("one", records, tmp_path)], "AUC"))
+    assert found == {"A": pytest.approx(0.7), "A (seed 3)": pytest.approx(0.6)}
 
 
 def test_chosen_models_stand_in_the_order_that_was_asked_for(tmp_path):

@@ -50,6 +50,7 @@ MODEL = """\
         monitor: AUC
         monitor_mode: max
         num_workers: 3
+        epochs: 5
     DCN_tiny_001:
         model: DCN
         dataset_id: tiny_0123
@@ -99,6 +100,7 @@ def test_every_setting_is_accounted_for(folder, tmp_path):
     assert experiment.params["model"]["num_cross_layers"] == 2
     assert experiment.params["model"]["dnn_hidden_units"] == []
     assert experiment.params["training"]["early_stop_patience"] == 3
+    assert experiment.params["training"]["epochs"] == 1  # the experiment's word goes before Base's
     assert (experiment.seed, config.settings_from) == (2021, "published")
     published = read_published(folder, "DCN_tiny_001")
     assert published.unaccounted(translated.accounts) == set()
@@ -170,6 +172,13 @@ def test_what_cannot_be_followed_is_refused(folder, tmp_path, old, new, said):
         translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
     assert said in str(error.value)
     assert not (tmp_path / "new").exists()
+
+
+def test_an_id_that_leads_out_of_the_cache_writes_nothing(folder, tmp_path):
+    change(folder / "model_config.yaml", "DCN_tiny_001", "../DCN")
+    with pytest.raises(UserError, match="becomes a folder's name"):
+        translate_folder(folder, "../DCN", tmp_path / "new" / "../DCN", data=tmp_path / "csv")
+    assert not (tmp_path / "DCN").exists()
 
 
 def test_all_that_cannot_be_followed_is_said_at_once(folder, tmp_path):

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from fuxi_plugins.experiments.settings import legal_settings, resolve_settings
-from fuxi_plugins.models.dnn import DNN
+from fuxi_plugins.experiments.settings import legal_settings, model_settings, resolve_settings
 from fuxi_plugins.models.keywords import REQUIRED, keywords_read
 
 WIDTH = 3
@@ -44,6 +43,13 @@ def test_they_are_settings_beside_those_of_the_signature():
     assert model_params == {"depth": 2, "low": 1, "both": {"a": -1}, "maybe": None, **given}
 
 
-def test_what_the_harness_passes_itself_is_no_setting():
-    assert {"optimizer", "loss"} <= set(keywords_read(DNN))
-    assert not {"verbose", "model_root"} & legal_settings(DNN)
+class Compiling(Reading):
+    def __init__(self, feature_map: Any, **kwargs: Any):
+        super().__init__(feature_map, **kwargs)
+        self.passed = kwargs["optimizer"], kwargs["loss"], kwargs["verbose"], kwargs["model_root"]
+
+
+def test_what_the_harness_passes_itself_is_no_setting_of_the_model():
+    assert {"optimizer", "loss", "verbose", "model_root"} <= set(keywords_read(Compiling))
+    assert not {"verbose", "model_root"} & legal_settings(Compiling)
+    assert not {"optimizer", "loss"} & set(model_settings(Compiling).model_fields)

@@ -172,6 +172,12 @@ def test_digests_are_the_same_in_every_version():
     assert run_digest(**RUN) == "fafaa97d6b81a3880b1b35db6121d3419f9eec1694940f9331f42d117afa9435"
 
 
+def test_a_record_has_at_most_twenty_metrics():
+    many = {f"NDCG(k={k})": 0.5 for k in range(1, 22)}
+    with pytest.raises(ValidationError, match="at most 20 metrics, but there are 21"):
+        make_record({**record().model_dump(), "metrics": {"valid": many, "test": many}})
+
+
 @pytest.mark.parametrize("splits", [("train", "test"), ("train", "valid", "test", "extra")])
 @pytest.mark.parametrize("name", ["rows", "positive_rate"])
 def test_a_data_card_knows_each_split(name, splits):

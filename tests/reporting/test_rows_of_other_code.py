@@ -3,7 +3,7 @@
 import pytest
 
 from fuxi_plugins.analysis.compare import compare_on_board
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard, own_key
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.record import Code
 from fuxi_plugins.reporting.formats import FORMATS, render
@@ -20,6 +20,41 @@ def board(folder, own: list[float]) -> Leaderboard:
     runs += [record("A", seed, value, code=EDITED) for seed, value in enumerate(own, 4)]
     cells = [Cell("toy", run.experiment, run.preset, run.seed) for run in runs]
     return with_uncertainty(build_leaderboard("toy", runs, cells, folder), None)
+
+
+def started(day: int) -> str:
+    return f"2026-01-{day:02}T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("days", "edited_days", "usual"),
+    [
+        ([1, 1, 1], [9, 9], [1, 2, 3]),  # most seeds, however old
+        ([1, 1], [9, 9, 9], [4, 5, 6]),
+        ([1, 5], [2, 4], [1, 2]),  # of equals the one with the latest run
+        ([2, 4], [1, 5], [4, 5]),
+    ],
+)
+def test_most_seeds_then_the_latest_are_the_preset_s(tmp_path, days, edited_days, usual):
+    runs = [record("A", seed, started=started(day)) for seed, day in enumerate(days, 1)]
+    runs += [record("A", seed, code=EDITED, started=started(day)) for seed, day in enumerate(edited_days, 4)]
+    rows = build_leaderboard("toy", runs, [Cell("toy", "A_toy", "A", run.seed) for run in runs], tmp_path).rows
+    assert next(row for row in rows if row.preset == "A").seeds == usual
+    assert sorted(seed for row in rows for seed in row.seeds) == sorted(run.seed for run in runs)
+
+
+def test_only_the_row_that_is_left_out_is_left_out(tmp_path):
+    runs = [record("A", seed) for seed in (1, 2, 3)] + [edited := record("A", 4, code=EDITED)]
+    cells = [Cell("toy", "A_toy", "A", run.seed) for run in runs]
+
+    def rows(key):
+        found = build_leaderboard("toy", [*runs, record("B")], [*cells, Cell("toy", "B_toy", "B", 1)], tmp_path,
+                                  left_out={key: "it was changed"}).rows  # fmt: skip
+        return {row.preset: row for row in found if row.seeds}
+
+    assert set(rows(own_key(edited))) == {"A", "B"}
+    assert set(rows("B_toy")) == {"A", "A (seed 4)"}
+    assert "A" not in {name for name, row in rows("A_toy").items() if row.seeds == [1, 2, 3]}
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -163,6 +163,7 @@ def test_from_the_command_line_with_real_runs(workspace, tmp_path):
     result = call(workspace, "tiny_suite", "--trials", 2, "--space", space, "--jobs", 2)
     assert result.exit_code == 0, result.output
     assert "valid AUC" in result.output
+    assert "test AUC" not in result.output
     found = json.loads((workspace.results / "tuning" / "tiny_suite.json").read_text())
     assert [len(one["trials"]) for one in found] == [2, 2]
     valid = {r.experiment: r.metrics["valid"]["AUC"] for r in find_records(workspace.results)}

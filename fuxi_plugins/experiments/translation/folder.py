@@ -9,6 +9,7 @@ from fuxi_plugins.core.configs import config_files
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
+from fuxi_plugins.experiments.experiment import NAME_CHARACTERS
 from fuxi_plugins.experiments.translation.accounts import Account
 from fuxi_plugins.experiments.translation.dataset import Places, overriding, translate_dataset
 from fuxi_plugins.experiments.translation.settings import translate_settings
@@ -88,6 +89,8 @@ def translate_folder(
     published = read_published(folder, experiment_id)
     if "title" in published.dataset:
         return Translated(folder)
+    if set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
+        raise UserError(f"{folder}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
     _require_one_task(experiment_id, model, experiment)
     stronger = overriding(published.dataset)
