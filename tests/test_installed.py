@@ -117,6 +117,10 @@ def test_own_configs_stand_over_the_shipped_ones(call):
     experiments.write_text("FM_synthetic: {model: LR, dataset_id: synthetic}\n")
     (line,) = [line for line in call("list", "experiments").splitlines() if line.startswith("FM_synthetic ")]
     assert line.split() == ["FM_synthetic", "LR", "synthetic"]
+    shipped = (ROOT / "benchmark_configs" / "dataset_config" / "synthetic.yaml").read_text()
+    dataset = call.folder / "benchmark_configs" / "dataset_config" / "synthetic.yaml"
+    dataset.write_text(shipped.replace("title: Synthetic", "title: My synthetic"))
+    assert "My synthetic" in call("list", "datasets")
     assert "is a workspace already" in call("init", code=2)
 
 
