@@ -33,7 +33,8 @@ def reached_files(start: Path, root: Path, within: tuple[str, ...] = ("",)) -> l
             continue
         found.add(path)
         folders = [root / folder for folder in within]
-        waiting += [other for other in _imports(path, root) if any(other.is_relative_to(f) for f in folders)]
+        imported = _imports(path, root, path.stat().st_mtime_ns)
+        waiting += [other for other in imported if any(other.is_relative_to(f) for f in folders)]
     return sorted(found)
 
 
@@ -43,7 +44,13 @@ def source_digest(files: Iterable[Path], root: Path) -> str:
     return digest([[path.resolve().relative_to(root).as_posix(), _content(path)] for path in sorted(files)])
 
 
-def _imports(path: Path, root: Path) -> Iterator[Path]:
+@cache
+def _imports(path: Path, root: Path, changed: int) -> tuple[Path, ...]:
+    """The files that importing a file executes; asked for again and again, so kept until the file changes."""
+    return tuple(_find_imports(path, root))
+
+
+def _find_imports(path: Path, root: Path) -> Iterator[Path]:
     for folder in path.parents:
         if folder == root or not folder.is_relative_to(root):
             break

@@ -9,7 +9,9 @@ zoo of a FuxiCTR checkout, whose models are called ``zoo:NAME``. Neither torch n
 import ast
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -201,11 +203,17 @@ def _find(name: str) -> _Entry:
     return entries[name]
 
 
+@cache
+def _entry_points(path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """What the packages on Python's path offer; looking through them takes long, so it is done once a path."""
+    return tuple(metadata.entry_points(group=ENTRY_POINT_GROUP))
+
+
 def _entries() -> dict[str, _Entry]:
     """Every known name; two packages that claim one name are an error, whatever was asked for."""
     entries = {name: _Entry(target, "fuxi_plugins") for name, target in NATIVE_MODELS.items()}
     entries |= {name: _Entry(target, "this process") for name, target in _registered.items()}
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+    for point in _entry_points(tuple(sys.path)):
         entry = _Entry(point.value, _package(point), plugin=True)
         taken = entries.get(point.name)
         if taken is not None and taken != entry:
