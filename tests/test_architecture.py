@@ -72,6 +72,41 @@ def test_every_arrow_runs_down(room):
     assert not upward
 
 
+# Modules beside ``cli``, whose commands import what they need when they run, that import within a function, and why.
+LATE_IMPORTS = {
+    "analysis/find_evidence.py": "HDF5 and what reads datasets; most boards find their evidence kept",
+    "datasets/label_rule.py": "polars, without which configs are read and listed",
+    "datasets/preprocessing.py": "FuxiCTR's preprocessing, which imports Ray",
+    "datasets/sources/hub.py": "huggingface-hub, an extra",
+    "execution/planner.py": "torch and FuxiCTR, which listing and reporting do without",
+    "execution/processes.py": "the trainer, which only a run's own process needs",
+    "experiments/settings.py": "torch, for the name of an optimizer",
+    "models/checkouts.py": "torch, when a class of a checkout is loaded",
+    "models/registry.py": "FuxiCTR, when a class is loaded",
+    "records/metrics/ranking.py": "scipy, which takes half a second",
+    "reporting/frames.py": "matplotlib, for a plot",
+    "reporting/table.py": "pandas, for a frame",
+    "reporting/tabular.py": "matplotlib, for the widths of letters",
+    "submissions/bundle.py": "what prepares data, to verify alone",
+    "training/provenance.py": "torch, without which a record of failure can be written",
+    "training/runner.py": "the trainer, without which a record of failure can be written",
+    "training/trackers.py": "trackers, which are extras",
+    "training/worker.py": "several processes, which most runs do without",
+    "tuning/search.py": "optuna, an extra",
+}
+
+
+def test_imports_within_functions_have_a_reason():
+    late = set()
+    for path in files("."):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+                isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function)
+            ):
+                late.add(path.relative_to(PACKAGE).as_posix())
+    assert {name for name in late if not name.startswith("cli/")} == set(LATE_IMPORTS)
+
+
 def test_no_two_modules_import_each_other():
     """Whether at their start or later, within functions."""
     known = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files(".")}
