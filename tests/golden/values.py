@@ -98,7 +98,7 @@ def _give_parameters(model: nn.Module) -> None:
     """Parameters by a formula of their name and place, of both signs; padding stays zero."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.add_(SCALE * _wave(name, parameter))
+            parameter.copy_(SCALE * _wave(name, parameter))
         for module in model.modules():
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 module.weight[module.padding_idx].zero_()
