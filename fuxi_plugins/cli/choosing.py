@@ -11,6 +11,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.experiments.suite import Suite
 
 
@@ -26,10 +27,20 @@ class Asked:
     beside: str | None
     model_files: tuple[Path, ...]
     seeds: Sequence[int]
+    rows: str | None = None  # separated by commas
 
 
-def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
-    """The suite to run and the one whose board is shown; they differ where a model is put beside a board.
+@dataclass(frozen=True)
+class Chosen:
+    """What to run and what to show; the two differ where a model is put beside a board."""
+
+    to_run: "Suite"
+    to_show: "Suite"
+    own: str = ""  # the experiment of a model beside a board, which must not be skipped as a row may be
+
+
+def choose(asked: Asked, workspace: Workspace) -> Chosen:
+    """What the options ask for.
 
     Raises:
         UserError: the options do not go together, or name what does not exist.
@@ -37,26 +48,39 @@ def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
     from fuxi_plugins.experiments import adhoc
     from fuxi_plugins.experiments.suite import find_suite, instance_name
 
+    if asked.rows and not asked.beside:
+        raise UserError("--rows chooses among the rows of a board that --beside names.")
     if asked.name:
         if asked.model or asked.settings or asked.beside:
             raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
         suite = find_suite(instance_name(asked.name, asked.dataset, asked.profile), workspace, asked.seeds)
-        return suite, suite
+        return Chosen(suite, suite)
     model = asked.model or _only_model(asked.model_files)
     settings = adhoc.parse_settings(asked.settings)
     if asked.beside:
         if asked.dataset:
             raise UserError(f"--beside {asked.beside} runs on that board's dataset; leave out --dataset.")
-        found = adhoc.beside(asked.beside, model, settings, asked.seeds, workspace)
+        rows = asked.rows.split(",") if asked.rows else ()
+        found = adhoc.beside(asked.beside, model, settings, asked.seeds, workspace, rows)
         for remark in found.remarks:
             say(f"not equal: {remark}.")
-        return found.own, found.board
+        return Chosen(found.to_run, found.to_show, found.own.experiments[0].id)
     if not asked.dataset:
         raise UserError(f"the model {model} needs data to run on: name them by --dataset, or a board by --beside.")
     suite = adhoc.adhoc_suite(model, asked.dataset, settings, asked.seeds, workspace)
     (config,) = suite.experiments
     say(f"{config.id}: what is not set is at its default; once it has run, 'fuxibench show {config.id}' lists all.")
-    return suite, suite
+    return Chosen(suite, suite)
+
+
+def say_rows_to_run(chosen: Chosen, plan: "Plan") -> None:
+    """How much of the work is not the own model's but that of a board's rows, which have no finished runs here."""
+    if not chosen.own:
+        return
+    jobs = [job for job in plan.todo if job.experiment.id != chosen.own]
+    if jobs:
+        rows = len({job.experiment.id for job in jobs})
+        say(f"{len(jobs)} of them train {rows} rows of the board that have no finished run here; --rows names fewer.")
 
 
 def use_named_files(model_files: Sequence[Path], workspace: Workspace) -> None:

@@ -153,7 +153,13 @@ def check(workspace: Workspace) -> None:
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
 @click.option("--model", shell_complete=models, help="Instead of NAME: a model, to be run on --dataset.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
-@click.option("--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this board's rows; show all.")
+@click.option(
+    "--beside",
+    metavar="SUITE",
+    shell_complete=suites,
+    help="Train --model like the rows of this board.",
+)
+@click.option("--rows", help="Rows of --beside, separated by commas. Default: all.")
 @click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option(
@@ -199,6 +205,7 @@ def run(
     model: str | None,
     settings: tuple[str, ...],
     beside: str | None,
+    rows: str | None,
     model_files: tuple[Path, ...],
     seeds: list[int],
     gpus: list[int],
@@ -229,9 +236,9 @@ def run(
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
         choosing.use_named_files(files, workspace)
-    asked = choosing.Asked(name, model, dataset, protocol, settings, beside, files, seeds)
-    suite, shown = choosing.choose(asked, workspace)
-    suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
+    asked = choosing.Asked(name, model, dataset, protocol, settings, beside, files, seeds, rows)
+    chosen = choosing.choose(asked, workspace)
+    suite = dataclasses.replace(chosen.to_run, probe=chosen.to_run.probe or probe is not None)
     if suite.shape:
         say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
@@ -248,9 +255,16 @@ def run(
     else:
         resources = planner.Resources.choose([], 1, threads or 1, processes)
     plan = planner.plan_suite(
-        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, trackers=trackers
+        suite,
+        workspace,
+        resources,
+        force=force,
+        checkpoint_steps=checkpoint_steps,
+        trackers=trackers,
+        not_skipped=[chosen.own],
     )
     say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    choosing.say_rows_to_run(chosen, plan)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
     for job, twin in plan.equal:
@@ -263,7 +277,7 @@ def run(
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not isinstance(record, FinishedRun)]
     if plan.finished or len(failed) < len(records):
-        _show(shown, workspace)
+        _show(chosen.to_show, workspace)
     if failed:
         show_failures(failed)
         say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)
