@@ -79,6 +79,7 @@ class Row:
     machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
+    submitted_by: str = ""  # who sent the row's runs, where they were not made here
 
     def difference(self, metric: str) -> float | None:
         """Ours less the published value."""
@@ -96,6 +97,7 @@ class Leaderboard:
     rows: list[Row]
     inference: Inference | None = None  # in ``rank_by``, of the ranked rows by experiment
     evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
+    unverified: list[Row] = field(default_factory=list)  # shown below the ranking; they decide nothing
 
     def ranked(self) -> list[Row]:
         return [row for row in self.rows if row.rank]
@@ -297,6 +299,7 @@ def _row(
         warnings=[f"seed {record.seed}: {text}" for record in records for text in warnings_of(record)],
         machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
+        submitted_by=first.submitted_by,
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
         **common,
     )

@@ -302,6 +302,7 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
 @click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
+@click.option("--rank-unverified", is_flag=True, help="Also rank and compare rows that nobody has verified.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace,
@@ -311,6 +312,7 @@ def leaderboard(
     seeds: list[int],
     baselines: tuple[str, ...],
     others: tuple[str, ...],
+    rank_unverified: bool,
 ) -> None:
     """Prints the board of finished runs. It is rebuilt from their records, without training."""
     from fuxi_plugins.experiments.suite import find_suite, with_experiment
@@ -321,21 +323,28 @@ def leaderboard(
     for other in others:
         suite = with_experiment(suite, find_suite(other, workspace, seeds))
     if form is None:
-        _show(suite, workspace, rank_by, baselines)
+        _show(suite, workspace, rank_by, baselines, rank_unverified)
         return
-    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
+    boards = suite_boards(suite, workspace, rank_by, rank_unverified=rank_unverified)
+    say(render_all(boards, suite.title, form, baselines), nl=False)
 
 
-def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
+def _show(
+    suite: "Suite",
+    workspace: Workspace,
+    rank_by: str | None = None,
+    baselines: tuple[str, ...] = (),
+    rank_unverified: bool = False,
+) -> None:
     """Prints the boards; those of a suite in the default order are written to the results folder as well."""
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards
     from fuxi_plugins.reporting.terminal import print_board
 
-    boards = suite_boards(suite, workspace, rank_by)
+    boards = suite_boards(suite, workspace, rank_by, rank_unverified=rank_unverified)
     for board in boards:
         print_board(board, suite.title)
-    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
+    if rank_by is None and not rank_unverified and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
         written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 

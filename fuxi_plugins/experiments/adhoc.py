@@ -173,7 +173,7 @@ def beside(
     to_show = replace(both, name=f"{board_name}+{model}", title=title)
     if seeds:
         to_show = replace(to_show, more_seeds={**both.more_seeds, **_finished_besides(chosen, own.seeds, workspace)})
-    to_run = replace(both, title=title, experiments=[config, *chosen.experiments])
+    to_run = replace(both, name=board_name, title=title, experiments=[config, *chosen.experiments])
     return Beside(own, to_run, to_show, remarks)
 
 

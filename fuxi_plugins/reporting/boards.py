@@ -1,12 +1,14 @@
 """A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row, build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import unknown_name
@@ -15,6 +17,8 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
+
+_log = logging.getLogger(__name__)
 
 
 def suite_cells(suite: Suite) -> list[Cell]:
@@ -26,18 +30,40 @@ def suite_cells(suite: Suite) -> list[Cell]:
     ]
 
 
-def suite_boards(suite: Suite, workspace: Workspace, rank_by: str | None = None) -> list[Leaderboard]:
+def submitted_cells(suite: Suite, records: Sequence[Record]) -> list[Cell]:
+    """The runs that others sent for the suite's board, beside those of its own experiments."""
+    own = {config.id for config in suite.experiments}
+    board = suite.name.partition("+")[0]  # a model beside the rows makes "board+model" of the name
+    return [
+        Cell(record.dataset, record.experiment, record.display_name, record.seed, "submitted")
+        for record in records
+        if record.submitted_by and record.suite == board and record.experiment not in own
+    ]
+
+
+def suite_boards(
+    suite: Suite, workspace: Workspace, rank_by: str | None = None, *, rank_unverified: bool = False
+) -> list[Leaderboard]:
     """The suite's leaderboards, one a dataset, from the records that are there."""
-    return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite.datasets]
+    return [
+        suite_board(suite, dataset, workspace, rank_by, rank_unverified=rank_unverified) for dataset in suite.datasets
+    ]
 
 
 def suite_board(
-    suite: Suite, dataset: str, workspace: Workspace, rank_by: str | None = None, *, leave_out: bool = False
+    suite: Suite,
+    dataset: str,
+    workspace: Workspace,
+    rank_by: str | None = None,
+    *,
+    leave_out: bool = False,
+    rank_unverified: bool = False,
 ) -> Leaderboard:
     """The suite's leaderboard of one dataset, with what is known of its uncertainty.
 
     Args:
         leave_out: rows whose records and predictions do not agree are left out and say why, instead of an error.
+        rank_unverified: rows that nobody has verified are ranked and compared like all others.
 
     Raises:
         UserError: no run has finished, or a record and its predictions do not agree.
@@ -45,13 +71,37 @@ def suite_board(
     left_out: list[LeftOut] = []
     records = find_records(workspace.results, dataset, left_out.append)
     unread = {(one.experiment, one.seed): one.reason for one in left_out}
-    cells = suite_cells(suite)
+    unverified = find_records(workspace.unverified.results, dataset)
+    if rank_unverified:
+        records, unverified = records + unverified, []
+    cells = suite_cells(suite) + submitted_cells(suite, records)
     board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
     found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and found.problems:
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
-        return with_uncertainty(board, found.evidence)
-    return with_uncertainty(board, found.strict())
+        board = with_uncertainty(board, found.evidence)
+    else:
+        board = with_uncertainty(board, found.strict())
+    return replace(board, unverified=_unverified_rows(board, suite, unverified, workspace))
+
+
+def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:
+    """The rows that others sent and nobody has verified, without ranks; runs on other data are logged and left out."""
+    shown = []
+    for record in finished_runs(records):
+        if record.data.fingerprint != board.data.fingerprint or board.rank_by not in record.metrics["test"]:
+            _log.warning(
+                "the unverified run %s seed %d is of other data or metrics than the board, which leaves it out",
+                record.experiment,
+                record.seed,
+            )
+        else:
+            shown.append(record)
+    cells = submitted_cells(suite, shown)
+    if not cells:
+        return []
+    rows = build_leaderboard(board.dataset, shown, cells, workspace.results, board.rank_by).rows
+    return [replace(row, rank=None) for row in rows]
 
 
 def named_boards(names: Sequence[str], workspace: Workspace) -> list[SuiteBoard]:

@@ -117,7 +117,8 @@ def test_a_variant_of_a_model_and_an_id_that_is_taken(workspace):
 def test_beside_takes_the_settings_of_most_rows_and_says_what_is_unequal(workspace, model_file):
     models = workspace.configs / "model_config" / "tiny.yaml"
     models.write_text(
-        models.read_text() + "DeepFM_tiny: {model: DeepFM, epochs: 3, embedding_regularizer: 0.1, hparam_source: tuned}\n"
+        models.read_text()
+        + "DeepFM_tiny: {model: DeepFM, epochs: 3, embedding_regularizer: 0.1, hparam_source: tuned}\n"
     )
     suite = "title: Three\nexperiments: [LR_tiny, DNN_tiny, DeepFM_tiny]\nseeds: [1, 2]\n"
     write(workspace.configs / "suites" / "tiny_suite.yaml", suite)
