@@ -70,3 +70,40 @@ def add(workspace: Workspace, path: Path, board: str, unverified: bool) -> None:
     seeds = ", ".join(str(record.seed) for record in kept)
     say(f"added to {board} as {tier}: {kept[0].display_name} on {kept[0].dataset}, seeds {seeds}")
     say(f"show it: fuxibench leaderboard {board}")
+
+
+@submit.command("import-bars")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dataset", help="Show only this one, as Frappe_x1.")
+@click.option("--json", "as_json", is_flag=True, help="Print every run as JSON and write no file.")
+@click.pass_obj
+def import_bars(workspace: Workspace, path: Path, dataset: str | None, as_json: bool) -> None:
+    """Reads the result folders of a BARS checkout as an unverified history. Boards do not count it.
+
+    \b
+    git clone https://github.com/reczoo/BARS
+    fuxibench submit import-bars BARS --dataset Frappe_x1
+    """
+    from fuxi_plugins.core.errors import unknown_name
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.reporting import bars_history as tables
+    from fuxi_plugins.submissions.bars_history import by_folder, read_history
+
+    history = read_history(path, workspace.results)
+    datasets = list(dict.fromkeys(run.dataset for run in history.runs))
+    if dataset is not None and dataset not in datasets:
+        raise unknown_name("dataset among these results", dataset, datasets, f"fuxibench submit import-bars {path}")
+    shown = [run for run in history.runs if dataset in (None, run.dataset)]
+    if as_json:
+        say(json.dumps(tables.plain_rows(shown), indent=1))
+        return
+    stem = workspace.results / "unverified" / "bars"
+    write_text(stem.with_suffix(".csv"), tables.render_csv(history.runs))
+    write_text(stem.with_suffix(".md"), tables.render_markdown(history.runs, workspace.results))
+    if dataset:
+        say(tables.render_markdown(shown, workspace.results))
+    for line in history.unread:
+        say(f"left out: {line}")
+    say(f"{len(history.runs)} runs in {len(by_folder(history.runs))} folders, unverified: {', '.join(datasets)}")
+    say(tables.agreement(history.runs, workspace.results))
+    say(f"written: {stem}.{{csv,md}}")
