@@ -11,10 +11,10 @@ from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row, build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.core.errors import unknown_name
+from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
 
@@ -104,14 +104,25 @@ def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record]
     return [replace(row, rank=None) for row in rows]
 
 
-def named_boards(names: Sequence[str], workspace: Workspace) -> list[SuiteBoard]:
+def named_boards(names: Sequence[str], workspace: Workspace, others: Sequence[str] = ()) -> list[SuiteBoard]:
     """The boards of some suites, one for each dataset of each suite.
 
+    Args:
+        others: experiments of none of them; each is one more row on the boards of its dataset.
+
     Raises:
-        UserError: no such suite, or none of its runs has finished.
+        UserError: no such suite or experiment, none of its runs has finished, or an experiment on another dataset.
     """
     suites = [find_suite(name, workspace) for name in names]
-    return [SuiteBoard(suite.name, board) for suite in suites for board in suite_boards(suite, workspace)]
+    for other in (find_suite(name, workspace) for name in others):
+        if not any(set(other.datasets) & set(suite.datasets) for suite in suites):
+            raise UserError(f"{other.name} is on {', '.join(other.datasets)}, of which no board is named.")
+        suites = [
+            with_experiment(suite, other) if set(other.datasets) & set(suite.datasets) else suite for suite in suites
+        ]
+    return [
+        SuiteBoard(suite.name.partition("+")[0], board) for suite in suites for board in suite_boards(suite, workspace)
+    ]
 
 
 def find_boards(
