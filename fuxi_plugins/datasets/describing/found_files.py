@@ -1,6 +1,7 @@
 """Which of a folder's files hold train, valid and test, and how they are written."""
 
 import csv
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,11 +44,22 @@ def find_files(origin: Path) -> FoundFiles:
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
-    by_name = {path.name.partition(".")[0].lower(): path for path in reversed(data)}
-    names = {split: by_name[name].name for split in SPLITS for name in reversed(NAMES[split]) if name in by_name}
+    names = _named_after_splits(data)
     if "train" not in names:
         return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
     return FoundFiles(origin, names, _format(origin / names["train"]))
+
+
+def _named_after_splits(data: list[Path]) -> dict[str, str]:
+    """By split, the file of that name (``train.csv``), or else the one with that word in it (``log_train.csv``)."""
+    names = {}
+    for split in SPLITS:
+        stems = [(path.name.partition(".")[0].lower(), path.name) for path in data]
+        whole = [file for name in NAMES[split] for stem, file in stems if stem == name]
+        within = [file for stem, file in stems if set(re.split("[_-]", stem)) & set(NAMES[split])]
+        if whole or len(within) == 1:
+            names[split] = (whole or within)[0]
+    return names
 
 
 def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:

@@ -32,7 +32,9 @@ def _any_of(words: str) -> str:
 _OUTCOME = re.compile(
     rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
-_MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
+_MOMENT = re.compile(
+    r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?|dt|day|hour"
+)
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}(_?(id|idx|no|code))?")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}(_?(id|idx|no|code))?")
 _HISTORY = re.compile(rf"(.*_)?{_any_of(_HISTORIES)}(_.*)?")
