@@ -348,6 +348,13 @@ def test_a_split_is_found_by_a_word_in_its_files_name(mine, tmp_path):
     assert prepared.card.rows["test"] == 100
 
 
+def test_a_json_file_beside_one_table_is_no_table(mine, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "reference.json").write_text('{\n"auc": 0.7\n}\n')
+    found, _ = mine({"user": ids(20), "label": coin}, splits={"log": 300})
+    assert found.entry["train_data"] == "log.csv"
+
+
 def test_train_and_test_alone_are_enough(mine):
     found, prepared = mine({"user": ids(20), "label": coin}, splits={"train": 300, "test": 100})
     assert prepared.card.rows["test"] == 100

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_moment
+from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_moment
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 from fuxi_plugins.datasets.statistics import number
@@ -164,7 +164,7 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     if _share(values, _DATE) > SAME:
         return True
     numbers = values.cast(pl.Float64, strict=False)
-    if not is_moment(name) or numbers.null_count():
+    if not (is_moment(name) or is_day_or_hour(name)) or numbers.null_count():
         return False
     low, high = number(numbers.min()), number(numbers.max())
     if any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9)):

@@ -44,6 +44,8 @@ def find_files(origin: Path) -> FoundFiles:
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
+    # Beside tables, a file called .json most likely describes them.
+    data = [path for path in data if path.suffix != ".json"] or data
     names = _named_after_splits(data)
     if "train" not in names:
         return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
