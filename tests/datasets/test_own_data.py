@@ -390,6 +390,24 @@ def test_a_file_without_a_header_gets_names(mine):
     assert prepared.card.rows == ROWS
 
 
+def test_times_in_a_file_without_a_header_are_told_by_their_values(mine):
+    def write(frame, path):
+        frame.write_csv(path, include_header=False)
+
+    def times(random, rows):
+        return 880_000_000 + random.integers(0, 20_000_000, rows)
+
+    def hashes(random, rows):
+        return random.choice(np.random.default_rng(0).integers(300_000_000, 4_000_000_000, 50), rows)
+
+    columns = {"user": ids(20), "label": coin, "time": times, "item": hashes}
+    found, _ = mine(columns, label="column_2", splits={"u": 600}, write=write)
+    assert found.entry["split"]["column"] == "column_3"
+    assert {name: column.get("active", True) for name, column in settings(found).items()} == {
+        "column_1": True, "column_3": False, "column_4": True,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["type", "update", "items", "user.id", "ctr/7d", "a b", "größe"])
 def test_any_name_of_a_column_is_taken(mine, name):
     found, prepared = mine({name: ids(20), "label": coin})
