@@ -210,3 +210,12 @@ def _write(path, files):
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def test_a_table_takes_a_further_row(made):
+    arguments = ["table", "--boards", "tiny_suite", "--metrics", "AUC", "--format", "csv"]
+    rows = csv.DictReader(io.StringIO(call(made, *arguments, "--with", "FM_tiny_as_tiny_suite")))
+    assert {(row["model"], row["board"]) for row in rows} == {(name, "tiny_suite") for name in ("FM", "LR", "DNN")}
+    assert "FM" not in call(made, *arguments)
+    assert "name boards instead" in call(made, "table", "--datasets", "tiny", "--with", "FM_tiny_as_tiny_suite", code=2)
+    assert "but not both" in call(made, *arguments, "--metrics", "tiny:AUC", code=2)
