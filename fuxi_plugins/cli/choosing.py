@@ -1,5 +1,6 @@
 """What ``fuxibench run`` is asked to run: a suite, an experiment, or a model with settings that no file holds."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,18 @@ def say_rows_to_run(chosen: Chosen, plan: "Plan") -> None:
     if jobs:
         rows = len({job.experiment.id for job in jobs})
         say(f"{len(jobs)} of them train {rows} rows of the board that have no finished run here; --rows names fewer.")
+
+
+def say_next(chosen: Chosen, asked: Asked) -> None:
+    """The commands that show, publish and send what a model beside a board has reached."""
+    if not chosen.own:
+        return
+    if all(len(chosen.to_show.seeds_of(row.id)) == 1 for row in chosen.to_show.experiments):
+        say("One seed says nothing of the noise between seeds; --seeds 1-3 compares the rows.")
+    name = shlex.quote(chosen.own)
+    say(f"again:    fuxibench leaderboard {asked.beside} --with {name}")
+    say(f"LaTeX:    fuxibench table --boards {asked.beside} --with {name} --format tex")
+    say(f"send it:  fuxibench submit pack {name}")
 
 
 def use_named_files(model_files: Sequence[Path], workspace: Workspace) -> None:

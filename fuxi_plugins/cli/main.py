@@ -279,6 +279,7 @@ def run(
     failed = [record for record in records if not isinstance(record, FinishedRun)]
     if plan.finished or len(failed) < len(records):
         _show(chosen.to_show, workspace)
+        choosing.say_next(chosen, asked)
     if failed:
         show_failures(failed)
         say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)

@@ -147,6 +147,9 @@ def test_rows_that_have_no_run_are_trained_too_and_further_finished_seeds_are_sh
     said = call(workspace, *arguments)
     assert "1 runs finished, 2 to run" in said  # LR with seed 1 is finished; the model and DNN are not
     assert "1 of them train 1 rows of the board" in said
+    name = "Mine_tiny_as_tiny_suite,epochs=1"
+    assert f"again:    fuxibench leaderboard tiny_suite --with {name}" in said
+    assert "Mine (epochs=1)" in call(workspace, *said.split("LaTeX:    fuxibench ")[1].splitlines()[0].split())
     assert said.index("start Mine_tiny") < said.index("start DNN_tiny")
     found = beside("tiny_suite", "Mine", {"epochs": 1}, [1], workspace)
     assert {row.id: found.to_show.seeds_of(row.id) for row in found.to_show.experiments} == {
