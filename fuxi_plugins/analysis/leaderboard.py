@@ -163,7 +163,7 @@ def build_leaderboard(
     finished = finished_runs(ours)
     if not finished:
         why = "".join(f" {reason}" for reason in (unread or {}).values())
-        raise UserError(f"the board of {dataset} has no finished run yet.{why}")
+        raise UserError(f"the board of {dataset} has no finished run yet; 'fuxibench run SUITE' trains its rows.{why}")
     _require_one_fingerprint(dataset, finished)
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)

@@ -122,7 +122,8 @@ GLOSSARY: dict[str, str] = {
         "Its scores say nothing about the real dataset."
     ),
     "unverified": (
-        "Of a row that others sent: its metrics were not recomputed here. It stands below the ranking and decides nothing."
+        "Of a row that others sent: its metrics were not recomputed here. It stands below the ranking and decides "
+        "nothing."
     ),
     "valid": "The validation metric at the epoch that was kept. Epochs and configurations are chosen by it.",
     "valid = test": "A published split whose validation set is its test set: early stopping has seen the test labels.",
