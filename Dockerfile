@@ -12,6 +12,7 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY fuxi_plugins ./fuxi_plugins
 COPY benchmark_configs ./benchmark_configs
 COPY results/published ./results/published
+COPY results/speed ./results/speed
 RUN pip install --no-cache-dir --no-deps .
 
 WORKDIR /workspace

@@ -1,4 +1,5 @@
-"""Puts the catalogue into the wheel: the shipped configs and the published results, which lie outside the package.
+"""Puts the catalogue into the wheel: the shipped configs, published results and
+measured times, which lie outside the package.
 
 Everything else about the build stands in ``pyproject.toml``.
 """
@@ -10,7 +11,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-CATALOGUE = ("benchmark_configs", "results/published")  # found again by fuxi_plugins/core/workspace.py
+CATALOGUE = ("benchmark_configs", "results/published", "results/speed")  # found again by fuxi_plugins/core/workspace.py
 
 
 class BuildWithCatalogue(build_py):

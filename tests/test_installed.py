@@ -13,7 +13,7 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import CACHE_VARIABLE
 from tests.conftest import ROOT
 
-SOURCES = ("fuxi_plugins", "benchmark_configs", "results/published")
+SOURCES = ("fuxi_plugins", "benchmark_configs", "results/published", "results/speed")
 FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 
@@ -99,6 +99,7 @@ LISTING = {
     "list models": "RankMixer",
     "data list": "frappe_x1r",
     "status quickstart": "18 waiting",
+    "run ml100k_board --dry-run": "55 of 55 runs took",
     "report ledger --format csv": "Criteo_x1",
 }
 # What needs results or files says so in one message.

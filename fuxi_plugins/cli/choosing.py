@@ -142,7 +142,25 @@ def show_without_data(suite: "Suite", workspace: Workspace) -> None:
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")
+    say_times([run.experiment for run in wanted], workspace)
     say(f"{', '.join(suite.datasets)}: not prepared yet, so neither the data nor the models' shapes were checked.")
+
+
+def say_times(experiments: Sequence[str], workspace: Workspace) -> None:
+    """How long such runs took before, here or where the shipped times were measured.
+
+    Args:
+        experiments: of each run.
+    """
+    from fuxi_plugins.analysis.run_times import estimates, measured, shipped
+    from fuxi_plugins.records.record import find_records
+
+    own = measured(find_records(workspace.results))
+    found = estimates(experiments, [*shipped(), *own])
+    for one in found:
+        say(f"time: {one.sentence}.")
+    if experiments and not found:
+        say("time: no such run was measured before.")
 
 
 def _only_model(files: Sequence[Path]) -> str:

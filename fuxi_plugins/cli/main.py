@@ -273,6 +273,7 @@ def run(
     if dry_run:
         for job in plan.todo:
             say(f"would run {job.name} on {job.data.spec.dataset_id}")
+        choosing.say_times([job.experiment.id for job in plan.todo], workspace)
         return
     choosing.remember_files(files, workspace)
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
