@@ -1,7 +1,6 @@
-"""Puts the catalogue into the wheel: the shipped configs, published results and
-measured times, which lie outside the package.
+"""Puts the catalogue into the wheel: shipped configs, published results and measured times.
 
-Everything else about the build stands in ``pyproject.toml``.
+They lie outside the package. Everything else about the build stands in ``pyproject.toml``.
 """
 
 import shutil

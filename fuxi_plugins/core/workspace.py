@@ -10,8 +10,8 @@ from fuxi_plugins.core.errors import UserError
 CACHE_VARIABLE = "FUXIBENCH_CACHE"
 CONFIGS_FOLDER = "benchmark_configs"
 _PACKAGE = Path(__file__).resolve().parents[1]
-# What the package brings: configs, templates, published results and measured times. A wheel holds them within the package;
-# a checkout has them beside it.
+# What the package brings: configs, templates, published results and measured times. A wheel holds them within the
+# package; a checkout has them beside it.
 CATALOGUE = _PACKAGE / "catalogue" if (_PACKAGE / "catalogue").is_dir() else _PACKAGE.parent
 
 

@@ -284,6 +284,15 @@ def test_lists_as_json(workspace):
     assert [row["dataset_id"] for row in json.loads(call(workspace, "data", "list", "--json"))] == ["tiny"]
 
 
+def test_checks_as_json(workspace):
+    printed = call(workspace, "data", "audit", "tiny", "--json")
+    said = json.loads(printed[printed.index("{") :])  # after the progress, which goes to stderr
+    assert said["rows"] == {"train": 600, "valid": 300, "test": 300}
+    assert set(said["columns"]) == {"user", "shop", "price", "shops"}
+    findings = json.loads(call(workspace, "doctor", "--json"))
+    assert {finding["about"] for finding in findings} >= {"devices", "records", "tiny"}
+
+
 COMPLETED = {
     "run tiny_": "tiny_suite",
     "run --model RankE": "RankElastor",
