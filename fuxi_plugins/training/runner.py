@@ -44,6 +44,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         clock_start: ``time.perf_counter()`` at the same moment.
     """
     # Imported here so that a record of failure can be written even when torch itself fails to load.
+    from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
     from fuxi_plugins.training.distributed.ddp import Together, is_first
@@ -86,7 +87,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         metrics={"valid": valid.metrics, "test": test.metrics},
         best_epoch=model.best_epoch,
         history=history,
-        parameters=trainer.count_parameters(model),
+        parameters=count_parameters(model),
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from fuxictr.pytorch.torch_utils import seed_everything
 
 from fuxi_plugins.core.errors import UserError
@@ -24,7 +23,7 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import Epoch, Parameters
+from fuxi_plugins.records.record import Epoch
 from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
@@ -155,19 +154,6 @@ def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: 
         num_workers=training.num_workers,
         device=model.device,
     )
-
-
-def count_parameters(model: torch.nn.Module) -> Parameters:
-    """Trainable parameters, those of the embedding tables (FuxiCTR's, first-order weights among them) apart."""
-    tables = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, FeatureEmbeddingDict)
-        for parameter in module.parameters()
-    }
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    embedding = sum(parameter.numel() for parameter in trainable if id(parameter) in tables)
-    return Parameters(dense=sum(parameter.numel() for parameter in trainable) - embedding, embedding=embedding)
 
 
 def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:
