@@ -16,17 +16,10 @@ from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.differences import differences
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import (
-    DECLARED_SETTINGS,
-    Cost,
-    DataCard,
-    FinishedRun,
-    Parameters,
-    Record,
-    differences,
-    finished_runs,
-)
+from fuxi_plugins.records.parts import Cost, DataCard, Parameters
+from fuxi_plugins.records.record import DEVIATING_SETTINGS, FinishedRun, Record, finished_runs
 
 
 @dataclass(frozen=True)
@@ -316,7 +309,7 @@ def _machines(records: Sequence[FinishedRun]) -> dict[str, list[int]]:
 def _declared(record: FinishedRun) -> str:
     """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
     training = record.params.get("training", {})
-    said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
+    said = [f"{name}={training[name]}" for name in DEVIATING_SETTINGS if training.get(name)]
     return f" [{', '.join(said)}]" if said else ""
 
 

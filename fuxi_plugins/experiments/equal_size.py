@@ -58,9 +58,13 @@ def as_large_as(
     found = _widened(settings, width)
     if "ffn_hidden_units" in found:  # a step of all hidden layers is coarse; one of the last alone is fine
         *others, last = found["ffn_hidden_units"]
-        by_last = nearest_width(target, lambda units: size({**found, "ffn_hidden_units": [*others, units]}), last)
-        finer = {**found, "ffn_hidden_units": [*others, by_last]}
-        found = min(found, finer, key=lambda tried: abs(size(tried) - target))
+
+        def with_last(units: int) -> dict[str, Any]:
+            return {**found, "ffn_hidden_units": [*others, units]}
+
+        # Layers of one width have no map between them. So that sizes grow with the width, that case is left out here.
+        units = nearest_width(target, lambda units: size(with_last(units + (units == last))), 2 * last)
+        found = min(found, with_last(units), key=lambda tried: abs(size(tried) - target))
     if abs(size(found) - target) > TOLERANCE * target:
         raise UserError(
             f"{where} must come within {TOLERANCE:.0%} of the {target:,} dense parameters of {reference['model']}, "

@@ -26,11 +26,11 @@ from fuxi_plugins.core.explain import describe, explain
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read
 from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
-from fuxi_plugins.records.record import DECLARED_SETTINGS
+from fuxi_plugins.records.record import DEVIATING_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
+OWN_SETTINGS = ("train_step", *DEVIATING_SETTINGS)
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import Parameters
+from fuxi_plugins.records.parts import Parameters
 
 
 class StaysOnMeta:

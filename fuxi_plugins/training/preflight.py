@@ -10,7 +10,7 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
 from fuxi_plugins.models.registry import load_model_class, model_source
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Parameters
+from fuxi_plugins.records.parts import Parameters
 from fuxi_plugins.training.distributed.ddp import can_train_together
 from fuxi_plugins.training.trainer import build_model, construct, load_split
 

@@ -13,18 +13,9 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import (
-    EPOCHS_FILE,
-    MODEL_FOLDER,
-    PREDICTIONS_FILE,
-    RANK_FILE,
-    FailedRun,
-    FinishedRun,
-    RankSummary,
-    Seconds,
-    SkippedRun,
-    write_record,
-)
+from fuxi_plugins.records.files import EPOCHS_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RANK_FILE, write_record
+from fuxi_plugins.records.parts import RankSummary, Seconds
+from fuxi_plugins.records.record import FailedRun, FinishedRun, SkippedRun
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 

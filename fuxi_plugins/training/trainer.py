@@ -23,7 +23,7 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import Epoch
+from fuxi_plugins.records.parts import Epoch
 from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer

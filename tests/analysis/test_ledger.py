@@ -12,7 +12,7 @@ from fuxi_plugins.analysis.ledger import agreements, build_ledger
 from fuxi_plugins.analysis.published import PublishedRuns, load_published
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.verdict import judge, why_other_data
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.reporting.ledger import render_ledger
 from tests.analysis.make import card, record
 from tests.conftest import ROOT, write

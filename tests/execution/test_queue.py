@@ -8,7 +8,7 @@ from fuxi_plugins.execution.plan import record_state
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 
 

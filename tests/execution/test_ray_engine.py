@@ -15,7 +15,7 @@ from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.execution.ray_engine import MOST_DEATHS, Cluster, _run_one
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.records.files import find_records, read_record
 from tests.conftest import ROOT, write
 from tests.execution.ray_cluster import ENVIRONMENT, free_port, ray_cluster
 from tests.execution.test_local import until

@@ -5,7 +5,7 @@ import pytest
 from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard, own_key
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.notes import notes, tie_sentence
 from tests.analysis.make import record

@@ -15,8 +15,8 @@ from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.meta import count_parameters
+from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import TABLE, check_metrics, evaluate_metrics
-from fuxi_plugins.records.record import read_record
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.preflight import preflight

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde, spearmanr
 
-from fuxi_plugins.records.record import FinishedRun, RankFamily
+from fuxi_plugins.records.parts import RankFamily
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.study import Study, short_stage
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
 
