@@ -274,7 +274,7 @@ def _row(
     name = first.published_as or first.display_name
     published = published_result(results, first.data.published_as, name)
     return Row(
-        display_name=display_name + _declared(first),
+        display_name=display_name + _deviating_settings(first),
         key=key,
         variant=first.variant,
         model=first.model,
@@ -306,7 +306,7 @@ def _machines(records: Sequence[FinishedRun]) -> dict[str, list[int]]:
     return kinds
 
 
-def _declared(record: FinishedRun) -> str:
+def _deviating_settings(record: FinishedRun) -> str:
     """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
     training = record.params.get("training", {})
     said = [f"{name}={training[name]}" for name in DEVIATING_SETTINGS if training.get(name)]

@@ -113,7 +113,7 @@ class Training(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _can_be_lazy(self) -> "Training":
+    def _can_be_sparse(self) -> "Training":
         if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
             raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
         return self

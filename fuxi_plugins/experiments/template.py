@@ -158,7 +158,7 @@ def expand(
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
-    """The experiment ``arm_dataset_protocol``, or None where no template has one of that id."""
+    """The experiment ``variant_dataset_protocol``, or None where no template has one of that id."""
     for name in files_by_name(configs, "templates"):
         template = load_template(configs, name)
         for variant in template.variants:
@@ -175,8 +175,8 @@ class _Builder:
     def __init__(self, template: Template, spec: DatasetSpec, protocol: str):
         self.template, self.spec, self.protocol_name = template, spec, protocol
         self.protocol = template.protocols[protocol]
-        fitting = (entry for pattern, entry in template.datasets.items() if fnmatchcase(spec.dataset_id, pattern))
-        on_dataset = next(fitting, None)
+        matching = (entry for pattern, entry in template.datasets.items() if fnmatchcase(spec.dataset_id, pattern))
+        on_dataset = next(matching, None)
         if on_dataset is None:
             raise UserError(f"{template.file}: no entry under datasets fits {spec.dataset_id!r}.")
         self.base = {**template.base, **on_dataset.settings}

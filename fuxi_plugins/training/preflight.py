@@ -11,7 +11,7 @@ from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
 from fuxi_plugins.models.registry import load_model_class, model_source
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.parts import Parameters
-from fuxi_plugins.training.distributed.ddp import can_train_together
+from fuxi_plugins.training.distributed.ddp import can_be_distributed
 from fuxi_plugins.training.trainer import build_model, construct, load_split
 
 
@@ -32,7 +32,7 @@ def require_shareable(experiment: Experiment) -> None:
     Raises:
         UserError: the model trains in a way of its own.
     """
-    if not can_train_together(load_model_class(experiment.model)):
+    if not can_be_distributed(load_model_class(experiment.model)):
         raise UserError(
             f"experiment {experiment.id!r}: {experiment.model} has its own training step, loss or regulariser, "
             "whose values on parts of a batch may not add up, so it cannot be run by several processes. "

@@ -38,7 +38,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
-    from fuxi_plugins.training.distributed.ddp import Together, is_first
+    from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -51,7 +51,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if isinstance(model, Together):
+    if isinstance(model, DistributedMixin):
         model.join(job.seed)
     if is_first():
         keep_model_source(job)

@@ -53,7 +53,7 @@ def test_versions_that_are_not_those_tested(tmp_path):
     assert list(versions(None)) == []
 
 
-def test_alarms_of_records_are_told(workspace):
+def test_warnings_of_records_are_told(workspace):
     def call():
         folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
         return CliRunner().invoke(main, [*folders, "doctor"])

@@ -162,7 +162,7 @@ def test_a_suite_goes_on_when_a_node_is_killed_and_records_each_run_once(workspa
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_runs_and_gives_their_claims_back(workspace, package, cluster):
+def test_ctrl_c_stops_the_runs_and_gives_their_leases_back(workspace, package, cluster):
     address, nodes = cluster
     jobs = plan_suite(find_suite("gated", workspace), workspace, Resources(slots=[-1], threads=1)).todo
     command = start(workspace, address, "gated", "--jobs", "1")

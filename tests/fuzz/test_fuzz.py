@@ -132,7 +132,7 @@ def test_records(home, count, tmp_path):
 
 
 @cases(30, 30_000)
-def test_claims(count, tmp_path):
+def test_leases(count, tmp_path):
     path = Leaser().lease(tmp_path).path
     text = path.read_text()
 

@@ -35,7 +35,7 @@ def started(day: int) -> str:
         ([2, 4], [1, 5], [4, 5]),
     ],
 )
-def test_most_seeds_then_the_latest_are_the_preset_s(tmp_path, days, edited_days, usual):
+def test_most_seeds_then_the_latest_are_the_row_s(tmp_path, days, edited_days, usual):
     runs = [record("A", seed, started=started(day)) for seed, day in enumerate(days, 1)]
     runs += [record("A", seed, code=EDITED, started=started(day)) for seed, day in enumerate(edited_days, 4)]
     rows = build_leaderboard("toy", runs, [Cell("toy", "A_toy", "A", run.seed) for run in runs], tmp_path).rows
