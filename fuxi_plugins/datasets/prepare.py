@@ -30,7 +30,7 @@ from fuxi_plugins.datasets.splitting import Division, divide, rows_of
 from fuxi_plugins.datasets.store import bytes_needed, writing
 from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
 from fuxi_plugins.records.metrics import is_metric
-from fuxi_plugins.records.record import DataCard
+from fuxi_plugins.records.parts import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"

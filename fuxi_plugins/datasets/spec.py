@@ -313,13 +313,13 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
     try:
-        return DatasetSpec(dataset_id=dataset_id, **_without_carve(dataset_id, settings))
+        return DatasetSpec(dataset_id=dataset_id, **_with_holdout(dataset_id, settings))
     except ValidationError as error:
         raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
 
 
-def _without_carve(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Older configs carved validation out of train by ``build: carved``; they mean the same ``split``."""
+def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Older configs held validation out of train by ``build: carved``; today it is the same ``split``."""
     if settings.get("build") != "carved":
         return settings
     arguments = dict(settings.get("build_args") or {})

@@ -11,7 +11,7 @@ from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.variants import apply_variant
-from fuxi_plugins.records.record import RECORD_FILE, read_record
+from fuxi_plugins.records.files import RECORD_FILE, read_record
 
 RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
 
