@@ -13,6 +13,7 @@ from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.interactions.settings import FromInteractions
 from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
 
 Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
@@ -42,6 +43,7 @@ class DatasetSpec(Strict):
     data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
     build: Builder | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = Field(default={})
+    from_interactions: FromInteractions | None = None  # how the csv files are made from a log of what users did
     files: dict[str, str] = Field(default={})  # file to be provided -> md5 of its uncompressed bytes
     files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
     published_as: str | None = None
@@ -80,6 +82,17 @@ class DatasetSpec(Strict):
         if chosen is not None and chosen not in by_name:
             raise ValueError(f"label names one of the columns in label_col, {', '.join(map(str, by_name))}")
         return settings | {"labels": several, "label_col": by_name[chosen] if chosen else several[0]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_made_from_interactions(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Rows that are made are written to files whose names and form are known."""
+        if settings.get("from_interactions") is None:
+            return settings
+        made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
+        if said := [key for key in made if settings.get(key) is not None]:
+            raise ValueError(f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}")
+        return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
 
     @model_validator(mode="after")
     def _every_split_has_rows(self) -> "DatasetSpec":
@@ -149,6 +162,17 @@ class DatasetSpec(Strict):
         if self.group_id and self.group_id not in names:
             raise ValueError(f"group_id names {self.group_id!r}, which is not in feature_cols")
         return self
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the files that are prepared are written by this package, and not by the user or a publisher."""
+        return self.build is not None or self.from_interactions is not None
+
+    @property
+    def whole_note(self) -> str:
+        """What boards say of the data."""
+        protocol = self.from_interactions.in_words if self.from_interactions else ""
+        return "\n".join(filter(None, (self.note.strip(), protocol)))
 
     @property
     def active_columns(self) -> list[FeatureColumn]:
