@@ -9,6 +9,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.interactions.settings import Log
+from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.reading.opening import pieces
@@ -92,7 +93,7 @@ def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
 def _positives(block: Block, log: Log) -> pl.Series:
     if log.positive is None:
         return pl.repeat(True, block.frame.height, dtype=pl.Boolean, eager=True)
-    positive = log.positive.parsed_rule.positives(block.frame[log.positive.column])
+    positive = LabelRule.parse(log.positive.rule).positives(block.frame[log.positive.column])
     if positive.null_count():
         row = first_row(positive.is_null())
         raise UserError(
@@ -119,7 +120,7 @@ def _sequences(path: Path, log: Log) -> Iterator[pl.DataFrame]:
             f"{path.name}, line {row + 1}: a user must have one line, but {table['user'][row]!r} has another before."
         )
     places = pl.int_ranges(1, table["item"].list.len() + 1, dtype=pl.Int64, eager=True)
-    yield table.with_columns(moment=places, positive=True).explode("item", "moment").with_columns(
+    yield table.with_columns(moment=places, positive=True).explode("item", "moment", empty_as_null=True).with_columns(
         pl.col("moment").cast(pl.Float64)
     )
 

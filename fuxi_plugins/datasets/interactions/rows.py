@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.interactions.attributes import read_attributes
 from fuxi_plugins.datasets.interactions.log import Interactions, read_log
@@ -33,7 +34,7 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
         settings: how rows are made; :class:`FromInteractions` lists their columns.
 
     Raises:
-        UserError: a file is not of its form, or a user leaves no item to be drawn.
+        UserError: a file is not of its form, no row is left, or a user leaves no item to be drawn.
     """
     log = read_log(source, settings.log)
     items = read_attributes(source, settings.items, log.items)
@@ -41,6 +42,11 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
     begins, ends = histories(log, settings.history)
     is_row = log.positive | (settings.log.others == "negatives")
     rows = np.flatnonzero(is_row & (ends - begins >= settings.min_history))
+    if not len(rows):
+        raise UserError(
+            f"{', '.join(settings.log.files)} must hold interactions of which rows are made, but of its "
+            f"{len(log.user):,} none is positive after {settings.min_history} earlier ones of its user."
+        )
     split = split_rows(log, rows, settings)
     is_positive = log.positive[rows]
     drawn = draw_negatives(log, rows[is_positive], split[is_positive] == TRAIN, settings.negatives)
