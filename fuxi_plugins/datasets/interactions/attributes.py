@@ -28,7 +28,9 @@ def read_attributes(folder: Path, attributes: Attributes | None, ids: pl.Series)
     path = folder / attributes.file
     table = _mapping(path, attributes) if attributes.form == "mapping" else _table(path, attributes)
     if (again := table["id"].is_duplicated()).any():
-        raise UserError(f"{path.name} must tell of each id once, but of {table['id'].filter(again)[0]!r} several times.")
+        raise UserError(
+            f"{path.name} must tell of each id once, but of {table['id'].filter(again)[0]!r} several times."
+        )
     joined = pl.DataFrame({"id": ids}).join(table, on="id", how="left", maintain_order="left")
     return joined.select(attributes.columns)
 

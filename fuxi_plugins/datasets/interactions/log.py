@@ -120,8 +120,10 @@ def _sequences(path: Path, log: Log) -> Iterator[pl.DataFrame]:
             f"{path.name}, line {row + 1}: a user must have one line, but {table['user'][row]!r} has another before."
         )
     places = pl.int_ranges(1, table["item"].list.len() + 1, dtype=pl.Int64, eager=True)
-    yield table.with_columns(moment=places, positive=True).explode("item", "moment", empty_as_null=True).with_columns(
-        pl.col("moment").cast(pl.Float64)
+    yield (
+        table.with_columns(moment=places, positive=True)
+        .explode("item", "moment", empty_as_null=True)
+        .with_columns(pl.col("moment").cast(pl.Float64))
     )
 
 

@@ -20,6 +20,7 @@ BUILDERS = {
     "synthetic": "fuxi_plugins.datasets.synthetic.planted:build_synthetic",
     "interactions": "fuxi_plugins.datasets.interactions.rows:build_rows",
     "ml100k": "fuxi_plugins.datasets.sources.movielens:build_ml100k",
+    "nycflights13": "fuxi_plugins.datasets.sources.flights:build_flights",
     "criteo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.criteo_x1:build_criteo_x1",
     "avazu_x4_twin": "fuxi_plugins.datasets.synthetic.twins.avazu_x4:build_avazu_x4",
     "kuaivideo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1:build_kuaivideo_x1",

@@ -33,9 +33,7 @@ def rows(events, how):
     found = []
     for (user, item, moment, positive, history), split in zip(listed, splits, strict=True):
         found.append((split, user, item, moment, int(positive), history))
-        barred = {
-            other[1] for other in by_user[user] if how.negatives.avoid == "all" or other[2] <= moment
-        }
+        barred = {other[1] for other in by_user[user] if how.negatives.avoid == "all" or other[2] <= moment}
         for _ in range(how.negatives.per_positive if positive else 0):
             item = pool[generator.integers(0, len(pool))]
             while item in barred:

@@ -99,7 +99,10 @@ def test_from_the_log_to_prepared_data(tmp_path, workspace):
 ])  # fmt: skip
 def test_each_setting_is_in_the_fingerprint_and_on_the_board(tmp_path, workspace, changes):
     write_log(tmp_path / "files")
-    plain, other = prepare_dataset(spec_of(tmp_path), workspace), prepare_dataset(spec_of(tmp_path, **changes), workspace)
+    plain, other = (
+        prepare_dataset(spec_of(tmp_path), workspace),
+        prepare_dataset(spec_of(tmp_path, **changes), workspace),
+    )
     assert plain.card.fingerprint != other.card.fingerprint
     assert plain.card.note != other.card.note
 
@@ -153,7 +156,9 @@ def test_the_sequences_of_s3rec_give_the_published_rows(real_data, workspace, na
     with (workspace.dataset_folder(name) / "source" / f"{file}.txt").open() as lines:
         order = {line.split()[0]: place for place, line in enumerate(lines)}
     rows = rows.sort(
-        pl.col("user_id").replace_strict(order, return_dtype=pl.Int64), pl.col("timestamp").cast(int), maintain_order=True
+        pl.col("user_id").replace_strict(order, return_dtype=pl.Int64),
+        pl.col("timestamp").cast(int),
+        maintain_order=True,
     )
     text = "\n".join(rows.select(pl.concat_str(columns, separator=",")).to_series())
     assert hashlib.sha256(text.encode()).hexdigest() == expected["sha256_of_rows"]

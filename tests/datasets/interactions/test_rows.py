@@ -96,7 +96,11 @@ def test_what_every_protocol_must_keep(events, avoid, per_positive, history, tmp
         met = {(i, m) for u, i, m, _ in events if u == user}
         assert 1 <= len(past) <= history
         assert all(any((user, other, when) in likes for when in range(moment)) for other in past), "only the past"
-        assert ((user, item, moment) in likes) if label else all(i != item for i, m in met if avoid == "all" or m <= moment)
+        assert (
+            ((user, item, moment) in likes)
+            if label
+            else all(i != item for i, m in met if avoid == "all" or m <= moment)
+        )
     counts = Counter(label for *_, label, _ in rows)
     assert counts[0] == per_positive * counts[1]
     for user in {row[1] for row in rows}:
