@@ -77,6 +77,7 @@ NATIVE_MODELS = {
     "OneTrans": "fuxi_plugins.models.onetrans:OneTrans",
     "PNN": "fuxi_plugins.models.pnn:PNN",
     "PPNet": "fuxi_plugins.models.ppnet:PPNet",
+    "Poly2": "fuxi_plugins.models.poly2:Poly2",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
     "SAM": "fuxi_plugins.models.sam:SAM",
