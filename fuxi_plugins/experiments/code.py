@@ -34,6 +34,7 @@ PROTOCOL = (
     "training/options.py",
     "training/sparse_embeddings.py",
     "training/trainer.py",
+    "training/weight_average.py",
 )
 
 

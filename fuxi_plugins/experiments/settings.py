@@ -35,6 +35,8 @@ OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
 
+_AVERAGE = re.compile(r"(ema|swa)\(\s*([0-9]*\.?[0-9]+)\s*\)")
+
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"feature_map", "model_id", "gpu", "kwargs"}
 _HARNESS_KEYWORDS = {"verbose", "model_root", "model_id", "gpu"}  # that it passes beside them
@@ -51,6 +53,8 @@ class Training(BaseModel):
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
+    ``weight_average``: ``ema(0.999)`` or ``swa(5)``, averages of the weights that are evaluated and kept in their
+        place (see ``training/weight_average.py``).
     ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
         ``training/sparse_embeddings.py``).
     """
@@ -76,6 +80,15 @@ class Training(BaseModel):
     compile: bool = False
     sparse_embeddings: bool = False
     batch_norm_gains: Literal["uniform"] | None = None
+    weight_average: str | None = None
+
+    @property
+    def averaging(self) -> tuple[str, float] | None:
+        """The kind of ``weight_average``, and its decay (``ema``) or first epoch (``swa``)."""
+        if self.weight_average is None:
+            return None
+        kind, _, number = self.weight_average.removesuffix(")").partition("(")
+        return kind, float(number)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -102,6 +115,20 @@ class Training(BaseModel):
         for name in [named] if isinstance(named, str) else named:
             find_metric(name)
         return named
+
+    @field_validator("weight_average")
+    @classmethod
+    def _is_an_average(cls, written: str | None) -> str | None:
+        if written is None:
+            return None
+        found = _AVERAGE.fullmatch(written)
+        number = float(found[2]) if found else 0.0
+        if not found or not (0 < number < 1 if found[1] == "ema" else number >= 1 and number.is_integer()):
+            raise ValueError(
+                "weight_average must be ema(d) with a decay d between 0 and 1, as ema(0.999), or swa(n) with the epoch "
+                f"that it starts at, as swa(5), but is {written!r}"
+            )
+        return f"{found[1]}({number:.12g})"
 
     @model_validator(mode="before")
     @classmethod

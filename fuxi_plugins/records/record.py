@@ -41,7 +41,7 @@ MODEL_FOLDER = "model"  # with the source of a model that lies in a file of its 
 EPOCHS_FILE = "metrics.jsonl"
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
-DECLARED_SETTINGS = ("amp", "compile", "sparse_embeddings", "batch_norm_gains")
+DECLARED_SETTINGS = ("amp", "compile", "sparse_embeddings", "batch_norm_gains", "weight_average")
 
 _MOST_METRICS = 20
 
