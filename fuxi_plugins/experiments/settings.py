@@ -25,12 +25,15 @@ from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import describe, explain
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read
+from fuxi_plugins.models.trees.base import TreeModel
 from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
 from fuxi_plugins.records.record import DECLARED_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
 OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
+# Those of the training that a tree model has: its library knows no steps and batches.
+SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode")
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
@@ -242,13 +245,20 @@ def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
 
 def legal_settings(model_class: type) -> set[str]:
     """The names of all settings that an experiment with this model may have."""
-    return set(model_settings(model_class).model_fields) | set(Training.model_fields)
+    return set(model_settings(model_class).model_fields) | training_settings(model_class)
+
+
+def training_settings(model_class: type) -> set[str]:
+    """The names of the settings of the training that a model has."""
+    return set(SETTINGS_OF_TREES if issubclass(model_class, TreeModel) else Training.model_fields)
 
 
 def default_settings(model_class: type) -> dict[str, Any]:
     """What every optional setting of the model and of the training is when nothing is said."""
+    legal = legal_settings(model_class)
     fields = {**model_settings(model_class).model_fields, **Training.model_fields}
-    return {name: to_jsonable_python(field.default) for name, field in fields.items() if not field.is_required()}
+    defaults = {name: field.default for name, field in fields.items() if name in legal and not field.is_required()}
+    return to_jsonable_python(defaults)
 
 
 def unknown_setting(name: str, model: str, legal: set[str]) -> str:
