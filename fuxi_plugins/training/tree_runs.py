@@ -178,7 +178,7 @@ def make_table(data: PreparedData, columns: dict[str, np.ndarray], sequences: Se
                 add(last_ids(ids), True)
                 target = columns.get(feature.share_embedding or "")
                 if target is not None and target.ndim == 1:
-                    add((ids == target[:, None]).sum(axis=1), False)
+                    add(((ids == target[:, None]) & (ids != PADDING)).sum(axis=1), False)
     largest = max((int(values[place].max(initial=0)) for place in categorical), default=0)
     dtype = np.float32 if largest <= LARGEST_EXACT else np.float64
     table = np.empty((len(values[0]), len(values)), dtype)
