@@ -15,7 +15,7 @@ from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.common import board_rows, class_name, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite, load_suite
-from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, is_tree_model, load_model_class
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.training.provenance import utc_now
 from fuxi_plugins.training.runner import carry_out
@@ -45,7 +45,7 @@ def files(workspace) -> set:
 
 def test_every_model_has_a_row():
     assert len(set(ROWS)) == len(ROWS)
-    assert {class_name(row) for row in ROWS} == set(NATIVE_MODELS)
+    assert {class_name(row) for row in ROWS} == {*NATIVE_MODELS, *TREE_MODELS}
     assert set(VARIANTS) <= set(ROWS)
 
 
@@ -66,6 +66,9 @@ def _all_settings(row: str) -> dict:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_has_an_embedding_width_and_something_to_hold_it(row):
+    if is_tree_model(row):
+        assert not common_settings(row)
+        return
     settings = common_settings(row, {"embedding_dim": 7, "embedding_regularizer": 0.5})
     assert settings.get("embedding_dim", 7) == 7
     assert row in ("LR", "Poly2") or "embedding_dim" in settings  # those have single weights
