@@ -13,7 +13,6 @@ from fuxi_plugins.models.registry import is_tree_model, load_model_class, model_
 from fuxi_plugins.models.variants import VARIANTS
 from tests.models import tiny
 
-
 MODELS = [name for name in model_names() if not is_tree_model(name)]
 
 

@@ -120,8 +120,8 @@ def predictions(job):
 
 @pytest.mark.parametrize(
     ("name", "every"),
-    [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4), ("Drawing", 4), ("Exponential", 4), ("Exponential", None),
-     ("Mean", 4), ("Mean", None)],
+    [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4), ("Drawing", 4),
+     ("Exponential", 4), ("Exponential", None), ("Mean", 4), ("Mean", None)],
 )  # fmt: skip
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(jobs, name, every, caplog, monkeypatch):
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Tree models: what their libraries are given, and that a run is the library's own training, recorded like any other."""
+"""Tree models: what their libraries are given, and that a run is the library's own training, recorded as any other."""
 
 import h5py
 import numpy as np
