@@ -20,7 +20,7 @@ class Vocabulary:
     """Values and their ids.
 
     Args:
-        values: (V,) all different, of one type.
+        values: (V,) all different, of one type; FuxiCTR's own entries are not among them.
         ids: (V,) int64.
         unknown: the id of every value that is not among them.
     """
@@ -37,14 +37,15 @@ class Vocabulary:
 
     def ids_of(self, values: pl.Series) -> np.ndarray:
         """(N,) int64, the ids of any values; a missing one is unknown."""
-        if not len(self._sorted):
-            return np.full(len(values), self.unknown)
-        there = values.is_not_null()
-        sought = values.filter(there).cast(self._sorted.dtype)
-        at = self._sorted.search_sorted(sought).to_numpy().clip(max=len(self._sorted) - 1)
-        known = (self._sorted.gather(at) == sought).to_numpy()
         ids = np.full(len(values), self.unknown)
-        ids[there.to_numpy()] = np.where(known, self._sorted_ids[at], self.unknown)
+        if len(self._sorted):
+            there = values.is_not_null()
+            sought = values.filter(there).cast(self._sorted.dtype)
+            at = self._sorted.search_sorted(sought).to_numpy().clip(max=len(self._sorted) - 1)
+            known = (self._sorted.gather(at) == sought).to_numpy()
+            ids[there.to_numpy()] = np.where(known, self._sorted_ids[at], self.unknown)
+        if values.dtype == pl.String:
+            ids[values.eq_missing(PADDING).to_numpy()] = 0
         return ids
 
     def holds(self, values: pl.Series) -> np.ndarray:
@@ -143,14 +144,13 @@ def fitting_arrays() -> Iterator[None]:
 
 
 def _with_own_entries(values: pl.Series, ids: np.ndarray) -> Vocabulary:
-    """Where the data hold a text that is one of FuxiCTR's own entries, that entry's id is the text's."""
-    ids = ids.astype(np.int64)
+    """A text of the data that is one of FuxiCTR's own entries is that entry, and leaves its own id unused."""
     if values.dtype == pl.String:
-        ids[(values == PADDING).to_numpy()] = 0
-    unknown = int(ids.max(initial=0)) + 1
-    if values.dtype == pl.String:
-        ids[(values == UNKNOWN).to_numpy()] = unknown
-    return Vocabulary(values, ids, unknown)
+        own = {entry: (values == entry).to_numpy() for entry in (PADDING, UNKNOWN)}
+        unknown = int(ids[~own[PADDING]].max(initial=0)) + 1
+        kept = ~(own[PADDING] | own[UNKNOWN])
+        return Vocabulary(values.filter(kept), ids[kept].astype(np.int64), unknown)
+    return Vocabulary(values, ids.astype(np.int64), int(ids.max(initial=0)) + 1)
 
 
 def _keys(values: pl.Series | list[str]) -> pl.Series:
