@@ -33,7 +33,7 @@ from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import Division, divide, divided, rows_of
 from fuxi_plugins.datasets.staging import StageWriter, staged_blocks, with_codes
 from fuxi_plugins.datasets.store import MatrixWriter, bytes_needed, writing
-from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
+from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares, warnings
 from fuxi_plugins.records.metrics import is_metric
 from fuxi_plugins.records.record import DataCard
 
@@ -98,6 +98,9 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
         published_as=spec.published_as,
         valid_is_test=spec.valid_is_test,
         synthetic=facts["bayes"] is not None,
+        label=spec.label_col.name if len(spec.labels) > 1 else None,
+        weighted_by=spec.weight_col,
+        warnings=warnings(unknown_shares(folder)),
         **facts,
     )
     return PreparedData(spec, folder, card)
@@ -122,6 +125,8 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
         "label_col": spec.label_col.model_dump(exclude_none=True),
     }
     preprocessing |= spec.model_dump(include={"separator", "column_names", "split", "weight_col"}, exclude_none=True)
+    if spec.weight_col:  # once they were stored, but not used
+        preprocessing["weight_use"] = "loss"
     return digest({"files": digests, "preprocessing": preprocessing})
 
 
