@@ -206,9 +206,7 @@ def _stage(
     return statistics, counts, clusters
 
 
-def _encode(
-    split: str, staged: Path, encoders: dict[str, Encoder], writer: MatrixWriter, report: Report
-) -> UnknownIds:
+def _encode(split: str, staged: Path, encoders: dict[str, Encoder], writer: MatrixWriter, report: Report) -> UnknownIds:
     """Writes a split's rows with the ids of the vocabularies."""
 
     def encode(block: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, np.ndarray]]:

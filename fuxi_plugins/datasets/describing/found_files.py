@@ -11,6 +11,7 @@ from fuxi_plugins.datasets.describing.names import made_up
 from fuxi_plugins.datasets.reading.csv_blocks import first_line
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
     "train": ("train", "training"),
@@ -73,7 +74,7 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
             f"or jsonl, packed or not), but holds {seen}."
         )
-    if len(data) == 1:
+    if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
     headers = {tuple(read_header(path, _format(path))) for path in data}
     if len(headers) > 1:
