@@ -12,9 +12,9 @@ import numpy as np
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult, published_result, published_runs
 from fuxi_plugins.analysis.run_warnings import warnings_of
-from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
+from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import find_metric, main_metric
