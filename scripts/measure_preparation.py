@@ -3,9 +3,9 @@
     python scripts/measure_preparation.py --rows 1000000 2000000 5000000 --fuxictr-rows 1000000 --rounds 3
 
 The rows are those of the twin of Criteo_x1 with about two million ids, as csv and parquet. Each measurement is a
-process of its own; ours and FuxiCTR's take turns, and medians over the rounds are reported. CPU time and peak memory are
-those of the process and its children together, sampled from /proc. Writes results/speed/preparation.json and the table
-of docs/datasets.md.
+process of its own; ours and FuxiCTR's take turns, and medians over the rounds are reported. CPU time and peak memory
+are those of the process and its children together, sampled from /proc. Writes results/speed/preparation.json and the
+table of docs/datasets.md.
 """
 
 import argparse
