@@ -176,7 +176,7 @@ class _Row:
         return self.cells[column]
 
     def error(self, message: str) -> UserError:
-        return UserError(f"{self.file}, line {self.line}: {message}.")
+        return UserError(f"{self.file}, line {self.line}: {message}{'' if message.endswith('?') else '.'}")
 
     def filled(self, *columns: str) -> None:
         for column in columns:
@@ -236,7 +236,7 @@ def _fact(row: _Row, sources: dict[str, Source]) -> Fact:
             raise row.error(f"{column} must be {names[row[column]]!r}, the name used here, but is {row[column]!r}")
     if not is_metric(row["metric"]):
         suggestion = did_you_mean(row["metric"], (metric.name for metric in all_metrics()))
-        raise row.error(f"there is no metric {row['metric']!r}{suggestion.rstrip('?')}")
+        raise row.error(f"there is no metric {row['metric']!r}{suggestion}")
     if row["source"] not in sources:
         raise row.error(f"{SOURCES_FILE} has no source {row['source']!r}{did_you_mean(row['source'], sources)}")
     if row["dataset"].endswith(OWN_SPLIT) and not row["note"]:
@@ -265,7 +265,7 @@ def _check_names(source: Source, facts: Sequence[Fact]) -> None:
     models = {fact.model for fact in facts}
     for model in source.proposes - models:
         raise UserError(
-            f"{SOURCES_FILE}: {source.id} proposes {model}, but has no value of it{did_you_mean(model, models)}"
+            f"{SOURCES_FILE}: {source.id} proposes {model}, but has no value of it{did_you_mean(model, models) or '.'}"
         )
     for dataset, model in source.quotes - {(fact.dataset, fact.model) for fact in facts}:
         raise UserError(f"{SOURCES_FILE}: {source.id} repeats {dataset}/{model}, but has no such value.")

@@ -85,8 +85,8 @@ def overall_sentence(splits: Sequence[Split]) -> str:
         return "No named split has both a baseline of two sources and a reported gain."
     small = sum(len(split.small_gains) for split in both)
     return (
-        f"On the {len(both)} named splits that have both, {small} of {gains} reported gains are no larger than the "
-        "median span of the baselines there."
+        f"Named splits that have both: {len(both)}. There {small} of {gains} reported gains are no larger than the "
+        "median span of the baselines."
     )
 
 
