@@ -111,3 +111,24 @@ def test_the_command_writes_the_page(tmp_path):
     written = tmp_path / "ledger" / "literature-gAUC.md"
     assert written.read_text() in done.output
     assert "`fuxibench report literature --metric gAUC` makes this page" in written.read_text()
+
+
+def test_the_figures_in_the_docs_are_the_pages():
+    shipped = load_literature(ROOT / "results")
+    docs = " ".join((ROOT / "docs" / "publishing.md").read_text().split())
+    splits = {split.dataset: split for split in literature_splits(shipped.facts, "AUC")}
+    criteo, named = splits["Criteo_x1"], [split for split in splits.values() if split.is_named]
+    span = criteo.most_given
+    assert (span.model, len(span.baselines), len(criteo.gains), criteo.median_gain) == ("DCNv2", 5, 3, 0.0005)
+    low, high = span.baselines[0].shown, span.baselines[-1].shown
+    assert (
+        f"five sources give DCNv2 an AUC from {low} to {high}, a span of {span.width}. The median of the three" in docs
+    )
+    assert overall_sentence(named).startswith("Named splits that have both: 9. There 18 of 22 ")
+    assert "On the nine named splits with both spans and gains, 18 of 22 gains" in docs
+    repeated = {
+        source: [fact.is_repeated for fact in shipped.facts if fact.source.title.startswith(source) and not fact.is_own]
+        for source in ("FINAL:", "FinalMLP:")
+    }
+    assert [(sum(found), len(found)) for found in repeated.values()] == [(28, 28), (17, 24)]
+    assert "All 28 in the tables of FINAL and 17 of the 24 in those of FinalMLP" in docs
