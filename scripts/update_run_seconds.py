@@ -6,7 +6,7 @@ from pathlib import Path
 from fuxi_plugins.analysis.run_times import Measured, measured
 from fuxi_plugins.core.cleaning import csv_text
 from fuxi_plugins.core.files import write_text
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "results" / "speed" / "run_seconds.csv"

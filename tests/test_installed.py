@@ -130,6 +130,7 @@ WITH_RESULTS = {
     "table --boards quickstart": "RankElastor",
     "across --boards quickstart --out out": "files: out",
     "report ledger": "written",
+    "report literature": "On Criteo_x1, ",
     "report site": "pages",
     "report bars quickstart": "folders",
     "submit pack LR_synthetic": "submit verify LR_synthetic.zip",

@@ -23,7 +23,7 @@ class Asked:
     name: str | None
     model: str | None
     dataset: str | None
-    profile: str | None
+    protocol: str | None
     settings: tuple[str, ...]
     beside: str | None
     model_files: tuple[Path, ...]
@@ -54,7 +54,7 @@ def choose(asked: Asked, workspace: Workspace) -> Chosen:
     if asked.name:
         if asked.model or asked.settings or asked.beside:
             raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
-        suite = find_suite(instance_name(asked.name, asked.dataset, asked.profile), workspace, asked.seeds)
+        suite = find_suite(instance_name(asked.name, asked.dataset, asked.protocol), workspace, asked.seeds)
         return Chosen(suite, suite)
     model = asked.model or _only_model(asked.model_files)
     settings = adhoc.parse_settings(asked.settings)
@@ -153,7 +153,7 @@ def say_times(experiments: Sequence[str], workspace: Workspace) -> None:
         experiments: of each run.
     """
     from fuxi_plugins.analysis.run_times import estimates, measured, shipped
-    from fuxi_plugins.records.record import find_records
+    from fuxi_plugins.records.files import find_records
 
     own = measured(find_records(workspace.results))
     found = estimates(experiments, [*shipped(), *own])

@@ -19,6 +19,7 @@ from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
+from fuxi_plugins.cli.ensembles import show_ensembles, show_wanted_ensembles
 from fuxi_plugins.cli.failures import show_failures
 from fuxi_plugins.cli.init import init
 from fuxi_plugins.cli.model_files import use_models
@@ -142,7 +143,7 @@ def check(workspace: Workspace) -> None:
     for config in experiments.values():
         if config.dataset_id not in specs:
             raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
-        resolve(config)
+        specs[config.dataset_id].with_label(resolve(config).training.label)
     suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     for suite in suites:
         for config in suite.experiments:
@@ -306,6 +307,7 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
 @click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
 @click.option("--rank-unverified", is_flag=True, help="Also rank and compare rows that nobody has verified.")
+@click.option("--ensembles", is_flag=True, help="Show below the board what the seeds of each row predict together.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace,
@@ -316,6 +318,7 @@ def leaderboard(
     baselines: tuple[str, ...],
     others: tuple[str, ...],
     rank_unverified: bool,
+    ensembles: bool,
 ) -> None:
     """Prints the board of finished runs. It is rebuilt from their records, without training."""
     from fuxi_plugins.experiments.suite import find_suite, with_experiment
@@ -327,7 +330,11 @@ def leaderboard(
         suite = with_experiment(suite, find_suite(other, workspace, seeds))
     if form is None:
         _show(suite, workspace, rank_by, baselines, rank_unverified)
+        if ensembles and not suite.ensembles:
+            show_ensembles(suite, workspace, rank_by)
         return
+    if ensembles:
+        raise UserError("--ensembles writes files of its own, in Markdown and csv, so leave --format out.")
     boards = suite_boards(suite, workspace, rank_by, rank_unverified=rank_unverified)
     say(render_all(boards, suite.title, form, baselines), nl=False)
 
@@ -350,6 +357,8 @@ def _show(
     if rank_by is None and not rank_unverified and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
         written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+    if suite.ensembles:
+        show_wanted_ensembles(suite, workspace, rank_by)
 
 
 for command in (across, compare, cost, data, doctor, init, new, power, report, show, status, submit, table, tune, zoo_):

@@ -11,7 +11,8 @@ from pathlib import Path
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite, load_suite
-from fuxi_plugins.records.record import RECORD_FILE, FinishedRun, find_records, finished_runs, write_record
+from fuxi_plugins.records.files import RECORD_FILE, find_records, write_record
+from fuxi_plugins.records.record import FinishedRun, finished_runs
 from fuxi_plugins.submissions.bundle import Submission, opened, recompute
 
 NOT_NAMED = "somebody"  # a contributor that a submission does not name

@@ -14,7 +14,7 @@ from typing import IO
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest
-from fuxi_plugins.records.record import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE
+from fuxi_plugins.records.files import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE
 
 SCHEMA = "fuxibench submission 1"
 MANIFEST, CONFIG, ENVIRONMENT = "manifest.json", "config.json", "environment.txt"

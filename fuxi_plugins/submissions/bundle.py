@@ -20,18 +20,11 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone, replacing
 from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.differences import require_one_digest
+from fuxi_plugins.records.files import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE, read_record
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import (
-    LOG_FILE,
-    MODEL_FOLDER,
-    PREDICTIONS_FILE,
-    RECORD_FILE,
-    FinishedRun,
-    Record,
-    read_record,
-    require_one_digest,
-)
+from fuxi_plugins.records.record import FinishedRun, Record
 from fuxi_plugins.submissions.archive import CONFIG, ENVIRONMENT, MANIFEST, NAME, SCHEMA, unpack
 
 TOLERANCE = 1e-6  # of a metric
@@ -160,7 +153,7 @@ def _recompute(path: Path, folder: Path, record: FinishedRun, workspace: Workspa
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
     where = f"{path}: {folder.name}"
-    spec = load_dataset_spec(workspace.all_configs, record.dataset)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
     prepared = prepare_dataset(spec, workspace)
     own = prepared.card
     if record.data.fingerprint != own.fingerprint:

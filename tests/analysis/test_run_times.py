@@ -3,7 +3,8 @@
 import pytest
 
 from fuxi_plugins.analysis.run_times import Estimate, Measured, estimates, measured, shipped
-from fuxi_plugins.records.record import Machine, Seconds, find_records
+from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.parts import Machine, Seconds
 from tests.analysis.make import record
 from tests.conftest import ROOT
 

@@ -15,7 +15,8 @@ from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import FinishedRun, find_records, make_record, read_record, write_record
+from fuxi_plugins.records.files import find_records, read_record, write_record
+from fuxi_plugins.records.record import FinishedRun, make_record
 from fuxi_plugins.reporting.boards import suite_board
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.submissions import bundle

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.bars_history import UNVERIFIED, agreement, reported
 from fuxi_plugins.submissions.bars_history import read_history
 from tests.conftest import ROOT, write

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Code, parse_record, run_digest
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import parse_record, run_digest
 from fuxi_plugins.submissions import bundle
 from tests.conftest import make_workspace
 from tests.submissions.make import write_runs
