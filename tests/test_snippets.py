@@ -105,7 +105,9 @@ def is_mention(words: list[str]) -> bool:
 
 def ours(words: list[str]) -> list[str] | None:
     """What follows ``fuxibench``, also behind a launcher; None where that is not called."""
-    return words[words.index("fuxibench") + 1 :] if "fuxibench" in words else None
+    if words[0] == "fuxibench" or words[0] == "srun" or words[:2] == ["docker", "run"]:
+        return words[words.index("fuxibench") + 1 :]
+    return None
 
 
 def parse(words: list[str]) -> click.Context:
