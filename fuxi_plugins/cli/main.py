@@ -19,12 +19,12 @@ from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
-from fuxi_plugins.cli.ensembles import show_ensembles, show_wanted_ensembles
 from fuxi_plugins.cli.failures import show_failures
 from fuxi_plugins.cli.init import init
+from fuxi_plugins.cli.leaderboard import leaderboard, show_boards
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
-from fuxi_plugins.cli.parameters import Integers, MetricName
+from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.show import show
@@ -39,7 +39,6 @@ from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from fuxi_plugins.execution.ray_engine import Cluster
-    from fuxi_plugins.experiments.suite import Suite
 
 MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
 MODEL_FILES = "fuxi_plugins.model_files"  # in click's context: the files that are named before the command
@@ -280,7 +279,7 @@ def run(
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not isinstance(record, FinishedRun)]
     if plan.finished or len(failed) < len(records):
-        _show(chosen.to_show, workspace)
+        show_boards(chosen.to_show, workspace)
         choosing.say_next(chosen, asked)
     if failed:
         show_failures(failed)
@@ -299,69 +298,24 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
     return Cluster.choose(address, gpus, jobs, processes)
 
 
-@main.command()
-@click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
-@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
-@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
-@click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
-@click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
-@click.option("--rank-unverified", is_flag=True, help="Also rank and compare rows that nobody has verified.")
-@click.option("--ensembles", is_flag=True, help="Show below the board what the seeds of each row predict together.")
-@click.pass_obj
-def leaderboard(
-    workspace: Workspace,
-    name: str,
-    rank_by: str | None,
-    form: str | None,
-    seeds: list[int],
-    baselines: tuple[str, ...],
-    others: tuple[str, ...],
-    rank_unverified: bool,
-    ensembles: bool,
-) -> None:
-    """Prints the board of finished runs. It is rebuilt from their records, without training."""
-    from fuxi_plugins.experiments.suite import find_suite, with_experiment
-    from fuxi_plugins.reporting.boards import suite_boards
-    from fuxi_plugins.reporting.formats import render_all
-
-    suite = find_suite(name, workspace, seeds)
-    for other in others:
-        suite = with_experiment(suite, find_suite(other, workspace, seeds))
-    if form is None:
-        _show(suite, workspace, rank_by, baselines, rank_unverified)
-        if ensembles and not suite.ensembles:
-            show_ensembles(suite, workspace, rank_by)
-        return
-    if ensembles:
-        raise UserError("--ensembles writes files of its own, in Markdown and csv, so leave --format out.")
-    boards = suite_boards(suite, workspace, rank_by, rank_unverified=rank_unverified)
-    say(render_all(boards, suite.title, form, baselines), nl=False)
-
-
-def _show(
-    suite: "Suite",
-    workspace: Workspace,
-    rank_by: str | None = None,
-    baselines: tuple[str, ...] = (),
-    rank_unverified: bool = False,
-) -> None:
-    """Prints the boards; those of a suite in the default order are written to the results folder as well."""
-    from fuxi_plugins.experiments.suite import suite_names
-    from fuxi_plugins.reporting.boards import suite_boards, write_boards
-    from fuxi_plugins.reporting.terminal import print_board
-
-    boards = suite_boards(suite, workspace, rank_by, rank_unverified=rank_unverified)
-    for board in boards:
-        print_board(board, suite.title)
-    if rank_by is None and not rank_unverified and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
-        written = write_boards(suite, boards, workspace, baselines)
-        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
-    if suite.ensembles:
-        show_wanted_ensembles(suite, workspace, rank_by)
-
-
-for command in (across, compare, cost, data, doctor, init, new, power, report, show, status, submit, table, tune, zoo_):
+for command in (
+    across,
+    compare,
+    cost,
+    data,
+    doctor,
+    init,
+    leaderboard,
+    new,
+    power,
+    report,
+    show,
+    status,
+    submit,
+    table,
+    tune,
+    zoo_,
+):
     main.add_command(command)
 stopping.imported()
 
