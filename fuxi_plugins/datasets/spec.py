@@ -167,17 +167,6 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
 
-    def with_label(self, name: str) -> "DatasetSpec":
-        """The dataset with another of its labels to be learned.
-
-        Raises:
-            UserError: it has no such label.
-        """
-        columns = {column.name: column for column in [*self.labels, self.label_col]}
-        if name not in columns:
-            raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
-        return self.model_copy(update={"label_col": columns[name], "label": name})
-
     @property
     def categorical_columns(self) -> list[str]:
         """Those that hold one id a row."""
