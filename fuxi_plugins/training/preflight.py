@@ -8,7 +8,7 @@ from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
-from fuxi_plugins.models.registry import load_model_class, model_source
+from fuxi_plugins.models.registry import load_model_class, load_tree_class, model_source
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.parts import Parameters
 from fuxi_plugins.training.distributed.ddp import can_be_distributed
@@ -32,6 +32,11 @@ def require_shareable(experiment: Experiment) -> None:
     Raises:
         UserError: the model trains in a way of its own.
     """
+    if experiment.is_of_trees:
+        raise UserError(
+            f"experiment {experiment.id!r}: {experiment.model} trains in one process, by as many threads as --threads "
+            "says. Leave out --nproc-per-run."
+        )
     if not can_be_distributed(load_model_class(experiment.model)):
         raise UserError(
             f"experiment {experiment.id!r}: {experiment.model} has its own training step, loss or regulariser, "
@@ -43,6 +48,22 @@ def require_shareable(experiment: Experiment) -> None:
             f"experiment {experiment.id!r}: sparse_embeddings: true cannot be run by several processes. "
             "Leave out --nproc-per-run."
         )
+
+
+def missing_library(experiment: Experiment, data: PreparedData) -> str | None:
+    """Why a tree model cannot be trained here: its library is not installed; None where it is.
+
+    In place of :func:`preflight` for tree models.
+
+    Raises:
+        UserError: the dataset lacks what the experiment's metrics need.
+    """
+    _require_columns(experiment, data)
+    try:
+        load_tree_class(experiment.model).library()
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:

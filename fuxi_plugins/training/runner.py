@@ -34,6 +34,8 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started: UTC time of the run's start.
         clock_start: ``time.perf_counter()`` at the same moment.
     """
+    if job.experiment.is_of_trees:
+        return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
     from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
@@ -89,12 +91,46 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sanity_checks=watch_out(model, job, test_rows.epoch),
-        deviations=trainer.deviations(job.experiment, job.micro_batches, job.processes),
+        deviations=trainer.deviations(job.experiment, job.data, job.micro_batches, job.processes),
     )
     if is_first():
         write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
         write_record(job.run_folder, record)
     checkpointer.delete()
+    return record
+
+
+def carry_out_trees(job: Job, report: "Report", *, started: str, clock_start: float) -> FinishedRun:
+    """The same for a tree model, which its library trains on the CPU."""
+    from fuxi_plugins.training.trackers import connect, write_epochs
+    from fuxi_plugins.training.tree_runs import train_trees
+
+    callbacks = [
+        write_epochs(job.run_folder / EPOCHS_FILE),
+        *connect(job.trackers, job.name, job.experiment.params, job.checkpoint_folder),
+    ]
+    run = train_trees(job.experiment, job.data, job.seed, job.threads, report, callbacks)
+    train_seconds = sum(entry.seconds for entry in run.history)
+    record = FinishedRun(
+        **identity(job),
+        status="finished",
+        data=job.data.card,
+        metrics=run.metrics,
+        best_epoch=run.best_round,
+        history=run.history,
+        parameters=run.parameters,
+        seconds=Seconds(
+            train=train_seconds,
+            evaluation=sum(entry.evaluation_seconds for entry in run.history),
+            total=time.perf_counter() - clock_start,
+            per_epoch=train_seconds / run.history[-1].epoch,
+        ),
+        machine=provenance.machine("cpu", job.threads, libraries=run.library),
+        started=started,
+        deviations=run.deviations,
+    )
+    write_predictions(job.run_folder / PREDICTIONS_FILE, run.predictions)
+    write_record(job.run_folder, record)
     return record
 
 

@@ -7,12 +7,14 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.row_counts import training_rows
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.sizing import sized_training
 from tests.conftest import write_tiny_csv
+from tests.training.test_runner import make_job, run
 
 
 @given(st.integers(1, 10**9))
@@ -64,3 +66,10 @@ def test_rows_are_told_from_a_part_of_the_file(workspace, tmp_path, monkeypatch)
     assert training_rows(divided.model_copy(update={"published_rows": {"train": 7}}), workspace) == 7
     (tmp_path / "csv" / "train.csv").unlink()
     assert training_rows(spec, workspace) is None
+
+
+def test_a_run_of_few_steps_is_told_from_one_of_many(workspace, tmp_path):
+    few = run(make_job(workspace, tmp_path / "few"))
+    assert few_steps(few) == few.history[-1].step == 12
+    many = run(make_job(workspace, tmp_path / "many", changes={"batch_size": 3, "epochs": 2}))
+    assert few_steps(many) is None
