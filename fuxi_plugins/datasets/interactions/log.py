@@ -49,7 +49,7 @@ def read_log(folder: Path, log: Log) -> Interactions:
         UserError: a file is not of its form, or an interaction lacks a user, an item, a moment or what tells whether
             it is positive.
     """
-    read = _sequences if log.form == "sequences" else _rows
+    read = {"table": _rows, "sequences": _sequences, "impressions": _impressions}[log.form]
     frames = [
         frame.with_columns(pl.lit(place, pl.UInt8).alias("file"))
         for place, name in enumerate(log.files)
@@ -75,19 +75,43 @@ def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
     """Of a table, block by block."""
     named = [log.user, log.item, log.time, *([log.positive.column] if log.positive else []), *log.context]
     for block in read_blocks(path, list(dict.fromkeys(named)), log.file_format):
-        user, item = as_text(block.frame[log.user]), as_text(block.frame[log.item])
-        for name, ids in ((log.user, user), (log.item, item)):
-            if ids.null_count():
-                raise UserError(f"{block.place(first_row(ids.is_null()))}: {name!r} must hold an id, but is empty.")
         yield pl.DataFrame(
             {
-                "user": user,
-                "item": item,
+                "user": _ids(block, log.user),
+                "item": _ids(block, log.item),
                 "moment": moments(block, log.time),
                 "positive": _positives(block, log),
                 **{name: block.frame[name] for name in log.context},
             }
         )
+
+
+def _impressions(path: Path, log: Log) -> Iterator[pl.DataFrame]:
+    """Of a table of pages, block by block; a page's items stay in its order."""
+    assert log.clicked is not None
+    for block in read_blocks(path, [log.user, log.item, log.time, log.clicked, *log.context], log.file_format):
+        for name in (log.item, log.clicked):
+            if block.frame[name].dtype != pl.List:
+                raise UserError(f"{path.name}: {name!r} must hold lists of items, but holds {block.frame[name].dtype}.")
+        pages = pl.DataFrame(
+            {
+                "user": _ids(block, log.user),
+                "item": block.frame[log.item].cast(pl.List(pl.String)),
+                "clicked": block.frame[log.clicked].cast(pl.List(pl.String)),
+                "moment": moments(block, log.time),
+                **{name: block.frame[name] for name in log.context},
+            }
+        )
+        shown = pages.explode("item", empty_as_null=True).drop_nulls("item")
+        positive = pl.col("item").is_in(pl.col("clicked")).fill_null(False)
+        yield shown.select("user", "item", "moment", positive.alias("positive"), *log.context)
+
+
+def _ids(block: Block, column: str) -> pl.Series:
+    ids = as_text(block.frame[column])
+    if ids.null_count():
+        raise UserError(f"{block.place(first_row(ids.is_null()))}: {column!r} must hold an id, but is empty.")
+    return ids
 
 
 def _positives(block: Block, log: Log) -> pl.Series:
