@@ -104,12 +104,11 @@ class DatasetSpec(Strict):
         """Rows that are made are written to files whose names and form are known."""
         if settings.get("from_interactions") is None:
             return settings
-        made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
-        if said := [key for key in made if settings.get(key) is not None]:
-            raise ValueError(
-                f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
-            )
-        return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        own = ("build", "split", "data_format", "separator", "column_names", *made)
+        if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
+            raise ValueError(f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}")
+        return settings | made
 
     @model_validator(mode="after")
     def _every_split_has_rows(self) -> "DatasetSpec":
