@@ -107,7 +107,9 @@ class DatasetSpec(Strict):
         made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
         own = ("build", "split", "data_format", "separator", "column_names", *made)
         if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
-            raise ValueError(f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}")
+            raise ValueError(
+                f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
+            )
         return settings | made
 
     @model_validator(mode="after")

@@ -86,12 +86,11 @@ def kuairand():
         return table(seed, user_id=15, video_id=40, date=3, time_ms=moments, is_click=2, is_like=2, is_rand=2, tab=4)
 
     users = {"user_active_degree": ["full_active"] * 15, "register_days_range": ["(0,10]"] * 15}
-    users |= {
-        name: 3 for name in (
-            "is_lowactive_period", "is_live_streamer", "is_video_author", "follow_user_num_range",
-            "fans_user_num_range", "friend_user_num_range", *(f"onehot_feat{number}" for number in range(18)))
-    }  # fmt: skip
-    videos = {"author_id": 9, "video_type": ["NORMAL"] * 39, "upload_type": 2, "video_duration": [17200.0, None, 3.0] * 13,
+    flags = ["is_lowactive_period", "is_live_streamer", "is_video_author", "follow_user_num_range"]
+    flags += ["fans_user_num_range", "friend_user_num_range", *(f"onehot_feat{number}" for number in range(18))]
+    users |= dict.fromkeys(flags, 3)
+    videos = {"author_id": 9, "video_type": ["NORMAL"] * 39, "upload_type": 2,
+              "video_duration": [17200.0, None, 3.0] * 13,
               "music_id": [7.0, None, 9.0] * 13, "music_type": 3, "tag": ["12,65", "8", None] * 13}  # fmt: skip
     return {
         "log_standard_4_08_to_4_21_pure.csv": log(1, 0), "log_standard_4_22_to_5_08_pure.csv": log(2, 14),
@@ -120,7 +119,7 @@ def test_kuairand_tested_on_random_exposure(prepared, tmp_path):
     assert test.select(key).sort(key).equals(shown.select(key).sort(key))
     row = test.row(-1, named=True)
     clicks = pl.concat([files[name] for name in data.spec.from_interactions.log.files]).sort("time_ms").filter(
-        (pl.col("is_click") == 1) & (pl.col("user_id") == int(row["user_id"])) & (pl.col("time_ms") < int(row["timestamp"]))
+        pl.col("is_click") == 1, pl.col("user_id") == int(row["user_id"]), pl.col("time_ms") < int(row["timestamp"])
     )  # fmt: skip
     assert row["history"].split("^") == clicks["video_id"].cast(pl.String).to_list()[-50:]
 
@@ -128,9 +127,8 @@ def test_kuairand_tested_on_random_exposure(prepared, tmp_path):
 def test_criteo_attribution(prepared):
     cats = {f"cat{number}": 5 for number in range(1, 10)}
     outcomes = {"conversion": 2, "attribution": 2, "cost": 9, "cpo": 9, "click_pos": 3}
-    data = prepared("criteo_attribution", **{
-        "criteo_attribution_dataset.tsv": table(timestamp=np.arange(ROWS), uid=30, campaign=6, click=2, **cats, **outcomes)
-    })  # fmt: skip
+    impressions = table(timestamp=np.arange(ROWS), uid=30, campaign=6, click=2, **cats, **outcomes)
+    data = prepared("criteo_attribution", **{"criteo_attribution_dataset.tsv": impressions})
     assert data.card.rows == {"train": 320, "valid": 40, "test": 40}
     assert not set(read_columns(data.split_folder("test"))) & set(outcomes)
 
@@ -149,7 +147,8 @@ def test_ebnerd(prepared):
         })  # fmt: skip
 
     articles = pl.DataFrame({
-        "article_id": range(29), "category": [140] * 29, "subcategory": [[1, 2], []] * 14 + [[3]], "premium": [False] * 29,
+        "article_id": range(29), "category": [140] * 29, "subcategory": [[1, 2], []] * 14 + [[3]],
+        "premium": [False] * 29,
         "article_type": ["article_default"] * 29, "sentiment_label": ["Neutral"] * 29, "total_pageviews": range(29),
     })  # fmt: skip
     history = pl.DataFrame({"user_id": [7, 8], "article_id_fixed": [[1, 2, 3], [4]]})

@@ -50,9 +50,8 @@ def test_rows_are_in_order_of_schedule_and_tell_nothing_of_the_departure(tmp_pat
     tables = {name: pl.read_csv(tmp_path / f"{name}.csv") for name in SPLITS}
     assert [tables[name].height for name in SPLITS] == [32, 4, 4]
     whole = pl.concat(tables.values())
-    assert whole.columns == [
-        "label", "carrier", "flight", "tailnum", "origin", "dest", "distance", "hour", "minute", "month", "day", "weekday"
-    ]  # fmt: skip
+    names = "label carrier flight tailnum origin dest distance hour minute month day weekday"
+    assert whole.columns == names.split()
     order = sorted(range(40), key=lambda i: (1 + i % 12, 1 + i % 20, 500 + i))
     assert whole["flight"].to_list() == order
     assert whole["label"].to_list() == [int(delays[i] > 15) for i in order]
@@ -76,7 +75,8 @@ def index(tmp_path, monkeypatch):
         "import os\n"
         "def prepare_metadata_for_build_wheel(folder, settings=None):\n"
         "    made = os.path.join(folder, 'flights-1.0.dist-info'); os.mkdir(made)\n"
-        "    open(os.path.join(made, 'METADATA'), 'w').write('Metadata-Version: 2.1\\nName: flights\\nVersion: 1.0\\n')\n"
+        "    metadata = 'Metadata-Version: 2.1\\nName: flights\\nVersion: 1.0\\n'\n"
+        "    open(os.path.join(made, 'METADATA'), 'w').write(metadata)\n"
         "    return 'flights-1.0.dist-info'\n"
         "def build_wheel(*_): raise RuntimeError('nothing is installed')\n"
     )

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.interactions.attributes import as_written
 from fuxi_plugins.datasets.interactions.settings import Log
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
@@ -29,7 +31,7 @@ class Interactions:
     moment: (N,) numbers that grow with time.
     positive: (N,) truth values.
     file: (N,) places in the log's files.
-    context: (N, C) further columns.
+    context: (N, C) text of further columns.
     """
 
     users: pl.Series
@@ -40,6 +42,11 @@ class Interactions:
     positive: np.ndarray
     file: np.ndarray
     context: pl.DataFrame
+
+    @cached_property
+    def timestamps(self) -> np.ndarray:
+        """(N,) the moments as they are written: as whole numbers if all of them are."""
+        return self.moment.astype(np.int64) if (self.moment == np.floor(self.moment)).all() else self.moment
 
 
 def read_log(folder: Path, log: Log) -> Interactions:
@@ -64,9 +71,13 @@ def read_log(folder: Path, log: Log) -> Interactions:
     table = table.sort("user", "moment", maintain_order=True)
     _refuse_splitter(items)
     return Interactions(
-        users,
-        items,
-        *(table[name].to_numpy() for name in ("user", "item", "moment", "positive", "file")),
+        users=users,
+        items=items,
+        user=table["user"].to_numpy(),
+        item=table["item"].to_numpy(),
+        moment=table["moment"].to_numpy(),
+        positive=table["positive"].to_numpy(),
+        file=table["file"].to_numpy(),
         context=table.select(log.context),
     )
 
@@ -81,7 +92,7 @@ def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
                 "item": _ids(block, log.item),
                 "moment": moments(block, log.time),
                 "positive": _positives(block, log),
-                **{name: block.frame[name] for name in log.context},
+                **{name: as_written(block.frame[name]) for name in log.context},
             }
         )
 
@@ -99,7 +110,7 @@ def _impressions(path: Path, log: Log) -> Iterator[pl.DataFrame]:
                 "item": block.frame[log.item].cast(pl.List(pl.String)),
                 "clicked": block.frame[log.clicked].cast(pl.List(pl.String)),
                 "moment": moments(block, log.time),
-                **{name: block.frame[name] for name in log.context},
+                **{name: as_written(block.frame[name]) for name in log.context},
             }
         )
         shown = pages.explode("item", empty_as_null=True).drop_nulls("item")

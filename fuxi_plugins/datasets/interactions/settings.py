@@ -129,7 +129,8 @@ class RowSplit(Strict):
 
     by: ``leave_last_out``: of each user the last row is test, the one before it valid; ``time``: the latest rows are
         test, those before them valid, and rows of one moment stay together; ``file``: as the log's files say.
-    valid, test: by time the shares of the rows that the log gives; by file the names of the log's files, of which others are train's.
+    valid, test: by time the shares of the rows that the log gives; by file the names of two of the log's files, of
+        which others are train's.
     """
 
     by: Literal["leave_last_out", "time", "file"]
@@ -152,7 +153,8 @@ class RowSplit(Strict):
     @property
     def shares(self) -> tuple[float, float]:
         """Of valid and test, of a split by time."""
-        assert isinstance(self.valid, float) and isinstance(self.test, float)
+        assert isinstance(self.valid, float)
+        assert isinstance(self.test, float)
         return self.valid, self.test
 
 

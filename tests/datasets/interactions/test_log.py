@@ -57,7 +57,7 @@ def test_dates_are_moments(tmp_path):
 def test_a_line_a_user_is_a_sequence(tmp_path):
     (tmp_path / "log.txt").write_text("7 b a b\n3  c\ta\n")
     log = read_log(tmp_path, Log(file="log.txt", form="sequences"))
-    assert [(log.users[u], log.items[i], m) for u, i, m in zip(log.user.tolist(), log.item.tolist(), log.moment, strict=True)] == [
+    assert list(zip(log.users.gather(log.user), log.items.gather(log.item), log.moment, strict=True)) == [
         ("7", "b", 1), ("7", "a", 2), ("7", "b", 3), ("3", "c", 1), ("3", "a", 2)]  # fmt: skip
     assert log.positive.all()
 
