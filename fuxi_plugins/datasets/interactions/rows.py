@@ -1,7 +1,7 @@
 """Makes the rows of a dataset from a log of interactions, as the config's ``from_interactions`` says.
 
-The log is held in memory, about 40 bytes an interaction and the text of each id while it is read; rows are written
-block by block, so that the text of histories is never whole in memory.
+The log is held in memory, which takes about 250 bytes an interaction while it is read. Rows are written block by block,
+so that the text of histories, which is much larger, is never whole in memory.
 """
 
 from contextlib import ExitStack
@@ -65,8 +65,9 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
             item = log.item[row]
             item[is_drawn] = drawn[done : done + is_drawn.sum()]
             done += is_drawn.sum()
-            past = [likes[begin:end] for begin, end in zip(begins[rows[block]], ends[rows[block]], strict=True)]
-            history = pl.Series(["^".join(items) or None for items in past], dtype=pl.String).gather(of)
+            spans = zip(begins[rows[block]].tolist(), ends[rows[block]].tolist(), strict=True)
+            joined = ["^".join(likes[begin:end]) or None for begin, end in spans]
+            history = pl.Series(joined, dtype=pl.String).gather(of)
             frame = _table(log, row, item, is_drawn, history, known)
             for place, writer in enumerate(writers):
                 writer.write(frame.filter(split[block][of] == place))
