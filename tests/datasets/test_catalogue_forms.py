@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,9 @@ def prepared(tmp_path):
                 frame.write_csv(path, include_header=path.suffix != ".txt", **form)
         workspace = Workspace(ROOT / "benchmark_configs", tmp_path / "results", tmp_path / "cache")
         spec = SPECS[name].model_copy(update={"files": dict.fromkeys(SPECS[name].files, ""), "published_rows": {}})
-        assert set(files) == set(spec.files)
+        assert {path.relative_to(source).parts[0] for path in source.rglob("*")} == {
+            Path(name).parts[0] for name in spec.files
+        }
         import_files(spec, source, workspace)
         shutil.rmtree(source)
         return prepare_dataset(spec, workspace)

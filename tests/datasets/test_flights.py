@@ -50,12 +50,13 @@ def test_rows_are_in_order_of_schedule_and_tell_nothing_of_the_departure(tmp_pat
     tables = {name: pl.read_csv(tmp_path / f"{name}.csv") for name in SPLITS}
     assert [tables[name].height for name in SPLITS] == [32, 4, 4]
     whole = pl.concat(tables.values())
-    names = "label carrier flight tailnum origin dest distance hour minute month day weekday"
+    names = "label carrier flight tailnum origin dest distance hour minute month day weekday date"
     assert whole.columns == names.split()
     order = sorted(range(40), key=lambda i: (1 + i % 12, 1 + i % 20, 500 + i))
     assert whole["flight"].to_list() == order
     assert whole["label"].to_list() == [int(delays[i] > 15) for i in order]
     assert whole["weekday"][0] == 1, "1 January 2013 was a Tuesday"
+    assert whole["date"][0] == "2013-01-01"
     build_flights(source, tmp_path, split="random")
     drawn = pl.concat([pl.read_csv(tmp_path / f"{name}.csv") for name in SPLITS])
     assert drawn["flight"].to_list() == [order[i] for i in np.random.Generator(np.random.PCG64(2026)).permutation(40)]

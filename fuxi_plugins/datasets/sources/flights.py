@@ -31,7 +31,8 @@ def build_flights(source: Path, folder: Path, *, split: Literal["time", "random"
     scheduled departure, for the file is in order of the actual one, which tells the delay.
 
     Columns: ``label`` (1 if the arrival was more than 15 minutes late); the ids carrier, flight, tailnum, origin and
-    dest; the numbers distance (miles), hour and minute (scheduled, local time), month, day and weekday (0 Monday).
+    dest; the numbers distance (miles), hour and minute (scheduled, local time), month, day and weekday (0 Monday); the
+    date, within which the weather delays many flights at once.
     What is known only after departure (dep_time, dep_delay, arr_time, arr_delay, air_time) is not among them.
 
     Args:
@@ -51,11 +52,13 @@ def build_flights(source: Path, folder: Path, *, split: Literal["time", "random"
     flights = flights.drop_nulls("arr_delay").sort(_ORDER)
     if flights.select(_ORDER).is_duplicated().any():
         raise UserError(f"{FLIGHTS_FILE} must tell of each flight once: no two with the same {', '.join(_ORDER)}.")
+    date = pl.date("year", "month", "day")
     rows = flights.select(
         (pl.col("arr_delay") > LATE_MINUTES).cast(pl.Int8).alias("label"),
         *_IDS,
         *_NUMBERS,
-        (pl.date("year", "month", "day").dt.weekday() - 1).alias("weekday"),
+        (date.dt.weekday() - 1).alias("weekday"),
+        date.alias("date"),
     )
     order = np.arange(rows.height)
     if split == "random":
