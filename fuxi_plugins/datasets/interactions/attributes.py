@@ -9,10 +9,9 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.interactions.settings import Attributes
 from fuxi_plugins.datasets.reading.files import read_blocks
-from fuxi_plugins.datasets.reading.opening import pieces
-from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.reading.forms import ColumnForm
-from fuxi_plugins.datasets.reading.values import cleaned
+from fuxi_plugins.datasets.reading.opening import pieces
+from fuxi_plugins.datasets.reading.values import as_text, cleaned
 
 _PIECE_BYTES = 1 << 20
 
