@@ -234,4 +234,5 @@ def test_weights_of_rows_reach_the_library(job):
         fitted = type(model)(**job.experiment.model_params)
         fitted.fit(table, valid, 1, 1, lambda *_: True)
         found[name] = fitted.predict(valid, 5)
-    assert np.abs(found["weighted"] - found["plain"]).mean() < np.abs(found["spoiled"] - found["plain"]).mean() / 3
+    assert found["spoiled"].std() < found["plain"].std() / 3
+    assert np.corrcoef(found["weighted"], found["plain"])[0, 1] > 0.5
