@@ -234,5 +234,5 @@ def test_weights_of_rows_reach_the_library(job):
         fitted = type(model)(**job.experiment.model_params)
         fitted.fit(table, valid, 1, 1, lambda *_: True)
         found[name] = fitted.predict(valid, 5)
-    assert found["spoiled"].std() < found["plain"].std() / 3
-    assert np.corrcoef(found["weighted"], found["plain"])[0, 1] > 0.5
+    agreement = {name: np.cov(scores, found["plain"])[0, 1] for name, scores in found.items()}
+    assert agreement["weighted"] > 3 * abs(agreement["spoiled"])
