@@ -122,6 +122,36 @@ def shape_for(spec: DatasetSpec, embedding_dim: int) -> Shape:
 class Expanded:
     experiments: list[ExperimentConfig]
     shape: Shape
+    reference: str  # whose size the others are measured by
+
+    def require_one_shape(self, suite: str) -> None:
+        """
+        Raises:
+            UserError: token models of several shapes, whose differences are no effect of their parts.
+        """
+        shapes: dict[str, list[str]] = {}
+        for config in self.experiments:
+            if "num_tokens" in config.settings:
+                tokens, width, blocks = (config.settings[key] for key in ("num_tokens", "token_dim", "num_blocks"))
+                shape = f"{tokens} tokens of {width} in {blocks} blocks"
+                shapes.setdefault(shape, []).append(config.display_name)
+        if len(shapes) > 1:
+            seen = "; ".join(f"{', '.join(names)}: {shape}" for shape, names in shapes.items())
+            raise UserError(
+                f"the token models of {suite} must have one shape, for it compares their parts, but on this dataset "
+                f"the protocol has several: {seen}. Use --protocol matched."
+            )
+
+    def remarks(self) -> list[str]:
+        """What the names of variants do not say."""
+        model = next(config.model for config in self.experiments if config.display_name == self.reference)
+        transposing = [
+            config.display_name
+            for config in self.experiments
+            if config.model == model and config.settings.get("mixing") == "block_transpose"
+        ]
+        said = f"Class {model} with the block transpose P in place of its mixing: {', '.join(transposing)}."
+        return [said] if transposing else []
 
 
 def expand(
@@ -151,7 +181,7 @@ def expand(
     experiments = [
         builder.experiment(variant, size, changes) for size, changes in sized.items() for variant in variants
     ]
-    return Expanded(experiments, builder.shape)
+    return Expanded(experiments, builder.shape, template.reference)
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
