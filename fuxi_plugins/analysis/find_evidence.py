@@ -22,7 +22,8 @@ from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import PREDICTIONS_FILE, FinishedRun, Record
+from fuxi_plugins.records.files import PREDICTIONS_FILE
+from fuxi_plugins.records.record import FinishedRun, Record
 
 Runs = Mapping[str, Sequence[FinishedRun]]  # finished records by the key of their row, all of one dataset
 

@@ -10,7 +10,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fuxi_plugins.records.record import Cost
+    from fuxi_plugins.records.parts import Cost
 
 
 @click.command()
@@ -29,7 +29,8 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from fuxi_plugins.execution.measure_cost import measure_apart
     from fuxi_plugins.execution.planner import Resources, plan_suite
     from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.records.record import find_records, finished_runs, write_record
+    from fuxi_plugins.records.files import find_records, write_record
+    from fuxi_plugins.records.record import finished_runs
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)

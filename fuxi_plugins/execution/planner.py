@@ -9,7 +9,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import require_writable
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import Record, find_records, write_record
+from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
     from fuxi_plugins.execution.plan import Plan

@@ -13,7 +13,7 @@ from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES
 from fuxi_plugins.experiments.template import load_templated_experiment
 from fuxi_plugins.models.registry import is_tree_model
 from fuxi_plugins.models.variants import apply_variant
-from fuxi_plugins.records.record import RECORD_FILE, read_record
+from fuxi_plugins.records.files import RECORD_FILE, read_record
 
 RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
 

@@ -17,7 +17,7 @@ import fuxi_plugins
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 
 PACKAGE = Path(fuxi_plugins.__file__).resolve().parent
 REVISIONS = Path(__file__).with_name("revisions.json")

@@ -9,7 +9,8 @@ from typing import Any
 from fuxi_plugins.experiments.code import code_of
 from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, resolve_settings
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
-from fuxi_plugins.records.record import Code, Role, run_digest
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import Role, run_digest
 
 OWN_KEYS = ("model", "dataset_id", "display_name", "published_as", "seed", "hparam_source")
 HPARAM_SOURCES = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them

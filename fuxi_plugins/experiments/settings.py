@@ -27,11 +27,11 @@ from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read
 from fuxi_plugins.models.trees.base import TreeModel
 from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
-from fuxi_plugins.records.record import DECLARED_SETTINGS
+from fuxi_plugins.records.record import DEVIATING_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
+OWN_SETTINGS = ("train_step", *DEVIATING_SETTINGS)
 # Those of the training that a tree model has: its library knows no steps and batches.
 SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode")
 
@@ -143,7 +143,7 @@ class Training(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _can_be_lazy(self) -> "Training":
+    def _can_be_sparse(self) -> "Training":
         if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
             raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
         return self

@@ -49,7 +49,7 @@ class SuiteFile(BaseModel):
     timeout_minutes: float = Field(default=360, gt=0)  # of one run
 
     @model_validator(mode="after")
-    def _names_experiments_or_arms(self) -> "SuiteFile":
+    def _names_experiments_or_variants(self) -> "SuiteFile":
         parts = [self.template, self.dataset, self.protocol, self.variants]
         if bool(self.experiments) == all(parts) or any(parts) != all(parts):
             raise ValueError("a suite lists experiments, or a template with dataset, protocol and variants")

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Cost
+from fuxi_plugins.records.parts import Cost
 from fuxi_plugins.reporting.latex import booktabs
 from fuxi_plugins.reporting.notes import notes
 

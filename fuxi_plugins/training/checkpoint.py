@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from fuxi_plugins.core.files import replacing
-from fuxi_plugins.records.record import Epoch
+from fuxi_plugins.records.parts import Epoch
 
 STATE_FILE = "state.pt"
 COST = 0.05  # of the time, at most, goes into checkpoints at the ends of short epochs

@@ -14,7 +14,7 @@ import torch
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.record import Epoch, Metrics
+from fuxi_plugins.records.parts import Epoch, Metrics
 from fuxi_plugins.training.checkpoint import Checkpointer
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 

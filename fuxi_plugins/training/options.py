@@ -38,7 +38,8 @@ class Compiled(FuxiCTRModel):
         if "_compiled" not in self.__dict__:
             # Not a submodule: the checkpoint is the model's.
             self.__dict__["_compiled"] = torch.compile(super().forward)
-        return self.__dict__["_compiled"](inputs)
+        with torch._dynamo.config.patch(allow_rnn=True):  # else a GRU, as DIEN's, is run uncompiled
+            return self.__dict__["_compiled"](inputs)
 
 
 class UniformGains(FuxiCTRModel):

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import Machine, ModelSource, Processor
+from fuxi_plugins.records.parts import Machine, ModelSource, Processor
 
 # Instruction sets by which torch and its libraries choose between kernels that round differently.
 _INSTRUCTION_SETS = ("avx", "amx", "fma", "sse4", "sve", "asimd")

@@ -13,18 +13,9 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import (
-    EPOCHS_FILE,
-    MODEL_FOLDER,
-    PREDICTIONS_FILE,
-    RANK_FILE,
-    FailedRun,
-    FinishedRun,
-    RankSummary,
-    Seconds,
-    SkippedRun,
-    write_record,
-)
+from fuxi_plugins.records.files import EPOCHS_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RANK_FILE, write_record
+from fuxi_plugins.records.parts import RankSummary, Seconds
+from fuxi_plugins.records.record import FailedRun, FinishedRun, SkippedRun
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
@@ -46,9 +37,10 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
+    from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
-    from fuxi_plugins.training.distributed.ddp import Together, is_first
+    from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -61,7 +53,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if isinstance(model, Together):
+    if isinstance(model, DistributedMixin):
         model.join(job.seed)
     if is_first():
         keep_model_source(job)
@@ -88,7 +80,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         metrics={"valid": valid.metrics, "test": test.metrics},
         best_epoch=model.best_epoch,
         history=history,
-        parameters=trainer.count_parameters(model),
+        parameters=count_parameters(model),
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),

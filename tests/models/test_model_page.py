@@ -15,7 +15,7 @@ def test_the_model_page_is_not_stale():
     assert script.PAGE.read_text() == script.page(), "python scripts/make_model_page.py writes it anew"
 
 
-def test_every_model_has_a_section_and_a_preset():
+def test_every_model_has_a_section_and_a_display_name():
     page, rows = (ROOT / "docs" / "models.md").read_text(), board_rows()
     for name in [*NATIVE_MODELS, *VARIANTS, *TREE_MODELS]:
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]

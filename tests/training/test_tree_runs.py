@@ -18,8 +18,8 @@ from fuxi_plugins.experiments.settings import default_settings, legal_settings
 from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models.registry import TREE_MODELS, load_tree_class, model_summary
 from fuxi_plugins.models.trees.base import Table
+from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import read_record
 from fuxi_plugins.training import tree_runs
 from fuxi_plugins.training.preflight import require_shareable
 from fuxi_plugins.tuning.space import default_space
