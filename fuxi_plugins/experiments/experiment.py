@@ -68,7 +68,7 @@ class Experiment:
         """All settings as a record holds them."""
         training = self.training.recorded()
         if self.is_of_trees:
-            training = {name: training[name] for name in SETTINGS_OF_TREES}
+            training = {name: training[name] for name in SETTINGS_OF_TREES if name in training}
         return {"model": self.model_params, "training": training}
 
     @property

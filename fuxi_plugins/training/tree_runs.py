@@ -19,6 +19,7 @@ from fuxi_plugins.models.registry import load_tree_class
 from fuxi_plugins.models.trees.base import Sequences, Table, TreeModel
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
 from fuxi_plugins.records.parts import Epoch, Metrics, Parameters
+from fuxi_plugins.training import sample_weights
 from fuxi_plugins.training.hosted import Callback, Report, require_values
 
 PADDING = 0  # in a sequence
@@ -98,6 +99,8 @@ def deviations(model: TreeModel, data: PreparedData, best_round: int) -> list[st
         f"parameters: the leaves of the {best_round} trees up to the best round",
         f"ids: {model.ids}",
     ]
+    if data.spec.weight_col:
+        said.append(sample_weights.deviation(data.spec.weight_col))
     if names := [name for column in _features(data) if column.type == "sequence" for name in column.names]:
         how = (
             "their length, last id, and how often the target is in them" if model.sequences == "summary" else "left out"
@@ -153,14 +156,16 @@ def load_split(experiment: Experiment, data: PreparedData, split: str, sequences
     fields = {name for metric in experiment.training.metrics if (name := find_metric(metric).field)}
     group = data.spec.group_id
     return Split(
-        make_table(data, columns, sequences),
+        make_table(data, columns, sequences, weighted=split == "train"),
         np.array(columns[group]).reshape(-1) if group else None,
         {name: np.array(columns[name]).reshape(-1) for name in fields},
     )
 
 
-def make_table(data: PreparedData, columns: dict[str, np.ndarray], sequences: Sequences) -> Table:
-    """Ids and numbers of the features side by side, in the order of the dataset's config."""
+def make_table(
+    data: PreparedData, columns: dict[str, np.ndarray], sequences: Sequences, weighted: bool = False
+) -> Table:
+    """Ids and numbers of the features side by side, in the order of the dataset's config; its weights if asked for."""
     values: list[np.ndarray] = []
     categorical: list[int] = []
 
@@ -185,7 +190,8 @@ def make_table(data: PreparedData, columns: dict[str, np.ndarray], sequences: Se
     for place, column in enumerate(values):
         table[:, place] = column
     labels = np.array(columns[data.spec.label_col.name], np.float32).reshape(-1)
-    return Table(table, labels, categorical)
+    weights = np.array(columns[data.spec.weight_col]) if weighted and data.spec.weight_col else None
+    return Table(table, labels, categorical, weights)
 
 
 def last_ids(ids: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Tree models: what their libraries are given, and that a run is the library's own training, recorded as any other."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -212,3 +214,21 @@ def test_a_tree_model_is_a_row_of_common_boards_with_a_space_and_code_of_its_own
 def test_several_processes_cannot_share_a_tree_model(configs):
     with pytest.raises(UserError, match="LightGBM trains in one process"):
         require_shareable(resolve(load_experiment_config(configs.configs, "LightGBM_tiny")))
+
+
+def test_weights_of_rows_reach_the_library(job):
+    """Rows that weigh nothing teach nothing, and equal weights change nothing."""
+    model, train, valid = tables(job)
+    rows = len(train.labels)
+    flipped = replace(train, labels=np.concatenate([train.labels, 1 - train.labels]),
+                      values=np.concatenate([train.values, train.values]))  # fmt: skip
+    scores = []
+    for table in (train, replace(train, weights=np.full(rows, 2.0, np.float32)),
+                  replace(flipped, weights=np.repeat(np.float32([1, 0]), rows)), flipped):  # fmt: skip
+        fitted = type(model)(max_rounds=5, early_stop_rounds=5)
+        fitted.fit(table, valid, 1, 1, lambda *_: True)
+        scores.append(((fitted.predict(valid, 5) > valid.labels.mean()) == valid.labels).mean())
+    plain, doubled, ignored, confused = scores
+    assert abs(plain - doubled) < 0.1
+    assert abs(plain - ignored) < 0.1
+    assert confused < plain - 0.1

@@ -52,8 +52,12 @@ def _digests(files: dict[str, tuple[Path, list[Path]]], spec: DatasetSpec, works
     """sha256 of each file, or folder and its parts, remembered by size and time of change."""
     memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
-    digests = {}
+    digests: dict[str, str] = {}
     for key, (path, its_parts) in files.items():
+        same = next((other for other in digests if files[other][0] == path), None)
+        if same:  # splits that share a file
+            digests[key] = digests[same]
+            continue
         state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in its_parts]
         if known.get(key, {}).get("state") != state:
             known[key] = {"state": state, "sha256": _digest(path, its_parts)}

@@ -29,6 +29,7 @@ class Table:
     values: np.ndarray  # (N, m) float32, or float64 where an id is above 2**24; ids and numbers
     labels: np.ndarray  # (N,) of 0 and 1
     categorical: list[int]  # the columns of ids
+    weights: np.ndarray | None = None  # (N,) of the rows of train, where the dataset has them
 
 
 @dataclass

@@ -85,7 +85,7 @@ class CatBoost(TreeModel):
         """CatBoost's form of the rows."""
         frame = pd.DataFrame(table.values)
         frame = frame.astype(dict.fromkeys(table.categorical, np.int64))
-        return self.library().Pool(frame, table.labels, cat_features=table.categorical)
+        return self.library().Pool(frame, table.labels, cat_features=table.categorical, weight=table.weights)
 
     def predict(self, table: Table, rounds: int) -> np.ndarray:
         return self._booster.predict(self.pool(table), prediction_type="Probability", ntree_end=rounds)[:, 1]

@@ -82,7 +82,7 @@ class LightGBM(TreeModel):
 
     def fit(self, train: Table, valid: Table, seed: int, threads: int, follow: Follow) -> None:
         library = self.library()
-        rows = library.Dataset(train.values, train.labels, categorical_feature=train.categorical)
+        rows = library.Dataset(train.values, train.labels, weight=train.weights, categorical_feature=train.categorical)
         held_out = library.Dataset(valid.values, valid.labels, reference=rows)
         latest = np.empty(0)
 

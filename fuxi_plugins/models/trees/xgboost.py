@@ -105,7 +105,12 @@ class XGBoost(TreeModel):
         """XGBoost's form of the rows."""
         kinds = ["c" if column in table.categorical else "q" for column in range(table.values.shape[1])]
         return self.library().DMatrix(
-            table.values, table.labels, feature_types=kinds, enable_categorical=True, nthread=threads
+            table.values,
+            table.labels,
+            weight=table.weights,
+            feature_types=kinds,
+            enable_categorical=True,
+            nthread=threads,
         )
 
     def predict(self, table: Table, rounds: int) -> np.ndarray:
