@@ -173,7 +173,8 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         where: names the experiment in an error.
 
     Returns:
-        Those of the model, plain values that JSON can hold, and those of the training.
+        Those of the model, plain values that JSON can hold, and those of the training. Of the model's
+        ``added_settings`` those at their default are left out.
 
     Raises:
         UserError: a name that neither understands, or a value of the wrong kind.
@@ -185,7 +186,12 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
             raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
     settings = {**given, **regularizers}
-    return _chosen(schema, settings, where).model_dump(mode="json"), _chosen(Training, settings, where)
+    of_the_model = _chosen(schema, settings, where).model_dump(mode="json")
+    defaults = default_settings(model_class)
+    for name in getattr(model_class, "added_settings", ()):
+        if of_the_model[name] == defaults[name]:
+            del of_the_model[name]
+    return of_the_model, _chosen(Training, settings, where)
 
 
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
