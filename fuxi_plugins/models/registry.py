@@ -79,6 +79,7 @@ NATIVE_MODELS = {
     "PPNet": "fuxi_plugins.models.ppnet:PPNet",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "RankUp": "fuxi_plugins.models.rankup:RankUp",
     "SAM": "fuxi_plugins.models.sam:SAM",
     "SDIM": "fuxi_plugins.models.sdim:SDIM",
     "SIM": "fuxi_plugins.models.sim:SIM",
