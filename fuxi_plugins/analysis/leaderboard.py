@@ -12,6 +12,7 @@ import numpy as np
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult, published_result, published_runs
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
@@ -76,6 +77,7 @@ class Row:
     letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)  # silent failures that some run shows
+    few_steps: int | None = None  # of the shortest training, where that was too short to compare models by
     machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
@@ -295,6 +297,7 @@ def _row(
         published=published,
         problems=problems,
         warnings=[f"seed {record.seed}: {text}" for record in records for text in warnings_of(record)],
+        few_steps=min((steps for record in records if (steps := few_steps(record))), default=None),
         machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),

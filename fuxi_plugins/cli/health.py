@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
@@ -47,7 +48,9 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     for one in left_out:
         yield Finding("records", one.reason, well=False)
     for record in records:
-        for text in warnings_of(record):
+        steps = few_steps(record)
+        short = [f"trained for {steps} steps only, fewer than {FEW}: too few to compare models by"] if steps else []
+        for text in [*warnings_of(record), *short]:
             yield Finding(f"{record.experiment} seed {record.seed}", text, note=True)
     yield from evidence(records, workspace)
 

@@ -63,7 +63,7 @@ class DatasetSpec(Strict):
     label_col: LabelColumn  # the one that is learned; in a config also a list of several
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
-    weight_col: str | None = None  # a number of at least 0 for each row; stored, but training does not use it yet
+    weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
 
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
@@ -167,12 +167,14 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
 
-    def with_label(self, name: str) -> "DatasetSpec":
-        """The dataset with another of its labels to be learned.
+    def with_label(self, name: str | None) -> "DatasetSpec":
+        """The dataset with another of its labels to be learned; None leaves the one that it has.
 
         Raises:
             UserError: it has no such label.
         """
+        if name is None:
+            return self
         columns = {column.name: column for column in [*self.labels, self.label_col]}
         if name not in columns:
             raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")

@@ -4,7 +4,7 @@ Nothing is written: the rows of a split are picked out of the file whenever it i
 but for one number a row (by time) or one value a group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,13 +100,19 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
     return Division(rule, split_of=places)
 
 
-def rows_of(split: str, blocks: Iterator[Block], division: Division) -> Iterator[Block]:
-    """The rows of a split, picked out of the blocks of the whole file."""
+def divided(splits: Sequence[str], blocks: Iterable[Block], division: Division) -> Iterator[tuple[str, Block]]:
+    """The rows of each of the splits, with its name, picked out of the blocks of the whole file."""
     rows_before = 0
     for block in blocks:
-        chosen = division.splits(block, rows_before) == SPLITS.index(split)
+        places = division.splits(block, rows_before)
         rows_before += block.frame.height
-        yield block.filter(chosen)
+        for split in splits:
+            yield split, block.filter(places == SPLITS.index(split))
+
+
+def rows_of(split: str, blocks: Iterable[Block], division: Division) -> Iterator[Block]:
+    """The rows of one split, picked out of the blocks of the whole file."""
+    return (block for _, block in divided([split], blocks, division))
 
 
 def moments(block: Block, column: str) -> np.ndarray:

@@ -12,8 +12,10 @@ from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.records.record import Record, find_records, write_record
 
 if TYPE_CHECKING:
+    from fuxi_plugins.datasets.spec import DatasetSpec
     from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.execution.ray_engine import Cluster
+    from fuxi_plugins.experiments.experiment import Experiment
 
 MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
 
@@ -75,8 +77,10 @@ def plan_suite(
     from fuxi_plugins.training.job import Job
     from fuxi_plugins.training.preflight import preflight, require_shareable, try_one_batch
 
-    specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
     experiments = [resolve(config) for config in suite.experiments]
+    specs = {
+        name: _with_one_label(load_dataset_spec(workspace.all_configs, name), experiments) for name in suite.datasets
+    }
     unmet = {
         experiment.id: unmet_need(
             load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id]
@@ -168,6 +172,26 @@ def run_plan(
                     listener=listener,
                 )
     return records
+
+
+def _with_one_label(spec: "DatasetSpec", experiments: Sequence["Experiment"]) -> "DatasetSpec":
+    """The dataset with the label that the experiments on it learn.
+
+    Raises:
+        UserError: they learn different ones, whose runs cannot share a board.
+    """
+    learned = {}
+    for experiment in experiments:
+        if experiment.dataset_id == spec.dataset_id:
+            chosen = spec.with_label(experiment.training.label)
+            learned.setdefault(chosen.label_col.name, (experiment.id, chosen))
+    if len(learned) > 1:
+        seen = ", ".join(f"{name} by {experiment}" for name, (experiment, _) in learned.items())
+        raise UserError(
+            f"experiments that run together on {spec.dataset_id} must learn one label, but they learn {seen}. Their "
+            "runs cannot share a board: make a suite for each label."
+        )
+    return next((chosen for _, chosen in learned.values()), spec)
 
 
 def _require_gpus(asked: Sequence[int]) -> None:

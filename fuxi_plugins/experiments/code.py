@@ -32,6 +32,7 @@ PROTOCOL = (
     "training/fast_step.py",
     "training/hosted.py",
     "training/options.py",
+    "training/sample_weights.py",
     "training/sparse_embeddings.py",
     "training/trainer.py",
 )

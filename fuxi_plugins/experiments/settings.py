@@ -30,7 +30,7 @@ from fuxi_plugins.records.record import DECLARED_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
+OWN_SETTINGS = ("train_step", "label", *DECLARED_SETTINGS)
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
@@ -47,6 +47,7 @@ class Training(BaseModel):
     """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``.
 
     ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
+    ``label``: of a dataset with several, the one that is learned; the first if it is not said.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
@@ -72,6 +73,7 @@ class Training(BaseModel):
     max_gradient_norm: float = Field(default=10.0, gt=0)
     num_workers: int = Field(default=1, ge=0)
     train_step: Literal["fast", "fuxictr"] = "fast"
+    label: str | None = None
     amp: Literal["bf16"] | None = None
     compile: bool = False
     sparse_embeddings: bool = False

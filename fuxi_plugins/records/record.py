@@ -77,6 +77,9 @@ class DataCard(Frozen):
     published_as: str | None = None  # the dataset's name in the published tables
     synthetic: bool = False
     valid_is_test: bool = False
+    label: str | None = None  # the one that was learned, where the dataset has several
+    weighted_by: str | None = None  # the column by which training weighted the loss of each row
+    warnings: list[str] = []  # of preparation: what most likely is a mistake, a sentence each
     bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known
 
     @model_validator(mode="after")

@@ -97,7 +97,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sanity_checks=watch_out(model, job, test_rows.epoch),
-        deviations=trainer.deviations(job.experiment, job.micro_batches, job.processes),
+        deviations=trainer.deviations(job.experiment, job.data, job.micro_batches, job.processes),
     )
     if is_first():
         write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)

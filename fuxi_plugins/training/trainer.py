@@ -25,7 +25,7 @@ from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.record import Epoch, Parameters
-from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
+from fuxi_plugins.training import accumulation, fast_step, options, sample_weights, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
 from fuxi_plugins.training.distributed import ddp
@@ -40,7 +40,7 @@ DEVIATIONS = [
 ]
 
 
-def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
+def mixins(experiment: Experiment, data: PreparedData, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
     """What stands in front of the experiment's model class to train it.
 
     Raises:
@@ -55,11 +55,12 @@ def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[
     fast = SparseEmbeddings if training.sparse_embeddings else fast_step.FastStep if is_fast else None
     own_step = AccumulatingStep if parts > 1 else fast
     shared = (Together,) if processes > 1 else ()
-    return (*shared, TrainerMixin, *options.mixins(training), *((own_step,) if own_step else ()))
+    weighted = (sample_weights.WeightedRows,) if data.spec.weight_col else ()
+    return (*shared, TrainerMixin, *weighted, *options.mixins(training), *((own_step,) if own_step else ()))
 
 
-def deviations(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
-    """In what a run of this experiment is not plain FuxiCTR, for its record."""
+def deviations(experiment: Experiment, data: PreparedData, parts: int = 1, processes: int = 1) -> list[str]:
+    """In what a run of this experiment on these data is not plain FuxiCTR, for its record."""
     training = experiment.training
     how_it_steps = sparse_embeddings.DEPARTURE if training.sparse_embeddings else fast_step.DEPARTURE
     return [
@@ -67,6 +68,7 @@ def deviations(experiment: Experiment, parts: int = 1, processes: int = 1) -> li
         *([how_it_steps] if uses_fast_step(experiment) and parts == 1 else []),
         *([accumulation.deviation(parts)] if parts > 1 else []),
         *([ddp.deviation(processes)] if processes > 1 else []),
+        *([sample_weights.deviation(data.spec.weight_col)] if data.spec.weight_col else []),
         *options.deviations(training),
     ]
 
@@ -102,7 +104,7 @@ def build_model(
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
     model: TrainerMixin = construct(
-        mixins(experiment, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
+        mixins(experiment, data, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
     )
     model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
@@ -153,6 +155,7 @@ def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: 
         shuffle=training.shuffle and split == "train",
         seed=seed,
         num_workers=training.num_workers,
+        weight=data.spec.weight_col if split == "train" else None,
         device=model.device,
     )
 

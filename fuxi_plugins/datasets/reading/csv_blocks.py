@@ -18,7 +18,7 @@ from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 
-BLOCK_BYTES = 48 * 2**20
+BLOCK_BYTES = 16 * 2**20
 _QUOTED = re.compile(rb'"[^"]*"')
 _BOM = b"\xef\xbb\xbf"
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -69,7 +69,7 @@ def read_blocks(
         text, rest = text[:end], text[end:]
         if not piece:
             text = _end_of_file(path, text, line)
-        if text.strip(b"\r\n"):
+        if text[:1] not in (b"", b"\r", b"\n") or text.strip(b"\r\n"):
             done += len(text)
             if line == 1:
                 text = text.removeprefix(_BOM)
@@ -132,7 +132,7 @@ def _header(path: Path, line: bytes, separator: str) -> list[str]:
 
 def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
     """Where the last whole row ends: the last line end that is not inside quotes."""
-    quotes, end = text.count(b'"'), len(text)
+    quotes, end = text.count(b'"') if b'"' in text else 0, len(text)
     while True:
         start = text.rfind(b"\n", 0, end) + 1
         quotes -= text.count(b'"', start, end)
@@ -150,13 +150,15 @@ def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
 
 def _before_blank_lines(text: bytes, end: int) -> int:
     """Blank lines at the end wait for what follows them: at the end of the file they are let go."""
-    body = text[:end].rstrip(b"\r\n")
-    return text.index(b"\n", len(body)) + 1 if body else 0
+    body = end
+    while body and text[body - 1] in b"\r\n":
+        body -= 1
+    return text.index(b"\n", body) + 1 if body else 0
 
 
 def _end_of_file(path: Path, text: bytes, line: int) -> bytes:
     text = text.rstrip(b"\r\n")
-    if text.count(b'"') % 2:
+    if b'"' in text and text.count(b'"') % 2:
         line += text.count(b"\n", 0, text.rfind(b'"'))
         raise UserError(
             f"{path.name}, line {line}: a quote is not closed before the file ends. The file may be cut, or a quote "

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fuxi_plugins.training.fast_step import can_replace_the_step_of
+from fuxi_plugins.training.sample_weights import share_of
 
 if TYPE_CHECKING:
     from fuxi_plugins.training.hosted import LossOnDevice, Scores, TrainerMixin
@@ -73,10 +74,9 @@ class Together(TrainerMixin):
         start, stop = rows * place // size, rows * (place + 1) // size
         if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
             start, stop = 0, rows
-            self._weight = 1.0
-        else:
-            self._weight = (stop - start) * size / rows
-        return super().train_step({name: column[start:stop] for name, column in batch_data.items()})
+        part = {name: column[start:stop] for name, column in batch_data.items()}
+        self._weight = 1.0 if stop - start == rows else share_of(part, stop - start, batch_data, rows) * size
+        return super().train_step(part)
 
     def compute_loss(self, return_dict: dict[str, Tensor], y_true: Tensor) -> Tensor:
         """Weighted so that the mean over processes is the mean over the batch's rows, the regulariser once."""
