@@ -78,9 +78,15 @@ class DataCard(Frozen):
     synthetic: bool = False
     valid_is_test: bool = False
     label: str | None = None  # the one that was learned, where the dataset has several
+    further_labels: list[str] = []  # that were learned at the same time
     weighted_by: str | None = None  # the column by which training weighted the loss of each row
     warnings: list[str] = []  # of preparation: what most likely is a mistake, a sentence each
     bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known
+
+    @property
+    def learned_labels(self) -> list[str]:
+        """The labels that were learned, where the dataset has several; the main one first."""
+        return [self.label, *self.further_labels] if self.label else []
 
     @model_validator(mode="after")
     def _knows_every_split(self) -> "DataCard":
@@ -250,6 +256,7 @@ class Run(Frozen):
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = {}  # "valid" at the best epoch, "test" once at the end
+    further_metrics: dict[str, dict[str, Metrics]] = {}  # the same of each further label that was learned
     best_epoch: NonNegativeInt | None = None
     history: list[Epoch] = []
     parameters: Parameters | None = None
