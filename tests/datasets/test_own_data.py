@@ -348,6 +348,13 @@ def test_a_split_is_found_by_a_word_in_its_files_name(mine, tmp_path):
     assert prepared.card.rows["test"] == 100
 
 
+def test_a_json_file_beside_one_table_is_no_table(mine, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "reference.json").write_text('{\n"auc": 0.7\n}\n')
+    found, _ = mine({"user": ids(20), "label": coin}, splits={"log": 300})
+    assert found.entry["train_data"] == "log.csv"
+
+
 def test_train_and_test_alone_are_enough(mine):
     found, prepared = mine({"user": ids(20), "label": coin}, splits={"train": 300, "test": 100})
     assert prepared.card.rows["test"] == 100
@@ -381,6 +388,24 @@ def test_a_file_without_a_header_gets_names(mine):
     assert found.entry["column_names"] == ["column_1", "column_2"]
     assert "looks like values, not like a header" in said(found)
     assert prepared.card.rows == ROWS
+
+
+def test_times_in_a_file_without_a_header_are_told_by_their_values(mine):
+    def write(frame, path):
+        frame.write_csv(path, include_header=False)
+
+    def times(random, rows):
+        return 880_000_000 + random.integers(0, 20_000_000, rows)
+
+    def hashes(random, rows):
+        return random.choice(np.random.default_rng(0).integers(300_000_000, 4_000_000_000, 50), rows)
+
+    columns = {"user": ids(20), "label": coin, "time": times, "item": hashes}
+    found, _ = mine(columns, label="column_2", splits={"u": 600}, write=write)
+    assert found.entry["split"]["column"] == "column_3"
+    assert {name: column.get("active", True) for name, column in settings(found).items()} == {
+        "column_1": True, "column_3": False, "column_4": True,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["type", "update", "items", "user.id", "ctr/7d", "a b", "größe"])

@@ -126,7 +126,9 @@ class LossWithoutWeights(DNN):
 def test_a_loss_that_the_weights_do_not_reach_is_marked(weighted, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "load_model_class", lambda name: LossWithoutWeights)
     (found,) = warnings_of(run(make_job(weighted, tmp_path)))
-    assert found == "weights reach the loss: the training step never calls loss_fn, so the weights of rows change nothing"
+    assert (
+        found == "weights reach the loss: the training step never calls loss_fn, so the weights of rows change nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,5 +141,3 @@ def test_a_weight_that_is_none_is_one_error(weighted, tmp_path, weight, said):
     train.write_text(f"{train.read_text()}\n1,3,s2,0.5,s1,{weight}\n")
     with pytest.raises(UserError, match=f"train.csv, line 602: {said}"):
         make_job(weighted, tmp_path)
-
-

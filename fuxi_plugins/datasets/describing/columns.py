@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_moment
+from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_made_up, is_moment
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 from fuxi_plugins.datasets.statistics import number
@@ -24,6 +24,7 @@ _FLOAT_FORM = r"^[+-]?\d+\.0*$"
 _DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
 _EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
+_LONGEST_LOG = 6e8  # seconds that a log may span if nothing but its values tells that they are times: 19 years
 # Dates without separators and the digits they are written with; the last is how Avazu writes hours.
 _DATES_OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
 _EXACT = 2**53  # whole numbers up to which a float64 holds each
@@ -163,12 +164,14 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
         return True
     if _share(values, _DATE) > SAME:
         return True
+    nameless = is_made_up(name)
     numbers = values.cast(pl.Float64, strict=False)
-    if not is_moment(name) or numbers.null_count():
+    if not (is_moment(name) or is_day_or_hour(name) or nameless) or numbers.null_count():
         return False
     low, high = number(numbers.min()), number(numbers.max())
-    if any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9)):
-        return True
+    for unit in (1, 1e3, 1e6, 1e9):
+        if _EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit:
+            return not nameless or high - low < _LONGEST_LOG * unit
     return any(_are_dates(values, form, digits) for form, digits in _DATES_OF_DIGITS.items())
 
 

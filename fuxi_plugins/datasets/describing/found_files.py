@@ -7,9 +7,11 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.describing.names import made_up
 from fuxi_plugins.datasets.reading.csv_blocks import first_line
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
     "train": ("train", "training"),
@@ -44,6 +46,8 @@ def find_files(origin: Path) -> FoundFiles:
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
+    # Beside tables, a file called .json most likely describes them.
+    data = [path for path in data if path.suffix != ".json"] or data
     names = _named_after_splits(data)
     if "train" not in names:
         return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
@@ -70,7 +74,7 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
             f"or jsonl, packed or not), but holds {seen}."
         )
-    if len(data) == 1:
+    if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
     headers = {tuple(read_header(path, _format(path))) for path in data}
     if len(headers) > 1:
@@ -93,7 +97,7 @@ def _format(path: Path) -> FileFormat:
         found = replace(found, separator=separator)
     header = next(csv.reader([line.replace(separator, "\x1f")], delimiter="\x1f"), [])
     if header and any(_is_number(name) for name in header):
-        found = replace(found, column_names=tuple(f"column_{place}" for place in range(1, len(header) + 1)))
+        found = replace(found, column_names=tuple(made_up(place) for place in range(1, len(header) + 1)))
     return found
 
 

@@ -32,9 +32,7 @@ def _any_of(words: str) -> str:
 _OUTCOME = re.compile(
     rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
-_MOMENT = re.compile(
-    r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?|dt|day|hour"
-)
+_MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}(_?(id|idx|no|code))?")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}(_?(id|idx|no|code))?")
 _HISTORY = re.compile(rf"(.*_)?{_any_of(_HISTORIES)}(_.*)?")
@@ -47,6 +45,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
 
 
+def made_up(place: int) -> str:
+    """The name of a column in a file without a header; places count from 1."""
+    return f"column_{place}"
+
+
+def is_made_up(name: str) -> bool:
+    return bool(re.fullmatch(r"column_\d+", name))
+
+
 def is_weight(name: str) -> bool:
     return _plain(name) in WEIGHTS
 
@@ -57,6 +64,11 @@ def is_outcome(name: str) -> bool:
 
 def is_moment(name: str) -> bool:
     return bool(_MOMENT.fullmatch(_plain(name)))
+
+
+def is_day_or_hour(name: str) -> bool:
+    """A moment (``14102100``) or a part of one (``23``): the values tell which."""
+    return _plain(name) in {"dt", "day", "hour"}
 
 
 def is_user(name: str) -> bool:

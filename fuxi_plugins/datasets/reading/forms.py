@@ -70,13 +70,21 @@ def format_by_name(path: Path) -> DataFormat | None:
 def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
     """The files of a data file, in the order of their names: itself, or what a folder holds of its format.
 
+    Files and folders whose names begin with a dot or an underscore are not data, by the convention of Spark.
+
     Raises:
         UserError: a folder holds no such file.
     """
     if not path.is_dir():
         return [path]
     kind = file_format.kind_of(path)
-    found = [part for part in sorted(path.rglob("*")) if part.is_file() and format_by_name(part) == kind]
+    found = [
+        part
+        for part in sorted(path.rglob("*"))
+        if part.is_file()
+        and format_by_name(part) == kind
+        and not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    ]
     if not found:
         raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
     return found

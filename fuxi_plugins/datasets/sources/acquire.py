@@ -44,8 +44,12 @@ def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[s
     memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
     named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
-    digests = {}
+    digests: dict[str, str] = {}
     for key, name in named.items():
+        same = next((other for other in digests if named[other] == name), None)
+        if same:  # splits that share a file
+            digests[key] = digests[same]
+            continue
         path = folder / name
         state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in parts(path, spec.file_format)]
         if known.get(key, {}).get("state") != state:

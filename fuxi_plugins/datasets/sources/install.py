@@ -60,7 +60,7 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
             copy = temporary / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             _unpack(origin, name, copy)
-            seen = file_digest(copy, "md5") if md5 else ""
+            seen = _seen(copy) if md5 else ""
             if seen != md5:
                 raise UserError(
                     f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
@@ -71,10 +71,12 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
 
 def verify_files(spec: DatasetSpec, folder: Path) -> list[FileState]:
     """Reads every provided file of a dataset again and compares it with the published md5."""
-    return [
-        FileState(name, md5, file_digest(folder / name, "md5") if (folder / name).is_file() else "")
-        for name, md5 in wanted_files(spec).items()
-    ]
+    return [FileState(name, md5, _seen(folder / name)) for name, md5 in wanted_files(spec).items()]
+
+
+def _seen(path: Path) -> str:
+    """The md5 of a file, and of a folder of parts, for which none can be published, that it is one."""
+    return file_digest(path, "md5") if path.is_file() else "a folder of parts" if path.is_dir() else ""
 
 
 def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
@@ -86,6 +88,9 @@ def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
 
 def _unpack(origin: Path, name: str, copy: Path) -> None:
     """Copies one file out of whatever holds it; where it is written to does not depend on what a zip archive says."""
+    if (origin / name).is_dir():  # of parts; names that begin with a dot or an underscore are no data
+        shutil.copytree(origin / name, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "_*"))
+        return
     archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *sorted(origin.glob("*.zip"))]
     if (origin / name).is_file():
         shutil.copyfile(origin / name, copy)
