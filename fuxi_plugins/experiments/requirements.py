@@ -10,10 +10,6 @@ def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
     return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
 
 
-def needs_of(model_class: type) -> Needs:
-    return getattr(model_class, "needs", Needs())
-
-
 def fixed_widths(spec: DatasetSpec) -> dict[str, int]:
     """The columns whose embeddings have a width by the dataset's config, whatever an experiment says."""
     return {

@@ -1,5 +1,8 @@
 """Models of several tasks: a run learns several labels at once, and its board is of the first."""
 
+import os
+from pathlib import Path
+
 import polars as pl
 import pytest
 import torch
@@ -7,6 +10,7 @@ from click.testing import CliRunner
 from fuxictr.pytorch.models import MultiTaskModel
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
@@ -14,6 +18,7 @@ from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.translation.folder import translate_folder
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
@@ -154,3 +159,81 @@ def test_what_does_not_fit_is_said_before_the_run(several, experiment, said):
     done = fuxibench(several, "run", experiment)
     assert done.exit_code == 2, done.output
     assert said in " ".join(done.output.split())
+
+
+FUXICTRS_EXPERIMENT = """\
+    Towers_test:
+        model: Towers
+        dataset_id: theirs
+        task: [binary_classification, binary_classification]
+        loss: [binary_crossentropy, binary_crossentropy]
+        num_tasks: 2
+        metrics: [AUC, logloss]
+    """
+FUXICTRS_DATASET = """\
+    theirs:
+        data_format: csv
+        train_data: train.csv
+        valid_data: valid.csv
+        test_data: test.csv
+        feature_cols: [{name: [user, shop], active: True, dtype: str, type: categorical}]
+        label_col: [{name: label, dtype: float}, {name: cheap, dtype: float}]
+    """
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A folder of configs as FuxiCTR's of a model of several tasks, and a checkout with its class."""
+    write(tmp_path / "published" / "model_config.yaml", FUXICTRS_EXPERIMENT)
+    write(tmp_path / "published" / "dataset_config.yaml", FUXICTRS_DATASET)
+    write(tmp_path / "checkout" / "model_zoo" / "multitask" / "Towers" / "src" / "Towers.py", MODEL)
+    registry.use_sources(registry.Sources(zoo=str(tmp_path / "checkout")))
+    yield tmp_path / "published", tmp_path / "checkout"
+    registry.use_sources(registry.INSTALLED_ONLY)
+
+
+def test_a_published_experiment_of_several_tasks_learns_all_labels_of_its_dataset(published, tmp_path):
+    folder, checkout = published
+    translated = translate_folder(folder, "Towers_test", tmp_path / "new", zoo=checkout)
+    experiment = resolve(load_experiment_config(translated.configs, "Towers_test"))
+    assert experiment.model == "zoo:multitask/Towers"
+    assert experiment.training.labels == ["label", "cheap"]
+    assert experiment.model_params["num_tasks"] == 2
+    said = {account.name: account.outcome for account in translated.accounts}
+    assert (said["labels"], said["task"], said["loss"]) == ("added", "translated", "translated")
+    assert not any("is learned" in remark for remark in translated.remarks)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", "trains Towers on 2 labels at once, which no class here does. Name a checkout"),
+        ("task: [", "task: [regression, ", "a label for each of its 3 tasks, but its dataset has label, cheap"),
+        ("task: [binary_classification, ", "task: [regression, ", "task must be one of 'binary_classification'"),
+    ],
+)
+def test_several_tasks_that_cannot_be_followed_are_refused(published, tmp_path, old, new, said):
+    folder, checkout = published
+    path = folder / "model_config.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError) as error:
+        translated = translate_folder(folder, "Towers_test", tmp_path / "new", zoo=checkout if old != new else None)
+        resolve(load_experiment_config(translated.configs, "Towers_test"))
+    assert said in str(error.value)
+
+
+@pytest.mark.skipif("FUXICTR_CHECKOUT" not in os.environ, reason="FUXICTR_CHECKOUT names no checkout of reczoo/FuxiCTR")
+@pytest.mark.parametrize("name", ["MMoE", "PLE", "ShareBottom"])
+def test_fuxictrs_own_models_of_several_tasks_train(workspace, tmp_path, name):
+    checkout = Path(os.environ["FUXICTR_CHECKOUT"])
+    registry.use_sources(registry.Sources(zoo=str(checkout)))
+    folder = checkout / "model_zoo" / "multitask" / name / "config"
+    configs = translate_folder(folder, f"{name}_test", tmp_path / name, zoo=checkout).configs
+    experiment = resolve(load_experiment_config(configs, f"{name}_test"))
+    spec = load_dataset_spec(configs, experiment.dataset_id).with_labels(experiment.training.learned_labels)
+    data = prepare_dataset(spec, workspace)
+    model = trainer.build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path / "checkpoints")
+    (epoch,) = trainer.train_model(model, experiment, data, seed=1, report=lambda news: None)
+    expected = MultiTaskModel.evaluate(model, trainer.load_split(model, data, "valid", experiment, seed=1))
+    assert epoch.valid == pytest.approx({name: expected[name] for name in epoch.valid}, abs=1e-6)
+    registry.use_sources(registry.INSTALLED_ONLY)
