@@ -1,4 +1,4 @@
-"""DIEN and TransAct in FuxiCTR's form against its own zoo: equal weights, equal predictions.
+"""DIN, BST, DIEN and TransAct in FuxiCTR's form against its own zoo: equal weights, equal predictions.
 
 The zoo is in no package. Where ``FUXICTR_CHECKOUT`` names a checkout of reczoo/FuxiCTR, these tests run.
 """
@@ -23,15 +23,20 @@ pytestmark = pytest.mark.skipif(not CHECKOUT, reason="FUXICTR_CHECKOUT names no 
 WIDTH = 10
 OTHERS = 4 * WIDTH  # of the fields that are no history
 FIELDS = {
+    "DIN": {"din_target_field": ["item"], "din_sequence_field": ["history"]},
+    "BST": {"bst_target_field": ["item"], "bst_sequence_field": ["history"]},
     "DIEN": {"dien_target_field": ["item"], "dien_sequence_field": ["history"]},
     "TransAct": {"target_item_field": ["item"], "sequence_item_field": ["history"]},
 }
-THEIRS_ALONE = {"DIEN": {"dien_neg_seq_field": [], "aux_loss_alpha": 0}, "TransAct": {}}
-SMALL = {
-    "DIEN": {"dnn_hidden_units": [8, 6], "batch_norm": False},
-    "TransAct": {"dcn_hidden_units": [8, 6], "dim_feedforward": 12},
-}
+THEIRS_ALONE = {"DIEN": {"dien_neg_seq_field": [], "aux_loss_alpha": 0}}
+DNN = {"dnn_hidden_units": [8, 6], "batch_norm": False}
+SMALL = {"DIN": DNN, "BST": DNN, "DIEN": DNN, "TransAct": {"dcn_hidden_units": [8, 6], "dim_feedforward": 12}}
 CASES = [
+    ("DIN", {}),
+    ("DIN", {"attention_hidden_units": [6], "attention_hidden_activations": "ReLU", "din_use_softmax": True}),
+    ("BST", {}),
+    ("BST", {"num_heads": 1, "stacked_transformer_layers": 2, "use_causal_mask": True, "seq_pooling_type": "sum"}),
+    ("BST", {"use_position_emb": False, "layer_norm": False, "use_residual": False, "seq_pooling_type": "target"}),
     ("DIEN", {}),
     ("DIEN", {"gru_type": "AGRU", "attention_type": "din_attention", "attention_hidden_units": [6]}),
     ("DIEN", {"enable_sum_pooling": True, "batch_norm": True}),
@@ -43,6 +48,13 @@ CASES = [
     ("TransAct", {"transformer_layers": 2, "net_dropout": 0.1, "batch_norm": True}),
 ]
 RENAMED = {  # theirs -> ours, as patterns
+    "DIN": [(r"^embedding_layer\.", "embedding_layer.embedding_dict.")],
+    "BST": [
+        (r"^embedding_layer\.", "embedding_layer.embedding_dict."),
+        (r"^transformer_encoders\.(\d+)\.", r"transformers.\1."),
+        (r"\.transformer_blocks\.(\d+)\.", r".blocks.\1."),
+        (r"\.layer_norm(\d)\.", r".norm_\1."),
+    ],
     "DIEN": [
         (r"^embedding_layer\.", "embedding_layer.embedding_dict."),
         (r"^extraction_modules\.(\d+)\.", r"evolutions.\1.extraction."),
@@ -67,20 +79,22 @@ def our_name(theirs: str, name: str) -> str:
     return theirs
 
 
+def load(model: nn.Module, theirs: dict[str, Tensor], _settings: dict) -> None:
+    assert theirs.keys() == model.state_dict().keys()
+    model.load_state_dict(theirs)
+
+
 def load_dien(model: nn.Module, theirs: dict[str, Tensor], settings: dict) -> None:
     """Theirs lays the states before the fields; in AGRU it keeps an update gate that nothing reads."""
-    ours = model.state_dict()
     if settings.get("gru_type") == "AGRU":
         theirs = {key: value[WIDTH:] if ".of_" in key else value for key, value in theirs.items()}
     found = theirs["dnn.mlp.0.weight"].shape[1] - OTHERS
     theirs["dnn.mlp.0.weight"] = theirs["dnn.mlp.0.weight"].roll(-found, dims=1)
-    assert theirs.keys() == ours.keys()
-    model.load_state_dict(theirs)
+    load(model, theirs, settings)
 
 
 def load_transact(model: nn.Module, theirs: dict[str, Tensor], settings: dict) -> None:
     """Theirs has the last places in the order of time, and the last map within its MLP."""
-    ours = model.state_dict()
     *_, last = sorted((key for key in theirs if re.fullmatch(r"mlp\.mlp\.\d+\.weight", key)), key=len)
     last = last.removesuffix(".weight")
     theirs |= {f"fc.{part}": theirs.pop(f"{last}.{part}") for part in ("weight", "bias")}
@@ -97,8 +111,10 @@ def load_transact(model: nn.Module, theirs: dict[str, Tensor], settings: dict) -
             theirs[key] = value[:, order]
         elif key == ahead:
             theirs[key] = torch.cat([value[:, order], value[:, width:]], dim=1)
-    assert theirs.keys() == ours.keys()
-    model.load_state_dict(theirs)
+    load(model, theirs, settings)
+
+
+LOADS = {"DIEN": load_dien, "TransAct": load_transact}
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
@@ -107,11 +123,11 @@ def test_in_fuxictrs_form_it_is_the_zoos_model(name, settings):
     theirs_map = copy.deepcopy(feature_map)
     del theirs_map.features["history"]["feature_encoder"]
     shared = {**SMALL[name], **FIELDS[name], **settings, "embedding_dim": WIDTH}
-    reference = tiny.build(zoo_class(name), theirs_map, **shared, **THEIRS_ALONE[name])
+    reference = tiny.build(zoo_class(name), theirs_map, **shared, **THEIRS_ALONE.get(name, {}))
     move_off_the_start(reference)
-    model = tiny.build(load_model_class(name), feature_map, **shared, **AS_FUXICTR[name])
+    model = tiny.build(load_model_class(name), feature_map, **shared, **AS_FUXICTR.get(name, {}))
     theirs = {our_name(key, name): value.clone() for key, value in reference.state_dict().items()}
-    (load_dien if name == "DIEN" else load_transact)(model, theirs, settings)
+    LOADS.get(name, load)(model, theirs, settings)
     batch = tiny.columns(32)
     behind = name == "DIEN"  # the side on which their padding must be
     batch["history"] = batch["history"].sort(dim=1, descending=behind).values
