@@ -16,8 +16,8 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
+from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import read_record
 from fuxi_plugins.reporting.boards import suite_boards
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.ledger import render_ledger

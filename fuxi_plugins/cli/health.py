@@ -18,7 +18,8 @@ from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
 from fuxi_plugins.datasets.unknown_ids import warnings as unknown_warnings
-from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
+from fuxi_plugins.records.files import LeftOut, find_records
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
 

@@ -24,8 +24,8 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     """Compares our results with published values. Each is reproduced, above, below or not comparable."""
     from fuxi_plugins.analysis.ledger import build_ledger
     from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.files import find_records
     from fuxi_plugins.records.metrics import main_metric
-    from fuxi_plugins.records.record import find_records
     from fuxi_plugins.reporting.ledger import LEDGER_FORMATS, render_ledger
 
     entries = build_ledger(find_records(workspace.results), workspace.results, metric)
@@ -90,7 +90,8 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.models.registry import load_model_class
-    from fuxi_plugins.records.record import find_records, finished_runs
+    from fuxi_plugins.records.files import find_records
+    from fuxi_plugins.records.record import finished_runs
     from fuxi_plugins.reporting import bars as forms
     from fuxi_plugins.reporting.boards import suite_boards
 

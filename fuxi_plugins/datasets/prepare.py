@@ -35,7 +35,7 @@ from fuxi_plugins.datasets.staging import StageWriter, staged_blocks, with_codes
 from fuxi_plugins.datasets.store import MatrixWriter, bytes_needed, writing
 from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares, warnings
 from fuxi_plugins.records.metrics import is_metric
-from fuxi_plugins.records.record import DataCard
+from fuxi_plugins.records.parts import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
@@ -94,7 +94,7 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     facts = json.loads((folder / CARD_FILE).read_text()) | {"fingerprint": fingerprint}
     card = DataCard(
         title=spec.title,
-        note=spec.note.strip(),
+        note=spec.whole_note,
         published_as=spec.published_as,
         valid_is_test=spec.valid_is_test,
         synthetic=facts["bayes"] is not None,

@@ -87,9 +87,7 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
         times = pl.Series(np.concatenate([moments(block, rule.read_column) for block in blocks] or [np.empty(0)]))
         if not len(times):
             return Division(rule)
-        train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
-        # Without a share of its own a split gets nothing: the borders fall together.
-        return Division(rule, (train_until, valid_until if test else np.inf))
+        return Division(rule, time_borders(times, valid, test))
     groups = sorted(
         {value for block in blocks for value in as_text(block.frame[rule.read_column]).drop_nulls().unique()}
     )
@@ -98,6 +96,13 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
     places = dict.fromkeys((groups[place] for place in drawn[:of_valid]), VALID)
     places |= dict.fromkeys((groups[place] for place in drawn[of_valid : of_valid + of_test]), TEST)
     return Division(rule, split_of=places)
+
+
+def time_borders(times: pl.Series, valid: float, test: float) -> tuple[float, float]:
+    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's."""
+    train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
+    # Without a share of its own a split gets nothing: the borders fall together.
+    return train_until, valid_until if test else np.inf
 
 
 def divided(splits: Sequence[str], blocks: Iterable[Block], division: Division) -> Iterator[tuple[str, Block]]:

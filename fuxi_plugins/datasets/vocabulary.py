@@ -1,10 +1,9 @@
-"""The ids of a column's values as arrays; FuxiCTR's Tokenizer gives the same ids out of a dict, a Python object a value.
+"""The ids of a column's values as arrays; FuxiCTR's Tokenizer gives the same ids out of a dict of Python objects.
 
 Building, merging and looking up are polars and numpy, so that a vocabulary of millions takes a second and not a minute.
 Tests hold every id against FuxiCTR's own class.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

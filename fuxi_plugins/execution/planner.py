@@ -9,7 +9,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import require_writable
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import Record, find_records, write_record
+from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
     from fuxi_plugins.datasets.spec import DatasetSpec
@@ -62,7 +63,7 @@ def plan_suite(
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Every setting is checked, every dataset prepared, every model built without its weights. In a suite of several
-    experiments, one whose model needs what its dataset lacks is skipped.
+    experiments, one whose model needs what its dataset lacks, or a library that is not installed, is skipped.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -75,7 +76,7 @@ def plan_suite(
     from fuxi_plugins.experiments.requirements import other_widths, unmet_need
     from fuxi_plugins.models.registry import load_model_class, model_source, sources
     from fuxi_plugins.training.job import Job
-    from fuxi_plugins.training.preflight import preflight, require_shareable, try_one_batch
+    from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
     experiments = [resolve(config) for config in suite.experiments]
     specs = {name: _with_labels(load_dataset_spec(workspace.all_configs, name), experiments) for name in suite.datasets}
@@ -98,14 +99,16 @@ def plan_suite(
         if resources.processes > 1:
             require_shareable(experiment)
         widths = other_widths(data.spec, experiment.embedding_dim)
-        if not reason and not widths and not model_source(experiment.model):
+        if not reason and experiment.is_of_trees:
+            reason = missing_library(experiment, data)
+        elif not reason and not widths and not model_source(experiment.model):
             preflight(experiment, data)
         elif not reason:
             reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
             if reason and widths:
                 reason = f"{reason}; {widths}"
-            if reason and alone:
-                raise UserError(f"{reason}.")
+        if reason and alone:
+            raise UserError(f"{reason}.")
         for seed in suite.seeds_of(experiment.id):
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(
@@ -117,7 +120,7 @@ def plan_suite(
                 processes=resources.processes,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
-                probe=suite.probe,
+                probe=suite.probe and not experiment.is_of_trees,
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),
                 trackers=tuple(trackers),

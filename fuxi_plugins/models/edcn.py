@@ -125,11 +125,9 @@ class Regulation(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.temperature is None:
             return self.bn1(x), self.bn2(x)
-        return self.bn1(x * self._gates(self.g1)), self.bn2(x * self._gates(self.g2))
-
-    def _gates(self, g: Tensor) -> Tensor:
-        """(n,) -> (nk,), a field's gate once for each of its k values."""
-        return (g / self.temperature).softmax(dim=0).repeat_interleave(self.embedding_dim)
+        gates_1, gates_2 = ((g / self.temperature).softmax(dim=0) for g in (self.g1, self.g2))  # (n,)
+        k = self.embedding_dim
+        return self.bn1(x * gates_1.repeat_interleave(k)), self.bn2(x * gates_2.repeat_interleave(k))
 
 
 class Bridge(nn.Module):

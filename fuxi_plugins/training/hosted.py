@@ -14,7 +14,7 @@ import torch
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.record import Epoch, Metrics
+from fuxi_plugins.records.parts import Epoch, Metrics
 from fuxi_plugins.training.checkpoint import Checkpointer
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
@@ -170,12 +170,7 @@ class TrainerMixin(FuxiCTRModel):
     ) -> Metrics:
         """The experiment's metrics of predictions (N,), each a number."""
         metrics = evaluate_metrics(labels, predictions, self.validation_metrics, groups, fields)
-        for name, value in metrics.items():
-            if math.isnan(value):
-                raise TrainingFailed(
-                    f"{name} has no value on {len(labels)} rows (a metric within groups needs a group with rows of "
-                    "both classes); choose metrics without it"
-                )
+        require_values(metrics, len(labels))
         return metrics
 
     def labels_of(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -189,3 +184,16 @@ class TrainerMixin(FuxiCTRModel):
     def gathered(self, predictions: torch.Tensor) -> torch.Tensor:
         """The predictions of a whole split (N,) from those that this process has made of it."""
         return predictions
+
+
+def require_values(metrics: Metrics, rows: int) -> None:
+    """
+    Raises:
+        TrainingFailed: a metric has no value.
+    """
+    for name, value in metrics.items():
+        if math.isnan(value):
+            raise TrainingFailed(
+                f"{name} has no value on {rows} rows (a metric within groups needs a group with rows of both classes); "
+                "choose metrics without it"
+            )

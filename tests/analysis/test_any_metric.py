@@ -13,8 +13,8 @@ from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.files import write_record
 from fuxi_plugins.records.metrics import all_metrics, evaluate_metrics, find_metric
-from fuxi_plugins.records.record import write_record
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.site.addresses import board_page
 from fuxi_plugins.reporting.site.build import write_site

@@ -51,7 +51,7 @@ def assert_same(kind, theirs, ours, beside=()):
     asked = [*(value for value in theirs.vocab if kind == "str" or not isinstance(value, str)), *beside]
     found = ours.vocab.ids_of(pl.Series(asked, dtype=DTYPES[kind]))
     assert found.tolist() == theirs.encode_category(asked)
-    own = {value: id_ for value, id_ in json.loads(ours.vocab.as_json()).items()}
+    own = dict(json.loads(ours.vocab.as_json()).items())
     by_id = dict(sorted(theirs.vocab.items(), key=lambda entry: entry[1]))
     assert own == json.loads(json.dumps(by_id))
     if len(set(by_id.values())) == len(by_id):

@@ -126,9 +126,7 @@ class LossWithoutWeights(DNN):
 def test_a_loss_that_the_weights_do_not_reach_is_marked(weighted, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "load_model_class", lambda name: LossWithoutWeights)
     (found,) = warnings_of(run(make_job(weighted, tmp_path)))
-    assert (
-        found == "weights reach the loss: the training step never calls loss_fn, so the weights of rows change nothing"
-    )
+    assert found.endswith("the training step never calls loss_fn, so the weights of rows change nothing")
 
 
 @pytest.mark.parametrize(

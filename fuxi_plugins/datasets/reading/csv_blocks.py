@@ -15,7 +15,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block
-from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.forms import Encoding, FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 
 BLOCK_BYTES = 16 * 2**20
@@ -43,7 +43,7 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     """
     if file_format.column_names:
         return list(file_format.column_names)
-    return _header(path, first_line(path), file_format.separator_of(path))
+    return _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
 
 
 def read_blocks(
@@ -61,9 +61,9 @@ def read_blocks(
     layout = _Layout(path, read_header(path, file_format), separator, named_by)
     done, line, rest = 0, 1, b""
     if not file_format.column_names:
-        done, line = len(first_line(path)), 2
+        done, line = len(first_line(path, file_format.encoding)), 2
     file_size = float("nan") if is_packed(path) else path.stat().st_size
-    for piece in _pieces_after(path, done, size):
+    for piece in _pieces_after(_utf8(path, size, file_format.encoding), done):
         text = rest + piece
         end = len(text) if not piece else _before_blank_lines(text, _end_of_row(path, text, line, size))
         text, rest = text[:end], text[end:]
@@ -88,10 +88,16 @@ def _lines(layout: _Layout, text: bytes, first_line: int) -> Callable[[int], int
     return line
 
 
-def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
-    """The file's text from byte ``start`` on in pieces of about ``size``; an empty one at the end."""
-    passed = 0
+def _utf8(path: Path, size: int, encoding: Encoding) -> Iterator[bytes]:
+    """The file's text in UTF-8, in pieces of about ``size``."""
     for piece in pieces(path, size):
+        yield piece if encoding == "utf-8" else piece.decode(encoding).encode()
+
+
+def _pieces_after(text: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The text from byte ``start`` on, piece by piece; an empty one at the end."""
+    passed = 0
+    for piece in text:
         rest = piece[max(start - passed, 0) :]
         passed += len(piece)
         if rest:
@@ -99,9 +105,9 @@ def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
     yield b""
 
 
-def first_line(path: Path) -> bytes:
+def first_line(path: Path, encoding: Encoding = "utf-8") -> bytes:
     text = b""
-    for piece in pieces(path, 1 << 16):
+    for piece in _utf8(path, 1 << 16, encoding):
         text += piece
         if b"\n" in piece:
             break

@@ -7,6 +7,7 @@ from typing import Literal
 from fuxi_plugins.core.errors import UserError
 
 DataFormat = Literal["csv", "parquet", "jsonl"]
+Encoding = Literal["utf-8", "latin-1"]
 PACKED = (".gz", ".zst", ".zip")
 _FORMATS: dict[str, DataFormat] = {
     ".csv": "csv",
@@ -27,11 +28,13 @@ class FileFormat:
     kind: the format, or None to follow the file's name; a name that tells nothing is csv.
     separator: between the values of a csv row; None is a tab in a .tsv file and else a comma.
     column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
+    encoding: of the text of a csv file.
     """
 
     kind: DataFormat | None = None
     separator: str | None = None
     column_names: tuple[str, ...] | None = None
+    encoding: Encoding = "utf-8"
 
     def kind_of(self, path: Path) -> DataFormat:
         return self.kind or format_by_name(path) or "csv"

@@ -1,6 +1,7 @@
-"""Columns that stand in the names of folders: in ``day=1/part.parquet`` every row has ``day`` 1, as Hive and Spark write.
+"""Columns that stand in the names of folders, as Hive and Spark write: in ``day=1/part.parquet`` ``day`` is 1.
 
-A key is a column of text like those of a csv file. A file that has the column as well, as polars writes it, goes before.
+A key is a column of text like those of a csv file. Where a file has the column as well, as polars writes it, it is read
+from the file.
 """
 
 from pathlib import Path

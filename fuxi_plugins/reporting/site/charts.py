@@ -81,7 +81,7 @@ def interval(
         parts.append(_tag("path", d=f"M{x},6 L{tip},11 L{x},16 Z", class_="mean"))
         return _svg(parts, 180, 22, "interval", text)
     if low is not None and high is not None:
-        parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="reach"))
+        parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="interval-line"))
     if published is not None and scale.low <= published <= scale.high:
         x = scale(published)
         parts.append(_tag("path", d=f"M{x - 4},11 L{x},7 L{x + 4},11 L{x},15 Z", class_="published"))

@@ -8,7 +8,8 @@ from fuxi_plugins.analysis.tuning_results import find_tuning_results
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.models.registry import model_names, model_summary
-from fuxi_plugins.records.record import Record, find_records, finished_runs
+from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.record import Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 

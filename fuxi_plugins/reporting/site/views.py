@@ -14,7 +14,7 @@ from fuxi_plugins.reporting.site.addresses import board_page, model_page, search
 from fuxi_plugins.reporting.site.charts import Line, Point, Scale, interval, lines, scatter
 from fuxi_plugins.reporting.site.contents import NamedBoard
 
-REACHES = 4
+SHOWN_INTERVALS = 4  # widths of the first row's interval from its mean
 DRAWN_MEASURE = "entropy"  # of the effective ranks that a probed run has
 INTERVAL_ENDS = (8, 172)  # pixels of the drawn scale
 
@@ -69,13 +69,15 @@ def board(named: NamedBoard) -> dict[str, Any]:
 
 
 def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
-    """The rows that a scale must show: those within REACHES intervals of the first. Were LR to stretch the scale of a
-    board of deep models, their differences would vanish."""
+    """The rows that a scale must show: those within SHOWN_INTERVALS of the first.
+
+    Were LR to stretch the scale of a board of deep models, their differences would vanish.
+    """
     first = rows[0].test[metric].mean
-    reach = rows[0].intervals.get(metric)
-    if reach is None:
+    bounds = rows[0].intervals.get(metric)
+    if bounds is None:
         return list(rows)
-    return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * (reach.high - reach.low)]
+    return [row for row in rows if abs(row.test[metric].mean - first) <= SHOWN_INTERVALS * (bounds.high - bounds.low)]
 
 
 def model(
@@ -195,15 +197,15 @@ def _extent(row: Row, metric: str) -> list[float]:
 
 
 def _interval(row: Row, metric: str, scale: Scale) -> Any:
-    mean, reach = row.test[metric].mean, row.intervals.get(metric)
+    mean, bounds = row.test[metric].mean, row.intervals.get(metric)
     published = row.published.metrics.get(metric) if row.published else None
     show = find_metric(metric).show_end
     text = f"{row.display_name}: {metric} {show(mean)}"
-    if reach:
-        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
+    if bounds:
+        text += f", 95% interval {show(bounds.low)} to {show(bounds.high)}"
     if published is not None:
         text += f", published {show(published)}"
-    return interval(mean, reach.low if reach else None, reach.high if reach else None, published, scale, text)
+    return interval(mean, bounds.low if bounds else None, bounds.high if bounds else None, published, scale, text)
 
 
 def _plots(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:

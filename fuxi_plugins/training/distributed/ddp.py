@@ -43,12 +43,12 @@ def is_first() -> bool:
     return not processes.is_initialized() or processes.get_rank() == 0
 
 
-def can_train_together(model_class: type) -> bool:
+def can_be_distributed(model_class: type) -> bool:
     """Whether the model's loss is a mean over rows, whose parts add up: it leaves its training step to FuxiCTR."""
     return can_replace_the_step_of(model_class)
 
 
-class Together(TrainerMixin):
+class DistributedMixin(TrainerMixin):
     """Mixed in front of a hosted model class; :meth:`join` comes before the first step."""
 
     _weight = 1.0  # of this process's mean loss in the mean of all
