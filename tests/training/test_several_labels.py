@@ -20,9 +20,9 @@ from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.translation.folder import translate_folder
 from fuxi_plugins.models import registry
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import find_records
 from fuxi_plugins.training import trainer
 from tests.conftest import write
 
