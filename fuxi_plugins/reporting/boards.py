@@ -80,10 +80,13 @@ def suite_board(
     found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and found.problems:
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
-        board = with_uncertainty(board, found.evidence)
-    else:
-        board = with_uncertainty(board, found.strict())
-    return replace(board, unverified=_unverified_rows(board, suite, unverified, workspace))
+    board = replace(
+        board,
+        reference=suite.reference,
+        remarks=suite.remarks,
+        unverified=_unverified_rows(board, suite, unverified, workspace),
+    )
+    return with_uncertainty(board, found.evidence if leave_out else found.strict())
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:

@@ -153,7 +153,7 @@ def _recompute(path: Path, folder: Path, record: FinishedRun, workspace: Workspa
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
     where = f"{path}: {folder.name}"
-    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)
     prepared = prepare_dataset(spec, workspace)
     own = prepared.card
     if record.data.fingerprint != own.fingerprint:
