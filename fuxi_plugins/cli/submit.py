@@ -12,7 +12,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def submit() -> None:
-    """Packs results for others, or verifies results from others and adds them to a board."""
+    """Packs results for others, verifies those of others, adds them to boards."""
 
 
 @submit.command()
@@ -35,7 +35,10 @@ def pack(workspace: Workspace, experiment: str, out: Path | None, contributor: s
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def verify(workspace: Workspace, path: Path, as_json: bool) -> None:
-    """Checks a submission, a zip file or a folder, without a network. Recomputes every metric from its predictions."""
+    """Checks a submission without a network. Recomputes every metric from its predictions.
+
+    PATH is a zip file or a folder.
+    """
     from fuxi_plugins.submissions import bundle
 
     verified = bundle.verify(path, workspace)
@@ -78,7 +81,7 @@ def add(workspace: Workspace, path: Path, board: str, unverified: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON and write no file.")
 @click.pass_obj
 def import_bars(workspace: Workspace, path: Path, dataset: str | None, as_json: bool) -> None:
-    """Reads the result folders of a BARS checkout as an unverified history. Boards do not count it.
+    """Reads result folders of BARS as an unverified history. No board counts it.
 
     \b
     git clone https://github.com/reczoo/BARS
