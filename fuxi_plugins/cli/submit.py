@@ -12,7 +12,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def submit() -> None:
-    """Packs results for others, verifies those of others, adds them to boards."""
+    """Packs results, verifies those of others, adds them to boards."""
 
 
 @submit.command()
