@@ -6,17 +6,20 @@ longer give is refused, so that the README never differs from ``results/leaderbo
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from fuxi_plugins.analysis.compare import Comparison, compare_on_board
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.reporting.boards import board_file, suite_boards
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.site.contents import NamedBoard
-from fuxi_plugins.reporting.site.gather import sentences
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(r"(<!-- board: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+# The project's model and those it is held against; a sentence each on every dataset with runs of both.
+SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
 SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
@@ -48,6 +51,24 @@ def updated(text: str, workspace: Workspace) -> str:
     said = "".join(f"- {sentence}\n" for sentence in sentences(boards))
     text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3] if match[2] in tables else match[0], text)
     return SAID.sub(lambda match: match[1] + said + match[2], text)
+
+
+def sentences(boards: Sequence[NamedBoard]) -> list[str]:
+    """What boards say of the project's model beside its rivals: of each rival and dataset, the largest board with both.
+
+    Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
+    """
+    found: dict[tuple[str, str], Comparison] = {}
+    for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
+        board = named.board
+        rows = {row.display_name: row for row in board.ranked()}
+        for rival in RIVALS:
+            if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
+                continue
+            if compared := compare_on_board(board, named.stem, rows[SUBJECT], rows[rival]):
+                found.setdefault((rival, board.dataset), compared)
+    order = {rival: place for place, rival in enumerate(RIVALS)}
+    return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
 
 
 def main() -> None:

@@ -1,0 +1,59 @@
+"""A board's rows as dots on intervals, on a scale that a few outliers do not set."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from markupsafe import Markup
+
+from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.reporting.site.charts import Scale, interval
+
+REACHES = 2  # widths of the first row's interval, within which a row is near
+
+
+def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows that a scale must show: those within REACHES intervals of the first. Were LR to stretch the scale of a
+    board of deep models, their differences would vanish."""
+    if not rows:
+        return []
+    first, width = rows[0].test[metric].mean, _width(rows, metric)
+    return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * width]
+
+
+def board_scale(rows: Sequence[Row], metric: str, ends: tuple[int, int]) -> Scale:
+    """A scale for the means near the first, each with as much of its interval as the first row's is wide.
+
+    Args:
+        rows: the ranked ones; without any the scale is from 0 to 1.
+        ends: pixels.
+    """
+    if not rows:
+        return Scale(0.0, 1.0, *ends)
+    width = _width(rows, metric)
+    shown = []
+    for row in near_the_first(rows, metric):
+        mean, reach = row.test[metric].mean, row.intervals.get(metric)
+        shown += [max(reach.low, mean - width), min(reach.high, mean + width)] if reach else [mean]
+    return Scale.over(shown, *ends)
+
+
+def _width(rows: Sequence[Row], metric: str) -> float:
+    """Of the first row's interval; where it has none, the median distance of the others from it."""
+    if reach := rows[0].intervals.get(metric):
+        return reach.high - reach.low
+    first = rows[0].test[metric].mean
+    return median([abs(row.test[metric].mean - first) for row in rows[1:]] or [0.0])
+
+
+def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = True) -> Markup:
+    mean, reach = row.test[metric].mean, row.intervals.get(metric)
+    value = row.published.metrics.get(metric) if published and row.published else None
+    show = find_metric(metric).show_end
+    text = f"{row.display_name}: {metric} {show(mean)}"
+    if reach:
+        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
+    if value is not None:
+        text += f", published {show(value)}"
+    ends = (reach.low, reach.high) if reach else (None, None)
+    return interval(mean, *ends, value, scale, text, show(mean))
