@@ -70,7 +70,8 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
     for code in {card.code for card in contents.models.values() if card.code}:
         yield addresses.code_file(code), code.read_bytes()
     yield from _runs(pages, contents)
-    yield from _ledger(pages, contents)
+    if contents.ledger:
+        yield from _ledger(pages, contents)
     if contents.tuning_results:
         yield from _searches(pages, contents)
     if contents.paper:
@@ -84,7 +85,7 @@ def _static(contents: Contents) -> Iterator[tuple[str, bytes]]:
         yield addresses.logo(contents.frame.logo), contents.frame.logo.read_bytes()
 
 
-def _front(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
+def _front(pages: Pages, contents: Contents) -> Iterator[tuple[str, str | bytes]]:
     figure = front_figure([named.board for named in contents.main], contents.across)
     if figure:
         yield FIGURE, figure.svg

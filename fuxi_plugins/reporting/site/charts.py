@@ -134,10 +134,10 @@ def scatter(
     for point in ordered:
         kind = "mean best" if point in front else "mean"
         mark = _tag("circle", cx=x(point.x), cy=y(point.y), r=5, class_=kind, inside=_tag("title", inside=point.label))
-        parts.append(_tag("a", href=point.href, inside=mark) if point.href else mark)
+        parts.append(_tag("a", href=point.href, aria_label=point.label, inside=mark) if point.href else mark)
     for label, box in place_labels([(x(p.x), y(p.y), p.label) for p in ordered]):
         parts.append(_tag("text", x=box.left, y=box.bottom - 3, class_="name", inside=label))
-    return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}")
+    return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}", role="group")  # holds links
 
 
 def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") -> Markup:
@@ -244,11 +244,11 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str) -> Markup:
+def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str, role: str = "img") -> Markup:
     title = _tag("title", inside=text)
     body = Markup("").join([title, *parts])
     size = {"width": width, "height": height, "viewBox": f"0 0 {width} {height}"}
-    return _tag("svg", **size, class_=kind, role="img", aria_label=text, inside=body)
+    return _tag("svg", **size, class_=kind, role=role, aria_label=text, inside=body)
 
 
 def _tag(name: str, *, inside: str | Markup | None = None, **attributes: object) -> Markup:

@@ -55,5 +55,5 @@ def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = Tru
         text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
     if value is not None:
         text += f", published {show(value)}"
-    ends = (reach.low, reach.high) if reach else (None, None)
-    return interval(mean, *ends, value, scale, text, show(mean))
+    low, high = (reach.low, reach.high) if reach else (None, None)
+    return interval(mean, low, high, value, scale, text, show(mean))

@@ -87,5 +87,10 @@ def _stamp(contents: Contents) -> Stamp:
 
 
 def _markdown(text: str) -> Markup:
-    """Markdown as HTML, in which HTML is text and links are those of the web."""
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    """Markdown as a part of a page: its HTML is text, its links are those of the web, its headings one level lower."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))

@@ -111,9 +111,9 @@ addEventListener("hashchange", restore);
 const MOST_FOUND = 12;
 
 function found(text) {
-  const starts = ([name]) => name.toLowerCase().startsWith(text);
+  const key = ([name]) => [!name.toLowerCase().startsWith(text), name.length]; // the nearest to what was typed first
   const hits = siteIndex.filter(([name]) => name.toLowerCase().includes(text));
-  return [...hits.filter(starts), ...hits.filter((hit) => !starts(hit))].slice(0, MOST_FOUND);
+  return hits.sort((a, b) => key(a)[0] - key(b)[0] || key(a)[1] - key(b)[1]).slice(0, MOST_FOUND);
 }
 
 function find(form) {
