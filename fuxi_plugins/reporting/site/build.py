@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -60,15 +60,12 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
     yield from _front(pages, contents)
     for board in contents.boards:
         yield from _board(pages, contents, board)
-    for name, records in by_model.items():
-        yield model_page(name), pages.render("model.html", "../", model=model(name, records, contents))
+    yield from _models(pages, contents, by_model)
     for name in datasets:
         dataset = views.dataset(name, contents)
         yield addresses.dataset_page(name), pages.render("dataset.html", "../", dataset=dataset)
         if dataset["card"]:
             yield addresses.dataset_config(name), dataset["card"].config
-    for code in {card.code for card in contents.models.values() if card.code}:
-        yield addresses.code_file(code), code.read_bytes()
     yield from _runs(pages, contents)
     if contents.ledger:
         yield from _ledger(pages, contents)
@@ -110,6 +107,19 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
         tie=tie_sentence(named.board, MOST_NAMED), downloads=downloads, texts=copies,
         dataset_card=contents.datasets.get(named.board.dataset),
     )  # fmt: skip
+
+
+def _models(
+    pages: Pages, contents: Contents, by_model: Mapping[str, Sequence[Record]]
+) -> Iterator[tuple[str, str | bytes]]:
+    files: set[Path] = set()
+    for name, records in by_model.items():
+        shown = model(name, records, contents)
+        yield model_page(name), pages.render("model.html", "../", model=shown)
+        if shown["card"].code:
+            files.add(shown["card"].code)
+    for file in sorted(files):
+        yield addresses.code_file(file), file.read_bytes()
 
 
 def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
