@@ -50,11 +50,11 @@ class Drawing:
     figure: Figure
     caption: str
 
-    def svg(self) -> bytes:
-        """The figure on a transparent ground."""
+    def svg(self, transparent: bool = True) -> bytes:
+        """The figure as SVG, on a transparent or on a white ground."""
         buffer = io.BytesIO()
         with matplotlib.rc_context(RC):
-            self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+            self.figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None})
         return buffer.getvalue()
 
     def save(self, folder: Path) -> list[Path]:
