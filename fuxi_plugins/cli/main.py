@@ -24,6 +24,7 @@ from fuxi_plugins.cli.init import init
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers, MetricName
+from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.show import show
 from fuxi_plugins.cli.status import status
@@ -326,7 +327,7 @@ def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, base
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
 
 
-for command in (across, compare, cost, data, doctor, init, new, report, show, status, submit, table, tune, zoo_):
+for command in (across, compare, cost, data, doctor, init, new, power, report, show, status, submit, table, tune, zoo_):
     main.add_command(command)
 stopping.imported()
 

@@ -56,8 +56,9 @@ def new(
     sized = ", ".join(f"{name} {board.training[name]}" for name in SIZES if board.training.get(name))
     why = f"chosen for about {rows:,} training rows" if rows else "the defaults, since the data files are not here"
     say(f"{sized}: {why}.")
-    for reason in board.skipped:
-        say(f"left out: {reason}.")
+    for reason in dict.fromkeys(board.left_out.values()):
+        alike = [row for row, one in board.left_out.items() if one == reason]
+        say(f"left out ({reason.removeprefix('it ')}): {', '.join(alike)}")
     for path in board.files:
         say(f"written: {path}")
     say(f"{len(board.rows)} models, {len(board.rows) * len(seeds)} runs: fuxibench run {board.suite}")

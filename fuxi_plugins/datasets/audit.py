@@ -18,6 +18,7 @@ from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import divide, moments
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.datasets.unknown_ids import warnings
+from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS
 
 MOST_REPEATED = 0.5  # of the test rows; more than that, with equal labels, is no new data
 
@@ -172,6 +173,12 @@ def _warnings(data: PreparedData, found: Audit) -> list[str]:
         for split, share in found.known_rows.items()
         if share > MOST_REPEATED
     ]
+    for split in ("valid", "test"):
+        rarer = round(found.rows[split] * min(found.positive_rate[split], 1 - found.positive_rate[split]))
+        if rarer < FEW_ROWS_OF_A_CLASS:
+            sentences.append(
+                f"{split} has only {rarer} rows of the rarer class: large differences of models may be chance."
+            )
     if found.times and found.times["train"][1] > found.times["test"][0]:
         sentences.append(
             f"By {found.time_column} train goes on after test has begun, so that models learn from the future of the "

@@ -12,7 +12,7 @@ from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.requirements import fixed_widths, unmet_need
+from fuxi_plugins.experiments.requirements import fixed_widths, needs_of, unmet
 from fuxi_plugins.experiments.sizing import sized_training
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class, model_names
 from fuxi_plugins.models.variants import VARIANTS
@@ -123,7 +123,7 @@ class NewBoard:
     suite: str
     files: list[Path]
     rows: list[str]
-    skipped: list[str]  # why a row is not on the board, a sentence each
+    left_out: dict[str, str]  # by row, why it is not on the board, as "it needs a behaviour history"
     training: dict[str, Any]  # settings of every experiment
 
 
@@ -164,11 +164,12 @@ def start_board(
         if row not in names:
             raise unknown_name("model", row, names, "fuxibench list models")
     wanted = rows or board_rows()
-    reasons = {row: unmet_need(load_model_class(class_name(row)), row, spec) for row in wanted}
+    reasons = {row: unmet(needs_of(load_model_class(class_name(row))), spec) for row in wanted}
     chosen = [row for row, reason in reasons.items() if not reason]
-    skipped = [reason for reason in reasons.values() if reason]
+    left_out = {row: reason for row, reason in reasons.items() if reason}
     if not chosen:
-        raise UserError(f"a board needs a model, but none is left: {'; '.join(skipped)}.")
+        listed = "; ".join(f"{row} cannot run on {dataset}: {reason}" for row, reason in left_out.items())
+        raise UserError(f"a board needs a model, but none is left: {listed}.")
     metrics = [*TRAINING["metrics"], *(usual_group_metrics() if spec.group_id else [])]
     widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
     width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
@@ -187,4 +188,4 @@ def start_board(
     ]
     for path, text in zip(files, texts, strict=True):
         write_text(path, text)
-    return NewBoard(suite, files, chosen, skipped, {**TRAINING, **sized, **given})
+    return NewBoard(suite, files, chosen, left_out, {**TRAINING, **sized, **given})

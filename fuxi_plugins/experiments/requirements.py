@@ -6,8 +6,12 @@ from fuxi_plugins.models.needs import Needs
 
 def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
     """A sentence on why the model cannot run on the dataset, or None when it can."""
-    reason = unmet(getattr(model_class, "needs", Needs()), spec)
+    reason = unmet(needs_of(model_class), spec)
     return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
+
+
+def needs_of(model_class: type) -> Needs:
+    return getattr(model_class, "needs", Needs())
 
 
 def fixed_widths(spec: DatasetSpec) -> dict[str, int]:

@@ -3,9 +3,8 @@
 from fuxi_plugins.analysis.compare import clustering_warning
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.statistics.noise import LEVEL
-from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
 
-FEW_POSITIVES = 100  # rows of the rarer class, below which intervals are wide and cover less surely
 PER_CENT = f"{LEVEL:.0%}"
 
 
@@ -91,7 +90,7 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
         lines.append("Intervals and comparisons count the noise between seeds and the sampling of test rows.")
         if evidence.growth:
             lines.append(clustering_warning(evidence))
-    if evidence and evidence.units < FEW_POSITIVES:
+    if evidence and evidence.units < FEW_ROWS_OF_A_CLASS:
         lines.append(
             f"The test set has only {evidence.units} rows of the rarer class, or clusters of rows: intervals are wide, "
             "and large differences may go unnoticed."

@@ -51,6 +51,13 @@ def test_sound_data_get_no_warning_and_right_counts(workspace, tmp_path):
     assert found.columns["price"].alone == pytest.approx(score)
 
 
+def test_a_split_with_few_rows_of_a_class_is_warned_of(workspace, tmp_path):
+    frame = table(tmp_path, "test")
+    change(tmp_path, "test", frame.with_columns(label=pl.when(pl.int_range(pl.len()) < 20).then(1).otherwise(0)))
+    (warning,) = audited(workspace).warnings
+    assert warning.startswith("test has only 20 rows of the rarer class")
+
+
 def test_ids_that_are_written_in_another_way_are_warned_of(workspace, tmp_path):
     frame = table(tmp_path, "test")
     change(tmp_path, "test", frame.with_columns(pl.col("shop") + ".0"))
@@ -118,7 +125,7 @@ def test_the_command_shows_it_and_preparing_warns(workspace, tmp_path):
     assert "warning: shop: train knows hardly an id" in shown
     assert "AUC alone" in shown
     assert "shop: train knows hardly an id" in call("doctor")
-    change(tmp_path, "test", table(tmp_path, "valid").sample(fraction=1, shuffle=True, seed=1)[:200])
+    change(tmp_path, "test", table(tmp_path, "valid").sample(fraction=1, shuffle=True, seed=1)[:240])
     assert "Found no mistake." in call("data", "audit", "tiny")
 
 

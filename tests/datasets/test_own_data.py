@@ -1,6 +1,7 @@
 """Tables as users bring them: described, the config prepares, and the guesses are the right ones and said aloud."""
 
 import json
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -105,6 +106,17 @@ def test_ids_beyond_int64_are_ids(mine, ending):
     assert settings(found)["id"]["type"] == "categorical"
     assert "Whole numbers beyond 64 bits taken for ids: id" in said(found)
     assert set(vocabulary(prepared, "id")) == {str(16543128959394097761 + k) for k in range(9)}
+
+
+def test_ids_of_which_another_tool_rounded_some_are_ids(mine):
+    def url(random, rows):
+        drawn = numbers(20)(random, rows).tolist()
+        return [f"1420240032078{k:02}00000" if k % 5 else f"1.420240032078{k:02}e+19" for k in drawn]
+
+    found, prepared = mine({"url": url, "item": ids(9), "label": coin})
+    assert settings(found)["url"]["type"] == "categorical"
+    assert "Whole numbers beyond 64 bits taken for ids: url" in said(found)
+    assert len(vocabulary(prepared, "url")) == 20
 
 
 def test_types_of_parquet_are_kept(mine):
@@ -309,6 +321,40 @@ def test_one_file_is_divided_by_its_times_or_else_at_random(mine, ending, tmp_pa
     assert describe("mine", tmp_path / "mine" / f"data{ending}").entry == found.entry
 
 
+@pytest.mark.parametrize("form", ["%y%m%d%H", "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M%S"])
+def test_dates_of_digits_alone_are_times(mine, form):
+    def hour(random, rows):
+        return [
+            (datetime(2014, 10, 21) + timedelta(hours=int(k))).strftime(form) for k in random.integers(0, 240, rows)
+        ]
+
+    found, prepared = mine({"hour": hour, "item": ids(9), "label": coin}, splits={"data": 600})
+    assert settings(found)["hour"]["active"] is False
+    assert found.entry["split"] == {"by": "time", "column": "hour", "valid": 0.2, "test": 0.2}
+    assert sum(prepared.card.rows.values()) == 600
+
+
+def test_an_hour_of_the_day_is_a_feature(mine):
+    found, _ = mine({"hour": numbers(24), "item": ids(9), "label": coin}, splits={"data": 600})
+    assert settings(found)["hour"] == {"name": "hour", "type": "categorical", "dtype": "str"}
+
+
+def test_a_split_is_found_by_a_word_in_its_files_name(mine, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "reference.json").write_text('{\n"auc": 0.7\n}\n')
+    splits = {"log_train": 300, "log-test": 100}
+    found, prepared = mine({"user": ids(20), "label": coin}, ".parquet", splits=splits)
+    assert (found.entry["train_data"], found.entry["test_data"]) == ("log_train.parquet", "log-test.parquet")
+    assert prepared.card.rows["test"] == 100
+
+
+def test_a_json_file_beside_one_table_is_no_table(mine, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "reference.json").write_text('{\n"auc": 0.7\n}\n')
+    found, _ = mine({"user": ids(20), "label": coin}, splits={"log": 300})
+    assert found.entry["train_data"] == "log.csv"
+
+
 def test_train_and_test_alone_are_enough(mine):
     found, prepared = mine({"user": ids(20), "label": coin}, splits={"train": 300, "test": 100})
     assert prepared.card.rows["test"] == 100
@@ -342,6 +388,24 @@ def test_a_file_without_a_header_gets_names(mine):
     assert found.entry["column_names"] == ["column_1", "column_2"]
     assert "looks like values, not like a header" in said(found)
     assert prepared.card.rows == ROWS
+
+
+def test_times_in_a_file_without_a_header_are_told_by_their_values(mine):
+    def write(frame, path):
+        frame.write_csv(path, include_header=False)
+
+    def times(random, rows):
+        return 880_000_000 + random.integers(0, 20_000_000, rows)
+
+    def hashes(random, rows):
+        return random.choice(np.random.default_rng(0).integers(300_000_000, 4_000_000_000, 50), rows)
+
+    columns = {"user": ids(20), "label": coin, "time": times, "item": hashes}
+    found, _ = mine(columns, label="column_2", splits={"u": 600}, write=write)
+    assert found.entry["split"]["column"] == "column_3"
+    assert {name: column.get("active", True) for name, column in settings(found).items()} == {
+        "column_1": True, "column_3": False, "column_4": True,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["type", "update", "items", "user.id", "ctr/7d", "a b", "größe"])

@@ -91,7 +91,7 @@ def test_what_the_dataset_cannot_feed_is_left_out_with_its_reason(workspace):
     without(workspace, HISTORY, SOURCES)
     board = start_board(workspace.configs, "tiny")
     assert set(ROWS) - set(board.rows) == NEED_A_HISTORY | NEED_SOURCES
-    assert "DIN cannot run on tiny: it needs a behaviour history" in board.skipped
+    assert board.left_out["DIN"] == "it needs a behaviour history"
 
 
 def test_a_dataset_with_columns_of_its_own_width_gives_it_to_all(workspace):
@@ -162,7 +162,7 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
         record = carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())
         assert record.finished, job.name
         assert 0.3 < record.metrics["test"]["AUC"] < 0.95, job.name
-    print(f"{twin}: {len(board.rows)} models trained; {'; '.join(board.skipped) or 'none left out'}")
+    print(f"{twin}: {len(board.rows)} models trained; {', '.join(board.left_out) or 'none'} left out")
     assert set(ROWS) - set(board.rows) == (
         set() if "kuai" in twin or "taobao" in twin else NEED_A_HISTORY | NEED_SOURCES
     )

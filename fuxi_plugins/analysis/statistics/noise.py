@@ -61,9 +61,9 @@ class Noise:
         logs = falling_root(lambda log: self.half_width(np.exp(log)) - sizes, lowest, np.zeros(sizes.shape))
         return np.where(self.known, np.exp(logs), 1.0)
 
-    def detectable(self) -> np.ndarray:
-        """(...) The effect that one planned test at LEVEL finds with POWER."""
-        return self.half_width(LEVEL) + self.half_width(2 * (1 - POWER))
+    def detectable(self, level: float = LEVEL) -> np.ndarray:
+        """(...) The effect that a test at this level finds with POWER."""
+        return self.half_width(level) + self.half_width(2 * (1 - POWER))
 
     def __getitem__(self, place: tuple[np.ndarray | int, ...]) -> "Noise":
         return Noise(self.variances[:, *place], self.dof[:, *place])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_moment
+from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_made_up, is_moment
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 from fuxi_plugins.datasets.statistics import number
@@ -24,6 +24,10 @@ _FLOAT_FORM = r"^[+-]?\d+\.0*$"
 _DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
 _EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
+_LONGEST_LOG = 6e8  # seconds that a log may span if nothing but its values tells that they are times: 19 years
+# Dates without separators and the digits they are written with; the last is how Avazu writes hours.
+_DATES_OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
+_EXACT = 2**53  # whole numbers up to which a float64 holds each
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -82,7 +86,7 @@ def guess_column(head: Head) -> Guess:
     everywhere = head.any_text().filter(~head.any_text().is_in(missing))
     numbers = everywhere.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
-        if not _all(everywhere, _WHOLE):
+        if not _all(everywhere, _WHOLE) and not _are_long_ids(everywhere, numbers):
             if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
                 return _idle(name, "not finite")
             entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
@@ -160,11 +164,29 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
         return True
     if _share(values, _DATE) > SAME:
         return True
+    nameless = is_made_up(name)
     numbers = values.cast(pl.Float64, strict=False)
-    if not is_moment(name) or numbers.null_count():
+    if not (is_moment(name) or is_day_or_hour(name) or nameless) or numbers.null_count():
         return False
     low, high = number(numbers.min()), number(numbers.max())
-    return any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1, 1e3, 1e6, 1e9))
+    for unit in (1, 1e3, 1e6, 1e9):
+        if _EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit:
+            return not nameless or high - low < _LONGEST_LOG * unit
+    return any(_are_dates(values, form, digits) for form, digits in _DATES_OF_DIGITS.items())
+
+
+def _are_dates(values: pl.Series, form: str, digits: int) -> bool:
+    """Whether all values are dates from 1979 to 2096 in this form, as 20141021 or 14102100 are."""
+    if not _all(values, rf"^\d{{{digits}}}$"):
+        return False
+    rest = "".join(part for part in ("%H", "%M", "%S") if part not in form)  # polars reads no hour without minutes
+    found = (values + "00" * (len(rest) // 2)).str.to_datetime(form + rest, strict=False)
+    return not found.null_count() and bool(found.dt.year().is_between(1979, 2096).all())
+
+
+def _are_long_ids(values: pl.Series, numbers: pl.Series) -> bool:
+    """Whether most values are whole numbers, some too long for a float64: ids of which another tool rounded a few."""
+    return _share(values, _WHOLE) > 0.5 and bool((numbers.abs() > _EXACT).any())
 
 
 def _tells_rows_apart(values: pl.Series) -> bool:

@@ -1,11 +1,13 @@
 """Which of a folder's files hold train, valid and test, and how they are written."""
 
 import csv
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.describing.names import made_up
 from fuxi_plugins.datasets.reading.csv_blocks import first_line
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
@@ -43,11 +45,24 @@ def find_files(origin: Path) -> FoundFiles:
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
-    by_name = {path.name.partition(".")[0].lower(): path for path in reversed(data)}
-    names = {split: by_name[name].name for split in SPLITS for name in reversed(NAMES[split]) if name in by_name}
+    # Beside tables, a file called .json most likely describes them.
+    data = [path for path in data if path.suffix != ".json"] or data
+    names = _named_after_splits(data)
     if "train" not in names:
         return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
     return FoundFiles(origin, names, _format(origin / names["train"]))
+
+
+def _named_after_splits(data: list[Path]) -> dict[str, str]:
+    """By split, the file of that name (``train.csv``), or else the one with that word in it (``log_train.csv``)."""
+    names = {}
+    for split in SPLITS:
+        stems = [(path.name.partition(".")[0].lower(), path.name) for path in data]
+        whole = [file for name in NAMES[split] for stem, file in stems if stem == name]
+        within = [file for stem, file in stems if set(re.split("[_-]", stem)) & set(NAMES[split])]
+        if whole or len(within) == 1:
+            names[split] = (whole or within)[0]
+    return names
 
 
 def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
@@ -81,7 +96,7 @@ def _format(path: Path) -> FileFormat:
         found = replace(found, separator=separator)
     header = next(csv.reader([line.replace(separator, "\x1f")], delimiter="\x1f"), [])
     if header and any(_is_number(name) for name in header):
-        found = replace(found, column_names=tuple(f"column_{place}" for place in range(1, len(header) + 1)))
+        found = replace(found, column_names=tuple(made_up(place) for place in range(1, len(header) + 1)))
     return found
 
 

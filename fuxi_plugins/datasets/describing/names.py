@@ -45,6 +45,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
 
 
+def made_up(place: int) -> str:
+    """The name of a column in a file without a header; places count from 1."""
+    return f"column_{place}"
+
+
+def is_made_up(name: str) -> bool:
+    return bool(re.fullmatch(r"column_\d+", name))
+
+
 def is_weight(name: str) -> bool:
     return _plain(name) in WEIGHTS
 
@@ -55,6 +64,11 @@ def is_outcome(name: str) -> bool:
 
 def is_moment(name: str) -> bool:
     return bool(_MOMENT.fullmatch(_plain(name)))
+
+
+def is_day_or_hour(name: str) -> bool:
+    """A moment (``14102100``) or a part of one (``23``): the values tell which."""
+    return _plain(name) in {"dt", "day", "hour"}
 
 
 def is_user(name: str) -> bool:

@@ -1,7 +1,7 @@
 """The one table of metrics: names, directions, bounds, values and their sampling errors. numpy and scipy alone."""
 
 from fuxi_plugins.records.metrics.metric import Family, Metric
-from fuxi_plugins.records.metrics.sampling import sampling_components, within_clusters
+from fuxi_plugins.records.metrics.sampling import FEW_ROWS_OF_A_CLASS, sampling_components, within_clusters
 from fuxi_plugins.records.metrics.scored import Grouped, Scored
 from fuxi_plugins.records.metrics.table import (
     TABLE,
@@ -18,6 +18,7 @@ from fuxi_plugins.records.metrics.table import (
 )
 
 __all__ = [
+    "FEW_ROWS_OF_A_CLASS",
     "TABLE",
     "Family",
     "Grouped",

@@ -5,6 +5,8 @@ import numpy as np
 from fuxi_plugins.records.metrics.metric import Metric
 from fuxi_plugins.records.metrics.scored import Scored
 
+FEW_ROWS_OF_A_CLASS = 100  # or clusters of rows, below which a test set tells few models apart
+
 
 def sampling_components(metric: Metric, data: Scored, clusters: np.ndarray | None = None) -> np.ndarray:
     """What each independent unit of the test set adds to a metric's sampling error.
