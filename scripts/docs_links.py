@@ -10,26 +10,33 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-OUTSIDE = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
-LINKED = re.compile(r"\[([^\]]+)\](\(\.\./([^)#\s]+)(#[^)\s]*)?\))")
+LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)")  # not one with a scheme
+OUTSIDE = re.compile(r"\[([^\]]+)\](\(\.\./([^)#\s]+)(#[^)\s]*)?\))")
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "repository"
+SHOWN = (".md", ".png", ".svg")  # by a site as they are; all else as text
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds every file that a page links to and that lies outside of docs/."""
+    """Adds every file outside of docs/ that a page links to, and those that an added page links to in turn."""
     pages = [file for file in files if file.src_uri.endswith(".md")]
-    targets = {found[0] for page in pages for found in OUTSIDE.findall(page.content_string)}
-    for target in sorted(targets):
-        path = ROOT / target
-        if path.is_file():
-            files.append(File.generated(config, address(path), content=path.read_text(encoding="utf-8")))
+    waiting = {ROOT / link[2] for page in pages for link in OUTSIDE.findall(page.content_string)}
+    added: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in added or not path.is_file():
+            continue
+        added.add(path)
+        files.append(File.generated(config, address(path), content=path.read_bytes()))
+        if path.suffix == ".md":
+            text = path.read_text(encoding="utf-8")
+            waiting |= {(path.parent / link).resolve() for link in LINK.findall(text)}
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Leads the links of a page of docs/ to the added files."""
-    return LINKED.sub(_led, markdown) if page.file.generated_by is None else markdown
+    return OUTSIDE.sub(_led, markdown) if page.file.generated_by is None else markdown
 
 
 def _led(link: re.Match[str]) -> str:
@@ -47,4 +54,4 @@ def address(path: Path) -> str:
     ('repository/results/ledger/ledger.md', 'repository/setup.py.txt')
     """
     inside = path.relative_to(ROOT).as_posix()
-    return f"{FOLDER}/{inside}" if inside.endswith(".md") else f"{FOLDER}/{inside}.txt"
+    return f"{FOLDER}/{inside}" if inside.endswith(SHOWN) else f"{FOLDER}/{inside}.txt"
