@@ -1,7 +1,7 @@
 """A board's rows as dots on intervals, on a scale that a few outliers do not set."""
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import median_low
 
 from markupsafe import Markup
 
@@ -9,16 +9,18 @@ from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.site.charts import Scale, interval
 
-REACHES = 2  # widths of the first row's interval, within which a row is near
+REACHES = 2  # times how far apart rows usually lie, within which a row is near the first
 
 
 def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
-    """The rows that a scale must show: those within REACHES intervals of the first. Were LR to stretch the scale of a
-    board of deep models, their differences would vanish."""
+    """The rows that a scale must show, at least half of them: near is within two widths of the first row's interval, or
+    twice the median distance from it. Were LR to stretch the scale of a board of deep models, their differences would
+    vanish."""
     if not rows:
         return []
-    first, width = rows[0].test[metric].mean, _width(rows, metric)
-    return [row for row in rows if abs(row.test[metric].mean - first) <= REACHES * width]
+    reach = REACHES * max(_width(rows, metric), _median_gap(rows, metric))
+    first = rows[0].test[metric].mean
+    return [row for row in rows if abs(row.test[metric].mean - first) <= reach]
 
 
 def board_scale(rows: Sequence[Row], metric: str, ends: tuple[int, int]) -> Scale:
@@ -40,10 +42,14 @@ def board_scale(rows: Sequence[Row], metric: str, ends: tuple[int, int]) -> Scal
 
 def _width(rows: Sequence[Row], metric: str) -> float:
     """Of the first row's interval; where it has none, the median distance of the others from it."""
-    if reach := rows[0].intervals.get(metric):
-        return reach.high - reach.low
+    reach = rows[0].intervals.get(metric)
+    return reach.high - reach.low if reach else _median_gap(rows, metric)
+
+
+def _median_gap(rows: Sequence[Row], metric: str) -> float:
+    """Median distance of the other rows from the first, of an even number the lower one."""
     first = rows[0].test[metric].mean
-    return median([abs(row.test[metric].mean - first) for row in rows[1:]] or [0.0])
+    return median_low([abs(row.test[metric].mean - first) for row in rows[1:]] or [0.0])
 
 
 def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = True) -> Markup:

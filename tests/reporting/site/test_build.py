@@ -39,6 +39,7 @@ from fuxi_plugins.reporting.site.charts import (
 )
 from fuxi_plugins.reporting.site.contents import NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
+from tests.analysis.make import suite_board
 from tests.conftest import ROOT
 from tests.reporting.site.make import ATTACK, Page, contents
 
@@ -310,6 +311,12 @@ def test_one_dead_model_does_not_set_the_scale(tmp_path):
     assert (scale.low, scale.high) == (alone.low, alone.high)
     assert scale.low > 0.5
     assert board_scale([], "AUC", (8, 172))(0.5) == 90
+
+
+def test_a_scale_shows_at_least_half_of_the_rows(tmp_path):
+    values = {"A": [0.90, 0.901], "B": [0.88, 0.881], **{f"C{n}": [0.5 + n / 1000, 0.501] for n in range(6)}}
+    ranked = suite_board("toy", values, tmp_path).board.ranked()
+    assert near_the_first(ranked, "AUC") == ranked
 
 
 marks = st.lists(
