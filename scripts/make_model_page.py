@@ -9,7 +9,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.models.citation import paper_of
 from fuxi_plugins.models.needs import Needs
-from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class
 from fuxi_plugins.models.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,7 @@ options. A test holds them equal to the classes below.
 def page() -> str:
     """The text of the page."""
     configs = list(load_experiment_configs(ROOT / "benchmark_configs").values())
-    names = sorted([*NATIVE_MODELS, *VARIANTS], key=str.casefold)
+    names = sorted([*NATIVE_MODELS, *VARIANTS, *TREE_MODELS], key=str.casefold)
     rows = ["| model | year | what it is | needs |", "| --- | --- | --- | --- |"]
     sections = []
     for name in names:
@@ -41,7 +41,7 @@ def page() -> str:
         year = paper_of(model_class).year
         rows.append(f"| [{name}](#{_anchor(name)}) | {year} | {summary} | {_needs(model_class)} |")
         sections.append(_section(name, model_class, summary, configs))
-    count = f"{len(NATIVE_MODELS)} classes and {len(VARIANTS)} variants of them.\n\n"
+    count = f"{len(NATIVE_MODELS)} classes, {len(VARIANTS)} variants of them, and {len(TREE_MODELS)} tree models.\n\n"
     return HEAD + count + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 

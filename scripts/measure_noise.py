@@ -14,10 +14,10 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import within_clusters
 from fuxi_plugins.records.metrics.ranking import auc_influence
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import find_records
 
 
 def main(name: str) -> None:

@@ -1,16 +1,17 @@
 """Measures preparation: rows per second and peak memory, ours beside FuxiCTR's own build_dataset on the same rows.
 
-    python scripts/measure_preparation.py --rows 1000000 2000000 5000000 --fuxictr-rows 1000000
+    python scripts/measure_preparation.py --rows 1000000 2000000 5000000 --fuxictr-rows 1000000 --rounds 3
 
-The rows are those of the twin of Criteo_x1 with about two million ids. Each measurement is a process of its own; peak
-memory is that of the process and its children together, sampled from /proc. Writes results/speed/preparation.json.
+The rows are those of the twin of Criteo_x1 with about two million ids, as csv and parquet. Each measurement is a
+process of its own; ours and FuxiCTR's take turns, and medians over the rounds are reported. CPU time and peak memory
+are those of the process and its children together, sampled from /proc. Writes results/speed/preparation.json and the
+table of docs/datasets.md.
 """
 
 import argparse
 import json
 import os
-import platform
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,17 @@ import threading
 import time
 from pathlib import Path
 
+import polars as pl
+import torch
+from measuring.machine import ceiling, description
+from measuring.report import update_page
+from tabulate import tabulate
+
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.preprocessing import fuxictr_columns
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = """
@@ -42,56 +49,123 @@ build_dataset(FeatureProcessor(**settings["processor"]), **settings["build"])
 """
 
 
+OWN, PEER = "fuxibench", "FuxiCTR build_dataset"
+LARGE = 20e9  # bytes of csv for which memory is extrapolated
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 5_000_000])
     parser.add_argument("--fuxictr-rows", type=int, nargs="*", default=[1_000_000])
+    parser.add_argument("--formats", nargs="+", choices=["csv", "parquet"], default=["csv", "parquet"])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="folder to keep the generated rows in")
     parser.add_argument("--output", type=Path, default=ROOT / "results" / "speed" / "preparation.json")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "datasets.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
-        measured = []
+        measured: dict[tuple, list[dict]] = {}
         for rows in sorted({*arguments.rows, *arguments.fuxictr_rows}):
-            spec, raw = twin(rows, folder)
-            if rows in arguments.rows:
-                with tempfile.TemporaryDirectory(dir=folder) as cache:
-                    measured.append(measure("fuxibench", rows, [OURS, spec.model_dump_json(), cache]))
-                    for feature_map in Path(cache).glob("datasets/*/*/feature_map.json"):
-                        measured[-1]["ids"] = json.loads(feature_map.read_text())["total_features"]
-                report(measured, arguments)
-            if rows in arguments.fuxictr_rows:
-                with tempfile.TemporaryDirectory(dir=folder) as cache:
-                    settings = json.dumps(fuxictr_settings(spec, raw, cache))
-                    measured.append(measure("FuxiCTR build_dataset", rows, [FUXICTR, settings]))
+            for _ in range(arguments.rounds):
+                for form in arguments.formats:
+                    for what, wanted in ((OWN, arguments.rows), (PEER, arguments.fuxictr_rows)):
+                        if rows in wanted:
+                            one = measure_once(what, rows, form, folder)
+                            measured.setdefault((what, form, rows), []).append(one)
+                            print(json.dumps(one), flush=True)
                 report(measured, arguments)
 
 
-def report(measured: list[dict], arguments: argparse.Namespace) -> None:
-    """Prints the latest measurement and writes all of them."""
-    print(json.dumps(measured[-1]), flush=True)
-    asked = {"--rows": arguments.rows, "--fuxictr-rows": arguments.fuxictr_rows}
-    options = " ".join(f"{name} {' '.join(map(str, rows))}" for name, rows in asked.items())
+def measure_once(what: str, rows: int, form: str, folder: Path) -> dict:
+    spec, raw = twin(rows, form, folder)
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        called = [OURS, spec.model_dump_json(), cache]
+        if what == PEER:
+            called = [FUXICTR, json.dumps(fuxictr_settings(spec, raw, form, cache))]
+        one = {"what": what, "format": form, "train_rows": rows, **measure(rows, called)}
+        one["file_gb"] = round(sum((raw / spec.split_file(split)).stat().st_size for split in SPLITS) / 1e9, 3)
+        for feature_map in Path(cache).rglob("feature_map.json"):
+            one["ids"] = json.loads(feature_map.read_text())["total_features"]
+    return one
+
+
+def report(measured: dict[tuple, list[dict]], arguments: argparse.Namespace) -> None:
+    """Writes the medians of what has been measured, and their table."""
+    asked = {"--rows": arguments.rows, "--fuxictr-rows": arguments.fuxictr_rows, "--formats": arguments.formats}
+    options = " ".join(f"{name} {' '.join(map(str, given))}" for name, given in asked.items())
+    medians = [median(rounds) for rounds in measured.values()]
     content = {
-        "command": f"python scripts/measure_preparation.py {options}",
+        "command": f"python scripts/measure_preparation.py {options} --rounds {arguments.rounds}",
         "dataset": "criteo_x1_twin",
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "load": round(os.getloadavg()[0], 1),  # processes that wanted the cores at the end
-        "measured": measured,
+        "machine": description(torch.device("cpu")) | {"copy_gbytes": ceiling(torch.device("cpu"))["copy_gbytes"]},
+        "measured": medians,
+        "memory_at_20_gb": extrapolated(medians),
     }
     write_text(arguments.output, json.dumps(content, indent=1) + "\n")
+    update_page(arguments.page, "preparation", as_table(medians))
 
 
-def twin(rows: int, folder: Path) -> tuple[DatasetSpec, Path]:
-    """The twin with so many rows of train as a dataset of csv files at hand."""
+def median(rounds: list[dict]) -> dict:
+    """Of the rounds of one measurement; the most of memory and all loads, that is processes that wanted the cores."""
+    found = dict(rounds[0])
+    for name in ("seconds", "cpu_seconds"):
+        found[name] = round(statistics.median(one[name] for one in rounds), 1)
+    total = found["train_rows"] + 200_000
+    found["rows_per_second"] = round(total / found["seconds"])
+    found["rows_per_cpu_second"] = round(total / found["cpu_seconds"])
+    found["peak_memory_gb"] = max(one["peak_memory_gb"] for one in rounds)
+    found["loads"] = [one["load"] for one in rounds]
+    return {name: value for name, value in found.items() if name != "load"}
+
+
+def extrapolated(medians: list[dict]) -> dict[str, float] | None:
+    """Peak memory for csv files of 20 GB, as if it grew with rows as it does between the largest two measurements.
+
+    That is more than it will be: ids become known, so that vocabularies grow more slowly than rows.
+    """
+    ours = [one for one in medians if one["what"] == OWN and one["format"] == "csv"]
+    if len(ours) < 2:
+        return None
+    less, more = ours[-2:]
+    rows = more["train_rows"] * LARGE / 1e9 / more["file_gb"]
+    each = (more["peak_memory_gb"] - less["peak_memory_gb"]) / (more["train_rows"] - less["train_rows"])
+    return {"rows": round(rows), "at_most_gb": round(more["peak_memory_gb"] + each * (rows - more["train_rows"]), 1)}
+
+
+def as_table(medians: list[dict]) -> str:
+    """One line a measurement, with how many times FuxiCTR takes of ours where both were measured."""
+    peers = {(one["format"], one["train_rows"]): one for one in medians if one["what"] == PEER}
+    lines = []
+    for one in medians:
+        peer = peers.get((one["format"], one["train_rows"])) if one["what"] == OWN else None
+        lines.append([
+            one["what"], one["format"], f"{one['train_rows']:,}", f"{one['ids']:,}", f"{one['seconds']:.1f} s",
+            f"{one['rows_per_second']:,}", f"{one['rows_per_cpu_second']:,}", f"{one['peak_memory_gb']:.2f} GB",
+            f"**{peer['seconds'] / one['seconds']:.1f}x**" if peer else "",
+            f"{peer['cpu_seconds'] / one['cpu_seconds']:.1f}x" if peer else "",
+        ])  # fmt: skip
+    header = ["prepared by", "files", "train rows", "ids", "time", "rows/s", "rows per CPU second", "peak memory",
+              "times as fast", "by CPU time"]  # fmt: skip
+    return tabulate(lines, headers=header, tablefmt="pipe", disable_numparse=True)
+
+
+def twin(rows: int, form: str, folder: Path) -> tuple[DatasetSpec, Path]:
+    """The twin with so many rows of train as a dataset of files at hand."""
     spec = load_dataset_spec(ROOT / "benchmark_configs", "criteo_x1_twin")
     spec = spec.model_copy(update={"build_args": {"seed": 2026, "rows": [rows, 100_000, 100_000]}})
     raw = raw_folder(spec, Workspace(ROOT / "benchmark_configs", folder, folder / "raw"))
-    return spec.model_copy(update={"build": None, "build_args": {}, "data_root": str(raw)}), raw
+    files = {f"{split}_data": f"{split}.{form}" for split in SPLITS}
+    if form == "parquet":
+        for split in SPLITS:
+            if not (raw / f"{split}.parquet").exists():
+                pl.scan_csv(raw / f"{split}.csv").sink_parquet(raw / f"{split}.parquet")
+    made = {"build": None, "build_args": {}, "data_root": str(raw), "data_format": form}
+    return spec.model_copy(update={**made, **files}), raw
 
 
-def fuxictr_settings(spec: DatasetSpec, raw: Path, folder: str) -> dict:
-    files = {f"{split}_data": str(raw / spec.split_file(split)) for split in ("train", "valid", "test")}
+def fuxictr_settings(spec: DatasetSpec, raw: Path, form: str, folder: str) -> dict:
+    files = {f"{split}_data": str(raw / spec.split_file(split)) for split in SPLITS}
     return {
         "processor": {
             "feature_cols": fuxictr_columns(spec, raw),
@@ -99,37 +173,57 @@ def fuxictr_settings(spec: DatasetSpec, raw: Path, folder: str) -> dict:
             "dataset_id": spec.dataset_id,
             "data_root": folder,
         },
-        "build": {**files, "min_categr_count": spec.min_categr_count},
+        "build": {**files, "data_format": form, "min_categr_count": spec.min_categr_count},
     }
 
 
-def measure(what: str, rows: int, arguments: list[str]) -> dict:
-    """Runs ``python -c`` with these arguments and watches its memory."""
-    total = rows + 200_000
+def measure(rows: int, arguments: list[str]) -> dict:
+    """Runs ``python -c`` with these arguments and watches its memory and CPU time."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    peak = [0]
-    callback = threading.Thread(target=_watch, args=(process, peak), daemon=True)
-    callback.start()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    watched = Watched()
+    watcher = threading.Thread(target=watched.watch, args=(process,), daemon=True)
+    watcher.start()
     _, errors = process.communicate()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = time.perf_counter() - started
-    result = {"what": what, "train_rows": rows, "seconds": round(seconds, 1), "rows_per_second": round(total / seconds)}
-    # On a busy machine the processor's time says more than the clock; that of Ray's daemons is not in it.
-    result["cpu_seconds"] = round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
-    result["peak_memory_gb"] = round(peak[0] / 1e9, 2)
+    watcher.join()
     if process.returncode:
-        result["failed"] = errors.strip().splitlines()[-1] if errors.strip() else f"exit code {process.returncode}"
-    return result
+        raise SystemExit(errors)
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(watched.cpu_seconds, 2),
+        "peak_memory_gb": round(watched.peak / 1e9, 2),
+        "load": round(os.getloadavg()[0], 1),
+    }
 
 
-def _watch(process: subprocess.Popen, peak: list[int]) -> None:
-    while process.poll() is None:
-        peak[0] = max(peak[0], sum(_resident(pid) for pid in _tree(process.pid)))
-        time.sleep(0.2)
+class Watched:
+    """What a process and all of its descendants have used, as sampled."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._ticks: dict[int, int] = {}
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+
+    def watch(self, process: subprocess.Popen) -> None:
+        while process.poll() is None:
+            family = _tree(process.pid)
+            self.peak = max(self.peak, sum(_resident(pid) for pid in family))
+            self._ticks |= {pid: ticks for pid in family if (ticks := _ticks(pid))}
+            time.sleep(0.1)
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _tree(pid: int) -> list[int]:

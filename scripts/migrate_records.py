@@ -23,7 +23,9 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import RECORD_FILE, Code, Role, make_record, run_digest
+from fuxi_plugins.records.files import RECORD_FILE
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import Role, make_record, run_digest
 
 FIRST = "revision 1"
 FIELDS = {"preset": "display_name", "departures": "deviations", "sentinels": "sanity_checks"}  # old name -> new

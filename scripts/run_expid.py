@@ -20,7 +20,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.translation.accounts import Outcome, of
 from fuxi_plugins.experiments.translation.folder import Translated, translate_folder
 from fuxi_plugins.models.registry import Sources, use_sources
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.bars import result_line
 
 SAID: dict[Outcome, str] = {"translated": "Translated", "added": "Added", "no effect": "Without effect here"}

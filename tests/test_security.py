@@ -20,7 +20,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.models.registry import Sources, model_summary, sources, use_sources
-from fuxi_plugins.records.record import read_record, write_record
+from fuxi_plugins.records.files import read_record, write_record
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.site.addresses import run_page
 from fuxi_plugins.reporting.site.build import write_site

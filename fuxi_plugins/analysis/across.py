@@ -186,8 +186,10 @@ def mean_intervals(values: np.ndarray) -> list[Interval | None]:
     """95% intervals of the means of (D, M) over D independent datasets, by Student's t; None where all are equal."""
     datasets = len(values)
     errors = values.std(0, ddof=1) / math.sqrt(datasets)
-    reach = stats.t.ppf(1 - LEVEL / 2, datasets - 1) * errors
-    return [interval_around(mean, half) for mean, half in zip(values.mean(0).tolist(), reach.tolist(), strict=True)]
+    half_widths = stats.t.ppf(1 - LEVEL / 2, datasets - 1) * errors
+    return [
+        interval_around(mean, half) for mean, half in zip(values.mean(0).tolist(), half_widths.tolist(), strict=True)
+    ]
 
 
 def _within(interval: Interval | None, low: float, high: float) -> Interval | None:

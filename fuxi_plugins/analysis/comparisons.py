@@ -9,8 +9,10 @@ from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.differences import require_one_digest
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import FinishedRun, find_records, finished_runs, require_one_digest
+from fuxi_plugins.records.record import FinishedRun, finished_runs
 
 EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 

@@ -17,7 +17,8 @@ from fuxi_plugins.analysis.statistics.inference import Sampling
 from fuxi_plugins.analysis.statistics.influence import sampling_covariance
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import Scored, calibration, find_metric, sampling_components, within_clusters
-from fuxi_plugins.records.record import FinishedRun, Frozen, Metrics
+from fuxi_plugins.records.parts import Frozen, Metrics
+from fuxi_plugins.records.record import FinishedRun
 
 METHOD = 2  # how evidence is measured; raised when the same predictions would give other numbers
 TOLERANCE = 1e-6  # between a record's metric and the one its predictions give

@@ -22,7 +22,8 @@ from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import PREDICTIONS_FILE, FinishedRun, Record
+from fuxi_plugins.records.files import PREDICTIONS_FILE
+from fuxi_plugins.records.record import FinishedRun, Record
 
 Runs = Mapping[str, Sequence[FinishedRun]]  # finished records by the key of their row, all of one dataset
 
@@ -54,7 +55,7 @@ def find_evidence(kept_in: Iterable[Path], runs: Runs, workspace: Workspace) -> 
     first = next(iter(runs.values()))[0]
     digests = _digests(runs, workspace)
     kept = [evidence for path in kept_in if (evidence := read_evidence(path)) and evidence.dataset == first.dataset]
-    test = _test_rows(first, workspace)
+    test = find_test_rows(first, workspace)
     missing = [name for name, by_seed in digests.items() if len(by_seed) < len(runs[name])]
     if test is not None and not missing:
         return _measured(runs, digests, kept, test, workspace)
@@ -156,7 +157,7 @@ def _measured(runs: Runs, digests: Digests, kept: Sequence[Evidence], test: Test
     return Found(measured, changed | wrong)
 
 
-def _test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None:
+def find_test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None:
     """Labels and clusters of the test rows, if the record's data have been prepared on this machine."""
     if not workspace.dataset_folder(record.dataset).exists():
         return None
@@ -164,7 +165,7 @@ def _test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None:
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    spec = load_dataset_spec(workspace.all_configs, record.dataset)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
     test = find_test_labels(spec, record.data.fingerprint, workspace)
     if test is None:
         return None

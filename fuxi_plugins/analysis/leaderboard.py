@@ -14,19 +14,13 @@ from fuxi_plugins.analysis.published import PublishedResult, published_result, p
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference
 from fuxi_plugins.analysis.statistics.noise import Interval
+from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.differences import differences
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import (
-    DECLARED_SETTINGS,
-    Cost,
-    DataCard,
-    FinishedRun,
-    Parameters,
-    Record,
-    differences,
-    finished_runs,
-)
+from fuxi_plugins.records.parts import Cost, DataCard, Parameters
+from fuxi_plugins.records.record import DEVIATING_SETTINGS, FinishedRun, Record, finished_runs
 
 
 @dataclass(frozen=True)
@@ -76,6 +70,7 @@ class Row:
     letters: str = ""  # shared by rows that are not significantly different, and by no others
     calibration: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)  # silent failures that some run shows
+    few_steps: int | None = None  # of the shortest training, where that was too short to compare models by
     machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
@@ -281,7 +276,7 @@ def _row(
     name = first.published_as or first.display_name
     published = published_result(results, first.data.published_as, name)
     return Row(
-        display_name=display_name + _declared(first),
+        display_name=display_name + _deviating_settings(first),
         key=key,
         variant=first.variant,
         model=first.model,
@@ -295,6 +290,7 @@ def _row(
         published=published,
         problems=problems,
         warnings=[f"seed {record.seed}: {text}" for record in records for text in warnings_of(record)],
+        few_steps=min((steps for record in records if (steps := few_steps(record))), default=None),
         machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
@@ -313,10 +309,10 @@ def _machines(records: Sequence[FinishedRun]) -> dict[str, list[int]]:
     return kinds
 
 
-def _declared(record: FinishedRun) -> str:
+def _deviating_settings(record: FinishedRun) -> str:
     """The settings that no one should compare over without knowing, as `` [amp=bf16]``."""
     training = record.params.get("training", {})
-    said = [f"{name}={training[name]}" for name in DECLARED_SETTINGS if training.get(name)]
+    said = [f"{name}={training[name]}" for name in DEVIATING_SETTINGS if training.get(name)]
     return f" [{', '.join(said)}]" if said else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Frozen
+from fuxi_plugins.records.parts import Frozen
 
 
 class Trial(Frozen):

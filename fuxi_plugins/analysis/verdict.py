@@ -44,10 +44,10 @@ def judge(values: Sequence[float], published: float, runs: PublishedRuns | None,
     else:
         noise = Noise.of((np.array(variance / seeds + variance), dof))
         behind = "one published run"
-    reach = max(ROUNDING, float(noise.half_width(LEVEL)))
+    half_width = max(ROUNDING, float(noise.half_width(LEVEL)))
     gap = float(np.mean(values)) - published
-    reason = f"gap {gap:+.5f}, noise between seeds ±{reach:.5f} ({seeds} seeds of ours, {behind})"
-    return Verdict("reproduced" if abs(gap) <= reach else "above" if gap > 0 else "below", reason)
+    reason = f"gap {gap:+.5f}, noise between seeds ±{half_width:.5f} ({seeds} seeds of ours, {behind})"
+    return Verdict("reproduced" if abs(gap) <= half_width else "above" if gap > 0 else "below", reason)
 
 
 def why_other_data(dataset: str, published_as: str) -> str:

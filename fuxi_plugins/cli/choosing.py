@@ -21,7 +21,7 @@ class Asked:
     name: str | None
     model: str | None
     dataset: str | None
-    profile: str | None
+    protocol: str | None
     settings: tuple[str, ...]
     beside: str | None
     model_files: tuple[Path, ...]
@@ -40,7 +40,7 @@ def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
     if asked.name:
         if asked.model or asked.settings or asked.beside:
             raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
-        suite = find_suite(instance_name(asked.name, asked.dataset, asked.profile), workspace, asked.seeds)
+        suite = find_suite(instance_name(asked.name, asked.dataset, asked.protocol), workspace, asked.seeds)
         return suite, suite
     model = asked.model or _only_model(asked.model_files)
     settings = adhoc.parse_settings(asked.settings)

@@ -10,7 +10,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fuxi_plugins.records.record import Cost
+    from fuxi_plugins.records.parts import Cost
 
 
 @click.command()
@@ -29,17 +29,22 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from fuxi_plugins.execution.measure_cost import measure_apart
     from fuxi_plugins.execution.planner import Resources, plan_suite
     from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.records.record import find_records, finished_runs, write_record
+    from fuxi_plugins.records.files import find_records, write_record
+    from fuxi_plugins.records.record import finished_runs
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
     plan = plan_suite(suite, workspace, resources, force=True)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
-    if not plan.todo:
+    trees = [job for job in plan.todo if job.experiment.is_of_trees]
+    for job in trees:
+        say(f"skipped: {job.experiment.id}, for the cost of a tree model has no operations or steps.")
+    jobs = [job for job in plan.todo if job not in trees]
+    if not jobs:
         raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
     costs = []
-    for job in plan.todo:
+    for job in jobs:
         costs.append(measure_apart(job, gpu))
         if into_records:
             for record in finished_runs(find_records(workspace.results, job.data.spec.dataset_id)):
@@ -48,7 +53,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
                     write_record(folder, record.model_copy(update={"cost": costs[-1]}))
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",
               *(f"ms at {count}: p50 / p99" for count in costs[0].latency), "peak MB"]  # fmt: skip
-    rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(plan.todo, costs, strict=True)]
+    rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(jobs, costs, strict=True)]
     say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
     machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
     say(f"{machine}; after warming up, without data loading")

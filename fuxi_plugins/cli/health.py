@@ -12,12 +12,14 @@ from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.analysis.leaderboard import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
 from fuxi_plugins.datasets.unknown_ids import warnings as unknown_warnings
-from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
+from fuxi_plugins.records.files import LeftOut, find_records
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 
 MOST_SHARED = 0.5  # of the test rows; more than that, with equal labels, is no new data
 
@@ -47,7 +49,9 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     for one in left_out:
         yield Finding("records", one.reason, well=False)
     for record in records:
-        for text in warnings_of(record):
+        steps = few_steps(record)
+        short = [f"trained for {steps} steps only, fewer than {FEW}: too few to compare models by"] if steps else []
+        for text in [*warnings_of(record), *short]:
             yield Finding(f"{record.experiment} seed {record.seed}", text, note=True)
     yield from evidence(records, workspace)
 

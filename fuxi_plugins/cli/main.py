@@ -19,6 +19,7 @@ from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
+from fuxi_plugins.cli.ensembles import show_ensembles, show_wanted_ensembles
 from fuxi_plugins.cli.failures import show_failures
 from fuxi_plugins.cli.init import init
 from fuxi_plugins.cli.model_files import use_models
@@ -142,7 +143,7 @@ def check(workspace: Workspace) -> None:
     for config in experiments.values():
         if config.dataset_id not in specs:
             raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
-        resolve(config)
+        specs[config.dataset_id].with_label(resolve(config).training.label)
     suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     for suite in suites:
         for config in suite.experiments:
@@ -289,6 +290,7 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
 @click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
+@click.option("--ensembles", is_flag=True, help="Show below the board what the seeds of each row predict together.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace,
@@ -298,6 +300,7 @@ def leaderboard(
     seeds: list[int],
     baselines: tuple[str, ...],
     others: tuple[str, ...],
+    ensembles: bool,
 ) -> None:
     """Prints the board of finished runs. It is rebuilt from their records, without training."""
     from fuxi_plugins.experiments.suite import find_suite, with_experiment
@@ -309,7 +312,11 @@ def leaderboard(
         suite = with_experiment(suite, find_suite(other, workspace, seeds))
     if form is None:
         _show(suite, workspace, rank_by, baselines)
+        if ensembles and not suite.ensembles:
+            show_ensembles(suite, workspace, rank_by)
         return
+    if ensembles:
+        raise UserError("--ensembles writes files of its own, in Markdown and csv, so leave --format out.")
     say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
 
 
@@ -325,6 +332,8 @@ def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, base
     if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
         written = write_boards(suite, boards, workspace, baselines)
         say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+    if suite.ensembles:
+        show_wanted_ensembles(suite, workspace, rank_by)
 
 
 for command in (across, compare, cost, data, doctor, init, new, power, report, show, status, submit, table, tune, zoo_):

@@ -13,7 +13,7 @@ import pandas as pd
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.frames import Board, runs_frame
 
 

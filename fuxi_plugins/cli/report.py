@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes reports: ledger, web site, paper, BARS files."""
+    """Writes reports: ledger, literature, web site, paper, BARS files."""
 
 
 @report.command()
@@ -24,8 +24,8 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
     """Compares our results with published values. Each is reproduced, above, below or not comparable."""
     from fuxi_plugins.analysis.ledger import build_ledger
     from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.files import find_records
     from fuxi_plugins.records.metrics import main_metric
-    from fuxi_plugins.records.record import find_records
     from fuxi_plugins.reporting.ledger import LEDGER_FORMATS, render_ledger
 
     entries = build_ledger(find_records(workspace.results), workspace.results, metric)
@@ -37,6 +37,24 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
     say(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
     say(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
+
+
+@report.command()
+@click.option("--metric", default="AUC", type=MetricName(), show_default=True, help="Metric to compare.")
+@click.pass_obj
+def literature(workspace: Workspace, metric: str) -> None:
+    """Compares published values of the same models. How far sources are apart, beside the gains that papers report."""
+    from fuxi_plugins.analysis.literature import load_literature
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.metrics import main_metric
+    from fuxi_plugins.reporting.literature import render_literature
+
+    page = render_literature(load_literature(workspace.results), metric)
+    name = "literature.md" if metric == main_metric() else f"literature-{metric}.md"
+    path = workspace.results / "ledger" / name
+    write_text(path, page)
+    say(page, nl=False)
+    say(f"written: {path}")
 
 
 @report.command(cls=Names)
@@ -106,7 +124,8 @@ def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.models.registry import load_model_class
-    from fuxi_plugins.records.record import find_records, finished_runs
+    from fuxi_plugins.records.files import find_records
+    from fuxi_plugins.records.record import finished_runs
     from fuxi_plugins.reporting import bars as forms
     from fuxi_plugins.reporting.boards import suite_boards
 

@@ -126,6 +126,11 @@ class FeatureColumn(Strict):
         """Whether its values get numbers of their own; text must, whatever the config says."""
         return self.remap is not False or self.dtype == "str"
 
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether its values are counted and get ids."""
+        return self.type in ("categorical", "sequence") or (self.type == "meta" and self.remaps)
+
     def as_fuxictr(self) -> dict[str, Any]:
         known = self.model_dump(exclude_none=True, exclude={"na_values", "normalize_ids", "list_format"})
         return known if self.remap is None else known | {"remap": self.remaps}

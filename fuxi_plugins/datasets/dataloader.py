@@ -13,6 +13,7 @@ from torch import Tensor
 from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.store import Place, read_layout, read_matrices
 
+ROW_WEIGHT = "(row weight)"  # the weights' name in a batch, which no column can have
 BLOCK_ROWS = 1 << 15  # gathered at a time: many enough that a call costs nothing, few enough for the cache
 
 
@@ -21,7 +22,7 @@ class ColumnLoader:
 
     The order of epoch e is the permutation drawn by numpy's PCG64 from (seed, e): the same on any machine and
     with any number of workers. Ids come as int64 (B,) or (B, length), numbers as float32 (B, 1), the label as
-    float32 (B,).
+    float32 (B,), and so do weights under the name ``ROW_WEIGHT``.
 
     Rows are gathered many batches at a time and a batch is a view of them, so the loader costs about as much as
     reading the rows.
@@ -34,6 +35,7 @@ class ColumnLoader:
         shuffle: whether each epoch has an order of its own; FuxiCTR asks for it on ``train`` only.
         seed: of the order.
         num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
+        weight: the column of the rows' weights, for batches that are to hold them.
         device: where the batches go. To a GPU they go through pinned memory, ahead of their use.
     """
 
@@ -48,6 +50,7 @@ class ColumnLoader:
         shuffle: bool = False,
         seed: int = 0,
         num_workers: int = 1,
+        weight: str | None = None,
         device: torch.device | str = "cpu",
         **_: Any,  # what FuxiCTR passes to every loader alike, such as data_format
     ):
@@ -55,6 +58,7 @@ class ColumnLoader:
         stored = {module_name(name): name for name in layout}
         self._places = {name: layout[stored[name]] for name in feature_map.features}
         self._places |= {name: layout[name] for name in feature_map.labels}
+        self._places |= {ROW_WEIGHT: layout[weight]} if weight else {}
         self._numeric = {name for name, spec in feature_map.features.items() if spec["type"] == "numeric"}
         self.num_samples = len(next(iter(self._matrices.values())))
         self.batch_size = batch_size

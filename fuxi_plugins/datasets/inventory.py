@@ -33,7 +33,7 @@ def inventory(workspace: Workspace) -> list[Item]:
         elif is_available(spec, workspace):
             state = "ready"
         else:
-            state = "to be fetched" if spec.source and spec.source.hub else "to be imported"
+            state = "to be fetched" if spec.source and spec.source.fetched_from else "to be imported"
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         rows = " / ".join(f"{count:,}" for count in card.get("rows", {}).values())
         items.append(Item(dataset_id, state, size, card.get("fingerprint", ""), rows))
@@ -52,7 +52,7 @@ def catalogue(specs: Iterable[DatasetSpec]) -> str:
                 spec.min_categr_count,
                 "yes" if spec.group_id else "",
                 _validation(spec),
-                f"[{spec.source.hub}]({spec.source.homepage})" if spec.source and spec.source.hub else _origin(spec),
+                _origin(spec),
             )
             for spec in specs
         ],
@@ -73,4 +73,6 @@ def _validation(spec: DatasetSpec) -> str:
 
 
 def _origin(spec: DatasetSpec) -> str:
-    return f"[import]({spec.source.homepage})" if spec.source and spec.source.homepage else "generated"
+    if not spec.source or not spec.source.homepage:
+        return "generated"
+    return f"[{spec.source.fetched_from or 'import'}]({spec.source.homepage})"

@@ -1,23 +1,27 @@
 """Raw files -> a store of matrices, by FuxiCTR's own FeatureProcessor, in bounded memory and without Ray.
 
-Two passes over each file, block by block: one checks every value and counts what vocabularies are made of, one writes
-the columns. The ids are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
+Each file is read once, block by block: every value is checked, what vocabularies are made of is counted, and the rows
+are staged with codes of their block's own. Once the vocabularies are known, the staged rows become the columns. The ids
+are those of FuxiCTR's ``build_dataset``; only the way of the rows through memory is ours.
 """
 
 import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from filelock import FileLock
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, explaining_full_disk, require_space
+from fuxi_plugins.core.threads import work_ahead
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.clusters import Clusters
 from fuxi_plugins.datasets.preprocessing import Encoder, Processor, Statistics
@@ -26,11 +30,12 @@ from fuxi_plugins.datasets.reading.checks import RowCount, check_header, check_s
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
-from fuxi_plugins.datasets.splitting import Division, divide, rows_of
-from fuxi_plugins.datasets.store import bytes_needed, writing
-from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares
+from fuxi_plugins.datasets.splitting import Division, divide, divided, rows_of
+from fuxi_plugins.datasets.staging import StageWriter, staged_blocks, with_codes
+from fuxi_plugins.datasets.store import MatrixWriter, bytes_needed, writing
+from fuxi_plugins.datasets.unknown_ids import UNKNOWN_FILE, UnknownIds, unknown_shares, warnings
 from fuxi_plugins.records.metrics import is_metric
-from fuxi_plugins.records.record import DataCard
+from fuxi_plugins.records.parts import DataCard
 
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
@@ -89,10 +94,13 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     facts = json.loads((folder / CARD_FILE).read_text()) | {"fingerprint": fingerprint}
     card = DataCard(
         title=spec.title,
-        note=spec.note.strip(),
+        note=spec.whole_note,
         published_as=spec.published_as,
         valid_is_test=spec.valid_is_test,
         synthetic=facts["bayes"] is not None,
+        label=spec.label_col.name if len(spec.labels) > 1 else None,
+        weighted_by=spec.weight_col,
+        warnings=warnings(unknown_shares(folder)),
         **facts,
     )
     return PreparedData(spec, folder, card)
@@ -117,6 +125,8 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
         "label_col": spec.label_col.model_dump(exclude_none=True),
     }
     preprocessing |= spec.model_dump(include={"separator", "column_names", "split", "weight_col"}, exclude_none=True)
+    if spec.weight_col:  # once they were stored, but not used
+        preprocessing["weight_use"] = "loss"
     return digest({"files": digests, "preprocessing": preprocessing})
 
 
@@ -132,49 +142,84 @@ def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:
 
 def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -> dict[str, RowCount]:
     processor = Processor(spec, raw, folder)
-    statistics = Statistics(spec)
-    counts = {}
     for split in SPLITS:
         check_header(raw / spec.split_file(split), spec, split)
-    division = divide(spec.split, raw / spec.train_data, spec.file_format) if spec.split else None
+    staged = {split: folder / f"{split}.stage" for split in SPLITS}
+    statistics, counts, clusters = _stage(spec, raw, processor, staged, report)
     for split in SPLITS:
-        counts[split] = RowCount()
-        for block in _watched(raw, spec, division, "check", split, report):
-            frame = _preprocessed(processor, block, typed_block(block, spec, counts[split]))
-            statistics.add(frame, meta_only=split != "train")
         check_split(spec.split_name(split), counts[split])
     _compare_with_published(spec, counts)
     encoders = processor.fit(statistics)
     columns = {name: (encoder.dtype, encoder.width) for name, encoder in encoders.items()}
     needed = sum(bytes_needed(count.rows, columns) for count in counts.values())
     require_space(folder, needed, f"preparing {spec.dataset_id}")
-    clusters = Clusters() if spec.cluster_column else None
-    places = {name: encoder.unknown for name, encoder in encoders.items() if encoder.unknown is not None}
-    shares = {}
+    unknown = {}
     for split in SPLITS:
-        unknown = UnknownIds(places)
         with writing(folder / split, counts[split].rows, columns) as writer:
-            for block in _watched(raw, spec, division, "encode", split, report):
-                typed = typed_block(block, spec, RowCount())
-                frame = _preprocessed(processor, block, typed)
-                if spec.weight_col:  # which FuxiCTR does not know
-                    frame = frame.with_columns(typed[spec.weight_col])
-                encoded = _encoded(frame, encoders)
-                writer.append(encoded)
-                unknown.add(frame, encoded)
-                if clusters and spec.cluster_column and split == "test":
-                    clusters.add(typed[spec.cluster_column])
-        if split != "train":
-            shares[split] = unknown.shares()
-    (folder / UNKNOWN_FILE).write_text(json.dumps(shares))
-    if clusters:
+            unknown[split] = _encode(split, staged[split], encoders, writer, report)
+        staged[split].unlink()
+    (folder / UNKNOWN_FILE).write_text(json.dumps({split: unknown[split].shares() for split in ("valid", "test")}))
+    if spec.cluster_column:
         np.save(folder / CLUSTERS_FILE, clusters.numbers())
     return counts
 
 
-def _encoded(frame: pl.DataFrame, encoders: dict[str, Encoder]) -> dict[str, np.ndarray]:
-    values = frame.select(encoder.expressions(pl.col(name)).alias(name) for name, encoder in encoders.items())
-    return {name: encoder.array(values[name]) for name, encoder in encoders.items()}
+@dataclass(frozen=True)
+class _Staged:
+    """A block after the first pass."""
+
+    split: str
+    rows: pa.RecordBatch
+    count: RowCount
+    clusters: pl.Series | None
+    share: float  # of the file up to its end
+
+
+def _stage(
+    spec: DatasetSpec, raw: Path, processor: Processor, staged: dict[str, Path], report: Report
+) -> tuple[Statistics, dict[str, RowCount], Clusters]:
+    """Reads, checks and counts every row, and writes those of each split to its file in ``staged``."""
+
+    def stage(item: tuple[str, Block]) -> _Staged:
+        split, block = item
+        count = RowCount()
+        typed = typed_block(block, spec, count)
+        frame = _preprocessed(processor, block, typed)
+        if spec.weight_col:  # which FuxiCTR does not know
+            frame = frame.with_columns(typed[spec.weight_col])
+        clusters = typed[spec.cluster_column] if spec.cluster_column and split == "test" else None
+        return _Staged(split, with_codes(frame, spec), count, clusters, block.share)
+
+    statistics, clusters = Statistics(spec), Clusters()
+    counts = {split: RowCount() for split in SPLITS}
+    started = time.perf_counter()
+    with ExitStack() as opened:
+        writers = {split: opened.enter_context(closing(StageWriter(path))) for split, path in staged.items()}
+        for block in work_ahead(stage, _blocks(spec, raw)):
+            statistics.add(block.rows, meta_only=block.split != "train")
+            writers[block.split].write(block.rows)
+            if block.clusters is not None:
+                clusters.add(block.clusters)
+            counts[block.split].add(block.count)
+            rate = sum(count.rows for count in counts.values()) / (time.perf_counter() - started)
+            report(Progress("check", block.split, counts[block.split].rows, block.share, rate))
+    return statistics, counts, clusters
+
+
+def _encode(split: str, staged: Path, encoders: dict[str, Encoder], writer: MatrixWriter, report: Report) -> UnknownIds:
+    """Writes a split's rows with the ids of the vocabularies."""
+
+    def encode(block: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, np.ndarray]]:
+        return block, {name: encoder.array(block[name]) for name, encoder in encoders.items()}
+
+    unknown = UnknownIds({name: e.unknown for name, e in encoders.items() if e.unknown is not None})
+    started = time.perf_counter()
+    for block, encoded in work_ahead(encode, staged_blocks(staged)):
+        writer.append(encoded)
+        unknown.add(block, encoded)
+        rate = writer.written / (time.perf_counter() - started)
+        report(Progress("encode", split, writer.written, writer.written / writer.rows, rate))
+    return unknown
 
 
 def _preprocessed(processor: Processor, block: Block, frame: pl.DataFrame) -> pl.DataFrame:
@@ -196,16 +241,16 @@ def split_blocks(
     return rows_of(split, blocks, division) if division and spec.is_divided(split) else blocks
 
 
-def _watched(
-    raw: Path, spec: DatasetSpec, division: Division | None, doing: str, split: str, report: Report
-) -> Iterator[Block]:
-    """The blocks of a split, reported after each."""
-    started, rows = time.perf_counter(), 0
-    for block in split_blocks(spec, raw, split, spec.columns_read(split), division):
-        if block.frame.height:
-            yield block
-        rows += block.frame.height
-        report(Progress(doing, split, rows, block.share, rows / (time.perf_counter() - started)))
+def _blocks(spec: DatasetSpec, raw: Path) -> Iterator[tuple[str, Block]]:
+    """The blocks of rows of every split, with its name; a file that several splits share is read once."""
+    for split in SPLITS:
+        blocks = read_blocks(raw / spec.split_file(split), spec.columns_read(split), spec.file_format)
+        if not spec.split or not spec.is_divided(split):
+            yield from ((split, block) for block in blocks if block.frame.height)
+        elif split == "train":
+            division = divide(spec.split, raw / spec.train_data, spec.file_format)
+            sharing = [name for name in SPLITS if spec.is_divided(name)]
+            yield from ((name, block) for name, block in divided(sharing, blocks, division) if block.frame.height)
 
 
 def _compare_with_published(spec: DatasetSpec, counts: dict[str, RowCount]) -> None:

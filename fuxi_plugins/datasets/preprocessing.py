@@ -1,22 +1,24 @@
 """The only module that knows FuxiCTR's preprocessing: fits its FeatureProcessor from counts and gives out its ids.
 
-FuxiCTR decides every id: its ``preprocess`` derives columns, its ``fit`` turns counts into vocabularies, shares and
-extends them. Counting and looking up are ours, in polars, because FuxiCTR's read every file once a column and visit
-every value in Python; a test shows that the result is FuxiCTR's ``build_dataset``, value by value.
+FuxiCTR decides what is fitted: its ``preprocess`` derives columns, its ``fit`` orders, shares and extends vocabularies.
+Counting, sorting and looking up are ours, on arrays, because FuxiCTR's read every file once a column and visit every
+value in Python; tests show that the result is FuxiCTR's ``build_dataset``, value by value.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import DatasetSpec, FeatureColumn
-from fuxi_plugins.datasets.statistics import Counts, Moments, number
+from fuxi_plugins.datasets.staging import distinct, lengths
+from fuxi_plugins.datasets.statistics import Counts, Moments
 from fuxi_plugins.datasets.store import smallest_integer
+from fuxi_plugins.datasets.vocabulary import Vocabulary, fitting_arrays
 
 
 class Statistics:
@@ -24,33 +26,28 @@ class Statistics:
 
     def __init__(self, spec: DatasetSpec):
         columns = {name: column for column in spec.active_columns for name in column.names}
-        self._counted = {
-            name: column
-            for name, column in columns.items()
-            if column.type in ("categorical", "sequence") or (column.type == "meta" and column.remaps)
-        }
+        self._counted = {name: column for name, column in columns.items() if column.has_vocabulary}
         self._counts = {name: Counts() for name in self._counted}
         self._moments = {name: Moments() for name, column in columns.items() if column.normalizer}
         self._longest = dict.fromkeys((name for name, column in columns.items() if column.type == "sequence"), 0)
         self._min_count = spec.min_categr_count
-        self.texts: set[str] = set()  # columns whose counted values are text and not numbers
 
-    def add(self, frame: pl.DataFrame, meta_only: bool = False) -> None:
-        """Adds a block of preprocessed rows; ids of groups are counted in every split, the rest in train."""
-        chosen = {name: c for name, c in self._counted.items() if c.type == "meta" or not meta_only}
-        counted = pl.collect_all([_occurrences(frame, name, column) for name, column in chosen.items()])
-        for name, values in zip(chosen, counted, strict=True):
-            self._counts[name].add(values)
+    def add(self, block: pa.RecordBatch, meta_only: bool = False) -> None:
+        """Adds a block of staged rows; ids of groups are counted in every split, the rest in train."""
+        for name, column in self._counted.items():
+            if column.type == "meta" or not meta_only:
+                values, codes = distinct(block[name])
+                counted = pl.DataFrame({"value": values, "len": np.bincount(codes, minlength=len(values))})
+                self._counts[name].add(counted.drop_nulls())
         if meta_only:
             return
         for name, moments in self._moments.items():
-            moments.add(frame[name])
+            moments.add(pl.Series(block[name]))
         for name in self._longest:
-            most = frame[name].str.split(self._counted[name].split_by).list.len().max()
-            self._longest[name] = max(self._longest[name], int(number(most or 0)))
+            self._longest[name] = max(self._longest[name], int(lengths(block[name]).max(initial=0)))
 
     def as_fuxictr(self, file: str) -> dict[str, dict[str, Any]]:
-        """The dict that FuxiCTR's ``_collect_statistics`` would return, rare values left out as ``fit`` would.
+        """The dict that FuxiCTR's ``_collect_statistics`` would return, counts as a frame and without rare values.
 
         Raises:
             UserError: a column of which no value is left; ``file`` says where.
@@ -65,9 +62,7 @@ class Statistics:
                     f"{file}: column {name!r} must hold a value that occurs at least min_categr_count={least} times, "
                     "but holds none (missing values aside). Lower min_categr_count or set the column active: false."
                 )
-            found[name] = {"value_counts": dict(zip(counts["value"].to_list(), counts["len"].to_list(), strict=True))}
-            if counts["value"].dtype == pl.String:
-                self.texts.add(name)
+            found[name] = {"value_counts": counts}
             if name in self._longest:
                 found[name]["max_len"] = self._longest[name]
         return found
@@ -104,7 +99,8 @@ class Processor:
         """
         found = statistics.as_fuxictr(self._spec.train_data)
         self._fuxictr._collect_statistics = lambda *_: found
-        self._fuxictr.fit(None, min_categr_count=self._spec.min_categr_count)
+        with fitting_arrays():
+            self._fuxictr.fit(None, min_categr_count=self._spec.min_categr_count)
         made = self._folder / "fuxictr" / self._spec.dataset_id
         _link_equal_files(made, self._spec)
         for path in made.iterdir():  # what FuxiCTR's models look for there
@@ -115,25 +111,20 @@ class Processor:
         plain = [self._spec.label_col.name, *([self._spec.weight_col] if self._spec.weight_col else [])]
         encoders: dict[str, Encoder] = {name: Numbers(None) for name in plain}
         for name, feature in self._fuxictr.feature_map.features.items():
-            is_text = name in statistics.texts
-            encoders[name] = _encoder(name, columns[name], feature, is_text, self._fuxictr.processor_dict)
+            encoders[name] = _encoder(name, columns[name], feature, self._fuxictr.processor_dict)
         return encoders
 
 
 class Encoder:
-    """Makes a stored column of a preprocessed one."""
+    """Makes a stored column of a staged one."""
 
     dtype: np.dtype
     width: int = 0  # of an array a row; 0 is a scalar
-    unknown: int | None = None  # the place of every id that train does not know, if it makes places
+    unknown: int | None = None  # the id of every value that train does not know, if it makes ids
 
-    def expressions(self, column: pl.Expr) -> pl.Expr:
-        """What polars does, all columns at once."""
+    def array(self, column: pa.Array) -> np.ndarray:
+        """The stored values of a block's column."""
         raise NotImplementedError
-
-    def array(self, values: pl.Series) -> np.ndarray:
-        """The stored values of what the expression gave."""
-        return values.to_numpy()
 
 
 class Numbers(Encoder):
@@ -142,11 +133,8 @@ class Numbers(Encoder):
     def __init__(self, normalizer: Any):
         self._normalizer = normalizer
 
-    def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.cast(pl.Float64)
-
-    def array(self, values: pl.Series) -> np.ndarray:
-        numbers = values.to_numpy()
+    def array(self, column: pa.Array) -> np.ndarray:
+        numbers = pl.Series(column).cast(pl.Float64).to_numpy()
         return numbers if self._normalizer is None else self._normalizer.transform(numbers)
 
 
@@ -155,47 +143,40 @@ class GroupNumbers(Encoder):
 
     dtype = np.dtype(np.int64)
 
-    def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.cast(pl.Int64)
+    def array(self, column: pa.Array) -> np.ndarray:
+        return pl.Series(column).cast(pl.Int64).to_numpy()
 
 
 class Ids(Encoder):
-    """A value's place in the vocabulary; one that is not there is FuxiCTR's ``__OOV__``."""
+    """A value's id in the vocabulary; one that is not there is FuxiCTR's ``__OOV__``."""
 
-    def __init__(self, vocabulary: Mapping[Any, int], dtype: np.dtype, is_text: bool):
-        known = {value: place for value, place in vocabulary.items() if isinstance(value, str) == is_text}
-        self._values = pl.Series(list(known), dtype=pl.String if is_text else None)
-        self._places = pl.Series(list(known.values()), dtype=pl.Int64)
-        self.unknown: int = vocabulary["__OOV__"]
-        self.dtype = dtype
+    def __init__(self, vocabulary: Vocabulary, dtype: np.dtype):
+        self._vocabulary, self.dtype, self.unknown = vocabulary, dtype, vocabulary.unknown
 
-    def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.replace_strict(self._values, self._places, default=self.unknown, return_dtype=pl.Int64)
+    def array(self, column: pa.Array) -> np.ndarray:
+        values, codes = distinct(column)
+        return self._vocabulary.ids_of(values).astype(self.dtype)[codes]
 
 
 class Sequences(Encoder):
-    """The places of a sequence's parts, the latest ``width`` of them at its end or the first at its beginning."""
+    """The ids of a sequence's entries, the latest ``width`` of them at its end or the first at its beginning."""
 
-    def __init__(self, parts: Ids, splitter: str, width: int, padding: str, missing: str):
-        self._parts, self._splitter, self._padding, self._missing = parts, splitter, padding, missing
-        self.dtype, self.width, self.unknown = parts.dtype, width, parts.unknown
+    def __init__(self, vocabulary: Vocabulary, dtype: np.dtype, width: int, padding: str, missing: str):
+        self._vocabulary, self._padding, self._missing = vocabulary, padding, missing
+        self.dtype, self.width, self.unknown = dtype, width, vocabulary.unknown
 
-    def expressions(self, column: pl.Expr) -> pl.Expr:
-        return column.str.split(self._splitter)
-
-    def array(self, values: pl.Series) -> np.ndarray:
-        lengths = values.list.len().to_numpy().astype(np.int64)
-        parts = values.explode(empty_as_null=True).alias("part").to_frame()
-        places = parts.select(
-            pl.when(pl.col("part") == self._missing).then(0).otherwise(self._parts.expressions(pl.col("part")))
-        ).to_series()
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        position = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # in its sequence
+    def array(self, column: pa.Array) -> np.ndarray:
+        values, codes = distinct(column)
+        known = self._vocabulary.ids_of(values).astype(self.dtype)
+        known[values.eq_missing(self._missing).to_numpy()] = 0
+        counted = lengths(column)
+        rows = np.repeat(np.arange(len(counted)), counted)
+        position = np.arange(len(rows)) - np.repeat(np.cumsum(counted) - counted, counted)  # in its sequence
         if self._padding == "pre":
-            position += self.width - lengths[rows]
+            position += self.width - counted[rows]
         kept = (position >= 0) & (position < self.width)
-        padded = np.zeros((len(lengths), self.width), self.dtype)
-        padded[rows[kept], position[kept]] = places.to_numpy()[kept]
+        padded = np.zeros((len(counted), self.width), self.dtype)
+        padded[rows[kept], position[kept]] = known[codes[kept]]
         return padded
 
 
@@ -208,29 +189,20 @@ def fuxictr_columns(spec: DatasetSpec, raw: Path) -> list[dict[str, Any]]:
     return columns
 
 
-def _occurrences(frame: pl.DataFrame, name: str, column: FeatureColumn) -> pl.LazyFrame:
-    values = frame.lazy().select(pl.col(name).alias("value"))
-    if column.type == "sequence":
-        values = values.select(pl.col("value").str.split(column.split_by).explode(empty_as_null=True))
-    return values.drop_nulls().group_by("value").agg(pl.len().cast(pl.Int64))
-
-
-def _encoder(name: str, column: FeatureColumn, feature: dict, is_text: bool, fitted: dict[str, Any]) -> Encoder:
+def _encoder(name: str, column: FeatureColumn, feature: dict, fitted: dict[str, Any]) -> Encoder:
     """``fitted``: FuxiCTR's tokenizers and normalizers."""
     if feature["type"] == "numeric":
         return Numbers(fitted.get(f"{name}::normalizer"))
-    if feature["type"] == "meta" and f"{name}::tokenizer" not in fitted:
+    if feature["type"] == "meta" and not column.has_vocabulary:
         return GroupNumbers()
     tokenizer = fitted[f"{name}::tokenizer"]
     if feature["type"] == "meta":
-        return Ids(tokenizer.vocab, np.dtype(np.int64), is_text)
+        return Ids(tokenizer.vocab, np.dtype(np.int64))
     dtype = smallest_integer(feature["vocab_size"] - 1)
     if feature["type"] == "categorical":
-        return Ids(tokenizer.vocab, dtype, is_text)
+        return Ids(tokenizer.vocab, dtype)
     missing = "" if column.fill_na is None else str(column.fill_na)
-    return Sequences(
-        Ids(tokenizer.vocab, dtype, is_text=True), column.split_by, tokenizer.max_len, tokenizer.padding, missing
-    )
+    return Sequences(tokenizer.vocab, dtype, tokenizer.max_len, tokenizer.padding, missing)
 
 
 def _link_equal_files(made: Path, spec: DatasetSpec) -> None:
@@ -264,13 +236,11 @@ def _keep_no_pickle(processor: Any, path: str) -> None:
 
 
 def _save_vocabulary(processor: Any, path: str) -> None:
-    """FuxiCTR's file, without the indents that take Python's slow encoder."""
-    with open(path, "w") as file:
-        before = "{"
-        for name, feature in processor.feature_map.features.items():
-            if feature["type"] in ("categorical", "sequence"):
-                vocabulary = processor.processor_dict[f"{name}::tokenizer"].vocab
-                by_place = dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
-                file.write(f"{before}{json.dumps(name)}: {json.dumps(by_place)}")
-                before = ",\n"
-        file.write("}" if before != "{" else "{}")
+    """FuxiCTR's file, a column a line."""
+    columns = [
+        f"{json.dumps(name)}: {processor.processor_dict[f'{name}::tokenizer'].vocab.as_json()}"
+        for name, feature in processor.feature_map.features.items()
+        if feature["type"] in ("categorical", "sequence")
+    ]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("{" + ",\n".join(columns) + "}")

@@ -13,13 +13,24 @@ from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.interactions.settings import FromInteractions
 from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
 
-Builder = Literal["synthetic", "ml100k", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"]
+Builder = Literal[
+    "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
+]
+
+
+class Package(Strict):
+    """A Python package whose source archive holds the files."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*==\d[\w.]*$")  # and its version
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the source archive
 
 
 class Source(Strict):
     homepage: str
+    package: Package | None = None
     hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
@@ -32,6 +43,11 @@ class Source(Strict):
             raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
         return address
 
+    @property
+    def fetched_from(self) -> str | None:
+        """What ``fuxibench data fetch`` gets the files from."""
+        return self.package.name if self.package else self.hub
+
 
 class DatasetSpec(Strict):
     """A named split of a data set: where it comes from, its checksums, and FuxiCTR's preprocessing of it."""
@@ -42,6 +58,7 @@ class DatasetSpec(Strict):
     data_root: str | None = None  # a folder of the user's own that holds the csv files; else they are imported
     build: Builder | None = None  # how the csv files are made, if they are not given
     build_args: dict[str, Any] = Field(default={})
+    from_interactions: FromInteractions | None = None  # how the csv files are made from a log of what users did
     files: dict[str, str] = Field(default={})  # file to be provided -> md5 of its uncompressed bytes
     files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
     published_as: str | None = None
@@ -63,7 +80,7 @@ class DatasetSpec(Strict):
     label_col: LabelColumn  # the one that is learned; in a config also a list of several
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
-    weight_col: str | None = None  # a number of at least 0 for each row; stored, but training does not use it yet
+    weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
 
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
@@ -80,6 +97,19 @@ class DatasetSpec(Strict):
         if chosen is not None and chosen not in by_name:
             raise ValueError(f"label names one of the columns in label_col, {', '.join(map(str, by_name))}")
         return settings | {"labels": several, "label_col": by_name[chosen] if chosen else several[0]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_made_from_interactions(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Rows that are made are written to files whose names and form are known."""
+        if settings.get("from_interactions") is None:
+            return settings
+        made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
+        if said := [key for key in made if settings.get(key) is not None]:
+            raise ValueError(
+                f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
+            )
+        return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
 
     @model_validator(mode="after")
     def _every_split_has_rows(self) -> "DatasetSpec":
@@ -151,6 +181,17 @@ class DatasetSpec(Strict):
         return self
 
     @property
+    def is_made(self) -> bool:
+        """Whether the files that are prepared are written by this package, and not by the user or a publisher."""
+        return self.build is not None or self.from_interactions is not None
+
+    @property
+    def whole_note(self) -> str:
+        """What boards say of the data."""
+        protocol = self.from_interactions.in_words if self.from_interactions else ""
+        return "\n".join(filter(None, (self.note.strip(), protocol)))
+
+    @property
     def active_columns(self) -> list[FeatureColumn]:
         """In the order of the config, but a column that shares another's embedding after that one."""
         waiting = [column for column in self.feature_cols if column.active]
@@ -167,12 +208,14 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
 
-    def with_label(self, name: str) -> "DatasetSpec":
-        """The dataset with another of its labels to be learned.
+    def with_label(self, name: str | None) -> "DatasetSpec":
+        """The dataset with another of its labels to be learned; None leaves the one that it has.
 
         Raises:
             UserError: it has no such label.
         """
+        if name is None:
+            return self
         columns = {column.name: column for column in [*self.labels, self.label_col]}
         if name not in columns:
             raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
@@ -313,13 +356,13 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
     try:
-        return DatasetSpec(dataset_id=dataset_id, **_without_carve(dataset_id, settings))
+        return DatasetSpec(dataset_id=dataset_id, **_with_holdout(dataset_id, settings))
     except ValidationError as error:
         raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
 
 
-def _without_carve(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Older configs carved validation out of train by ``build: carved``; they mean the same ``split``."""
+def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Older configs held validation out of train by ``build: carved``; today it is the same ``split``."""
     if settings.get("build") != "carved":
         return settings
     arguments = dict(settings.get("build_args") or {})

@@ -4,7 +4,7 @@ Nothing is written: the rows of a split are picked out of the file whenever it i
 but for one number a row (by time) or one value a group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,9 +87,7 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
         times = pl.Series(np.concatenate([moments(block, rule.read_column) for block in blocks] or [np.empty(0)]))
         if not len(times):
             return Division(rule)
-        train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
-        # Without a share of its own a split gets nothing: the borders fall together.
-        return Division(rule, (train_until, valid_until if test else np.inf))
+        return Division(rule, time_borders(times, valid, test))
     groups = sorted(
         {value for block in blocks for value in as_text(block.frame[rule.read_column]).drop_nulls().unique()}
     )
@@ -100,13 +98,26 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
     return Division(rule, split_of=places)
 
 
-def rows_of(split: str, blocks: Iterator[Block], division: Division) -> Iterator[Block]:
-    """The rows of a split, picked out of the blocks of the whole file."""
+def time_borders(times: pl.Series, valid: float, test: float) -> tuple[float, float]:
+    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's."""
+    train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
+    # Without a share of its own a split gets nothing: the borders fall together.
+    return train_until, valid_until if test else np.inf
+
+
+def divided(splits: Sequence[str], blocks: Iterable[Block], division: Division) -> Iterator[tuple[str, Block]]:
+    """The rows of each of the splits, with its name, picked out of the blocks of the whole file."""
     rows_before = 0
     for block in blocks:
-        chosen = division.splits(block, rows_before) == SPLITS.index(split)
+        places = division.splits(block, rows_before)
         rows_before += block.frame.height
-        yield block.filter(chosen)
+        for split in splits:
+            yield split, block.filter(places == SPLITS.index(split))
+
+
+def rows_of(split: str, blocks: Iterable[Block], division: Division) -> Iterator[Block]:
+    """The rows of one split, picked out of the blocks of the whole file."""
+    return (block for _, block in divided([split], blocks, division))
 
 
 def moments(block: Block, column: str) -> np.ndarray:

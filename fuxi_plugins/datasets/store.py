@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 LAYOUT_FILE = "columns.json"
+_ROWS_IN_CACHE = 4096  # of a matrix filled at a time, column by column
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ class MatrixWriter:
         """Adds the next rows; ``chunk`` holds every column."""
         count = len(next(iter(chunk.values())))
         block = {matrix: np.empty((count, width), matrix) for matrix, width in self._widths.items()}
-        for name, place in self._places.items():
-            block[place.matrix][:, place.index] = chunk[name]
+        for start in range(0, count, _ROWS_IN_CACHE):
+            rows = slice(start, start + _ROWS_IN_CACHE)
+            for name, place in self._places.items():
+                block[place.matrix][rows, place.index] = chunk[name][rows]
         for matrix, file in self._files.items():
             file.write(block[matrix].data)
         self.written += count

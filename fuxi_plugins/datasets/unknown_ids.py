@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+
+from fuxi_plugins.datasets.staging import distinct
 
 UNKNOWN_FILE = "unknown_ids.json"
 NEARLY_ALL = 0.9  # share of unknown ids from which a column is warned of
 
 
 class UnknownIds:
-    """Counts, block by block, the ids of a split that have no place in the vocabulary.
+    """Counts, block by block, the ids of a split that have no id in the vocabulary.
 
     Args:
-        unknown: by column, the place that stands for every unknown id.
+        unknown: by column, the id that stands for every unknown value.
     """
 
     def __init__(self, unknown: Mapping[str, int]):
@@ -23,12 +26,12 @@ class UnknownIds:
         self._found = dict.fromkeys(unknown, 0)
         self._all = dict.fromkeys(unknown, 0)
 
-    def add(self, frame: pl.DataFrame, encoded: Mapping[str, np.ndarray]) -> None:
-        """Adds a block: the preprocessed values and their places, in a sequence 0 where there is none."""
-        for name, place in self._unknown.items():
-            places = encoded[name]
-            there = places != 0 if places.ndim == 2 else _is_there(frame[name])
-            self._found[name] += int(((places == place) & there).sum())
+    def add(self, block: pa.RecordBatch, encoded: Mapping[str, np.ndarray]) -> None:
+        """Adds a block: the staged values and their ids, in a sequence 0 where there is none."""
+        for name, unknown in self._unknown.items():
+            ids = encoded[name]
+            there = ids != 0 if ids.ndim == 2 else _is_there(block[name])
+            self._found[name] += int(((ids == unknown) & there).sum())
             self._all[name] += int(there.sum())
 
     def shares(self) -> dict[str, float]:
@@ -56,5 +59,6 @@ def warnings(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
 
 
-def _is_there(values: pl.Series) -> np.ndarray:
-    return (values != "").to_numpy() if values.dtype == pl.String else np.ones(len(values), bool)
+def _is_there(column: pa.Array) -> np.ndarray:
+    values, codes = distinct(column)
+    return values.ne_missing("").to_numpy()[codes] if values.dtype == pl.String else np.ones(len(codes), bool)

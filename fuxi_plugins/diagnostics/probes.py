@@ -19,7 +19,7 @@ from torch import Tensor
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.diagnostics.rank import MEASURES, gaussian_null, information_abundance, rank_measures, singular_values
 from fuxi_plugins.diagnostics.representations import representations, table_weights
-from fuxi_plugins.records.record import RankFamily, RankSummary, StageRank
+from fuxi_plugins.records.parts import RankFamily, RankSummary, StageRank
 
 SAMPLE_ROWS = 128
 

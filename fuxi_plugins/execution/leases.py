@@ -87,7 +87,7 @@ class Lease:
     def release(self) -> None:
         """Gives the run back; the leases that this one superseded go first."""
         number = _number(self.path)
-        for path in _claims(self.path.parent):
+        for path in _lease_files(self.path.parent):
             if _number(path) <= number:
                 path.unlink(missing_ok=True)
 
@@ -141,7 +141,7 @@ def clear_dead_leases(folder: Path) -> None:
 
     Only for a run that is finished: while it is not, the highest number must stay for the next lease to exceed.
     """
-    for path in _claims(folder):
+    for path in _lease_files(folder):
         held = read_lease(path)
         if held and held.owner and held.owner.is_gone():
             path.unlink(missing_ok=True)
@@ -170,13 +170,13 @@ def _content(owner: Owner, progress: dict[str, Any]) -> str:
     return json.dumps({"owner": vars(owner), "progress": progress}) + "\n"
 
 
-def _claims(folder: Path) -> list[Path]:
+def _lease_files(folder: Path) -> list[Path]:
     """The leases in a run's folder, the newest last; a file of a like name is somebody else's."""
     return sorted((path for path in folder.glob("lease-*.json") if _NAME.fullmatch(path.name)), key=_number)
 
 
 def _newest(folder: Path) -> Path | None:
-    return next(reversed(_claims(folder)), None)
+    return next(reversed(_lease_files(folder)), None)
 
 
 def _number(path: Path) -> int:

@@ -19,7 +19,8 @@ from fuxi_plugins.execution.limits import Limits, killed_for_memory, shorten_log
 from fuxi_plugins.execution.plan import RecordState, existing_record, record_state
 from fuxi_plugins.execution.processes import STOP_SECONDS, Forked, RunProcess, Started, start_server
 from fuxi_plugins.execution.queue import SharedQueue
-from fuxi_plugins.records.record import LOG_FILE, Record, write_record
+from fuxi_plugins.records.files import LOG_FILE, write_record
+from fuxi_plugins.records.record import Record
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full
 from fuxi_plugins.training.job import Job

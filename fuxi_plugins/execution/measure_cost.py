@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.processes import ALLOCATOR
-from fuxi_plugins.records.record import Cost
+from fuxi_plugins.records.parts import Cost
 from fuxi_plugins.training.job import Job
 
 

@@ -11,18 +11,10 @@ from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import (
-    PREDICTIONS_FILE,
-    RANK_FILE,
-    RECORD_FILE,
-    DataCard,
-    FinishedRun,
-    Record,
-    finished_runs,
-    read_record,
-    short_code,
-    write_record,
-)
+from fuxi_plugins.records.differences import short_code
+from fuxi_plugins.records.files import PREDICTIONS_FILE, RANK_FILE, RECORD_FILE, read_record, write_record
+from fuxi_plugins.records.parts import DataCard
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.training.job import Job
 
 RecordState = tuple[int, int] | None  # what tells one writing of a record from the next; None without a record

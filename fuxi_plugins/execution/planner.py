@@ -9,11 +9,14 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import require_writable
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import Record, find_records, write_record
+from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
+    from fuxi_plugins.datasets.spec import DatasetSpec
     from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.execution.ray_engine import Cluster
+    from fuxi_plugins.experiments.experiment import Experiment
 
 MOST_JOBS = 8  # runs at once on a CPU unless told otherwise
 
@@ -60,7 +63,7 @@ def plan_suite(
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Every setting is checked, every dataset prepared, every model built without its weights. In a suite of several
-    experiments, one whose model needs what its dataset lacks is skipped.
+    experiments, one whose model needs what its dataset lacks, or a library that is not installed, is skipped.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -73,10 +76,12 @@ def plan_suite(
     from fuxi_plugins.experiments.requirements import other_widths, unmet_need
     from fuxi_plugins.models.registry import load_model_class, model_source, sources
     from fuxi_plugins.training.job import Job
-    from fuxi_plugins.training.preflight import preflight, require_shareable, try_one_batch
+    from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
-    specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
     experiments = [resolve(config) for config in suite.experiments]
+    specs = {
+        name: _with_one_label(load_dataset_spec(workspace.all_configs, name), experiments) for name in suite.datasets
+    }
     unmet = {
         experiment.id: unmet_need(
             load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id]
@@ -96,14 +101,16 @@ def plan_suite(
         if resources.processes > 1:
             require_shareable(experiment)
         widths = other_widths(data.spec, experiment.embedding_dim)
-        if not reason and not widths and not model_source(experiment.model):
+        if not reason and experiment.is_of_trees:
+            reason = missing_library(experiment, data)
+        elif not reason and not widths and not model_source(experiment.model):
             preflight(experiment, data)
         elif not reason:
             reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
             if reason and widths:
                 reason = f"{reason}; {widths}"
-            if reason and alone:
-                raise UserError(f"{reason}.")
+        if reason and alone:
+            raise UserError(f"{reason}.")
         for seed in suite.seeds_of(experiment.id):
             names = (experiment.dataset_id, experiment.id, seed)
             job = Job(
@@ -115,7 +122,7 @@ def plan_suite(
                 processes=resources.processes,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
-                probe=suite.probe,
+                probe=suite.probe and not experiment.is_of_trees,
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),
                 trackers=tuple(trackers),
@@ -168,6 +175,26 @@ def run_plan(
                     listener=listener,
                 )
     return records
+
+
+def _with_one_label(spec: "DatasetSpec", experiments: Sequence["Experiment"]) -> "DatasetSpec":
+    """The dataset with the label that the experiments on it learn.
+
+    Raises:
+        UserError: they learn different ones, whose runs cannot share a board.
+    """
+    learned = {}
+    for experiment in experiments:
+        if experiment.dataset_id == spec.dataset_id:
+            chosen = spec.with_label(experiment.training.label)
+            learned.setdefault(chosen.label_col.name, (experiment.id, chosen))
+    if len(learned) > 1:
+        seen = ", ".join(f"{name} by {experiment}" for name, (experiment, _) in learned.items())
+        raise UserError(
+            f"experiments that run together on {spec.dataset_id} must learn one label, but they learn {seen}. Their "
+            "runs cannot share a board: make a suite for each label."
+        )
+    return next((chosen for _, chosen in learned.values()), spec)
 
 
 def _require_gpus(asked: Sequence[int]) -> None:

@@ -28,7 +28,8 @@ from fuxi_plugins.execution.local import ProgressListener, run_jobs
 from fuxi_plugins.execution.plan import RecordState
 from fuxi_plugins.execution.processes import GRACE_SECONDS
 from fuxi_plugins.execution.queue import POLL, SharedQueue
-from fuxi_plugins.records.record import Record, parse_record, write_record
+from fuxi_plugins.records.files import write_record
+from fuxi_plugins.records.record import Record, parse_record
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record

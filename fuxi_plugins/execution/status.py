@@ -11,7 +11,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import RECORD_FILE, FinishedRun, Record, read_record
+from fuxi_plugins.records.files import RECORD_FILE, read_record
+from fuxi_plugins.records.record import FinishedRun, Record
 
 State = Literal["done", "running", "failed", "waiting", "skipped"]
 

@@ -19,9 +19,9 @@ from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
 from fuxi_plugins.experiments.requirements import fixed_widths
-from fuxi_plugins.experiments.settings import Training, legal_settings
+from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, legal_settings
 from fuxi_plugins.experiments.suite import Suite, load_suite, with_experiment
-from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.models.variants import VARIANTS, apply_variant
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
@@ -85,7 +85,7 @@ def adhoc_experiment(
     widths = set(fixed_widths(spec).values())
     if len(widths) == 1:
         defaults["embedding_dim"] = widths.pop()
-    legal = legal_settings(load_model_class(model_class))
+    legal = set(SETTINGS_OF_TREES) if is_tree_model(model_class) else legal_settings(load_model_class(model_class))
     given = {name: value for name, value in {**defaults, **(shared or {})}.items() if name in legal}
     return ExperimentConfig(
         id=experiment_id,
@@ -166,7 +166,8 @@ def _shared_settings(board: Suite) -> tuple[dict[str, Any], list[str]]:
     """Of each shared setting the value that most rows have, and a remark on those in which rows differ."""
     shared: dict[str, Any] = {}
     remarks = []
-    rows = [{**(found := resolve(config)).params["model"], **found.params["training"]} for config in board.experiments]
+    resolved = [resolve(config) for config in board.experiments]
+    rows = [{**found.params["model"], **found.params["training"]} for found in resolved if not found.is_of_trees]
     for name in SHARED:
         values = {canonical_json(row[name]): row[name] for row in rows if name in row}
         counts = Counter(canonical_json(row[name]) for row in rows if name in row).most_common()

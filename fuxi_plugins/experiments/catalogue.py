@@ -9,9 +9,11 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
+from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES
 from fuxi_plugins.experiments.template import load_templated_experiment
+from fuxi_plugins.models.registry import is_tree_model
 from fuxi_plugins.models.variants import apply_variant
-from fuxi_plugins.records.record import RECORD_FILE, read_record
+from fuxi_plugins.records.files import RECORD_FILE, read_record
 
 RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
 
@@ -28,7 +30,7 @@ def load_experiment_configs(configs: AnyConfigs) -> dict[str, ExperimentConfig]:
     """Every experiment of ``configs/model_config.yaml`` or ``configs/model_config/*.yaml``, by id.
 
     A file's ``Base`` holds what its experiments share, and only its own: FuxiCTR would let a file without one
-    inherit another's.
+    inherit another's. A tree model takes from it what is monitored, and nothing that is about steps or embeddings.
 
     Raises:
         UserError: a file that is not valid, or an id that stands in two files of one folder.
@@ -102,6 +104,8 @@ def _read(experiment_id: str, path: Path, base: Any, settings: Any) -> Experimen
         raise UserError(f"{path}: the experiment {experiment_id!r} must be a mapping of settings.")
     where = f"{path}: the experiment {experiment_id!r}"
     base, settings = with_new_names(base, NEW_NAMES, f"{path}: Base"), with_new_names(settings, NEW_NAMES, where)
+    if is_tree_model(settings.get("model", base.get("model"))):
+        base = {name: value for name, value in base.items() if name in (*OWN_KEYS, *SETTINGS_OF_TREES)}
     merged = {**base, **settings}
     if merged.get("formulation") == "repository":
         merged["formulation"] = "official_code"

@@ -8,6 +8,7 @@ revision instead. ``scripts/freeze_code.py`` writes the list, and raises a revis
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ import fuxi_plugins
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 
 PACKAGE = Path(fuxi_plugins.__file__).resolve().parent
 REVISIONS = Path(__file__).with_name("revisions.json")
@@ -32,8 +33,19 @@ PROTOCOL = (
     "training/fast_step.py",
     "training/hosted.py",
     "training/options.py",
+    "training/sample_weights.py",
     "training/sparse_embeddings.py",
     "training/trainer.py",
+    "training/weight_average.py",
+)
+
+
+# The same of the tree models, which a library trains; its version is in the record.
+PROTOCOL_OF_TREES = (
+    "records/metrics/probability.py",
+    "records/metrics/ranking.py",
+    "records/metrics/scored.py",
+    "training/tree_runs.py",
 )
 
 
@@ -43,7 +55,8 @@ def code_of(model: str) -> Code:
     Raises:
         UserError: there is no such model, or its files cannot be read.
     """
-    return Code(model=_named(model, model_digest(model)), training=_named(TRAINING, training_digest()))
+    training = training_digest(PROTOCOL_OF_TREES) if registry.is_tree_model(model) else training_digest()
+    return Code(model=_named(model, model_digest(model)), training=_named(TRAINING, training))
 
 
 def model_digest(model: str) -> str:
@@ -67,9 +80,9 @@ def model_digest(model: str) -> str:
     return source_digest(reached_files(file, root, within), root)
 
 
-def training_digest() -> str:
-    """The hash of the source of the training protocol."""
-    return source_digest([PACKAGE / name for name in PROTOCOL], PACKAGE)
+def training_digest(protocol: Sequence[str] = PROTOCOL) -> str:
+    """The hash of the source of a training protocol."""
+    return source_digest([PACKAGE / name for name in protocol], PACKAGE)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.requirements import fixed_widths, needs_of, unmet
 from fuxi_plugins.experiments.sizing import sized_training
-from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class, model_names
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class, model_names
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
@@ -67,13 +67,13 @@ COMMON = {  # of each, what the model's constructor knows
 
 
 def board_rows() -> list[str]:
-    """The rows of a board of all models: every native model and every variant, in alphabetical order.
+    """The rows of a board of all models: every native model, variant and tree model, in alphabetical order.
 
     A class that stands there as one of its variants already, because its own row would have the same settings, has no
     row of its own.
     """
     classes = [name for name in NATIVE_MODELS if not _is_one_of_its_variants(name)]
-    return sorted([*classes, *VARIANTS], key=str.casefold)
+    return sorted([*classes, *VARIANTS, *TREE_MODELS], key=str.casefold)
 
 
 def class_name(row: str) -> str:

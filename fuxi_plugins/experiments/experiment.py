@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.experiments.code import code_of
-from fuxi_plugins.experiments.settings import Training, resolve_settings
-from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import Code, Role, run_digest
+from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, resolve_settings
+from fuxi_plugins.models.registry import is_tree_model, load_model_class
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import Role, run_digest
 
 OWN_KEYS = ("model", "dataset_id", "display_name", "published_as", "seed", "hparam_source")
 HPARAM_SOURCES = ("default", "published", "tuned")  # where hyper-parameters come from, as a board marks them
@@ -65,7 +66,15 @@ class Experiment:
     @property
     def params(self) -> dict[str, dict[str, Any]]:
         """All settings as a record holds them."""
-        return {"model": self.model_params, "training": self.training.recorded()}
+        training = self.training.recorded()
+        if self.is_of_trees:
+            training = {name: training[name] for name in SETTINGS_OF_TREES if name in training}
+        return {"model": self.model_params, "training": training}
+
+    @property
+    def is_of_trees(self) -> bool:
+        """Whether a library of tree models trains it, not FuxiCTR."""
+        return is_tree_model(self.model)
 
     @property
     def digest(self) -> str:

@@ -25,15 +25,20 @@ from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import describe, explain
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read
+from fuxi_plugins.models.trees.base import TreeModel
 from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
-from fuxi_plugins.records.record import DECLARED_SETTINGS
+from fuxi_plugins.records.record import DEVIATING_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", *DECLARED_SETTINGS)
+OWN_SETTINGS = ("train_step", "label", *DEVIATING_SETTINGS)
+# Those of the training that a tree model has: its library knows no steps and batches.
+SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode", "label")
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
+
+_AVERAGE = re.compile(r"(ema|swa)\(\s*([0-9]*\.?[0-9]+)\s*\)")
 
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"feature_map", "model_id", "gpu", "kwargs"}
@@ -47,10 +52,13 @@ class Training(BaseModel):
     """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``.
 
     ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
+    ``label``: of a dataset with several, the one that is learned; the first if it is not said.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
+    ``weight_average``: ``ema(0.999)`` or ``swa(5)``, averages of the weights that are evaluated and kept in their
+        place (see ``training/weight_average.py``).
     ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
         ``training/sparse_embeddings.py``).
     """
@@ -72,10 +80,20 @@ class Training(BaseModel):
     max_gradient_norm: float = Field(default=10.0, gt=0)
     num_workers: int = Field(default=1, ge=0)
     train_step: Literal["fast", "fuxictr"] = "fast"
+    label: str | None = None
     amp: Literal["bf16"] | None = None
     compile: bool = False
     sparse_embeddings: bool = False
     batch_norm_gains: Literal["uniform"] | None = None
+    weight_average: str | None = None
+
+    @property
+    def averaging(self) -> tuple[str, float] | None:
+        """The kind of ``weight_average``, and its decay (``ema``) or first epoch (``swa``)."""
+        if self.weight_average is None:
+            return None
+        kind, _, number = self.weight_average.removesuffix(")").partition("(")
+        return kind, float(number)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -103,6 +121,20 @@ class Training(BaseModel):
             find_metric(name)
         return named
 
+    @field_validator("weight_average")
+    @classmethod
+    def _is_an_average(cls, written: str | None) -> str | None:
+        if written is None:
+            return None
+        found = _AVERAGE.fullmatch(written)
+        number = float(found[2]) if found else 0.0
+        if not found or not (0 < number < 1 if found[1] == "ema" else number >= 1 and number.is_integer()):
+            raise ValueError(
+                "weight_average must be ema(d) with a decay d between 0 and 1, as ema(0.999), or swa(n) with the epoch "
+                f"that it starts at, as swa(5), but is {written!r}"
+            )
+        return f"{found[1]}({number:.12g})"
+
     @model_validator(mode="before")
     @classmethod
     def _knows_the_direction(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +145,7 @@ class Training(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _can_be_lazy(self) -> "Training":
+    def _can_be_sparse(self) -> "Training":
         if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
             raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
         return self
@@ -173,7 +205,8 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
         where: names the experiment in an error.
 
     Returns:
-        Those of the model, plain values that JSON can hold, and those of the training.
+        Those of the model, plain values that JSON can hold, and those of the training. Of the model's
+        ``added_settings`` those at their default are left out.
 
     Raises:
         UserError: a name that neither understands, or a value of the wrong kind.
@@ -185,7 +218,12 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
             raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
     settings = {**given, **regularizers}
-    return _chosen(schema, settings, where).model_dump(mode="json"), _chosen(Training, settings, where)
+    of_the_model = _chosen(schema, settings, where).model_dump(mode="json")
+    defaults = default_settings(model_class)
+    for name in getattr(model_class, "added_settings", ()):
+        if of_the_model[name] == defaults[name]:
+            del of_the_model[name]
+    return of_the_model, _chosen(Training, settings, where)
 
 
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
@@ -209,13 +247,20 @@ def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
 
 def legal_settings(model_class: type) -> set[str]:
     """The names of all settings that an experiment with this model may have."""
-    return set(model_settings(model_class).model_fields) | set(Training.model_fields)
+    return set(model_settings(model_class).model_fields) | training_settings(model_class)
+
+
+def training_settings(model_class: type) -> set[str]:
+    """The names of the settings of the training that a model has."""
+    return set(SETTINGS_OF_TREES if issubclass(model_class, TreeModel) else Training.model_fields)
 
 
 def default_settings(model_class: type) -> dict[str, Any]:
     """What every optional setting of the model and of the training is when nothing is said."""
+    legal = legal_settings(model_class)
     fields = {**model_settings(model_class).model_fields, **Training.model_fields}
-    return {name: to_jsonable_python(field.default) for name, field in fields.items() if not field.is_required()}
+    defaults = {name: field.default for name, field in fields.items() if name in legal and not field.is_required()}
+    return to_jsonable_python(defaults)
 
 
 def unknown_setting(name: str, model: str, legal: set[str]) -> str:

@@ -21,8 +21,8 @@ def sized_training(rows: int, batch_size: int | None = None) -> dict[str, Any]:
         batch_size: of the user's, or None.
     """
     if batch_size is None:
-        fitting = 2 ** int(math.log2(max(rows / STEPS_AN_EPOCH, 1)))
-        batch_size = min(max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
+        largest = 2 ** int(math.log2(max(rows / STEPS_AN_EPOCH, 1)))
+        batch_size = min(max(largest, SMALLEST_BATCH), LARGEST_BATCH)
     epoch = max(math.ceil(rows / batch_size), 1)
     evaluations = math.ceil(epoch / STEPS_AN_EVALUATION)
     steps = math.ceil(epoch / evaluations)

@@ -40,6 +40,7 @@ class SuiteFile(BaseModel):
     sizes: dict[str, dict[str, Any]] = {}  # name -> changes to the template's reference; every variant at every size
     needs: Literal["sequence"] | None = None  # a type of column that the dataset must have
     probe: Literal["rank"] | None = None  # measured along the way; no part of any configuration
+    ensembles: bool = False  # whether the means of each row's seeds are shown below the board
     seeds: list[int] = Field(min_length=1)
     more_seeds: dict[str, list[int]] = {}  # experiment -> further seeds of its own, as of a board's first places
     grid: dict[str, list[Any]] = {}  # setting -> values; every experiment is run with every combination
@@ -47,7 +48,7 @@ class SuiteFile(BaseModel):
     timeout_minutes: float = Field(default=360, gt=0)  # of one run
 
     @model_validator(mode="after")
-    def _names_experiments_or_arms(self) -> "SuiteFile":
+    def _names_experiments_or_variants(self) -> "SuiteFile":
         parts = [self.template, self.dataset, self.protocol, self.variants]
         if bool(self.experiments) == all(parts) or any(parts) != all(parts):
             raise ValueError("a suite lists experiments, or a template with dataset, protocol and variants")
@@ -71,6 +72,7 @@ class Suite:
     timeout_minutes: float
     more_seeds: dict[str, list[int]] = field(default_factory=dict)  # by experiment
     probe: bool = False
+    ensembles: bool = False
     shape: str = ""  # of a template's token models on this dataset, in words
 
     @property
@@ -139,6 +141,7 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         timeout_minutes=file.timeout_minutes,
         more_seeds=file.more_seeds,
         probe=file.probe is not None,
+        ensembles=file.ensembles,
         shape=shape,
     )
 

@@ -19,14 +19,13 @@ from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.experiments.equal_size import LateSettings, as_large_as
 from fuxi_plugins.experiments.experiment import ExperimentConfig
-from fuxi_plugins.experiments.sizes import dense_parameters, nearest_width
 from fuxi_plugins.records.metrics import usual_group_metrics
 
 Settings = dict[str, Any]
 NEW_NAMES = {"arms": "variants", "profiles": "protocols"}  # of a template's keys; old -> new
 MOST_TOKENS = 26
-TOLERANCE = 0.02  # of the dense parameters of two variants of equal size
 
 
 class Strict(BaseModel):
@@ -76,14 +75,18 @@ class Template(Strict):
 class Shape:
     """What a dataset decides of a token model."""
 
-    num_fields: int  # n
+    embedding_dims: tuple[int, ...]  # of its n fields, most of them k
     embedding_dim: int  # k
-    input_dim: int  # nk
     num_tokens: int  # T
     token_dim: int  # D
 
+    @property
+    def input_dim(self) -> int:
+        """nk, the width of a row's embeddings."""
+        return sum(self.embedding_dims)
+
     def __str__(self) -> str:
-        n, k, nk = self.num_fields, self.embedding_dim, self.input_dim
+        n, k, nk = len(self.embedding_dims), self.embedding_dim, self.input_dim
         return f"n = {n} fields of k = {k}, nk = {nk}: T = {self.num_tokens} tokens of D = {self.token_dim}"
 
 
@@ -106,16 +109,16 @@ def load_template(configs: AnyConfigs, name: str) -> Template:
 
 def shape_for(spec: DatasetSpec, embedding_dim: int) -> Shape:
     """T is the largest divisor of nk that is at most min(n, 26); D the smallest multiple of T that is at least k."""
-    widths = [
+    widths = tuple(
         column.embedding_dim or embedding_dim
         for column in spec.active_columns
         if column.type != "meta"
         for _ in column.names
-    ]
+    )
     input_dim = sum(widths)
     most = min(len(widths), MOST_TOKENS)
     tokens = max(divisor for divisor in range(1, most + 1) if input_dim % divisor == 0)
-    return Shape(len(widths), embedding_dim, input_dim, tokens, -(-embedding_dim // tokens) * tokens)
+    return Shape(widths, embedding_dim, tokens, -(-embedding_dim // tokens) * tokens)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def expand(
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
-    """The experiment ``arm_dataset_protocol``, or None where no template has one of that id."""
+    """The experiment ``variant_dataset_protocol``, or None where no template has one of that id."""
     for name in files_by_name(configs, "templates"):
         template = load_template(configs, name)
         for variant in template.variants:
@@ -172,8 +175,8 @@ class _Builder:
     def __init__(self, template: Template, spec: DatasetSpec, protocol: str):
         self.template, self.spec, self.protocol_name = template, spec, protocol
         self.protocol = template.protocols[protocol]
-        fitting = (entry for pattern, entry in template.datasets.items() if fnmatchcase(spec.dataset_id, pattern))
-        on_dataset = next(fitting, None)
+        matching = (entry for pattern, entry in template.datasets.items() if fnmatchcase(spec.dataset_id, pattern))
+        on_dataset = next(matching, None)
         if on_dataset is None:
             raise UserError(f"{template.file}: no entry under datasets fits {spec.dataset_id!r}.")
         self.base = {**template.base, **on_dataset.settings}
@@ -183,30 +186,40 @@ class _Builder:
         self.variables = {"T": self.shape.num_tokens, "D": self.shape.token_dim, **on_dataset.variables}
 
     def experiment(self, variant: str, size: str, size_changes: Mapping[str, Any]) -> ExperimentConfig:
-        settings = self._settings(variant)
-        reference = self._resized(self._settings(self.template.reference), size_changes)
-        if variant == self.template.reference:
-            settings = reference
-        else:
-            settings = {**settings, **{key: v for key, v in size_changes.items() if key == "num_blocks"}}
-            if self._is_equal_size(variant) or size:
-                settings = self._as_large_as(reference, settings, variant)
-        model = settings.pop("model")
+        settings = self._all_settings(variant, size, size_changes)
         suffix = f"@{size}" if size else ""
         return ExperimentConfig(
             id=f"{variant}_{self.spec.dataset_id}_{self.protocol_name}{suffix}",
             file=self.template.file,
-            model=model,
+            model=self._settings(variant)["model"],
             dataset_id=self.spec.dataset_id,
             display_name=f"{variant} {size}".strip(),
             published_as=None,
             seed=None,
-            settings={**self.base, **settings},
-            origins=dict.fromkeys({**self.base, **settings}, self.template.file.name),
+            settings=settings,
+            origins=dict.fromkeys(settings, self.template.file.name),
             # Models made equally large answer a question; they are not how anybody would run them.
             role="study" if self.protocol.equal_size or size else "result",
             variant=", ".join(filter(None, (self.protocol_name, size))),
         )
+
+    def _all_settings(self, variant: str, size: str, size_changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings of a variant at a size; those of one of equal size are made when they are read."""
+        reference = self._resized(self._settings(self.template.reference), size_changes)
+        if variant == self.template.reference:
+            return self._with_base(reference)
+        depth = {name: value for name, value in size_changes.items() if name == "num_blocks"}
+        own = {**self._settings(variant), **depth}
+        if not size and not self._is_equal_size(variant):
+            return self._with_base(own)
+        where, fields = f"{variant} on {self.spec.dataset_id}", self.shape.embedding_dims
+        return LateSettings(
+            names=list(self._with_base(own)),
+            make=lambda: self._with_base(as_large_as(reference, own, fields, where)),
+        )
+
+    def _with_base(self, settings: Settings) -> Settings:
+        return {name: value for name, value in {**self.base, **settings}.items() if name != "model"}
 
     def _variant(self, variant: str) -> Variant:
         return self.protocol.variants.get(variant) or self.template.variants[variant]
@@ -246,31 +259,3 @@ class _Builder:
         elif width != 1:
             changed["ffn_expansion"] = width * changed["ffn_expansion"]
         return changed
-
-    def _as_large_as(self, reference: Settings, settings: Settings, variant: str) -> Settings:
-        """The variant with the width that brings its dense parameters nearest to the reference's."""
-        target = self._size(reference)
-        width = nearest_width(target, lambda width: self._size(_widened(settings, width)))
-        found = _widened(settings, width)
-        if "ffn_hidden_units" in found:  # a step of all hidden layers is coarse; one of the last alone is fine
-            *others, last = found["ffn_hidden_units"]
-            finer = [{**found, "ffn_hidden_units": [*others, units]} for units in (last, *range(1, 2 * last))]
-            found = min(finer, key=lambda tried: abs(self._size(tried) - target))
-        if abs(self._size(found) - target) > TOLERANCE * target:
-            raise UserError(
-                f"{variant} on {self.spec.dataset_id} must come within {TOLERANCE:.0%} of the {target:,} dense "
-                f"parameters of {self.template.reference}, but the nearest width, {width}, gives {self._size(found):,}."
-            )
-        return found
-
-    def _size(self, settings: Settings) -> int:
-        return dense_parameters(settings["model"], settings, self.shape.input_dim)
-
-
-def _widened(settings: Settings, width: int) -> Settings:
-    """The settings with all hidden layers of the per-token network, or of an MLP, of that width."""
-    if settings["model"] == "DNN":
-        return {**settings, "hidden_units": [width] * len(settings["hidden_units"])}
-    if settings["formulation"] == "paper":  # hidden widths are int(r D); the half keeps rounding away from the edge
-        return {**settings, "ffn_expansion": (width + 0.5) / settings["token_dim"]}
-    return {**settings, "ffn_hidden_units": [width] * len(settings["ffn_hidden_units"])}

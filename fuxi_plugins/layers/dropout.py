@@ -18,10 +18,9 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p in (0, 1) or x.device.type != "cpu":
             return super().forward(x)
-        dropped = round(self.p * 2**BITS)  # of 2**BITS equally likely values
-        mask = torch.empty_like(x)
-        torch.ge(random_bits(x.numel()).view_as(x), dropped - 2 ** (BITS - 1), out=mask)
-        return x * mask.div_(1 - dropped / 2**BITS)
+        # A compiler cannot see into numpy, so it is given the mask as one operator.
+        draw = keep_mask if torch.compiler.is_compiling() else _draw_mask
+        return x * draw(x.detach(), round(self.p * 2**BITS))
 
 
 def random_bits(count: int) -> Tensor:
@@ -29,3 +28,17 @@ def random_bits(count: int) -> Tensor:
     seed = int(torch.randint(2**62, ()))
     words = np.random.SFC64(seed).random_raw(-(-count * BITS // 64))  # uint64
     return torch.from_numpy(words.view(np.int16))[:count]
+
+
+def _draw_mask(x: Tensor, dropped: int) -> Tensor:
+    """Of x's shape and dtype: 0 for ``dropped`` of 2**BITS equally likely values, else what keeps the mean of x."""
+    mask = torch.empty_like(x)
+    torch.ge(random_bits(x.numel()).view_as(x), dropped - 2 ** (BITS - 1), out=mask)
+    return mask.div_(1 - dropped / 2**BITS)
+
+
+# Its draws come from torch's generator, so a compiler must not drop, merge or reorder its calls.
+keep_mask = torch.library.custom_op(
+    "fuxibench::keep_mask", _draw_mask, mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+)
+keep_mask.register_fake(lambda x, dropped: torch.empty_like(x))

@@ -24,6 +24,8 @@ class CTRModel(BaseModel):
     needs: what the model requires of the data.
     board_settings: what its row on a board of all models sets beside what all rows have in common, see
         ``experiments/common.py``; for a model whose defaults do not fit these, or are a variant of it.
+    added_settings: what the model got after runs of it were recorded. One of them at its default stands in no run's
+        settings, so that those runs are still runs of today's experiments.
     small_settings: for five fields of width 10, which tests train in a second; for a model whose defaults do not fit
         five fields, or are too slow for it.
 
@@ -38,6 +40,7 @@ class CTRModel(BaseModel):
 
     needs: ClassVar[Needs] = Needs()
     board_settings: ClassVar[Mapping[str, Any]] = {}
+    added_settings: ClassVar[tuple[str, ...]] = ()
     small_settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(

@@ -27,7 +27,7 @@ class EDCN(CTRModel):
         x_{l+1}, h_{l+1} = regulate_{l+1}(f_l),  y = sigmoid( w [c_L; d_L; f_L] + b )
 
     A regulation multiplies each field by a gate, once for the cross network and once for the MLP:
-    softmax(g / temperature) over the fields.
+    softmax(g / temperature) over the fields. ``use_regulation: False`` leaves the gates out, and BatchNorm in.
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
@@ -42,12 +42,14 @@ class EDCN(CTRModel):
         hidden_activations: of the MLP's layers.
         bridge_type: how f comes from c and d: their product, their sum, a linear map of both with ReLU, or
             attention_1(c) * c + attention_2(d) * d.
+        use_regulation: the gates; without them ``temperature`` has no effect.
         temperature: of the gates; the lower, the fewer fields pass.
         batch_norm: BatchNorm after each regulation.
         net_dropout: dropout after each activation of the MLP.
     """
 
     small_settings: ClassVar = {"num_cross_layers": 2}
+    added_settings: ClassVar = ("use_regulation",)
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class EDCN(CTRModel):
         cross_residual: bool = True,
         hidden_activations: str = "ReLU",
         bridge_type: BridgeType = "hadamard_product",
+        use_regulation: bool = True,
         temperature: float = 1.0,
         net_dropout: float = 0.0,
         batch_norm: bool = True,
@@ -82,7 +85,7 @@ class EDCN(CTRModel):
         self.cross_layers = nn.ModuleList(CrossInteraction(width) for _ in layers)
         self.bridge_modules = nn.ModuleList(Bridge(width, bridge_type) for _ in layers)
         self.regulation_modules = nn.ModuleList(
-            Regulation(num_fields, embedding_dim, temperature, batch_norm) for _ in layers
+            Regulation(num_fields, embedding_dim, temperature if use_regulation else None, batch_norm) for _ in layers
         )
         self.fc = nn.Linear(3 * width, 1)
         self.finish_init(learning_rate, **kwargs)
@@ -104,23 +107,27 @@ class EDCN(CTRModel):
 
 
 class Regulation(nn.Module):
-    """Gates over the fields, softmax(g / temperature), one set for each side; (B, nk) -> two of (B, nk)."""
+    """Gates over the fields, softmax(g / temperature), one set for each side; (B, nk) -> two of (B, nk).
 
-    def __init__(self, num_fields: int, embedding_dim: int, temperature: float, batch_norm: bool):
+    A temperature of None leaves the gates out.
+    """
+
+    def __init__(self, num_fields: int, embedding_dim: int, temperature: float | None, batch_norm: bool):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.temperature = temperature
-        self.g1 = nn.Parameter(torch.ones(num_fields))
-        self.g2 = nn.Parameter(torch.ones(num_fields))
+        if temperature is not None:
+            self.g1 = nn.Parameter(torch.ones(num_fields))
+            self.g2 = nn.Parameter(torch.ones(num_fields))
         self.bn1 = nn.BatchNorm1d(num_fields * embedding_dim) if batch_norm else nn.Identity()
         self.bn2 = nn.BatchNorm1d(num_fields * embedding_dim) if batch_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.bn1(x * self._gates(self.g1)), self.bn2(x * self._gates(self.g2))
-
-    def _gates(self, g: Tensor) -> Tensor:
-        """(n,) -> (nk,), a field's gate once for each of its k values."""
-        return (g / self.temperature).softmax(dim=0).repeat_interleave(self.embedding_dim)
+        if self.temperature is None:
+            return self.bn1(x), self.bn2(x)
+        gates_1, gates_2 = ((g / self.temperature).softmax(dim=0) for g in (self.g1, self.g2))  # (n,)
+        k = self.embedding_dim
+        return self.bn1(x * gates_1.repeat_interleave(k)), self.bn2(x * gates_2.repeat_interleave(k))
 
 
 class Bridge(nn.Module):

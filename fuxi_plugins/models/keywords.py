@@ -4,6 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 REQUIRED = ...  # the default of a setting that must be said, as pydantic writes it
@@ -19,10 +20,16 @@ def keywords_read(model_class: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for owner in reversed(model_class.__mro__):
         constructor = vars(owner).get("__init__")
-        if inspect.isfunction(constructor) and owner.__module__.partition(".")[0] != "fuxictr":
+        if not inspect.isfunction(constructor) or not _takes_keywords(constructor):
+            continue
+        if owner.__module__.partition(".")[0] != "fuxictr":
             tree = ast.parse(textwrap.dedent(inspect.getsource(constructor))).body[0]
             found |= dict(_read_in(tree)) if isinstance(tree, ast.FunctionDef) else {}
     return found
+
+
+def _takes_keywords(constructor: FunctionType) -> bool:
+    return bool(constructor.__code__.co_flags & inspect.CO_VARKEYWORDS)
 
 
 def _read_in(constructor: ast.FunctionDef) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which models there are: a name -> a FuxiCTR model class.
+"""Which models there are: a name -> a FuxiCTR model class, or that of a tree model.
 
 The native models below, installed packages that offer entry points in the group ``fuxi_plugins.models``, and what
 ``register`` was told are written as entry points are, ``"module:Class"``. Beside them stand files with a model, and the
@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.model_files import models_of
+
+if TYPE_CHECKING:
+    from fuxi_plugins.models.trees.base import TreeModel
 
 ENTRY_POINT_GROUP = "fuxi_plugins.models"
 
@@ -77,6 +81,7 @@ NATIVE_MODELS = {
     "OneTrans": "fuxi_plugins.models.onetrans:OneTrans",
     "PNN": "fuxi_plugins.models.pnn:PNN",
     "PPNet": "fuxi_plugins.models.ppnet:PPNet",
+    "Poly2": "fuxi_plugins.models.poly2:Poly2",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
     "SAM": "fuxi_plugins.models.sam:SAM",
@@ -88,6 +93,12 @@ NATIVE_MODELS = {
     "WideDeep": "fuxi_plugins.models.widedeep:WideDeep",
     "Wukong": "fuxi_plugins.models.wukong:Wukong",
     "xDeepFM": "fuxi_plugins.models.xdeepfm:xDeepFM",
+}
+
+TREE_MODELS = {  # which libraries of their own train; no classes of FuxiCTR's
+    "CatBoost": "fuxi_plugins.models.trees.catboost:CatBoost",
+    "LightGBM": "fuxi_plugins.models.trees.lightgbm:LightGBM",
+    "XGBoost": "fuxi_plugins.models.trees.xgboost:XGBoost",
 }
 
 _registered: dict[str, str] = {}
@@ -144,8 +155,12 @@ def model_module(name: str) -> str:
     return _split(_find(name).target)[0]
 
 
+def is_tree_model(name: str) -> bool:
+    return name in TREE_MODELS
+
+
 def model_names() -> list[str]:
-    """All known names, sorted without regard to case."""
+    """All known names, tree models among them, sorted without regard to case."""
     return sorted(_entries(), key=str.casefold)
 
 
@@ -173,7 +188,7 @@ def native_source(name: str) -> tuple[str, Path]:
 
 
 def load_model_class(name: str) -> type:
-    """The class of that name; loads torch and FuxiCTR."""
+    """The class of that name; loads torch and FuxiCTR, unless it is a tree model's."""
     if name.startswith(checkouts.PREFIX):
         return checkouts.load_zoo_class(_zoo_model(name))
     entry = _find(name)
@@ -184,6 +199,8 @@ def load_model_class(name: str) -> type:
         model_class = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"the model {name!r} from {entry.origin} cannot be loaded: {error}") from error
+    if is_tree_model(name):
+        return model_class
 
     from fuxictr.pytorch.models import BaseModel
 
@@ -193,6 +210,11 @@ def load_model_class(name: str) -> type:
             f"but {entry.target} is {model_class!r}"
         )
     return model_class
+
+
+def load_tree_class(name: str) -> "type[TreeModel]":
+    """The class of a tree model."""
+    return cast("type[TreeModel]", load_model_class(name))
 
 
 def register(name: str, target: str) -> None:
@@ -222,7 +244,7 @@ def _entry_points(path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
 
 def _entries() -> dict[str, _Entry]:
     """Every known name; two packages that claim one name are an error, whatever was asked for."""
-    entries = {name: _Entry(target, "fuxi_plugins") for name, target in NATIVE_MODELS.items()}
+    entries = {name: _Entry(target, "fuxi_plugins") for name, target in {**NATIVE_MODELS, **TREE_MODELS}.items()}
     entries |= {name: _Entry(target, "this process") for name, target in _registered.items()}
     for point in _entry_points(tuple(sys.path)):
         entry = _Entry(point.value, _package(point), plugin=True)

@@ -27,7 +27,7 @@ def summary(found: Across, costs: Tradeoff) -> str:
     lines = [
         f"{len(found.models)} models on {len(found.datasets)} datasets ({', '.join(found.datasets)}), by test "
         f"{found.metric.name}; datasets are the independent units.",
-        f"Best average rank: {best}, {found.average_ranks[0]:.2f}{_reach(found.rank_intervals[0])}.",
+        f"Best average rank: {best}, {found.average_ranks[0]:.2f}{_in_brackets(found.rank_intervals[0])}.",
         *limits(found),
         *(["What is significant on each dataset by itself is in pairs.csv."] if limits(found) else []),
         *(
@@ -35,7 +35,8 @@ def summary(found: Across, costs: Tradeoff) -> str:
             if found.friedman_p is not None
             else []
         ),
-        f"Told apart over datasets by {TESTS[found.test]}: {_told_apart(found)} of {_pairs(found)} pairs.",
+        f"Significant differences over datasets by {TESTS[found.test]}: {_significant_pairs(found)} of "
+        f"{_pairs(found)} pairs.",
         f"Nemenyi's critical difference of average ranks: {found.critical_difference:.2f}.",
         f"On the front of {found.metric.name} and {COSTS[costs.cost_name]}, by the means: {', '.join(front)}.",
         *([costs.caveat] if costs.caveat else []),
@@ -108,11 +109,11 @@ def _pairs(found: Across) -> int:
     return len(found.models) * (len(found.models) - 1) // 2
 
 
-def _told_apart(found: Across) -> int:
+def _significant_pairs(found: Across) -> int:
     return sum(not set(a) & set(b) for a, b in itertools.combinations(found.letters, 2))
 
 
-def _reach(interval: Interval | None) -> str:
+def _in_brackets(interval: Interval | None) -> str:
     return f" (95% {interval.low:.2f} to {interval.high:.2f})" if interval else ""
 
 

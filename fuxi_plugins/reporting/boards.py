@@ -13,7 +13,8 @@ from fuxi_plugins.core.errors import unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
-from fuxi_plugins.records.record import FinishedRun, LeftOut, Record, find_records, finished_runs
+from fuxi_plugins.records.files import LeftOut, find_records
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
 
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.core.cleaning import csv_text, json_value, markdown
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Cost
+from fuxi_plugins.records.parts import Cost
 from fuxi_plugins.reporting.latex import booktabs
 from fuxi_plugins.reporting.notes import notes
 
@@ -169,15 +169,20 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     return flat
 
 
+_SAID_IF_THERE = ("label", "weighted_by", "warnings")  # of the data card; most data have none of them
+
+
 def _plain(board: Leaderboard) -> dict:
     rows = []
     for row in board.rows:
         plain = {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
-        del plain["cost"]
+        del plain["cost"], plain["few_steps"]
+        plain |= {"few_steps": row.few_steps} if row.few_steps else {}
         rows.append(plain | ({"cost": row.cost.model_dump()} if row.cost else {}))
+    data = board.data.model_dump()
     return {
         "dataset": board.dataset,
-        "data": board.data.model_dump(),
+        "data": {name: value for name, value in data.items() if value or name not in _SAID_IF_THERE},
         "rank_by": board.rank_by,
         "metrics": board.metrics,
         "not_significantly_different_from_best": [row.display_name for row in board.like_the_best()],

@@ -3,6 +3,7 @@
 from fuxi_plugins.analysis.compare import clustering_warning
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.statistics.noise import LEVEL
+from fuxi_plugins.analysis.training_steps import FEW
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
 
 PER_CENT = f"{LEVEL:.0%}"
@@ -59,6 +60,11 @@ def _about_the_data(board: Leaderboard) -> list[str]:
         lines.append("The data are synthetic. The Bayes row is the test score of the true probabilities.")
     if data.valid_is_test:
         lines.append("The validation set of this split is its test set, so early stopping has seen the test labels.")
+    if data.label:
+        lines.append(f"The dataset has several labels; {data.label} is learned, and none of the others is a feature.")
+    if data.weighted_by:
+        lines.append(f"Training weights the loss of each row by {data.weighted_by}; metrics count every row alike.")
+    lines += [f"⚠ {warning}" for warning in data.warnings]
     if data.note:
         lines.append(" ".join(data.note.split()))
     return lines
@@ -136,6 +142,12 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"Hyper-parameters of all rows: {origins.pop()}.")
+    short = [f"{row.display_name} ({row.few_steps})" for row in board.rows if row.few_steps]
+    if short:
+        lines.append(
+            f"⚠ Trained for fewer than {FEW} steps, too few to compare models by: {', '.join(short)}. A smaller "
+            "batch_size or more early_stop_patience gives more."
+        )
     for row in board.rows:
         if row.problems:
             lines.append(f"{row.display_name} ({row.experiment}): {'; '.join(row.problems)}.")

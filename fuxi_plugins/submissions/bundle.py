@@ -22,18 +22,11 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import cache_gone, file_digest, replacing
 from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.records.differences import require_one_digest
+from fuxi_plugins.records.files import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE, read_record
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import (
-    LOG_FILE,
-    MODEL_FOLDER,
-    PREDICTIONS_FILE,
-    RECORD_FILE,
-    FinishedRun,
-    Record,
-    read_record,
-    require_one_digest,
-)
+from fuxi_plugins.records.record import FinishedRun, Record
 
 SCHEMA = "fuxibench submission 1"
 MANIFEST, CONFIG, ENVIRONMENT = "manifest.json", "config.json", "environment.txt"
@@ -200,7 +193,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     where = f"{path}: {folder.name}"
     record = _require_finished(where, folder.name, read)
     _check_source(where, folder / MODEL_FOLDER, record)
-    spec = load_dataset_spec(workspace.all_configs, record.dataset)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
     prepared = prepare_dataset(spec, workspace)
     own = prepared.card
     if record.data.fingerprint != own.fingerprint:

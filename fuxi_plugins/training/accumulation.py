@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
+from fuxi_plugins.training.sample_weights import share_of
 
 
 class AccumulatingStep(FuxiCTRModel):
     """Mixed in front of a FuxiCTR model class: the loss and the gradient of the whole batch, part by part.
 
     The loss is a mean over rows plus a regulariser of the weights, so the parts' losses weighted by their share of
-    the rows add up to it, whatever a model adds to it that is a mean over rows as well.
+    the rows (or of the rows' weights) add up to it, whatever a model adds to it that is a mean over rows as well.
     """
 
     parts: int  # set on the model when it is built
@@ -25,7 +26,8 @@ class AccumulatingStep(FuxiCTRModel):
         total = torch.zeros((), device=self.device)
         for start, stop in pairwise(bounds):
             part = {name: column[start:stop] for name, column in batch_data.items()}
-            loss = self.compute_loss(self.forward(part), self.get_labels(part)) * ((stop - start) / rows)
+            share = share_of(part, stop - start, batch_data, rows)
+            loss = self.compute_loss(self.forward(part), self.get_labels(part)) * share
             loss.backward()
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.parameters(), self._max_gradient_norm)

@@ -4,8 +4,8 @@ FuxiCTR's ``fit`` sets its counters to zero and calls ``train_epoch`` once an ep
 that call: at the first it puts everything back as it was, epochs that are done it passes over, and in the one that was
 interrupted it passes over the batches that are done. ``fit`` itself stays FuxiCTR's.
 
-A checkpoint holds whatever the rest of the run is a function of: weights, optimizer, learning rate, counters of
-early stopping, every random state, the place in the data, and the best weights so far. It is loaded with
+A checkpoint holds whatever the rest of the run is a function of: weights, their averages, optimizer, learning rate,
+counters of early stopping, every random state, the place in the data, and the best weights so far. It is loaded with
 ``weights_only=True``: tensors and plain values, never code.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from fuxi_plugins.core.files import replacing
-from fuxi_plugins.records.record import Epoch
+from fuxi_plugins.records.parts import Epoch
 
 STATE_FILE = "state.pt"
 COST = 0.05  # of the time, at most, goes into checkpoints at the ends of short epochs
@@ -90,6 +90,7 @@ class Checkpointer:
             "model": model.state_dict(),
             "buffers": dict(model.named_buffers()),  # those that a model declares not worth saving among them
             "optimizer": model.optimizer.state_dict(),
+            "average": model.average_state() if hasattr(model, "average_state") else None,
             "random": _random_states(),
             "best": best and best.name,
             "best_epoch": getattr(model, "best_epoch", None),
@@ -142,6 +143,8 @@ class Checkpointer:
         for name, value in state["buffers"].items():
             buffers[name].copy_(value)
         model.optimizer.load_state_dict(state["optimizer"])
+        if state["average"] is not None:
+            model.load_average_state(state["average"])
         for name, value in state["counters"].items():
             setattr(model, name, value)
         model.history = [Epoch(**entry) for entry in state["history"]]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from fuxi_plugins.records.record import Cost, Latency
+from fuxi_plugins.records.parts import Cost, Latency
 from fuxi_plugins.training import provenance, trainer
 from fuxi_plugins.training.job import Job
 

@@ -22,7 +22,7 @@ from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # those torch can fuse on a CPU and on a GPU
 
-DEPARTURE = "step: fused optimizer, regulariser's gradient added in place (equal to FuxiCTR's up to rounding)"
+DEVIATION = "step: fused optimizer, regulariser's gradient added in place (equal to FuxiCTR's up to rounding)"
 
 
 def can_replace_the_step_of(model_class: type) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         validation_metrics: list[str]
         output_activation: nn.Module
         optimizer: Any  # one of torch's, or several that pass for one
+        loss_fn: Any
         _embedding_regularizer: float | str | None
         _net_regularizer: float | str | None
         _max_gradient_norm: float

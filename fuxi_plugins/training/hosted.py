@@ -14,7 +14,7 @@ import torch
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.record import Epoch, Metrics
+from fuxi_plugins.records.parts import Epoch, Metrics
 from fuxi_plugins.training.checkpoint import Checkpointer
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
@@ -152,12 +152,7 @@ class TrainerMixin(FuxiCTRModel):
             )
         ids = {name: torch.cat(columns).cpu().numpy() for name, columns in fields.items()}
         metrics = evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids, ids)
-        for name, value in metrics.items():
-            if math.isnan(value):
-                raise TrainingFailed(
-                    f"{name} has no value on {len(y_true)} rows (a metric within groups needs a group with rows of "
-                    "both classes); choose metrics without it"
-                )
+        require_values(metrics, len(y_true))
         return Scores(y_true, y_pred, group_ids, metrics)
 
     def predicted(self, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -167,3 +162,16 @@ class TrainerMixin(FuxiCTRModel):
     def gathered(self, predictions: torch.Tensor) -> torch.Tensor:
         """The predictions of a whole split (N,) from those that this process has made of it."""
         return predictions
+
+
+def require_values(metrics: Metrics, rows: int) -> None:
+    """
+    Raises:
+        TrainingFailed: a metric has no value.
+    """
+    for name, value in metrics.items():
+        if math.isnan(value):
+            raise TrainingFailed(
+                f"{name} has no value on {rows} rows (a metric within groups needs a group with rows of both classes); "
+                "choose metrics without it"
+            )

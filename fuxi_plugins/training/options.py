@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.experiments.settings import Training
+from fuxi_plugins.training import weight_average
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 
@@ -37,7 +38,8 @@ class Compiled(FuxiCTRModel):
         if "_compiled" not in self.__dict__:
             # Not a submodule: the checkpoint is the model's.
             self.__dict__["_compiled"] = torch.compile(super().forward)
-        return self.__dict__["_compiled"](inputs)
+        with torch._dynamo.config.patch(allow_rnn=True):  # else a GRU, as DIEN's, is run uncompiled
+            return self.__dict__["_compiled"](inputs)
 
 
 class UniformGains(FuxiCTRModel):
@@ -64,7 +66,8 @@ def mixins(training: Training) -> tuple[type[FuxiCTRModel], ...]:
         InBfloat16: training.amp == "bf16",
         UniformGains: training.batch_norm_gains == "uniform",
     }
-    return tuple(mixin for mixin, wanted in asked.items() if wanted)
+    averaging = weight_average.mixin(training)
+    return (*([averaging] if averaging else []), *(mixin for mixin, wanted in asked.items() if wanted))
 
 
 def deviations(training: Training) -> list[str]:
@@ -74,4 +77,5 @@ def deviations(training: Training) -> list[str]:
         InBfloat16: "amp=bf16: matrix products in bfloat16",
         UniformGains: "batch_norm_gains=uniform: BatchNorm's gains started in U(0, 1), not at one",
     }
-    return [said[mixin] for mixin in mixins(training)]
+    averaging = [weight_average.deviation(training)] if training.weight_average else []
+    return averaging + [said[mixin] for mixin in mixins(training) if mixin in said]

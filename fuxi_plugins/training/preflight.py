@@ -3,24 +3,16 @@
 import traceback
 from pathlib import Path
 
-import torch
-
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.models.registry import load_model_class, model_source
+from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
+from fuxi_plugins.models.registry import load_model_class, load_tree_class, model_source
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Parameters
-from fuxi_plugins.training.distributed.ddp import can_train_together
-from fuxi_plugins.training.trainer import build_model, construct, count_parameters, load_split
-
-
-class WeightlessModel:
-    """Mixed in front of a model class to build it on torch's meta device, where tensors have shapes only."""
-
-    def model_to_device(self) -> None:
-        pass
+from fuxi_plugins.records.parts import Parameters
+from fuxi_plugins.training.distributed.ddp import can_be_distributed
+from fuxi_plugins.training.trainer import build_model, construct, load_split
 
 
 def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
@@ -30,8 +22,8 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
         UserError: the model's constructor refuses its settings, or the dataset lacks what they need.
     """
     _require_columns(experiment, data)
-    with torch.device("meta"):
-        return count_parameters(construct((WeightlessModel,), experiment, data, gpu=-1, model_root="unused"))
+    with on_meta():
+        return count_parameters(construct((StaysOnMeta,), experiment, data, gpu=-1, model_root="unused"))
 
 
 def require_shareable(experiment: Experiment) -> None:
@@ -40,7 +32,12 @@ def require_shareable(experiment: Experiment) -> None:
     Raises:
         UserError: the model trains in a way of its own.
     """
-    if not can_train_together(load_model_class(experiment.model)):
+    if experiment.is_of_trees:
+        raise UserError(
+            f"experiment {experiment.id!r}: {experiment.model} trains in one process, by as many threads as --threads "
+            "says. Leave out --nproc-per-run."
+        )
+    if not can_be_distributed(load_model_class(experiment.model)):
         raise UserError(
             f"experiment {experiment.id!r}: {experiment.model} has its own training step, loss or regulariser, "
             "whose values on parts of a batch may not add up, so it cannot be run by several processes. "
@@ -51,6 +48,22 @@ def require_shareable(experiment: Experiment) -> None:
             f"experiment {experiment.id!r}: sparse_embeddings: true cannot be run by several processes. "
             "Leave out --nproc-per-run."
         )
+
+
+def missing_library(experiment: Experiment, data: PreparedData) -> str | None:
+    """Why a tree model cannot be trained here: its library is not installed; None where it is.
+
+    In place of :func:`preflight` for tree models.
+
+    Raises:
+        UserError: the dataset lacks what the experiment's metrics need.
+    """
+    _require_columns(experiment, data)
+    try:
+        load_tree_class(experiment.model).library()
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path) -> str | None:

@@ -3,12 +3,13 @@
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import Machine, ModelSource, Processor
+from fuxi_plugins.records.parts import Machine, ModelSource, Processor
 
 # Instruction sets by which torch and its libraries choose between kernels that round differently.
 _INSTRUCTION_SETS = ("avx", "amx", "fma", "sse4", "sve", "asimd")
@@ -19,13 +20,17 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def machine(device: str, threads: int, processes: int = 1) -> Machine:
+def machine(device: str, threads: int, processes: int = 1, libraries: Mapping[str, str] | None = None) -> Machine:
+    """
+    Args:
+        libraries: versions of further ones, by name.
+    """
     return Machine(
         device=device,
         processor=processor_name(),
         cpu=processor(),
         threads=threads,
-        versions=versions(),
+        versions={**versions(), **(libraries or {})},
         processes=processes,
     )
 

@@ -13,18 +13,9 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import (
-    EPOCHS_FILE,
-    MODEL_FOLDER,
-    PREDICTIONS_FILE,
-    RANK_FILE,
-    FailedRun,
-    FinishedRun,
-    RankSummary,
-    Seconds,
-    SkippedRun,
-    write_record,
-)
+from fuxi_plugins.records.files import EPOCHS_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RANK_FILE, write_record
+from fuxi_plugins.records.parts import RankSummary, Seconds
+from fuxi_plugins.records.record import FailedRun, FinishedRun, SkippedRun
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
@@ -43,10 +34,13 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started: UTC time of the run's start.
         clock_start: ``time.perf_counter()`` at the same moment.
     """
+    if job.experiment.is_of_trees:
+        return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
+    from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
-    from fuxi_plugins.training.distributed.ddp import Together, is_first
+    from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
@@ -59,7 +53,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         parts=job.micro_batches,
         processes=job.processes,
     )
-    if isinstance(model, Together):
+    if isinstance(model, DistributedMixin):
         model.join(job.seed)
     if is_first():
         keep_model_source(job)
@@ -86,7 +80,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         metrics={"valid": valid.metrics, "test": test.metrics},
         best_epoch=model.best_epoch,
         history=history,
-        parameters=trainer.count_parameters(model),
+        parameters=count_parameters(model),
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),
@@ -97,12 +91,46 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sanity_checks=watch_out(model, job, test_rows.epoch),
-        deviations=trainer.deviations(job.experiment, job.micro_batches, job.processes),
+        deviations=trainer.deviations(job.experiment, job.data, job.micro_batches, job.processes),
     )
     if is_first():
         write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)
         write_record(job.run_folder, record)
     checkpointer.delete()
+    return record
+
+
+def carry_out_trees(job: Job, report: "Report", *, started: str, clock_start: float) -> FinishedRun:
+    """The same for a tree model, which its library trains on the CPU."""
+    from fuxi_plugins.training.trackers import connect, write_epochs
+    from fuxi_plugins.training.tree_runs import train_trees
+
+    callbacks = [
+        write_epochs(job.run_folder / EPOCHS_FILE),
+        *connect(job.trackers, job.name, job.experiment.params, job.checkpoint_folder),
+    ]
+    run = train_trees(job.experiment, job.data, job.seed, job.threads, report, callbacks)
+    train_seconds = sum(entry.seconds for entry in run.history)
+    record = FinishedRun(
+        **identity(job),
+        status="finished",
+        data=job.data.card,
+        metrics=run.metrics,
+        best_epoch=run.best_round,
+        history=run.history,
+        parameters=run.parameters,
+        seconds=Seconds(
+            train=train_seconds,
+            evaluation=sum(entry.evaluation_seconds for entry in run.history),
+            total=time.perf_counter() - clock_start,
+            per_epoch=train_seconds / run.history[-1].epoch,
+        ),
+        machine=provenance.machine("cpu", job.threads, libraries=run.library),
+        started=started,
+        deviations=run.deviations,
+    )
+    write_predictions(job.run_folder / PREDICTIONS_FILE, run.predictions)
+    write_record(job.run_folder, record)
     return record
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fuxi_plugins.datasets.dataloader import ROW_WEIGHT
 from fuxi_plugins.training.fast_step import BaseModel
 
 PASSED = ""
@@ -34,6 +35,8 @@ def inspect(model: Any, load_train: LoadTrain, seed: int, test_passes: int) -> d
         "regulariser is applied": regulariser_is_applied(model, batch),
         "test is touched once": PASSED if test_passes == 1 else f"the test rows were predicted {test_passes} times",
     }
+    if ROW_WEIGHT in batch:
+        checks["weights reach the loss"] = weights_reach_the_loss(model, batch)
     if load_train(seed).shuffle:
         checks["seed fixes the order"] = seed_fixes_the_order(load_train, seed)
     return checks
@@ -66,6 +69,23 @@ def regulariser_is_applied(model: Any, batch: dict[str, torch.Tensor]) -> str:
         model.train_step(batch)
     applied = any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
     return PASSED if applied else f"the {' and '.join(asked)} regulariser adds nothing to the gradient"
+
+
+def weights_reach_the_loss(model: Any, batch: dict[str, torch.Tensor]) -> str:
+    """A loss that does not average by ``loss_fn`` counts every row alike, whatever its weight."""
+    calls = []
+
+    def counted(*arguments: Any, **settings: Any) -> torch.Tensor:
+        calls.append(1)
+        return loss(*arguments, **settings)
+
+    loss = model.loss_fn
+    model.loss_fn = counted
+    try:
+        model.train_step(batch)
+    finally:
+        model.loss_fn = loss
+    return PASSED if calls else "the training step never calls loss_fn, so the weights of rows change nothing"
 
 
 def seed_fixes_the_order(load_train: LoadTrain, seed: int) -> str:

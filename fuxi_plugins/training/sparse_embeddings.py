@@ -4,7 +4,7 @@ FuxiCTR's Adam moves every row of every table in every step, for the moments of 
 decaying and the regulariser pulls at all of them. Over millions of rows that is most of a step. Here the gradient of a
 table is sparse and torch's ``SparseAdam`` moves the rows in it, as recommenders in production do: moments of other
 rows stand still, the regulariser pulls at the rows of the batch, and the norm that is clipped is theirs. Another
-training than FuxiCTR's, so it is a declared setting.
+training than FuxiCTR's, so a run must ask for it.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fuxi_plugins.training.fast_step import FastStep, lookups
 
-DEPARTURE = (
+DEVIATION = (
     "sparse_embeddings: a step moves (SparseAdam), regularises and clips only the rows of its batch in embedding tables"
 )
 

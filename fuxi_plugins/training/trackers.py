@@ -11,7 +11,7 @@ from typing import Any
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
-from fuxi_plugins.records.record import Epoch
+from fuxi_plugins.records.parts import Epoch
 
 Tracker = Callable[[Any, int], None]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from fuxictr.pytorch.torch_utils import seed_everything
 
 from fuxi_plugins.core.errors import UserError
@@ -24,12 +23,12 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.record import Epoch, Parameters
-from fuxi_plugins.training import accumulation, fast_step, options, sparse_embeddings
+from fuxi_plugins.records.parts import Epoch
+from fuxi_plugins.training import accumulation, fast_step, options, sample_weights, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
 from fuxi_plugins.training.distributed import ddp
-from fuxi_plugins.training.distributed.ddp import Together
+from fuxi_plugins.training.distributed.ddp import DistributedMixin
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 from fuxi_plugins.training.hosted import Callback, Report, TrainerMixin, TrainingFailed
 from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
@@ -40,7 +39,7 @@ DEVIATIONS = [
 ]
 
 
-def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
+def mixins(experiment: Experiment, data: PreparedData, parts: int = 1, processes: int = 1) -> tuple[type, ...]:
     """What stands in front of the experiment's model class to train it.
 
     Raises:
@@ -54,19 +53,21 @@ def mixins(experiment: Experiment, parts: int = 1, processes: int = 1) -> tuple[
         )
     fast = SparseEmbeddings if training.sparse_embeddings else fast_step.FastStep if is_fast else None
     own_step = AccumulatingStep if parts > 1 else fast
-    shared = (Together,) if processes > 1 else ()
-    return (*shared, TrainerMixin, *options.mixins(training), *((own_step,) if own_step else ()))
+    shared = (DistributedMixin,) if processes > 1 else ()
+    weighted = (sample_weights.WeightedRows,) if data.spec.weight_col else ()
+    return (*shared, TrainerMixin, *weighted, *options.mixins(training), *((own_step,) if own_step else ()))
 
 
-def deviations(experiment: Experiment, parts: int = 1, processes: int = 1) -> list[str]:
-    """In what a run of this experiment is not plain FuxiCTR, for its record."""
+def deviations(experiment: Experiment, data: PreparedData, parts: int = 1, processes: int = 1) -> list[str]:
+    """In what a run of this experiment on these data is not plain FuxiCTR, for its record."""
     training = experiment.training
-    how_it_steps = sparse_embeddings.DEPARTURE if training.sparse_embeddings else fast_step.DEPARTURE
+    how_it_steps = sparse_embeddings.DEVIATION if training.sparse_embeddings else fast_step.DEVIATION
     return [
         *DEVIATIONS,
         *([how_it_steps] if uses_fast_step(experiment) and parts == 1 else []),
         *([accumulation.deviation(parts)] if parts > 1 else []),
         *([ddp.deviation(processes)] if processes > 1 else []),
+        *([sample_weights.deviation(data.spec.weight_col)] if data.spec.weight_col else []),
         *options.deviations(training),
     ]
 
@@ -95,14 +96,14 @@ def build_model(
         UserError: the model's constructor refuses its settings.
         TrainingFailed: the training step is one that cannot be done in parts.
     """
-    is_lazy = experiment.training.sparse_embeddings
-    if parts > 1 and (is_lazy or not fast_step.can_replace_the_step_of(load_model_class(experiment.model))):
-        whose = "with sparse_embeddings the" if is_lazy else "the model's own"
+    is_sparse = experiment.training.sparse_embeddings
+    if parts > 1 and (is_sparse or not fast_step.can_replace_the_step_of(load_model_class(experiment.model))):
+        whose = "with sparse_embeddings the" if is_sparse else "the model's own"
         raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
     model: TrainerMixin = construct(
-        mixins(experiment, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
+        mixins(experiment, data, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
     )
     model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
@@ -153,21 +154,9 @@ def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: 
         shuffle=training.shuffle and split == "train",
         seed=seed,
         num_workers=training.num_workers,
+        weight=data.spec.weight_col if split == "train" else None,
         device=model.device,
     )
-
-
-def count_parameters(model: torch.nn.Module) -> Parameters:
-    """Trainable parameters, those of the embedding tables (FuxiCTR's, first-order weights among them) apart."""
-    tables = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, FeatureEmbeddingDict)
-        for parameter in module.parameters()
-    }
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    embedding = sum(parameter.numel() for parameter in trainable if id(parameter) in tables)
-    return Parameters(dense=sum(parameter.numel() for parameter in trainable) - embedding, embedding=embedding)
 
 
 def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:

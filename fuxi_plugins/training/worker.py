@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.faults import (
     DATA_GONE,

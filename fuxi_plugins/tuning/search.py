@@ -12,7 +12,8 @@ from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.record import RECORD_FILE, FinishedRun, read_record
+from fuxi_plugins.records.files import RECORD_FILE, read_record
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.tuning.space import Space
 
 SAMPLERS = ("random", "tpe")

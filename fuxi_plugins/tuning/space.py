@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.experiments.settings import Training, model_settings
-from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.experiments.settings import legal_settings, model_settings
+from fuxi_plugins.models.registry import is_tree_model, load_model_class, load_tree_class
 
 DIGITS = 3  # significant ones of a value drawn from a range, so that names stay short
 
@@ -65,7 +65,12 @@ class Space:
 
 
 def default_space(model: str) -> Space:
-    """Learning rate, regularisation of the embeddings and dropout, the last two where the model has them."""
+    """Learning rate, regularisation of the embeddings and dropout, the last two where the model has them.
+
+    A tree model has a space of its own.
+    """
+    if is_tree_model(model):
+        return _space(load_tree_class(model).tuning_space, model)
     settings = model_settings(load_model_class(model)).model_fields
     axes: dict[str, Range | list[Any]] = {"learning_rate": Range(low=1e-4, high=1e-2, log=True)}
     regularizer = next((name for name in ("embedding_regularizer", "regularizer") if name in settings), None)
@@ -88,7 +93,11 @@ def read_space(path: Path) -> Space:
     listed = content.get("tuner_space", content)
     if not isinstance(listed, dict) or not listed:
         raise UserError(f"{path} must hold a tuner_space, a mapping of settings to choices or ranges.")
-    return Space({name: _axis(path, name, value) for name, value in listed.items() if name not in _NOT_SETTINGS})
+    return _space({name: value for name, value in listed.items() if name not in _NOT_SETTINGS}, str(path))
+
+
+def _space(listed: Mapping[str, Any], where: str) -> Space:
+    return Space({name: _axis(where, name, value) for name, value in listed.items()})
 
 
 def spread(space: Space, models: Mapping[str, str]) -> dict[str, Space]:
@@ -124,16 +133,16 @@ def _for_model(space: Space, model: str) -> dict[str, tuple[str, Range | list[An
 
 
 def _legal(model: str) -> set[str]:
-    return {*model_settings(load_model_class(model)).model_fields, *Training.model_fields}
+    return legal_settings(load_model_class(model))
 
 
-def _axis(path: Path, name: str, value: Any) -> Range | list[Any]:
+def _axis(where: str, name: str, value: Any) -> Range | list[Any]:
     if isinstance(value, dict) and value.keys() & {"low", "high"}:
         try:
             return Range(**value)
         except ValidationError as error:
-            raise UserError(f"{path}: {name}: {explain(error, Range)}") from error
+            raise UserError(f"{where}: {name}: {explain(error, Range)}") from error
     choices = value if isinstance(value, list) else [value]
     if not choices:
-        raise UserError(f"{path}: {name} has no choice.")
+        raise UserError(f"{where}: {name} has no choice.")
     return choices

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.store import writing
-from fuxi_plugins.training.distributed.ddp import Together
+from fuxi_plugins.training.distributed.ddp import DistributedMixin
 from fuxi_plugins.training.fast_step import FastStep
 from fuxi_plugins.training.hosted import TrainerMixin
 from fuxi_plugins.training.options import InBfloat16
@@ -84,7 +84,7 @@ def build(
     shape: Shape,
     *,
     fast: bool,
-    lazy: bool = False,
+    sparse: bool = False,
     hosted: bool = False,
     shared: bool = False,
     bf16: bool = False,
@@ -97,8 +97,8 @@ def build(
     A ``shared`` one is to be joined with those of other processes, one of ``bf16`` has its products in bfloat16.
     """
     torch.manual_seed(0)
-    step = (SparseEmbeddings,) if lazy else (FastStep,) if fast else ()
-    around = (*((Together,) if shared else ()), *((TrainerMixin,) if hosted else ()))
+    step = (SparseEmbeddings,) if sparse else (FastStep,) if fast else ()
+    around = (*((DistributedMixin,) if shared else ()), *((TrainerMixin,) if hosted else ()))
     mixins = (*around, *step, *((InBfloat16,) if bf16 else ()))
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}

@@ -128,15 +128,15 @@ def tables(options: Options) -> Iterator[Case]:
     """One step over large embedding tables, of width 20, with an L2 penalty; the largest also as sparse."""
     dnn = (DNN, {"hidden_units": [400, 400]})
     dcnv2 = (DCNv2, {"parallel_dnn_hidden_units": [400, 400]})
-    for millions, lazy, (model_class, settings) in [(2, False, dnn), (2, False, dcnv2), (10, True, dnn)]:
+    for millions, sparse, (model_class, settings) in [(2, False, dnn), (2, False, dcnv2), (10, True, dnn)]:
         shape = peers.Shape([millions * 1_000_000 // 26] * 26, numeric=13, embedding_dim=20)
         settings = {**settings, "embedding_dim": 20, "embedding_regularizer": 1e-5, "gpu": options.gpu}
         build = partial(peers.build, model_class, shape, **settings)
-        models = {"ours": partial(build, fast=True, lazy=lazy), "FuxiCTR's step": partial(build, fast=False)}
+        models = {"ours": partial(build, fast=True, sparse=sparse), "FuxiCTR's step": partial(build, fast=False)}
         ways = steppers(models, shape, options.batch_size, options)
-        how = ", sparse_embeddings" if lazy else ""
+        how = ", sparse_embeddings" if sparse else ""
         job = f"{model_class.__name__} 400-400, {millions} million ids x 20, L2, batch {options.batch_size}{how}"
-        note = "another training: declared, not equal" if lazy else ""
+        note = "not equal: another way of training" if sparse else ""
         yield Case("tables", job, "a step", ways, options.rounds, note)
 
 

@@ -3,7 +3,8 @@
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Code, DataCard, Epoch, Parameters, Record, Seconds, make_record, run_digest
+from fuxi_plugins.records.parts import Code, DataCard, Epoch, Parameters, Seconds
+from fuxi_plugins.records.record import Record, make_record, run_digest
 
 
 def card(**changes) -> DataCard:

@@ -106,12 +106,12 @@ def test_no_more_datasets_are_needed_than_said_and_no_fewer(models):
     """The clearest case: models in the same order on every dataset."""
     needed = datasets_needed(models * (models - 1) // 2)
 
-    def told_apart(datasets):
+    def significant(datasets):
         keys = np.arange(models) * (1 + np.arange(datasets))[:, None]
         return (wilcoxon_holm(keys)[1] < 0.05)[np.triu_indices(models, 1)]
 
-    assert not told_apart(needed - 1).any()
-    assert told_apart(needed).all()
+    assert not significant(needed - 1).any()
+    assert significant(needed).all()
     assert datasets_needed(1) == 6
 
 

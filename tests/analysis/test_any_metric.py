@@ -13,8 +13,8 @@ from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.files import write_record
 from fuxi_plugins.records.metrics import all_metrics, evaluate_metrics, find_metric
-from fuxi_plugins.records.record import write_record
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.site.addresses import board_page
 from fuxi_plugins.reporting.site.build import write_site
@@ -159,7 +159,9 @@ def test_a_new_metric_is_one_entry(tmp_path, workspace):
         assert "Brier" in CliRunner().invoke(main, ["list", "metrics"]).output
 
 
-@pytest.mark.parametrize("command", ["leaderboard x --by", "compare a b --by", "report ledger --metric"])
+@pytest.mark.parametrize(
+    "command", ["leaderboard x --by", "compare a b --by", "report ledger --metric", "report literature --metric"]
+)
 def test_an_unknown_metric_is_one_clear_error(command):
     done = CliRunner().invoke(main, [*command.split(), "gauc"])
     assert done.exit_code == 2

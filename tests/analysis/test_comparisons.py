@@ -4,7 +4,8 @@ import pytest
 
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Code, write_record
+from fuxi_plugins.records.files import write_record
+from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
 
 

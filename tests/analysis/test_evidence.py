@@ -120,7 +120,7 @@ def test_latex_stars_what_is_better_than_the_best_baseline(world, tmp_path):
         render(board, "Title", "tex", ["D"])
 
 
-def test_ranks_by_logloss_are_told_apart_the_right_way_round(world, tmp_path):
+def test_significant_ranks_by_logloss_are_the_right_way_round(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path, rank_by="logloss")
     assert [row.display_name for row in board.rows][2] == "C"

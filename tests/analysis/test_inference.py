@@ -117,8 +117,10 @@ def test_an_interval_over_seeds_is_students():
     (plain,) = infer(rows_of(values), LOGLOSS).intervals
     assert (plain.low, plain.high) == pytest.approx(stats.t.interval(0.95, 2, values.mean(), stats.sem(values)))
     (interval,) = infer(rows_of(values), AUC).intervals
-    reach = stats.t.ppf(0.975, 2) * stats.sem(values) / (0.72 * 0.28)
-    assert (interval.low, interval.high) == pytest.approx((expit(logit(0.72) - reach), expit(logit(0.72) + reach)))
+    half_width = stats.t.ppf(0.975, 2) * stats.sem(values) / (0.72 * 0.28)
+    assert (interval.low, interval.high) == pytest.approx(
+        (expit(logit(0.72) - half_width), expit(logit(0.72) + half_width))
+    )
 
 
 def test_an_interval_counts_a_part_of_a_row_ranked_by_chance():
@@ -126,9 +128,9 @@ def test_an_interval_counts_a_part_of_a_row_ranked_by_chance():
     weight = PSEUDO_ROW / (12 + PSEUDO_ROW)
     centre = 0.9 - weight * 0.4
     variance = 0.001 + weight**2 / PSEUDO_ROW * 0.4**2
-    reach = stats.t.ppf(0.975, 11) * variance**0.5 / (centre * (1 - centre))
-    assert interval.low == pytest.approx(expit(logit(centre) - reach))
-    assert interval.high == pytest.approx(expit(logit(centre) + reach))
+    half_width = stats.t.ppf(0.975, 11) * variance**0.5 / (centre * (1 - centre))
+    assert interval.low == pytest.approx(expit(logit(centre) - half_width))
+    assert interval.high == pytest.approx(expit(logit(centre) + half_width))
 
 
 def test_perfect_ranking_of_a_few_rows_is_not_certain():
@@ -324,7 +326,7 @@ def test_the_smallest_detectable_difference_is_found_with_its_power():
 
 @pytest.mark.parametrize("spread", [0, 1.5])
 @pytest.mark.parametrize(("several", "one"), [(5, 5), (3, 7)])
-def test_boards_with_rows_of_one_seed_make_few_false_claims(several, one, spread):
+def test_boards_with_rows_of_one_seed_make_few_false_discoveries(several, one, spread):
     """``spread`` is of the log variance between seeds."""
     random = np.random.default_rng(7)
     false = []

@@ -11,7 +11,7 @@ from rich.console import Console
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import Code, Cost, Latency, Machine, Seconds
+from fuxi_plugins.records.parts import Code, Cost, Latency, Machine, Seconds
 from fuxi_plugins.reporting.formats import cells, render
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.terminal import print_board

@@ -12,7 +12,7 @@ from fuxi_plugins.analysis.ledger import agreements, build_ledger
 from fuxi_plugins.analysis.published import PublishedRuns, load_published
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.analysis.verdict import judge, why_other_data
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.reporting.ledger import render_ledger
 from tests.analysis.make import card, record
 from tests.conftest import ROOT, write
@@ -115,10 +115,10 @@ def test_other_data_is_not_comparable(published):
 
 def test_the_noise_is_that_of_one_more_run_or_of_two_means():
     values = [0.698, 0.699, 0.700, 0.701, 0.702]
-    reach = float(stats.t.ppf(0.975, 4)) * float(np.std(values, ddof=1)) * (1 + 1 / 5) ** 0.5
-    assert judge(values, 0.7 - 0.999 * reach, None).word == "reproduced"
-    assert judge(values, 0.7 - 1.001 * reach, None).word == "above"
-    assert judge(values, 0.7 + 1.001 * reach, None).word == "below"
+    half_width = float(stats.t.ppf(0.975, 4)) * float(np.std(values, ddof=1)) * (1 + 1 / 5) ** 0.5
+    assert judge(values, 0.7 - 0.999 * half_width, None).word == "reproduced"
+    assert judge(values, 0.7 - 1.001 * half_width, None).word == "above"
+    assert judge(values, 0.7 + 1.001 * half_width, None).word == "below"
     assert judge([0.7], 0.7, None).word == "not comparable"
 
 

@@ -11,16 +11,16 @@ from fuxi_plugins.analysis.statistics.moderation import CAUTION, WEIGHTS, fit_sc
 @pytest.mark.parametrize("weight", [1.5, 4, 30])
 def test_the_fit_is_the_greatest_likelihood(weight):
     random = np.random.default_rng(3)
-    freedom = random.choice([1, 2, 4], 60)
-    variances = 2e-7 * random.f(freedom, weight)
+    dof = random.choice([1, 2, 4], 60)
+    variances = 2e-7 * random.f(dof, weight)
 
     def loss(logs):
         scale, w = np.exp(logs)
-        return -(stats.f.logpdf(variances / scale, freedom, w) - np.log(scale)).sum()
+        return -(stats.f.logpdf(variances / scale, dof, w) - np.log(scale)).sum()
 
     bounds = [(-25, 0), tuple(np.log(WEIGHTS[[0, -1]]))]
     best = optimize.minimize(loss, np.log([1e-7, 3]), method="Nelder-Mead", bounds=bounds)
-    fitted = np.log(fit_scaled_f(variances, freedom))
+    fitted = np.log(fit_scaled_f(variances, dof))
     assert abs(fitted[1] - best.x[1]) <= np.log(WEIGHTS[1] / WEIGHTS[0])
     assert loss(fitted) == pytest.approx(best.fun, abs=0.02)
 
@@ -34,20 +34,20 @@ def test_what_variances_were_drawn_from_is_found_again():
 
 def test_variances_are_drawn_to_the_common_one_by_its_weight():
     variances = np.array([2.5e-7, 6.1e-8, 1.4e-6, 3.3e-7, 0.0, 4.0e-8, 5.5e-7])
-    freedom = np.array([2, 4, 2, 1, 0, 2, 2])
-    several = freedom > 0
-    common, weight = fit_scaled_f(variances[several], freedom[several])
-    again, surer = moderate(variances, freedom)
-    assert again[several] == pytest.approx(((weight * common + freedom * variances) / (weight + freedom))[several])
-    assert surer[several] == pytest.approx(np.minimum(weight + freedom, 13)[several])
+    dof = np.array([2, 4, 2, 1, 0, 2, 2])
+    several = dof > 0
+    common, weight = fit_scaled_f(variances[several], dof[several])
+    again, surer = moderate(variances, dof)
+    assert again[several] == pytest.approx(((weight * common + dof * variances) / (weight + dof))[several])
+    assert surer[several] == pytest.approx(np.minimum(weight + dof, 13)[several])
     # Of one seed nothing else is known, and it is taken with caution.
-    scale, little = fit_scaled_f(variances[several], freedom[several], CAUTION)
+    scale, little = fit_scaled_f(variances[several], dof[several], CAUTION)
     assert (again[4], surer[4]) == pytest.approx((scale, max(little, 1)))
     assert surer[4] < surer[several].min()
 
 
 def test_the_cautious_weight_is_the_smallest_that_is_likely():
-    variances, freedom = 1e-6 * np.random.default_rng(5).f(2, 6, 30), np.full(30, 2)
+    variances, dof = 1e-6 * np.random.default_rng(5).f(2, 6, 30), np.full(30, 2)
 
     def log_likelihood(w):
         best = optimize.minimize_scalar(
@@ -56,22 +56,22 @@ def test_the_cautious_weight_is_the_smallest_that_is_likely():
         return -best.fun
 
     likely = [log_likelihood(w) for w in WEIGHTS]
-    _, found = fit_scaled_f(variances, freedom, 1.0)
+    _, found = fit_scaled_f(variances, dof, 1.0)
     expected = next(w for w, value in zip(WEIGHTS, likely, strict=True) if value >= max(likely) - 1.0)
     assert abs(np.log(found / expected)) <= np.log(WEIGHTS[1] / WEIGHTS[0]) * 1.01
-    assert found < fit_scaled_f(variances, freedom)[1]
+    assert found < fit_scaled_f(variances, dof)[1]
 
 
 def test_variances_as_alike_as_chance_makes_them_become_one():
-    variances, freedom = moderate(np.array([1.1, 0.9, 1.3, 0.7, 1.0]), np.full(5, 4))
+    variances, dof = moderate(np.array([1.1, 0.9, 1.3, 0.7, 1.0]), np.full(5, 4))
     assert variances == pytest.approx(np.ones(5), rel=1e-3)
-    assert freedom == pytest.approx(np.full(5, 20))
+    assert dof == pytest.approx(np.full(5, 20))
 
 
 def test_a_model_without_noise_does_not_take_the_others_sureness():
     alike = np.array([1.1, 0.9, 1.3, 0.7, 1.0, 0.8, 1.2])
-    variances, freedom = moderate(np.array([*alike, 0.0]), np.full(8, 4))
-    assert (freedom > 20).all()
+    variances, dof = moderate(np.array([*alike, 0.0]), np.full(8, 4))
+    assert (dof > 20).all()
     assert 0.5 < variances[-1] < variances[:-1].min()
 
 
@@ -85,9 +85,9 @@ def test_a_model_that_stands_apart_keeps_its_own_and_tells_nobody():
 
 
 def test_the_noise_of_one_seed_has_at_least_one_degree_of_freedom():
-    variances, freedom = np.array([1e-4, 1e-2, 1, 1.1, 0]), np.array([9, 9, 9, 9, 0])
-    assert fit_scaled_f(variances[:4], freedom[:4])[1] < 1
-    assert moderate(variances, freedom)[1][-1] == 1
+    variances, dof = np.array([1e-4, 1e-2, 1, 1.1, 0]), np.array([9, 9, 9, 9, 0])
+    assert fit_scaled_f(variances[:4], dof[:4])[1] < 1
+    assert moderate(variances, dof)[1][-1] == 1
 
 
 def test_models_stand_apart_by_the_quantile_of_chi_squared():
@@ -101,10 +101,10 @@ def test_models_stand_apart_by_the_quantile_of_chi_squared():
 
 @pytest.mark.parametrize("variances", [[1.0, 5.0, 0.0], [0.0, 0.0, 0.0, 3.0]], ids=["two with seeds", "most are zero"])
 def test_too_little_to_learn_from_changes_nothing(variances):
-    given, freedom = np.array(variances), np.array([2, 2, 0, 2][: len(variances)])
-    again = moderate(given, freedom)
+    given, dof = np.array(variances), np.array([2, 2, 0, 2][: len(variances)])
+    again = moderate(given, dof)
     np.testing.assert_array_equal(again[0], given)
-    np.testing.assert_array_equal(again[1], freedom)
+    np.testing.assert_array_equal(again[1], dof)
 
 
 def share_of_boards_with_a_false_difference(seeds, spread, boards=300, models=12) -> float:

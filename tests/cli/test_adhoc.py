@@ -17,7 +17,7 @@ from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.models.model_files import MEMORY, all_model_files, remember
 from fuxi_plugins.models.registry import INSTALLED_ONLY, Sources, use_sources
-from fuxi_plugins.records.record import read_record
+from fuxi_plugins.records.files import read_record
 from tests.conftest import write
 
 MODEL = '''\

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from fuxi_plugins.cli.health import row_codes, splits, versions
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 
 
@@ -53,7 +53,7 @@ def test_versions_that_are_not_those_tested(tmp_path):
     assert list(versions(None)) == []
 
 
-def test_alarms_of_records_are_told(workspace):
+def test_warnings_of_records_are_told(workspace):
     def call():
         folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
         return CliRunner().invoke(main, [*folders, "doctor"])

@@ -15,7 +15,7 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import CACHE_VARIABLE
 from fuxi_plugins.models.registry import INSTALLED_ONLY, load_model_class, use_sources
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from tests.conftest import ROOT, write
 
 matplotlib.use("Agg")

@@ -133,7 +133,7 @@ def test_the_missing_library_and_a_full_disk_are_said(published, workspace, monk
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "huggingface_hub", None)
         with pytest.raises(UserError, match="pip install huggingface-hub"):
-            hub.fetch_dataset(spec, workspace)
+            hub.fetch_from_hub(spec, "reczoo/Tiny_x1", workspace)
     import huggingface_hub
 
     usage = shutil.disk_usage(workspace.configs)
@@ -142,7 +142,7 @@ def test_the_missing_library_and_a_full_disk_are_said(published, workspace, monk
         patched.setattr(huggingface_hub, "get_hf_file_metadata", lambda _: size)
         patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
         with pytest.raises(UserError, match=r"fetching Tiny_x1.zip \(1000.00 GB\) .* has 1.00 GB left"):
-            hub.fetch_dataset(spec, workspace)
+            hub.fetch_from_hub(spec, "reczoo/Tiny_x1", workspace)
     assert not source_folder(spec, workspace).exists()
 
 
@@ -158,8 +158,8 @@ def test_what_came_is_kept_when_there_is_no_room_to_unpack_it(published, workspa
     with monkeypatch.context() as patched:
         patched.setattr("fuxi_plugins.core.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
         with pytest.raises(UserError, match=r"unpacking train.csv needs .* Make room"):
-            hub.fetch_dataset(spec, workspace)
+            hub.fetch_from_hub(spec, "reczoo/Tiny_x1", workspace)
     assert came.exists()
     assert not source_folder(spec, workspace).exists()
-    assert hub.fetch_dataset(spec, workspace) == source_folder(spec, workspace)
+    assert hub.fetch_from_hub(spec, "reczoo/Tiny_x1", workspace) == source_folder(spec, workspace)
     assert not came.exists()

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.describing.describe import describe
-from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.spec import DatasetSpec, read_spec
 from fuxi_plugins.datasets.store import read_columns
 
@@ -70,21 +69,29 @@ def test_what_is_described_is_prepared_as_python_reads_it(tmp_path_factory, tabl
         return
     spec = read_spec("mine", found.entry, folder)
     prepared = prepare_dataset(spec, Workspace(folder, folder, folder / "cache"))
-    read = {split: slow_reading(folder / f"{split}.csv", spec) for split in SPLITS}
-    vocabularies = json.loads((prepared.folder / "feature_vocab.json").read_text())
+    rows = {}
     for split in SPLITS:
+        with (folder / f"{split}.csv").open(newline="") as file:
+            rows[split] = list(csv.DictReader(file))
+    assert_as_python_reads(prepared, rows)
+
+
+def assert_as_python_reads(prepared: PreparedData, rows: dict[str, list[dict[str, str]]]):
+    """Holds rows, labels, ids and numbers against a slow reading; ``rows`` are texts by split and column."""
+    spec = prepared.spec
+    read = {split: slow_reading(texts, spec) for split, texts in rows.items()}
+    vocabularies = json.loads((prepared.folder / "feature_vocab.json").read_text())
+    for split, texts in rows.items():
         stored = read_columns(prepared.split_folder(split))
-        np.testing.assert_array_equal(stored["label"], [int(row[-1]) for row in table[split][1:]])
+        np.testing.assert_array_equal(stored["label"], [int(row["label"]) for row in texts])
         for name, column in stored.items():
             if name == "label" or spec.group_id == name:
                 continue
             assert_column(spec, name, column, read[split][name], read["train"], vocabularies)
 
 
-def slow_reading(path: Path, spec: DatasetSpec) -> dict[str, list]:
-    """Each column as Python's csv and a few lines read it: a text, a list of texts or a number a row."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+def slow_reading(rows: list[dict[str, str]], spec: DatasetSpec) -> dict[str, list]:
+    """Each column as a few lines of Python read it: a text, a list of texts or a number a row."""
     found = {}
     for column in spec.active_columns:
         if column.type != "meta":
@@ -112,7 +119,8 @@ def assert_column(spec, name, stored, values, train, vocabularies):
     (column,) = (column for column in spec.active_columns if column.name == name)
     if column.type == "numeric":
         known = np.array(train[name])
-        scaled = (np.array(values) - known.mean()) / (known.std() or 1)
+        mean, deviation = (known[0], 1) if len(set(known)) == 1 else (known.mean(), known.std())
+        scaled = (np.array(values) - mean) / deviation
         np.testing.assert_allclose(stored, scaled, rtol=1e-5, atol=1e-5, err_msg=name)
         return
     vocabulary = vocabularies[name]

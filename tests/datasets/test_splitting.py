@@ -202,7 +202,7 @@ def test_validation_is_held_out_of_train_beside_a_test_file(workspace):
     assert prepared.card.rows == {"train": 300, "valid": 300, "test": 300}
 
 
-def test_carve_still_works_and_names_the_new_key(workspace):
+def test_build_carved_still_works_and_names_the_new_key(workspace):
     old = settings_of(workspace, build="carved", build_args={"share": 0.5, "by": "group", "column": "user", "seed": 3})
     with pytest.warns(FutureWarning, match=r"build: carved is now written without valid_data and with split: .*'user'"):
         spec = read_spec("t", old, "here")

@@ -16,7 +16,7 @@ from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.records.record import read_record
+from fuxi_plugins.records.files import read_record
 from tests.conftest import ROOT
 from tests.datasets.hub_server import Hub
 from tests.datasets.test_twins import SMALL, small_spec

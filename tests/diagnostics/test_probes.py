@@ -19,7 +19,7 @@ from fuxi_plugins.models.hofm import HOFM
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.xdeepfm import xDeepFM
-from fuxi_plugins.records.record import read_record
+from fuxi_plugins.records.files import read_record
 from tests.models import tiny
 from tests.training.test_runner import make_job, outcome, run
 

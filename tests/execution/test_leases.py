@@ -1,4 +1,4 @@
-"""Claims: one owner at a time, whoever dies, whatever the clocks say; and eight runners on one folder."""
+"""Leases: one owner at a time, whoever dies, whatever the clocks say; and eight runners on one folder."""
 
 import json
 import multiprocessing
@@ -20,19 +20,19 @@ from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.training.runner import identity
 from tests.analysis.make import record
 from tests.conftest import write
 
 
-def elsewhere(claimant: Leaser, host="another") -> Leaser:
-    """The same claimant as if on another machine, whose processes nobody here can see."""
-    claimant.owner = replace(claimant.owner, host=host, system=f"boot of {host}")
-    return claimant
+def elsewhere(leaser: Leaser, host="another") -> Leaser:
+    """The same leaser as if on another machine, whose processes nobody here can see."""
+    leaser.owner = replace(leaser.owner, host=host, system=f"boot of {host}")
+    return leaser
 
 
-def test_a_claim_excludes_others_until_it_is_released(tmp_path):
+def test_a_lease_excludes_others_until_it_is_released(tmp_path):
     one, two = Leaser(), Leaser()
     held = one.lease(tmp_path)
     assert held is not None
@@ -55,9 +55,9 @@ def test_a_process_that_has_ended_on_this_machine_holds_nothing(tmp_path):
 
 
 def test_a_process_id_that_is_used_again_is_not_its_former_owner(tmp_path):
-    claimant = Leaser()
-    claimant.owner = replace(claimant.owner, born="1")  # a process of our own id that started long ago
-    claimant.lease(tmp_path)
+    leaser = Leaser()
+    leaser.owner = replace(leaser.owner, born="1")  # a process of our own id that started long ago
+    leaser.lease(tmp_path)
     assert Leaser().lease(tmp_path) is not None
 
 
@@ -86,9 +86,9 @@ def test_what_runs_elsewhere_is_not_judged_by_the_processes_of_this_machine(tmp_
 
 def test_a_process_that_has_ended_but_was_not_waited_for_holds_nothing(tmp_path):
     child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-    claimant = Leaser()
-    claimant.owner = replace(claimant.owner, pid=child.pid, born=leases._born(child.pid))
-    claimant.lease(tmp_path)
+    leaser = Leaser()
+    leaser.owner = replace(leaser.owner, pid=child.pid, born=leases._born(child.pid))
+    leaser.lease(tmp_path)
     assert Leaser().lease(tmp_path) is None
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended and stays a zombie
@@ -111,7 +111,7 @@ def test_a_process_is_known_by_its_start_whatever_its_name():
     assert leases._born(child.pid) == ""
 
 
-def test_who_has_lost_a_run_leaves_the_claim_of_its_new_holder_alone(tmp_path, monkeypatch):
+def test_who_has_lost_a_run_leaves_the_lease_of_its_new_owner_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
     lost = elsewhere(Leaser()).lease(tmp_path)
     tracker = Leaser(patience=0.0)
@@ -123,23 +123,23 @@ def test_who_has_lost_a_run_leaves_the_claim_of_its_new_holder_alone(tmp_path, m
     assert taken.beat()
 
 
-def test_the_claims_that_were_superseded_are_removed_first(tmp_path, monkeypatch):
+def test_the_leases_that_were_superseded_are_removed_first(tmp_path, monkeypatch):
     """Or one of them would be the highest for a moment, and the run free to be taken while it is being given back."""
     for number in (1, 2, 9):
         (tmp_path / f"lease-{number}.json").write_text("{}")
-    claimant = Leaser(patience=0.0)
-    assert claimant.lease(tmp_path) is None
+    leaser = Leaser(patience=0.0)
+    assert leaser.lease(tmp_path) is None
     time.sleep(0.01)
-    taken = claimant.lease(tmp_path)
+    taken = leaser.lease(tmp_path)
     assert taken.path.name == "lease-10.json"
-    assert current_lease(tmp_path).owner == claimant.owner  # 10 is more than 9
+    assert current_lease(tmp_path).owner == leaser.owner  # 10 is more than 9
     removed, unlink = [], Path.unlink
     monkeypatch.setattr(Path, "unlink", lambda path, **more: removed.append(path.name) or unlink(path, **more))
     taken.release()
     assert removed == [f"lease-{number}.json" for number in (1, 2, 9, 10)]
 
 
-def test_a_claim_whose_answer_was_lost_is_held(tmp_path, monkeypatch):
+def test_a_lease_whose_answer_was_lost_is_held(tmp_path, monkeypatch):
     """Over NFS a link may be made and reported as an error, because the request was sent twice."""
     link = os.link
 
@@ -152,7 +152,7 @@ def test_a_claim_whose_answer_was_lost_is_held(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["lease-1.json"]
 
 
-def test_a_claim_that_is_cleared_away_while_it_is_rewritten_is_lost(tmp_path, monkeypatch):
+def test_a_lease_that_is_cleared_away_while_it_is_rewritten_is_lost(tmp_path, monkeypatch):
     @contextmanager
     def cleared_away(path):
         yield path.with_suffix(".partial")
@@ -164,13 +164,13 @@ def test_a_claim_that_is_cleared_away_while_it_is_rewritten_is_lost(tmp_path, mo
     assert not lease.beat()
 
 
-def test_what_a_dead_holder_was_writing_is_cleared_away(tmp_path):
+def test_what_a_dead_owner_was_writing_is_cleared_away(tmp_path):
     (tmp_path / ".record.json.1.partial").write_text("half of")
     assert Leaser().lease(tmp_path) is not None
     assert [path.name for path in tmp_path.iterdir()] == ["lease-1.json"]
 
 
-def test_only_claims_of_the_dead_are_cleared(tmp_path):
+def test_only_leases_of_the_dead_are_cleared(tmp_path):
     dead = Leaser()
     dead.owner = replace(dead.owner, born="1")
     dead.lease(tmp_path / "dead")
@@ -181,7 +181,7 @@ def test_only_claims_of_the_dead_are_cleared(tmp_path):
     assert sorted(path.parent.name for path in tmp_path.rglob("lease-*.json")) == ["alive", "elsewhere"]
 
 
-def test_a_claim_rewritten_by_a_clock_that_runs_backwards_is_alive(tmp_path):
+def test_a_lease_rewritten_by_a_clock_that_runs_backwards_is_alive(tmp_path):
     owner = elsewhere(Leaser()).lease(tmp_path)
     tracker = Leaser(patience=0.05)
     for second in range(5):
@@ -202,7 +202,7 @@ def test_a_clock_that_jumps_takes_no_run_from_a_living_runner(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("content", ['{"owner": {"runner"', "[" * 100_000])
-def test_a_damaged_claim_is_freed_by_time_alone(tmp_path, content):
+def test_a_damaged_lease_is_freed_by_time_alone(tmp_path, content):
     (tmp_path / "lease-1.json").write_text(content)
     tracker = Leaser(patience=0.1)
     assert tracker.lease(tmp_path) is None
@@ -210,7 +210,7 @@ def test_a_damaged_claim_is_freed_by_time_alone(tmp_path, content):
     assert tracker.lease(tmp_path).path.name == "lease-2.json"
 
 
-def test_a_file_of_a_like_name_is_no_claim_and_stays(tmp_path):
+def test_a_file_of_a_like_name_is_no_lease_and_stays(tmp_path):
     copy = write(tmp_path / "lease-copy.json", "{}")
     held = Leaser().lease(tmp_path)
     assert held.path.name == "lease-1.json"
@@ -218,25 +218,25 @@ def test_a_file_of_a_like_name_is_no_claim_and_stays(tmp_path):
     assert list(tmp_path.iterdir()) == [copy]
 
 
-def claim_when_told(folder, start, end, results):
-    claimant = Leaser()
+def lease_when_told(folder, start, end, results):
+    leaser = Leaser()
     start.wait()
-    results.put(claimant.lease(folder) is not None)
+    results.put(leaser.lease(folder) is not None)
     end.wait()  # a process that has gone would hold nothing any more
 
 
-@pytest.mark.parametrize("dead_holder", [False, True])
-def test_of_many_that_claim_at_the_same_instant_one_succeeds(tmp_path, dead_holder):
+@pytest.mark.parametrize("dead_owner", [False, True])
+def test_of_many_that_lease_at_the_same_instant_one_succeeds(tmp_path, dead_owner):
     context = multiprocessing.get_context("fork")
     for attempt in range(10):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        if dead_holder:
-            claimant = Leaser()
-            claimant.owner = replace(claimant.owner, born="1")
-            claimant.lease(folder)
+        if dead_owner:
+            leaser = Leaser()
+            leaser.owner = replace(leaser.owner, born="1")
+            leaser.lease(folder)
         start, end, results = context.Event(), context.Event(), context.Queue()
-        processes = [context.Process(target=claim_when_told, args=(folder, start, end, results)) for _ in range(4)]
+        processes = [context.Process(target=lease_when_told, args=(folder, start, end, results)) for _ in range(4)]
         for process in processes:
             process.start()
         start.set()
@@ -340,7 +340,7 @@ def test_what_another_runner_has_recorded_since_planning_is_not_run_again(worksp
     assert not queue
 
 
-def test_a_claim_tells_how_far_the_run_is(tmp_path, monkeypatch):
+def test_a_lease_tells_how_far_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT", 0.0)
     lease = Leaser().lease(tmp_path)
     lease.note({"epoch": 3, "step": 10})

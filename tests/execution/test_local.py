@@ -15,7 +15,7 @@ from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.records.files import find_records, read_record
 from fuxi_plugins.training import trainer
 from tests.conftest import ROOT, write
 

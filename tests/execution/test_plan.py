@@ -8,15 +8,8 @@ from fuxi_plugins.execution.plan import plan_runs, take_over
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.status import suite_status
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import (
-    Code,
-    RankFamily,
-    RankSummary,
-    StageRank,
-    find_records,
-    read_record,
-    write_record,
-)
+from fuxi_plugins.records.files import find_records, read_record, write_record
+from fuxi_plugins.records.parts import Code, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.boards import suite_cells
 from fuxi_plugins.training.runner import failed_record, identity
 from tests.analysis.make import record, with_digest

@@ -8,7 +8,7 @@ from fuxi_plugins.execution.plan import record_state
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.queue import SharedQueue
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 
 
@@ -29,15 +29,15 @@ def test_each_job_is_taken_once_in_order(jobs):
     assert queue.take() is None
 
 
-def test_a_job_recorded_between_the_look_and_the_claim_is_not_run(jobs, monkeypatch):
+def test_a_job_recorded_between_the_look_and_the_lease_is_not_run(jobs, monkeypatch):
     lease = Leaser.lease
 
-    def claim_late(claimant, folder):
+    def lease_late(leaser, folder):
         if folder == jobs[0].run_folder:  # its owner ends just before we lease it
             write_record(folder, record(failed="it broke"))
-        return lease(claimant, folder)
+        return lease(leaser, folder)
 
-    monkeypatch.setattr(Leaser, "lease", claim_late)
+    monkeypatch.setattr(Leaser, "lease", lease_late)
     queue = SharedQueue(jobs, unrecorded(jobs))
     assert queue.take()[0] == jobs[1]
     assert not list(jobs[0].run_folder.glob("lease-*.json"))  # given back at once

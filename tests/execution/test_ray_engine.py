@@ -15,7 +15,7 @@ from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
 from fuxi_plugins.execution.ray_engine import MOST_DEATHS, Cluster, _run_one
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import find_records, read_record
+from fuxi_plugins.records.files import find_records, read_record
 from tests.conftest import ROOT, write
 from tests.execution.ray_cluster import ENVIRONMENT, free_port, ray_cluster
 from tests.execution.test_local import until
@@ -162,7 +162,7 @@ def test_a_suite_goes_on_when_a_node_is_killed_and_records_each_run_once(workspa
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_runs_and_gives_their_claims_back(workspace, package, cluster):
+def test_ctrl_c_stops_the_runs_and_gives_their_leases_back(workspace, package, cluster):
     address, nodes = cluster
     jobs = plan_suite(find_suite("gated", workspace), workspace, Resources(slots=[-1], threads=1)).todo
     command = start(workspace, address, "gated", "--jobs", "1")

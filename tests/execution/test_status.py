@@ -11,7 +11,7 @@ from fuxi_plugins.execution import leases
 from fuxi_plugins.execution.leases import Leaser
 from fuxi_plugins.execution.status import RunStatus, suite_status
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.experiments import code
 from fuxi_plugins.experiments.code import code_of, model_digest
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from tests.conftest import write
 
 MODEL = """\

@@ -19,7 +19,7 @@ from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.translation.accounts import of
 from fuxi_plugins.experiments.translation.folder import read_published, translate_folder
 from fuxi_plugins.models import registry
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from tests.conftest import ROOT, write
 from tests.models.test_checkouts import MODEL as ZOO_MODEL
 

@@ -193,3 +193,11 @@ def test_what_is_monitored_has_the_direction_of_its_metric(settings, expected):
 def test_what_cannot_be_monitored_names_the_experiment():
     with pytest.raises(UserError, match="experiment 'x': .*PCOC, nearest to 1 is best"):
         monitored({"metrics": ["PCOC"], "monitor": "PCOC"}, "experiment 'x'")
+
+
+def test_a_setting_that_a_model_got_later_is_said_only_where_it_is_not_at_its_default():
+    model_class = load_model_class("EDCN")
+    unsaid, _ = resolve_settings(model_class, {}, "here")
+    assert "use_regulation" not in unsaid
+    assert resolve_settings(model_class, {"use_regulation": True}, "here")[0] == unsaid
+    assert resolve_settings(model_class, {"use_regulation": False}, "here")[0] == {**unsaid, "use_regulation": False}

@@ -1,23 +1,19 @@
 """Suites for any dataset: shapes by the stated rule, variants of equal size, and ids that name what was run."""
 
 import pytest
-import torch
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
-from fuxi_plugins.experiments.sizes import dense_parameters
 from fuxi_plugins.experiments.suite import load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template, shape_for
-from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.training.preflight import WeightlessModel
+from fuxi_plugins.models.meta import dense_parameters
 from tests.conftest import ROOT
-from tests.models import tiny
 
 CONFIGS = ROOT / "benchmark_configs"
 PAPER_SUITES = [name for name in suite_names(CONFIGS) if name.startswith("paper_")]
-PROFILES = list(load_template(CONFIGS, "paper").protocols)
+PROTOCOLS = list(load_template(CONFIGS, "paper").protocols)
 DATASETS = {"ml100k": 11, "frappe_x1r": 10, "synthetic": 11}  # with their fields
 
 
@@ -29,14 +25,9 @@ def spec_of(fields: int) -> DatasetSpec:
     )  # fmt: skip
 
 
-def built_size(config, fields: int) -> int:
-    experiment = resolve(config)
-    width = experiment.embedding_dim
-    weightless = type("Weightless", (WeightlessModel, load_model_class(experiment.model)), {})
-    with torch.device("meta"):
-        return tiny.dense_count(
-            tiny.build(weightless, tiny.plain_feature_map(fields, width), **experiment.params["model"])
-        )
+def dense_size(config, fields: int) -> int:
+    settings = dict(resolve(config).params["model"])
+    return dense_parameters(config.model, settings, [settings.pop("embedding_dim")] * fields)
 
 
 @pytest.mark.parametrize(
@@ -53,39 +44,33 @@ def test_the_rule_of_shapes(fields, width, tokens, token_dim):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_fields_are_counted_as_fuxictr_counts_them(dataset):
-    assert shape_for(load_dataset_spec(CONFIGS, dataset), 16).num_fields == DATASETS[dataset]
+    assert len(shape_for(load_dataset_spec(CONFIGS, dataset), 16).embedding_dims) == DATASETS[dataset]
 
 
-def counted_size(config, input_dim: int) -> int:
-    """By the formulas, which test_sizes holds to the built models."""
-    return dense_parameters(config.model, config.settings, input_dim)
-
-
-@pytest.mark.parametrize("suite", PAPER_SUITES)
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_matched_arms_have_the_reference_s_dense_parameters_within_two_percent(suite, dataset):
-    if suite == "paper_sequence" and dataset != "ml100k":
-        pytest.skip(f"{dataset} has no sequence")
+# Between them they ask for every variant, and for growing widths and depths.
+@pytest.mark.parametrize(
+    ("suite", "dataset"),
+    [("paper_ablation", "ml100k"), ("paper_scaling_joint", "ml100k"), ("paper_sequence", "ml100k"),
+     ("paper_main", "frappe_x1r"), ("paper_rank", "synthetic")],
+)  # fmt: skip
+def test_variants_of_equal_size_have_the_reference_s_dense_parameters_within_two_percent(suite, dataset):
     experiments = {e.id: e for e in load_suite(CONFIGS, f"{suite}@{dataset},matched").experiments}
-    input_dim = DATASETS[dataset] * next(iter(experiments.values())).settings["embedding_dim"]
     unsized = ("MLP_", "xDeepFM_", "DCNv2_", "AutoInt_")
-    matched = [experiment for experiment in experiments.values() if not experiment.id.startswith(unsized)]
-    assert len(matched) >= 2
-    for experiment in matched:
-        variant, _, rest = experiment.id.partition("_")
-        target = counted_size(experiments[f"RankElastor_{rest}"], input_dim)
-        size = counted_size(experiment, input_dim)
-        assert abs(size - target) <= 0.02 * target, (variant, size, target)
+    sizes = {
+        name: dense_size(experiment, DATASETS[dataset])
+        for name, experiment in experiments.items()
+        if not name.startswith(unsized)
+    }
+    assert len(sizes) >= 2
+    for name, size in sizes.items():
+        target = sizes[f"RankElastor_{name.partition('_')[2]}"]
+        assert abs(size - target) <= 0.02 * target, (name, size, target)
+    growing = [size for name, size in sizes.items() if name.startswith("RankElastor_")]
+    assert growing == sorted(growing)
+    assert suite != "paper_scaling_joint" or growing[-1] > 3 * growing[0]
 
 
-def test_matched_arms_as_built_have_one_size():
-    experiments = load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments
-    sizes = {experiment.display_name: built_size(experiment, DATASETS["ml100k"]) for experiment in experiments}
-    for display_name, size in sizes.items():
-        assert abs(size - sizes["RankElastor"]) <= 0.02 * sizes["RankElastor"], display_name
-
-
-def test_matched_token_arms_differ_in_mixing_and_network_alone():
+def test_token_models_of_equal_size_differ_in_mixing_and_network_alone():
     variants = {e.display_name: e for e in load_suite(CONFIGS, "paper_ablation@ml100k,matched").experiments}
     for display_name, experiment in variants.items():
         if display_name in ("MLP-equal-size",) or "head" in display_name:
@@ -100,7 +85,7 @@ def test_matched_token_arms_differ_in_mixing_and_network_alone():
 
 
 @pytest.mark.parametrize("suite", PAPER_SUITES)
-@pytest.mark.parametrize("protocol", PROFILES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_suite_is_legal_under_every_protocol(suite, protocol):
     experiments = load_suite(CONFIGS, f"{suite}@ml100k,{protocol}").experiments
     assert len({experiment.id for experiment in experiments}) == len(experiments)
@@ -121,14 +106,7 @@ def test_the_ablation_has_all_nine_cells():
     assert heads == {"mlp", "linear", "mean_pool", "mean"}
 
 
-def test_a_scaling_suite_grows():
-    experiments = load_suite(CONFIGS, "paper_scaling_joint@ml100k,matched").experiments
-    sizes = [counted_size(e, 11 * 16) for e in experiments if e.id.startswith("RankElastor")]
-    assert sizes == sorted(sizes)
-    assert sizes[-1] > 3 * sizes[0]
-
-
-def test_an_arm_is_one_experiment_whichever_suite_asks_for_it():
+def test_a_variant_is_one_experiment_whichever_suite_asks_for_it():
     main = {e.id: e for e in load_suite(CONFIGS, "paper_main@ml100k,matched").experiments}
     rank = {e.id: e for e in load_suite(CONFIGS, "paper_rank@ml100k,matched").experiments}
     assert main["RankMixer_ml100k_matched"] == rank["RankMixer_ml100k_matched"]

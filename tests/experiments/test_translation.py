@@ -73,6 +73,7 @@ def test_the_table_speaks_of_what_there_is():
         ("FINAL", {"use_field_gate": True}, "use_feature_gating", True),
         ("FiBiNET", {"reduction_ratio": 0.3}, "reduction_ratio", 0.3),
         ("EDCN", {"use_regulation_module": True}, "cross_residual", False),
+        ("EDCN", {"use_regulation_module": False}, "use_regulation", False),
         ("DMIN", {"aux_activation": "ReLU", "aux_loss_lambda": 0}, "refiner_mask", "fuxictr"),
     ],
 )
@@ -85,7 +86,6 @@ def test_a_setting_becomes_what_the_model_here_takes(model, published, name, val
 @pytest.mark.parametrize(
     ("model", "published"),
     [
-        ("EDCN", {"use_regulation_module": False}),
         ("DIEN", {"aux_loss_alpha": 0.5}),
         ("TransAct", {"mlp_hidden_units": [64]}),
         ("TransAct", {"use_time_window_mask": True}),

@@ -12,7 +12,7 @@ from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.experiments.translation.published import published_settings
-from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class
 from fuxi_plugins.models.variants import VARIANTS, apply_variant
 from tests.models import tiny
 
@@ -114,7 +114,7 @@ def _frappe_fields(rows: int) -> list[tuple[str, int]]:
 def test_the_boards_hold_every_model_once():
     rows = {config.display_name for config in load_suite(CONFIGS, "ml100k_zoo_board").experiments}
     covered = {VARIANTS[row].model if row in VARIANTS else row for row in rows}
-    assert covered == set(NATIVE_MODELS)
+    assert covered == {*NATIVE_MODELS, *TREE_MODELS}
     frappe = {config.id for config in load_suite(CONFIGS, "frappe_zoo_board").experiments}
     published = {f"{fact.display_name}_frappe_x1r" for fact in FRAPPE.values()}
     assert frappe == published | {f"{model}_frappe_x1r" for model in ("RankMixer", "RankElastor", "TokenMixerLarge")}

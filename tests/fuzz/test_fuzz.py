@@ -21,8 +21,9 @@ from fuxi_plugins.execution.status import describe_progress
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.records.files import find_records, read_record, write_record
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import Record, find_records, read_record, write_record
+from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record
@@ -131,7 +132,7 @@ def test_records(home, count, tmp_path):
 
 
 @cases(30, 30_000)
-def test_claims(count, tmp_path):
+def test_leases(count, tmp_path):
     path = Leaser().lease(tmp_path).path
     text = path.read_text()
 

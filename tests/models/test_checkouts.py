@@ -18,7 +18,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import unmet_need
 from fuxi_plugins.models import checkouts, registry
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.training.preflight import try_one_batch
 from fuxi_plugins.training.trainer import build_model, train_model
 from tests.conftest import ROOT, write

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from fuxi_plugins.models.citation import paper_of
-from fuxi_plugins.models.registry import load_model_class, model_names, model_summary
+from fuxi_plugins.models.registry import is_tree_model, load_model_class, model_names, model_summary
 from fuxi_plugins.models.variants import VARIANTS
 from tests.models import tiny
 
+MODELS = [name for name in model_names() if not is_tree_model(name)]
 
-@pytest.fixture(params=[*model_names(), *VARIANTS])
+
+@pytest.fixture(params=[*MODELS, *VARIANTS])
 def build_default(request):
     """Builds a model or a variant with its defaults."""
     variant = VARIANTS.get(request.param)
@@ -134,7 +136,7 @@ def test_it_comes_back_from_its_checkpoint(build, tmp_path):
     assert torch.equal(predictions(loaded, batch), predictions(saved, batch))
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", MODELS)
 def test_it_says_what_it_is(name):
     model_class = load_model_class(name)
     assert str(paper_of(model_class).year) in str(paper_of(model_class))
@@ -153,7 +155,7 @@ def test_a_variant_says_what_it_is(name):
     assert set(variant.fixed) <= set(inspect.signature(load_model_class(variant.model)).parameters)
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", MODELS)
 def test_every_setting_has_a_type_that_pydantic_can_check(name):
     parameters = list(inspect.signature(load_model_class(name)).parameters.values())
     settings = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}

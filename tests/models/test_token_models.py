@@ -129,7 +129,7 @@ def test_the_papers_equations_have_these_parameters_and_no_others():
     }
 
 
-def test_the_two_models_are_one_where_their_readings_meet():
+def test_the_two_models_are_one_where_their_formulations_meet():
     settings = {**SHAPE, **SHARED, "ffn_hidden_units": [5, 7], "embedding_dim": EVEN}
     off = {"tokenizer_norm": False, "ffn_norm": False}
     mixer = tiny.build(RankMixer, formulation="official_code", **settings)

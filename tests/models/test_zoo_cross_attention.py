@@ -75,6 +75,16 @@ def test_edcn_regulates_by_field_and_bridges_by_type():
     torch.testing.assert_close(pooling(a, b), pooling.attention1(a) * a + pooling.attention2(b) * b)
 
 
+def test_edcn_without_regulation_norms_what_the_bridge_gives():
+    x, regulation = torch.randn(B, N * K), randomized(Regulation(N, K, temperature=None, batch_norm=True))
+    for out, norm in zip(regulation(x), (regulation.bn1, regulation.bn2), strict=True):
+        scale = norm.weight / (norm.running_var + 1e-5).sqrt()
+        torch.testing.assert_close(out, (x - norm.running_mean) * scale + norm.bias)
+    gated, plain = tiny.build(EDCN), tiny.build(EDCN, use_regulation=False)
+    fields = gated.regulation_modules[0].g1.numel()
+    assert tiny.dense_count(gated) - tiny.dense_count(plain) == 3 * 2 * fields
+
+
 def test_edcn_keeps_the_residual_of_its_cross_layers_unless_told():
     """With idle cross layers, a residual passes the regulated embeddings on, and its absence passes nothing."""
     for residual in (True, False):

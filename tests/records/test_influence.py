@@ -66,8 +66,8 @@ def test_the_numbers_of_r():
     assert (psi_a @ psi_a, psi_b @ psi_b, psi_a @ psi_b) == pytest.approx(
         (0.00535399211202, 0.00251406855437, 0.000421113092542), abs=1e-13
     )
-    reach = stats.norm.ppf(0.975) * np.sqrt(psi_a @ psi_a)
-    assert (auc_a - reach, auc_a + reach) == pytest.approx((0.6404417, 0.9272666), abs=1e-7)
+    half_width = stats.norm.ppf(0.975) * np.sqrt(psi_a @ psi_a)
+    assert (auc_a - half_width, auc_a + half_width) == pytest.approx((0.6404417, 0.9272666), abs=1e-7)
     z = (auc_a - auc_b) / np.linalg.norm(psi_a - psi_b)
     assert z == pytest.approx(-1.25827289604, abs=1e-10)
     assert 2 * stats.norm.sf(abs(z)) == pytest.approx(0.208293079837, abs=1e-11)

@@ -7,21 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.record import (
-    Code,
-    FailedRun,
-    FinishedRun,
-    Run,
-    SkippedRun,
-    differences,
-    find_records,
-    finished_runs,
-    make_record,
-    read_record,
-    require_one_digest,
-    run_digest,
-    write_record,
-)
+from fuxi_plugins.records.differences import differences, require_one_digest
+from fuxi_plugins.records.files import find_records, read_record, write_record
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import FailedRun, FinishedRun, Run, SkippedRun, finished_runs, make_record, run_digest
 from tests.analysis.make import card, record
 
 
@@ -208,7 +197,7 @@ def test_an_unknown_field_is_refused():
 
 @pytest.mark.parametrize(
     "module",
-    ["records.record", "analysis.leaderboard", "reporting.formats", "analysis.published", "reporting.terminal",
+    ["records.files", "analysis.leaderboard", "reporting.formats", "analysis.published", "reporting.terminal",
      "models.registry", "cli.main", "execution.planner", "cli.listing", "experiments.experiment", "datasets.spec"],
 )  # fmt: skip
 def test_reading_results_needs_neither_torch_nor_fuxictr(module):

@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.across import across
 from fuxi_plugins.analysis.tradeoff import tradeoff
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import Machine
+from fuxi_plugins.records.parts import Machine
 from fuxi_plugins.reporting.across import summary, write_across
 from tests.analysis.make import board_of, record, suite_board
 from tests.conftest import ROOT

@@ -19,8 +19,8 @@ from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.files import PREDICTIONS_FILE, RECORD_FILE, find_records, read_record, write_record
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import PREDICTIONS_FILE, RECORD_FILE, find_records, read_record, write_record
 from fuxi_plugins.reporting.boards import suite_board, write_boards
 from fuxi_plugins.reporting.site.gather import gather
 from tests.analysis.make import record

@@ -13,7 +13,8 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import RANK_FILE, Cost, Latency, Parameters, RankFamily, RankSummary, StageRank
+from fuxi_plugins.records.files import RANK_FILE
+from fuxi_plugins.records.parts import Cost, Latency, Parameters, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
 from fuxi_plugins.reporting.paper.document import build_sections, write_report
 from fuxi_plugins.reporting.paper.gather import studies

@@ -5,7 +5,7 @@ import pytest
 from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard, own_key
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Code
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.notes import notes, tie_sentence
 from tests.analysis.make import record
@@ -35,7 +35,7 @@ def started(day: int) -> str:
         ([2, 4], [1, 5], [4, 5]),
     ],
 )
-def test_most_seeds_then_the_latest_are_the_preset_s(tmp_path, days, edited_days, usual):
+def test_most_seeds_then_the_latest_are_the_row_s(tmp_path, days, edited_days, usual):
     runs = [record("A", seed, started=started(day)) for seed, day in enumerate(days, 1)]
     runs += [record("A", seed, code=EDITED, started=started(day)) for seed, day in enumerate(edited_days, 4)]
     rows = build_leaderboard("toy", runs, [Cell("toy", "A_toy", "A", run.seed) for run in runs], tmp_path).rows

@@ -9,7 +9,8 @@ import pytest
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Epoch, find_records
+from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.parts import Epoch
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard

@@ -21,8 +21,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.records.files import write_record
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.records.record import Code, parse_record, run_digest, write_record
+from fuxi_plugins.records.parts import Code
+from fuxi_plugins.records.record import parse_record, run_digest
 from fuxi_plugins.submissions import bundle
 from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record as made_up

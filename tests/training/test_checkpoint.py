@@ -46,6 +46,22 @@ Drawing_tiny:
     embedding_dim: 4
     hidden_units: [16]
     epochs: 4
+Exponential_tiny:
+    model: DNN
+    embedding_dim: 4
+    hidden_units: [16]
+    net_dropout: 0.3
+    batch_norm: true
+    epochs: 4
+    weight_average: ema(0.9)
+Mean_tiny:
+    model: DNN
+    embedding_dim: 4
+    hidden_units: [16]
+    net_dropout: 0.3
+    batch_norm: true
+    epochs: 4
+    weight_average: swa(2)
 Eval_tiny:
     model: DCNv2
     embedding_dim: 4
@@ -103,8 +119,10 @@ def predictions(job):
 
 
 @pytest.mark.parametrize(
-    ("name", "every"), [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4), ("Drawing", 4)]
-)
+    ("name", "every"),
+    [("Dropout", 4), ("Dropout", None), ("Wavering", 4), ("Eval", 4), ("Drawing", 4),
+     ("Exponential", 4), ("Exponential", None), ("Mean", 4), ("Mean", None)],
+)  # fmt: skip
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(jobs, name, every, caplog, monkeypatch):
     monkeypatch.setattr(
         "fuxi_plugins.training.checkpoint.COST", 1e9

@@ -21,7 +21,7 @@ from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.lr import LR
-from fuxi_plugins.records.record import read_record
+from fuxi_plugins.records.files import read_record
 from fuxi_plugins.training.job import Job
 from tests.conftest import ROOT, write
 from tests.execution.test_local import until

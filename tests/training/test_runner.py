@@ -14,8 +14,9 @@ from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.models.meta import count_parameters
+from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import TABLE, check_metrics, evaluate_metrics
-from fuxi_plugins.records.record import read_record
 from fuxi_plugins.training import trainer
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.preflight import preflight
@@ -183,7 +184,7 @@ def test_a_loss_that_is_not_a_number_is_a_failure_and_leaves_no_record(workspace
 def test_preflight_counts_parameters_without_weights(workspace, tmp_path):
     job = make_job(workspace, tmp_path)
     model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
-    assert preflight(job.experiment, job.data) == trainer.count_parameters(model)
+    assert preflight(job.experiment, job.data) == count_parameters(model)
 
 
 def test_preflight_refuses_what_the_constructor_refuses(workspace, tmp_path):

@@ -1,4 +1,4 @@
-"""Lazy tables: Adam on the rows of a batch, nothing on the others."""
+"""Sparse embeddings: Adam on the rows of a batch, nothing on the others."""
 
 import copy
 
@@ -41,12 +41,14 @@ def train(model, steps: int = 20):
 @pytest.mark.parametrize("model_class", [DCNv2, DeepFM])
 def test_batches_with_every_id_are_trained_as_by_adam(model_class, regularizer, limit):
     """But for epsilon, which torch's SparseAdam adds before it corrects the moments."""
-    lazy, dense = (build(step, model_class, embedding_regularizer=regularizer) for step in (SparseEmbeddings, FastStep))
+    sparse, dense = (
+        build(step, model_class, embedding_regularizer=regularizer) for step in (SparseEmbeddings, FastStep)
+    )
     start = copy.deepcopy(dense)
-    for model in (lazy, dense):
+    for model in (sparse, dense):
         model._max_gradient_norm = limit
-    assert train(lazy) == pytest.approx(train(dense), rel=1e-3)
-    assert distances(lazy, dense)[1] < 3e-3
+    assert train(sparse) == pytest.approx(train(dense), rel=1e-3)
+    assert distances(sparse, dense)[1] < 3e-3
     assert distances(start, dense)[1] > 0.1
 
 
@@ -107,7 +109,7 @@ def test_the_rate_decays_for_tables_too():
 
 
 def test_a_run_says_what_it_was(workspace, tmp_path):
-    record = run(make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True}))
+    record = run(make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True}))
     assert any(line.startswith("sparse_embeddings") for line in record.deviations)
     assert not any("equal to FuxiCTR's" in line for line in record.deviations)
     assert record.params["training"]["sparse_embeddings"] is True
@@ -116,11 +118,11 @@ def test_a_run_says_what_it_was(workspace, tmp_path):
 @pytest.mark.parametrize("changes", [{"optimizer": "SGD"}, {"train_step": "fuxictr"}])
 def test_other_optimizers_and_steps_are_refused(workspace, tmp_path, changes):
     with pytest.raises(UserError, match="sparse_embeddings: true needs optimizer: adam and train_step: fast"):
-        make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True, **changes})
+        make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True, **changes})
 
 
 def test_several_processes_and_smaller_batches_are_refused(workspace, tmp_path):
-    job = make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True})
+    job = make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True})
     with pytest.raises(UserError, match="cannot be run by several processes"):
         require_shareable(job.experiment)
     with pytest.raises(TrainingFailed, match="with sparse_embeddings the training step cannot be done in parts"):
@@ -128,7 +130,7 @@ def test_several_processes_and_smaller_batches_are_refused(workspace, tmp_path):
 
 
 def test_a_model_with_a_step_of_its_own_is_refused(workspace, tmp_path, monkeypatch):
-    job = make_job(workspace, tmp_path / "lazy", changes={"sparse_embeddings": True})
+    job = make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True})
     monkeypatch.setattr(DNN, "compute_loss", lambda self, return_dict, y_true: None)
     with pytest.raises(UserError, match="DNN brings one, a loss or a regulariser of its own"):
         build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)

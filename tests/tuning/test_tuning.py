@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.tuning import search
 from fuxi_plugins.tuning.report import expected_best
 from fuxi_plugins.tuning.space import Range, Space, default_space, read_space, spread
@@ -104,7 +104,7 @@ def runs(monkeypatch):
     done = []
 
     def run(variants, suite, seed, workspace, resources):
-        from fuxi_plugins.records.record import write_record
+        from fuxi_plugins.records.files import write_record
 
         for config in variants:
             done.append(config.id)

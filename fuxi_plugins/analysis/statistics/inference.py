@@ -242,8 +242,11 @@ def _intervals(
         variances[0] += weight**2 / PSEUDO_ROW * (means - 0.5) ** 2
     half_widths = Noise(variances, noise.dof).half_width(LEVEL)
     inside = np.clip(centres, 1e-12, 1 - 1e-12)
-    reach = half_widths / (inside * (1 - inside))
-    lows, highs = np.minimum(expit(logit(inside) - reach), means), np.maximum(expit(logit(inside) + reach), means)
+    on_logits = half_widths / (inside * (1 - inside))
+    lows, highs = (
+        np.minimum(expit(logit(inside) - on_logits), means),
+        np.maximum(expit(logit(inside) + on_logits), means),
+    )
     return [
         Interval(low, high) if half_width > 0 else None
         for low, high, half_width in zip(lows.tolist(), highs.tolist(), half_widths.tolist(), strict=True)

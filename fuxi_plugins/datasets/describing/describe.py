@@ -70,7 +70,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     others = [name for name in frame.columns if name and name != chosen.name]
     weight = next((name for name in others if is_weight(name) and _holds_weights(frame[name])), None)
     if weight:
-        remarks.append(f"Taken for the weights of rows, which are stored but not used in training yet: {weight}.")
+        remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
     if "" in frame.columns:
         remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
     further = [head for split, head in heads.items() if split != "train"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
-from fuxi_plugins.datasets.describing.names import made_up
+from fuxi_plugins.datasets.describing.names import LABELS, made_up
 from fuxi_plugins.datasets.reading.csv_blocks import first_line
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
     "train": ("train", "training"),
@@ -73,7 +74,7 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
             f"or jsonl, packed or not), but holds {seen}."
         )
-    if len(data) == 1:
+    if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
     headers = {tuple(read_header(path, _format(path))) for path in data}
     if len(headers) > 1:
@@ -95,7 +96,7 @@ def _format(path: Path) -> FileFormat:
     if line.count(separator) and separator != found.separator_of(part):
         found = replace(found, separator=separator)
     header = next(csv.reader([line.replace(separator, "\x1f")], delimiter="\x1f"), [])
-    if header and any(_is_number(name) for name in header):
+    if any(_is_number(name) for name in header) and not any(name.casefold() in LABELS[:-1] for name in header):
         found = replace(found, column_names=tuple(made_up(place) for place in range(1, len(header) + 1)))
     return found
 

@@ -25,6 +25,10 @@ class RowCount:
     rows: int = 0
     positives: int = 0
 
+    def add(self, other: "RowCount") -> None:
+        self.rows += other.rows
+        self.positives += other.positives
+
 
 def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
     """

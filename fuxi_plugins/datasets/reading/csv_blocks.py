@@ -15,10 +15,10 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block
-from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.forms import Encoding, FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 
-BLOCK_BYTES = 48 * 2**20
+BLOCK_BYTES = 16 * 2**20
 _QUOTED = re.compile(rb'"[^"]*"')
 _BOM = b"\xef\xbb\xbf"
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -43,7 +43,7 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     """
     if file_format.column_names:
         return list(file_format.column_names)
-    return _header(path, first_line(path), file_format.separator_of(path))
+    return _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
 
 
 def read_blocks(
@@ -61,15 +61,15 @@ def read_blocks(
     layout = _Layout(path, read_header(path, file_format), separator, named_by)
     done, line, rest = 0, 1, b""
     if not file_format.column_names:
-        done, line = len(first_line(path)), 2
+        done, line = len(first_line(path, file_format.encoding)), 2
     file_size = float("nan") if is_packed(path) else path.stat().st_size
-    for piece in _pieces_after(path, done, size):
+    for piece in _pieces_after(_utf8(path, size, file_format.encoding), done):
         text = rest + piece
         end = len(text) if not piece else _before_blank_lines(text, _end_of_row(path, text, line, size))
         text, rest = text[:end], text[end:]
         if not piece:
             text = _end_of_file(path, text, line)
-        if text.strip(b"\r\n"):
+        if text[:1] not in (b"", b"\r", b"\n") or text.strip(b"\r\n"):
             done += len(text)
             if line == 1:
                 text = text.removeprefix(_BOM)
@@ -88,10 +88,16 @@ def _lines(layout: _Layout, text: bytes, first_line: int) -> Callable[[int], int
     return line
 
 
-def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
-    """The file's text from byte ``start`` on in pieces of about ``size``; an empty one at the end."""
-    passed = 0
+def _utf8(path: Path, size: int, encoding: Encoding) -> Iterator[bytes]:
+    """The file's text in UTF-8, in pieces of about ``size``."""
     for piece in pieces(path, size):
+        yield piece if encoding == "utf-8" else piece.decode(encoding).encode()
+
+
+def _pieces_after(text: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The text from byte ``start`` on, piece by piece; an empty one at the end."""
+    passed = 0
+    for piece in text:
         rest = piece[max(start - passed, 0) :]
         passed += len(piece)
         if rest:
@@ -99,9 +105,9 @@ def _pieces_after(path: Path, start: int, size: int) -> Iterator[bytes]:
     yield b""
 
 
-def first_line(path: Path) -> bytes:
+def first_line(path: Path, encoding: Encoding = "utf-8") -> bytes:
     text = b""
-    for piece in pieces(path, 1 << 16):
+    for piece in _utf8(path, 1 << 16, encoding):
         text += piece
         if b"\n" in piece:
             break
@@ -132,7 +138,7 @@ def _header(path: Path, line: bytes, separator: str) -> list[str]:
 
 def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
     """Where the last whole row ends: the last line end that is not inside quotes."""
-    quotes, end = text.count(b'"'), len(text)
+    quotes, end = text.count(b'"') if b'"' in text else 0, len(text)
     while True:
         start = text.rfind(b"\n", 0, end) + 1
         quotes -= text.count(b'"', start, end)
@@ -150,13 +156,15 @@ def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
 
 def _before_blank_lines(text: bytes, end: int) -> int:
     """Blank lines at the end wait for what follows them: at the end of the file they are let go."""
-    body = text[:end].rstrip(b"\r\n")
-    return text.index(b"\n", len(body)) + 1 if body else 0
+    body = end
+    while body and text[body - 1] in b"\r\n":
+        body -= 1
+    return text.index(b"\n", body) + 1 if body else 0
 
 
 def _end_of_file(path: Path, text: bytes, line: int) -> bytes:
     text = text.rstrip(b"\r\n")
-    if text.count(b'"') % 2:
+    if b'"' in text and text.count(b'"') % 2:
         line += text.count(b"\n", 0, text.rfind(b'"'))
         raise UserError(
             f"{path.name}, line {line}: a quote is not closed before the file ends. The file may be cut, or a quote "

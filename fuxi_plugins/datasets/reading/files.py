@@ -1,6 +1,7 @@
 """Reads a data file of any format, header and rows: the one door to a user's files.
 
-A data file is a file or a folder of parts. The format follows from the file's name unless a config says otherwise.
+A data file is a file or a folder of parts, whose folders' names may hold columns (``day=1``). The format follows from
+the file's name unless a config says otherwise.
 """
 
 import itertools
@@ -8,22 +9,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading import csv_blocks, jsonl_blocks, parquet_blocks
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.forms import BY_NAME, FileFormat, parts
+from fuxi_plugins.datasets.reading.partitions import keys_of, require_same_keys
 
 _READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "parquet": parquet_blocks}
 
 
 def read_header(path: Path, file_format: FileFormat = BY_NAME) -> list[str]:
-    """The column names of a data file; of a folder of parts, those of the first.
+    """The column names of a data file; of a folder of parts, those of the first, and behind them the folders' keys.
 
     Raises:
         UserError: the file is empty or not of its format, or its header names a column twice.
     """
-    part = parts(path, file_format)[0]
-    return _READERS[file_format.kind_of(part)].read_header(part, file_format)
+    part = _parts(path, file_format)[0]
+    header = _READERS[file_format.kind_of(part)].read_header(part, file_format)
+    return [*header, *(key for key in keys_of(part, path) if key not in header)]
 
 
 def read_blocks(
@@ -37,17 +42,28 @@ def read_blocks(
     Raises:
         UserError: not a complete file of its format, or a part without one of the columns; says where.
     """
-    found = parts(path, file_format)
+    found = _parts(path, file_format)
     sizes = [part.stat().st_size for part in found]
     for part, before in zip(found, itertools.accumulate(sizes, initial=0), strict=False):
         reader = _READERS[file_format.kind_of(part)]
         header = reader.read_header(part, file_format)
-        missing = [name for name in columns if name not in header]
+        keys = {key: value for key, value in keys_of(part, path).items() if key not in header}
+        missing = [name for name in columns if name not in (*header, *keys)]
         if missing:
             raise UserError(
                 f"{part.name} must have the columns {', '.join(columns)}, but lacks {', '.join(missing)}; "
                 f"its header is {', '.join(header)}."
             )
-        for block in reader.read_blocks(part, columns, file_format, block_bytes):
+        stored = [name for name in columns if name not in keys] or header[:1]  # of which one tells how many rows
+        texts = [pl.lit(value, pl.String).alias(name) for name, value in keys.items()]
+        for block in reader.read_blocks(part, stored, file_format, block_bytes):
             share = (before + block.share * part.stat().st_size) / max(sum(sizes), 1)
-            yield replace(block, share=share)
+            frame = block.frame.with_columns(texts).select(columns) if keys else block.frame
+            yield replace(block, frame=frame, share=share)
+
+
+def _parts(path: Path, file_format: FileFormat) -> list[Path]:
+    found = parts(path, file_format)
+    if path.is_dir():
+        require_same_keys(found, path)
+    return found

@@ -7,6 +7,7 @@ from typing import Literal
 from fuxi_plugins.core.errors import UserError
 
 DataFormat = Literal["csv", "parquet", "jsonl"]
+Encoding = Literal["utf-8", "latin-1"]
 PACKED = (".gz", ".zst", ".zip")
 _FORMATS: dict[str, DataFormat] = {
     ".csv": "csv",
@@ -27,11 +28,13 @@ class FileFormat:
     kind: the format, or None to follow the file's name; a name that tells nothing is csv.
     separator: between the values of a csv row; None is a tab in a .tsv file and else a comma.
     column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
+    encoding: of the text of a csv file.
     """
 
     kind: DataFormat | None = None
     separator: str | None = None
     column_names: tuple[str, ...] | None = None
+    encoding: Encoding = "utf-8"
 
     def kind_of(self, path: Path) -> DataFormat:
         return self.kind or format_by_name(path) or "csv"
@@ -70,13 +73,21 @@ def format_by_name(path: Path) -> DataFormat | None:
 def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
     """The files of a data file, in the order of their names: itself, or what a folder holds of its format.
 
+    Files and folders whose names begin with a dot or an underscore are not data, by the convention of Spark.
+
     Raises:
         UserError: a folder holds no such file.
     """
     if not path.is_dir():
         return [path]
     kind = file_format.kind_of(path)
-    found = [part for part in sorted(path.rglob("*")) if part.is_file() and format_by_name(part) == kind]
+    found = [
+        part
+        for part in sorted(path.rglob("*"))
+        if part.is_file()
+        and format_by_name(part) == kind
+        and not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+    ]
     if not found:
         raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
     return found

@@ -11,14 +11,16 @@ from pathlib import Path
 from filelock import FileLock
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import digest, file_digest, partial_name, write_text
+from fuxi_plugins.core.files import digest, explaining_full_disk, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.reading.forms import parts
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
 BUILDERS = {
     "synthetic": "fuxi_plugins.datasets.synthetic.planted:build_synthetic",
+    "interactions": "fuxi_plugins.datasets.interactions.rows:build_rows",
     "ml100k": "fuxi_plugins.datasets.sources.movielens:build_ml100k",
+    "nycflights13": "fuxi_plugins.datasets.sources.flights:build_flights",
     "criteo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.criteo_x1:build_criteo_x1",
     "avazu_x4_twin": "fuxi_plugins.datasets.synthetic.twins.avazu_x4:build_avazu_x4",
     "kuaivideo_x1_twin": "fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1:build_kuaivideo_x1",
@@ -32,8 +34,8 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
     Raises:
         UserError: the files have not been imported.
     """
-    if spec.build:
-        return _built_folder(spec, spec.build, workspace)
+    if spec.is_made:
+        return _made_folder(spec, workspace)
     folder = _provided_folder(spec, workspace)
     _require_files(spec, folder, spec.data_files)
     return folder
@@ -41,15 +43,24 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
 
 def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
     """sha256 of each split's file and of each file of vectors, remembered by size and time of change."""
+    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
+    paths = {key: folder / name for key, name in named.items()}
+    return _digests({key: (path, parts(path, spec.file_format)) for key, path in paths.items()}, spec, workspace)
+
+
+def _digests(files: dict[str, tuple[Path, list[Path]]], spec: DatasetSpec, workspace: Workspace) -> dict[str, str]:
+    """sha256 of each file, or folder and its parts, remembered by size and time of change."""
     memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
-    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
-    digests = {}
-    for key, name in named.items():
-        path = folder / name
-        state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in parts(path, spec.file_format)]
+    digests: dict[str, str] = {}
+    for key, (path, its_parts) in files.items():
+        same = next((other for other in digests if files[other][0] == path), None)
+        if same:  # splits that share a file
+            digests[key] = digests[same]
+            continue
+        state = [[str(part), part.stat().st_size, part.stat().st_mtime_ns] for part in its_parts]
         if known.get(key, {}).get("state") != state:
-            known[key] = {"state": state, "sha256": _digest(path, parts(path, spec.file_format))}
+            known[key] = {"state": state, "sha256": _digest(path, its_parts)}
         digests[key] = known[key]["sha256"]
     write_text(memory, json.dumps(known, indent=1))
     return digests
@@ -82,7 +93,9 @@ def _provided_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
 
 def wanted_files(spec: DatasetSpec) -> dict[str, str]:
     """Files that the user or the hub provides, by name, with their md5 or, where none is published, nothing."""
-    return spec.files or dict.fromkeys(spec.data_files, "")
+    if spec.files:
+        return spec.files
+    return dict.fromkeys(spec.from_interactions.files if spec.from_interactions else spec.data_files, "")
 
 
 @contextmanager
@@ -113,26 +126,34 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             folder.parent.rmdir()
 
 
-def _built_folder(spec: DatasetSpec, build: str, workspace: Workspace) -> Path:
-    module_name, function = BUILDERS[build].split(":")
+def _made_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
+    """The folder of made files; its name tells what they were made from and how."""
+    how = spec.from_interactions
+    source = _provided_folder(spec, workspace)
+    needed = how.files if how else list(spec.files)
+    _require_files(spec, source, needed)
+    if how:  # a log need not have a published md5
+        logs = {name: (source / name, parts(source / name)) for name in needed}
+        builder, arguments = "interactions", {"settings": how}
+        made_from = [builder, how.model_dump(mode="json"), _digests(logs, spec, workspace)]
+    else:
+        builder, arguments = spec.build or "", spec.build_args
+        made_from = [builder, arguments, spec.files]
+    module_name, function = BUILDERS[builder].split(":")
     module = import_module(module_name)
-    key = digest([build, spec.build_args, spec.files, _text_digest(Path(inspect.getfile(module)))])
+    key = digest([*made_from, _text_digest(Path(inspect.getfile(module)))])
     folder = workspace.dataset_folder(spec.dataset_id) / f"raw-{key[:12]}"
-    sources = []
-    if spec.files:
-        sources = [source_folder(spec, workspace)]
-        _require_files(spec, sources[0], spec.files)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
-            with replacing_folder(folder) as temporary:
-                getattr(module, function)(*sources, temporary, **spec.build_args)
+            with replacing_folder(folder) as temporary, explaining_full_disk(folder.parent):
+                getattr(module, function)(*([source] if needed else []), temporary, **arguments)
     return folder
 
 
 def _text_digest(builder: Path) -> str:
-    """The builder's own text is part of its folder's name: other code may mean other files. Twins share an engine."""
-    texts = sorted(builder.parent.glob("*.py")) if builder.parent.name == "twins" else [builder]
+    """The builder's own text is part of its folder's name: other code may mean other files. Some share a folder."""
+    texts = sorted(builder.parent.glob("*.py")) if builder.parent.name in ("twins", "interactions") else [builder]
     digests = [file_digest(text, "sha256") for text in texts]
     return digests[0] if len(digests) == 1 else digest(digests)
 

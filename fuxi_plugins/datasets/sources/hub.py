@@ -12,24 +12,21 @@ from fuxi_plugins.datasets.spec import DatasetSpec
 UNPACKED = 4  # csv files are about so many times larger than the archive; checked exactly when it has come
 
 
-def fetch_dataset(spec: DatasetSpec, workspace: Workspace) -> Path:
+def fetch_from_hub(spec: DatasetSpec, repository: str, workspace: Workspace) -> Path:
     """Downloads the dataset's archive, verifies every file and installs them all or none.
 
     A call that was cut is resumed by the next. The hub's address may be changed by the environment variable
     HF_ENDPOINT, as the hub's library has it.
 
     Raises:
-        UserError: the dataset is not on the hub, the library is missing, the hub cannot be reached, the disk is too
-            small, or a file is not the published one.
+        UserError: the library is missing, the hub cannot be reached, the disk is too small, or a file is not the
+            published one.
     """
-    if spec.source is None or spec.source.hub is None:
-        how = "is generated" if spec.build and not spec.files else "must be imported: fuxibench data import"
-        raise UserError(f"the dataset {spec.dataset_id!r} cannot be fetched from the hub; it {how}.")
-    archive = f"{spec.source.hub.partition('/')[2]}.zip"
+    archive = f"{repository.partition('/')[2]}.zip"
     folder = workspace.dataset_folder(spec.files_of or spec.dataset_id) / "download"
     folder.mkdir(parents=True, exist_ok=True)
     with explaining_full_disk(folder):
-        path = _download(spec.source.hub, archive, folder)
+        path = _download(repository, archive, folder)
     try:
         installed = import_files(spec, path, workspace)
     except DiskTooSmall:

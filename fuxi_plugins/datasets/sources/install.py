@@ -3,12 +3,14 @@
 import gzip
 import os
 import shutil
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -18,6 +20,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder, wanted_files
 from fuxi_plugins.datasets.spec import DatasetSpec
 
+Member = TypeVar("Member")
 MOST_COMPRESSED = 200  # unpacked bytes a packed one; csv files come to about 20, bombs to thousands
 
 
@@ -41,8 +44,8 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
 
     Args:
         spec: the dataset.
-        origin: a folder that holds the files, plain, packed one by one as ``.gz`` or ``.zip``, or together in a zip
-            archive; or such an archive itself.
+        origin: a folder that holds the files, plain, packed one by one as ``.gz`` or ``.zip``, or together in a zip or
+            tar archive; or such an archive itself.
         workspace: whose cache to install in.
         known: the datasets among which an error looks for the one that a wrong file belongs to.
 
@@ -52,15 +55,15 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
     wanted = wanted_files(spec)
     if spec.build and not spec.files:
         raise UserError(f"the dataset {spec.dataset_id!r} is generated; there is nothing to import.")
-    if not origin.is_dir() and not zipfile.is_zipfile(origin):
-        raise UserError(f"a folder or zip archive that holds {', '.join(wanted)} is needed, but {origin} is neither.")
+    if not origin.is_dir() and not (origin.is_file() and (zipfile.is_zipfile(origin) or _is_tar(origin))):
+        raise UserError(f"a folder or archive that holds {', '.join(wanted)} is needed, but {origin} is neither.")
     folder = source_folder(spec, workspace)
     with _locked(folder), replacing_folder(folder) as temporary, explaining_full_disk(folder):
         for name, md5 in wanted.items():
             copy = temporary / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             _unpack(origin, name, copy)
-            seen = file_digest(copy, "md5") if md5 else ""
+            seen = _seen(copy) if md5 else ""
             if seen != md5:
                 raise UserError(
                     f"{spec.dataset_id} needs {name} with md5 {md5}, but the one in {origin} has md5 {seen}. "
@@ -71,10 +74,12 @@ def import_files(spec: DatasetSpec, origin: Path, workspace: Workspace, known: I
 
 def verify_files(spec: DatasetSpec, folder: Path) -> list[FileState]:
     """Reads every provided file of a dataset again and compares it with the published md5."""
-    return [
-        FileState(name, md5, file_digest(folder / name, "md5") if (folder / name).is_file() else "")
-        for name, md5 in wanted_files(spec).items()
-    ]
+    return [FileState(name, md5, _seen(folder / name)) for name, md5 in wanted_files(spec).items()]
+
+
+def _seen(path: Path) -> str:
+    """The md5 of a file, and of a folder of parts, for which none can be published, that it is one."""
+    return file_digest(path, "md5") if path.is_file() else "a folder of parts" if path.is_dir() else ""
 
 
 def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
@@ -86,14 +91,18 @@ def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
 
 def _unpack(origin: Path, name: str, copy: Path) -> None:
     """Copies one file out of whatever holds it; where it is written to does not depend on what a zip archive says."""
-    archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *sorted(origin.glob("*.zip"))]
+    if (origin / name).is_dir():  # of parts; names that begin with a dot or an underscore are no data
+        shutil.copytree(origin / name, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "_*"))
+        return
+    packed = (path for path in sorted(origin.glob("*")) if path.suffix == ".zip" or _is_tar(path))
+    archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *packed]
     if (origin / name).is_file():
         shutil.copyfile(origin / name, copy)
     elif (origin / f"{name}.gz").is_file():
         _unpack_gzip(origin / f"{name}.gz", copy)
     elif not any(path.is_file() and _unpack_member(path, name, copy) for path in archives):
         raise UserError(
-            f"{origin} must hold {name} or {name}.gz, or a zip archive with it, but holds neither."
+            f"{origin} must hold {name} or {name}.gz, or a zip or tar archive with it, but holds neither."
             if origin.is_dir()
             else f"the archive {origin} must hold {name}, but does not."
         )
@@ -116,29 +125,63 @@ def _unpack_gzip(packed: Path, copy: Path) -> None:
 
 def _unpack_member(archive: Path, name: str, copy: Path) -> bool:
     """Unpacks the member of this name, in whatever folder of the archive it lies; False if there is none."""
+    return (_unpack_tar if _is_tar(archive) else _unpack_zip)(archive, name, copy)
+
+
+def _is_tar(path: Path) -> bool:
+    return path.name.endswith((".tar", ".tar.gz", ".tgz"))
+
+
+def _unpack_tar(archive: Path, name: str, copy: Path) -> bool:
+    try:
+        with tarfile.open(archive) as opened:
+            members = [member for member in opened if member.isfile() and _is_named(member.name, name)]
+            if not members:
+                return False
+            member = _only(members, archive, name, [member.name for member in members])
+            _require_sound_size(member.size, archive.stat().st_size, archive, name, copy)
+            source = opened.extractfile(member)
+            assert source is not None
+            with source, copy.open("wb") as target:  # reads the member's size at most
+                shutil.copyfileobj(source, target, 2**20)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive} is not a complete tar archive: {error}. Download it again.") from error
+    return True
+
+
+def _unpack_zip(archive: Path, name: str, copy: Path) -> bool:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [
-                member
-                for member in opened.infolist()
-                if not member.is_dir() and PurePosixPath(member.filename).name == PurePosixPath(name).name
+                member for member in opened.infolist() if not member.is_dir() and _is_named(member.filename, name)
             ]
             if not members:
                 return False
-            if len(members) > 1:
-                places = ", ".join(member.filename for member in members)
-                raise UserError(f"the archive {archive} must hold one {name}, but holds {places}.")
-            (member,) = members
-            if member.file_size > MOST_COMPRESSED * max(member.compress_size, 1):
-                raise UserError(
-                    f"{name} in {archive} unpacks to more than {MOST_COMPRESSED} times its size, so it cannot be data."
-                )
-            require_space(copy.parent, member.file_size, f"unpacking {name}")
+            member = _only(members, archive, name, [member.filename for member in members])
+            _require_sound_size(member.file_size, member.compress_size, archive, name, copy)
             with opened.open(member) as source, copy.open("wb") as target:  # reads file_size bytes at most
                 shutil.copyfileobj(source, target, 2**20)
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{archive} is not a complete zip archive: {error}. Download it again.") from error
     return True
+
+
+def _is_named(member: str, name: str) -> bool:
+    return PurePosixPath(member).name == PurePosixPath(name).name
+
+
+def _only(members: list[Member], archive: Path, name: str, places: list[str]) -> Member:
+    if len(members) > 1:
+        raise UserError(f"the archive {archive} must hold one {name}, but holds {', '.join(places)}.")
+    return members[0]
+
+
+def _require_sound_size(unpacked: int, packed: int, archive: Path, name: str, copy: Path) -> None:
+    if unpacked > MOST_COMPRESSED * max(packed, 1):
+        raise UserError(
+            f"{name} in {archive} unpacks to more than {MOST_COMPRESSED} times its size, so it cannot be data."
+        )
+    require_space(copy.parent, unpacked, f"unpacking {name}")
 
 
 @contextmanager

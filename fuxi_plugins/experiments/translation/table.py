@@ -18,6 +18,7 @@ RENAMED = {
     "hidden_units": "dnn_hidden_units",
     "patience": "early_stop_patience",
     "use_field_gate": "use_feature_gating",
+    "use_regulation_module": "use_regulation",
 }
 # The same of a dataset's columns.
 RENAMED_OF_COLUMNS = {"na_value": "fill_na", "encoder": "feature_encoder"}
@@ -77,7 +78,6 @@ NO_EFFECT = {
     "workers": NoEffect(_NOT_LEARNED),
 }
 NO_EFFECT_ON: Mapping[str, Mapping[str, NoEffect]] = {
-    "EDCN": {"use_regulation_module": NoEffect("EDCN always has its regulation modules here", (True,))},
     "TransAct": {
         "mlp_hidden_units": NoEffect("TransAct ends in one linear map here", ([], None)),
         "time_window_ms": NoEffect("it is about a mask that is off"),

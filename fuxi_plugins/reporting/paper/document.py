@@ -20,7 +20,7 @@ TITLE = "RankElastor's paper, rerun"
 FIGURES = "figures"
 SHOWS = (
     "Every number of ours comes from a record in results/runs, which names its settings, data, code and machine.",
-    "Arms of the protocol `matched` share shape, tokenizer, norms, head and training, and have RankElastor's number of "
+    "Variants of the protocol `matched` share shape, tokenizer, norms, head and training, and have RankElastor's number of "
     "dense parameters within 2%: what differs between them is the mixing and the per-token network.",
     "Effective ranks have both null lines: the untrained model of the same seed, and independent normal numbers. What "
     "an untrained model already has, training did not bring.",

@@ -9,7 +9,8 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import load_template
-from fuxi_plugins.records.record import FinishedRun, Record, find_records
+from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.record import FinishedRun, Record
 from fuxi_plugins.reporting.boards import board_file, suite_cells
 from fuxi_plugins.reporting.paper.study import Study
 

@@ -35,8 +35,8 @@ class Effect:
     def __format__(self, spec: str) -> str:
         """The mean and its interval, each in a number's format."""
         interval = self.difference.interval
-        reach = f" [{interval.low:{spec}}, {interval.high:{spec}}]" if interval else ""
-        return f"{self.mean:{spec}}{reach}"
+        ends = f" [{interval.low:{spec}}, {interval.high:{spec}}]" if interval else ""
+        return f"{self.mean:{spec}}{ends}"
 
     def __str__(self) -> str:
         return f"{self:+.5f}"

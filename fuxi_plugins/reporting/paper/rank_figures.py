@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde, spearmanr
 
-from fuxi_plugins.records.record import FinishedRun, RankFamily
+from fuxi_plugins.records.parts import RankFamily
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.study import Study, short_stage
 from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
 
@@ -174,8 +175,8 @@ def _trajectory(axes: Axes, display_name: str, records: Sequence[FinishedRun], m
     before = np.array([[family.untrained[measure] for family in seeds] for seeds in families]) / caps[:, None]
     style = look(display_name)
     mean = after.mean(axis=1)
-    reach = np.abs(np.stack([after.min(axis=1), after.max(axis=1)]) - mean)
-    axes.errorbar(x, mean, yerr=reach, capsize=2, label=display_name, **style)
+    half_widths = np.abs(np.stack([after.min(axis=1), after.max(axis=1)]) - mean)
+    axes.errorbar(x, mean, yerr=half_widths, capsize=2, label=display_name, **style)
     axes.plot(x, before.mean(axis=1), color=style["color"], marker=style["marker"], linestyle=style["linestyle"],
               markerfacecolor="white", linewidth=0.8, alpha=0.75, label=f"{display_name}, untrained")  # fmt: skip
     gaussian = [seeds[0].gaussian[measure] for seeds in families] / caps

@@ -32,8 +32,8 @@ def ablation(study: Study) -> Drawing:
         axes.set_yticks(range(len(effects)), list(reversed(effects)))
         axes.set_xlabel(f"test AUC less that of {REFERENCE}")
         everything = [value for effect in effects.values() for value in (effect.mean, *effect.by_seed)]
-        reach = 1.6 * max(map(abs, everything))
-        axes.set_xlim(-reach, reach)
+        limit = 1.6 * max(map(abs, everything))
+        axes.set_xlim(-limit, limit)
     caption = (
         f"Ablation on {study.dataset} ({study.protocol}, {study.seeds}): test AUC of a variant less RankElastor's. "
         "Dots: shared seeds; diamonds: difference of the means; lines: 95% interval by sampling of test rows and noise "

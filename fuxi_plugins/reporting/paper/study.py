@@ -5,8 +5,9 @@ from pathlib import Path
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.statistics.inference import Inference, infer
+from fuxi_plugins.records.files import RANK_FILE
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import RANK_FILE, FinishedRun
+from fuxi_plugins.records.record import FinishedRun
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def interval(
         parts.append(_tag("text", x=x + 4 * side, y=15, class_=kind, inside=shown))
         return _svg(parts, width, 22, "interval", text)
     if low is not None and high is not None:
-        parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="reach"))
+        parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="interval-line"))
         for cut, tip, side in ((low < scale.low, scale.start, 1), (high > scale.high, scale.stop, -1)):
             if cut:
                 x = tip + 4 * side

@@ -32,7 +32,7 @@ def front(contents: Contents) -> dict[str, Any]:
                 "name": name,
                 "href": model_page(name),
                 "average": average,
-                "reach": across.rank_intervals[across.models.index(name)] if across and average else None,
+                "interval": across.rank_intervals[across.models.index(name)] if across and average else None,
                 "cells": [cells[column["dataset"]].get(name) for column in columns],
             }
             for name, average in _in_order(main, across)

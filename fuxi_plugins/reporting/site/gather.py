@@ -16,8 +16,9 @@ from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_
 from fuxi_plugins.models.citation import formula_in, paper_in
 from fuxi_plugins.models.registry import NATIVE_MODELS, model_names, model_summary, native_source
 from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record, find_records, finished_runs
+from fuxi_plugins.records.record import Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
 from fuxi_plugins.reporting.site.contents import (
     DEFAULT_FRAME,

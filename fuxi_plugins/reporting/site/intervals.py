@@ -9,7 +9,7 @@ from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.site.charts import Scale, interval
 
-REACHES = 2  # times how far apart rows usually lie, within which a row is near the first
+SHOWN_DISTANCES = 2  # of the usual distance of rows, within which a row is near the first
 
 
 def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
@@ -18,9 +18,9 @@ def near_the_first(rows: Sequence[Row], metric: str) -> list[Row]:
     vanish."""
     if not rows:
         return []
-    reach = REACHES * max(_width(rows, metric), _median_gap(rows, metric))
+    furthest = SHOWN_DISTANCES * max(_width(rows, metric), _median_gap(rows, metric))
     first = rows[0].test[metric].mean
-    return [row for row in rows if abs(row.test[metric].mean - first) <= reach]
+    return [row for row in rows if abs(row.test[metric].mean - first) <= furthest]
 
 
 def board_scale(rows: Sequence[Row], metric: str, ends: tuple[int, int]) -> Scale:
@@ -35,15 +35,15 @@ def board_scale(rows: Sequence[Row], metric: str, ends: tuple[int, int]) -> Scal
     width = _width(rows, metric)
     shown = []
     for row in near_the_first(rows, metric):
-        mean, reach = row.test[metric].mean, row.intervals.get(metric)
-        shown += [max(reach.low, mean - width), min(reach.high, mean + width)] if reach else [mean]
+        mean, bounds = row.test[metric].mean, row.intervals.get(metric)
+        shown += [max(bounds.low, mean - width), min(bounds.high, mean + width)] if bounds else [mean]
     return Scale.over(shown, *ends)
 
 
 def _width(rows: Sequence[Row], metric: str) -> float:
     """Of the first row's interval; where it has none, the median distance of the others from it."""
-    reach = rows[0].intervals.get(metric)
-    return reach.high - reach.low if reach else _median_gap(rows, metric)
+    bounds = rows[0].intervals.get(metric)
+    return bounds.high - bounds.low if bounds else _median_gap(rows, metric)
 
 
 def _median_gap(rows: Sequence[Row], metric: str) -> float:
@@ -53,13 +53,13 @@ def _median_gap(rows: Sequence[Row], metric: str) -> float:
 
 
 def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = True) -> Markup:
-    mean, reach = row.test[metric].mean, row.intervals.get(metric)
+    mean, bounds = row.test[metric].mean, row.intervals.get(metric)
     value = row.published.metrics.get(metric) if published and row.published else None
     show = find_metric(metric).show_end
     text = f"{row.display_name}: {metric} {show(mean)}"
-    if reach:
-        text += f", 95% interval {show(reach.low)} to {show(reach.high)}"
+    if bounds:
+        text += f", 95% interval {show(bounds.low)} to {show(bounds.high)}"
     if value is not None:
         text += f", published {show(value)}"
-    low, high = (reach.low, reach.high) if reach else (None, None)
+    low, high = (bounds.low, bounds.high) if bounds else (None, None)
     return interval(mean, low, high, value, scale, text, show(mean))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fuxi_plugins.training.fast_step import can_replace_the_step_of
+from fuxi_plugins.training.sample_weights import share_of
 
 if TYPE_CHECKING:
     from fuxi_plugins.training.hosted import LossOnDevice, Scores, TrainerMixin
@@ -42,12 +43,12 @@ def is_first() -> bool:
     return not processes.is_initialized() or processes.get_rank() == 0
 
 
-def can_train_together(model_class: type) -> bool:
+def can_be_distributed(model_class: type) -> bool:
     """Whether the model's loss is a mean over rows, whose parts add up: it leaves its training step to FuxiCTR."""
     return can_replace_the_step_of(model_class)
 
 
-class Together(TrainerMixin):
+class DistributedMixin(TrainerMixin):
     """Mixed in front of a hosted model class; :meth:`join` comes before the first step."""
 
     _weight = 1.0  # of this process's mean loss in the mean of all
@@ -73,10 +74,9 @@ class Together(TrainerMixin):
         start, stop = rows * place // size, rows * (place + 1) // size
         if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
             start, stop = 0, rows
-            self._weight = 1.0
-        else:
-            self._weight = (stop - start) * size / rows
-        return super().train_step({name: column[start:stop] for name, column in batch_data.items()})
+        part = {name: column[start:stop] for name, column in batch_data.items()}
+        self._weight = 1.0 if stop - start == rows else share_of(part, stop - start, batch_data, rows) * size
+        return super().train_step(part)
 
     def compute_loss(self, return_dict: dict[str, Tensor], y_true: Tensor) -> Tensor:
         """Weighted so that the mean over processes is the mean over the batch's rows, the regulariser once."""

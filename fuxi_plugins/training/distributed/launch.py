@@ -12,7 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from fuxi_plugins.core.files import write_text
-from fuxi_plugins.records.record import write_record
+from fuxi_plugins.records.files import write_record
 from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import failed_record

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.record import Cost, Latency, RankFamily, RankSummary, StageRank
+from fuxi_plugins.records.parts import Cost, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.charts import (

@@ -1,0 +1,132 @@
+"""Makes the rows of a dataset from a log of interactions, as the config's ``from_interactions`` says.
+
+The log is held in memory, about 40 bytes an interaction and the text of each id while it is read; rows are written
+block by block, so that the text of histories is never whole in memory.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.interactions.attributes import read_attributes
+from fuxi_plugins.datasets.interactions.log import Interactions, read_log
+from fuxi_plugins.datasets.interactions.negatives import draw_negatives
+from fuxi_plugins.datasets.interactions.settings import FromInteractions, RowSplit
+from fuxi_plugins.datasets.splitting import TEST, TRAIN, VALID, time_borders
+
+BLOCK_ROWS = 1 << 16
+
+
+def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
+    """Writes train.csv, valid.csv and test.csv; the same log and settings give the same bytes.
+
+    Rows stand user after user, in the order in which the log first names them, and of each user in order of time; a
+    positive is followed by the negatives that were drawn for it.
+
+    Args:
+        source: the folder with the log and the attributes.
+        folder: an existing folder to write to.
+        settings: how rows are made; :class:`FromInteractions` lists their columns.
+
+    Raises:
+        UserError: a file is not of its form, no row is left, or a user leaves no item to be drawn.
+    """
+    log = read_log(source, settings.log)
+    items = read_attributes(source, settings.items, log.items)
+    users = read_attributes(source, settings.users, log.users)
+    begins, ends = histories(log, settings.history)
+    is_row = log.positive | (settings.log.others == "negatives")
+    rows = np.flatnonzero(is_row & (ends - begins >= settings.min_history))
+    if not len(rows):
+        raise UserError(
+            f"{', '.join(settings.log.files)} must hold interactions of which rows are made, but of its "
+            f"{len(log.user):,} none is positive after {settings.min_history} earlier ones of its user."
+        )
+    split = split_rows(log, rows, settings)
+    is_positive = log.positive[rows]
+    drawn = draw_negatives(log, rows[is_positive], split[is_positive] == TRAIN, settings.negatives)
+    likes = log.items.gather(log.item[log.positive]).to_list()
+    timestamps = _plain(log.moment)
+    done = 0
+    with ExitStack() as files:
+        writers = [_Writer(files.enter_context((folder / f"{name}.csv").open("wb"))) for name in SPLITS]
+        for first in range(0, len(rows), BLOCK_ROWS):
+            part = rows[first : first + BLOCK_ROWS]
+            several = np.where(log.positive[part], 1 + settings.negatives.per_positive, 1)
+            of = np.repeat(np.arange(len(part)), several)
+            is_drawn = np.diff(of, prepend=-1) == 0
+            item = log.item[part][of]
+            item[is_drawn] = drawn[done : done + is_drawn.sum()]
+            done += is_drawn.sum()
+            history = pl.Series(
+                ["^".join(likes[a:b]) or None for a, b in zip(begins[part], ends[part], strict=True)], dtype=pl.String
+            )
+            frame = pl.DataFrame(
+                {
+                    "label": (log.positive[part][of] & ~is_drawn).astype(np.int8),
+                    "user_id": log.users.gather(log.user[part][of]),
+                    "item_id": log.items.gather(item),
+                    "timestamp": timestamps[part][of],
+                    "history": history.gather(of),
+                }
+            ).hstack(
+                [
+                    *(column.gather(part[of]) for column in log.context),
+                    *(column.gather(item) for column in items),
+                    *(column.gather(log.user[part][of]) for column in users),
+                ]
+            )
+            for place, writer in enumerate(writers):
+                writer.write(frame.filter(split[first : first + BLOCK_ROWS][of] == place))
+
+
+def histories(log: Interactions, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each interaction the part of the log's positives that is its history.
+
+    Returns:
+        (N,), (N,): the first place and the one after the last, among the positives alone, of the ``most`` latest of
+        the same user in moments before the interaction's own.
+    """
+    before = np.cumsum(log.positive) - log.positive
+    new_user = np.diff(log.user, prepend=-1) != 0
+    new_moment = new_user | (np.diff(log.moment, prepend=np.nan) != 0)
+    places = np.arange(len(log.user))
+    ends = before[np.maximum.accumulate(np.where(new_moment, places, 0))]
+    starts = before[np.maximum.accumulate(np.where(new_user, places, 0))]
+    return np.maximum(starts, ends - most), ends
+
+
+def split_rows(log: Interactions, rows: np.ndarray, settings: FromInteractions) -> np.ndarray:
+    """(len(rows),) the place in ``SPLITS`` of each of the log's interactions in ``rows``."""
+    split: RowSplit = settings.split
+    if split.by == "time":
+        borders = time_borders(pl.Series(log.moment[rows]), *split.shares)
+        return np.searchsorted(np.array(borders), log.moment[rows], side="left")
+    if split.by == "file":
+        of_file = {split.valid: VALID, split.test: TEST}
+        return np.array([of_file.get(name, TRAIN) for name in settings.log.files])[log.file[rows]]
+    user = log.user[rows]
+    later = np.searchsorted(user, user, side="right") - 1 - np.arange(len(rows))  # rows of the user after this one
+    return np.select([later == 0, later == 1], [TEST, VALID], TRAIN)
+
+
+@dataclass
+class _Writer:
+    """Appends frames to a csv file that begins with a header."""
+
+    file: object
+    started: bool = False
+
+    def write(self, frame: pl.DataFrame) -> None:
+        frame.write_csv(self.file, include_header=not self.started)
+        self.started = True
+
+
+def _plain(moments: np.ndarray) -> np.ndarray:
+    """Whole numbers where all are."""
+    return moments.astype(np.int64) if (moments == np.floor(moments)).all() else moments
