@@ -1,4 +1,4 @@
-"""What the README, docs/add_a_model.md and docs/commands.md show works: the dataset, the model, and the commands they name."""
+"""What the README, docs/add_a_model.md and docs/commands.md show works: the dataset, the model, the commands."""
 
 import os
 import re
