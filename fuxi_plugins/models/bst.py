@@ -30,7 +30,8 @@ class BST(CTRModel):
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
-    Deviations: as in FuxiCTR, positions start as sines, where the paper has the time since the behaviour.
+    Deviations: as in FuxiCTR, positions start as sines, where the paper has the time since the behaviour. With
+    ``concat``, padded places are 0, where FuxiCTR has what its blocks make of padding.
 
     Args:
         bst_target_field, bst_sequence_field: the target items and their histories, one for one; a list within
