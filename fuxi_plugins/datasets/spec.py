@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,7 @@ class DatasetSpec(Strict):
     label_col: LabelColumn  # the one that is learned; in a config also a list of several
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
+    further_labels: list[LabelColumn] = Field(default=[])  # learned at the same time, as an experiment names them
     weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
 
     @field_validator("train_data", "valid_data", "test_data")
@@ -214,18 +216,31 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
 
-    def with_label(self, name: str | None) -> "DatasetSpec":
-        """The dataset with another of its labels to be learned; None leaves the one that it has.
+    def with_labels(self, names: Sequence[str]) -> "DatasetSpec":
+        """The dataset with these of its labels to be learned at once, the main one first; none leaves the one it has.
 
         Raises:
             UserError: it has no such label.
         """
-        if name is None:
-            return self
         columns = {column.name: column for column in [*self.labels, self.label_col]}
-        if name not in columns:
-            raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
-        return self.model_copy(update={"label_col": columns[name], "label": name})
+        for name in names:
+            if name not in columns:
+                raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
+        if not names:
+            return self
+        main, *further = names
+        learned = {"label_col": columns[main], "further_labels": [columns[name] for name in further]}
+        return self.model_copy(update={**learned, "label": main})
+
+    @property
+    def learned_labels(self) -> list[LabelColumn]:
+        """What models learn: one label, or several at once, the main one first."""
+        return [self.label_col, *self.further_labels]
+
+    @property
+    def stored_as_read(self) -> list[str]:
+        """Columns that FuxiCTR's preprocessing does not know: further labels, and weights."""
+        return [*(column.name for column in self.further_labels), *([self.weight_col] if self.weight_col else [])]
 
     @property
     def categorical_columns(self) -> list[str]:
@@ -247,7 +262,7 @@ class DatasetSpec(Strict):
     @property
     def raw_columns(self) -> dict[str, str]:
         """dtype by name of every column that must be in the raw files."""
-        columns: dict[str, str] = {self.label_col.name: self.label_col.dtype}
+        columns: dict[str, str] = {column.name: column.dtype for column in self.learned_labels}
         for column in self.active_columns:
             if column.made_from:
                 columns.setdefault(column.made_from, "str")
