@@ -183,7 +183,7 @@ def _with_one_label(spec: "DatasetSpec", experiments: Sequence["Experiment"]) ->
     Raises:
         UserError: they learn different ones, whose runs cannot share a board.
     """
-    learned = {}
+    learned: dict[str, tuple[str, DatasetSpec]] = {}
     for experiment in experiments:
         if experiment.dataset_id == spec.dataset_id:
             chosen = spec.with_label(experiment.training.label)
