@@ -110,7 +110,7 @@ class Processor:
         made.rmdir()
         made.parent.rmdir()
         columns = {name: column for column in self._spec.active_columns for name in column.names}
-        plain = [self._spec.label_col.name, *([self._spec.weight_col] if self._spec.weight_col else [])]
+        plain = [self._spec.label_col.name, *self._spec.stored_as_read]
         encoders: dict[str, Encoder] = {name: Numbers(None) for name in plain}
         for name, feature in self._fuxictr.feature_map.features.items():
             encoders[name] = _encoder(name, columns[name], feature, self._fuxictr.processor_dict)
