@@ -1,18 +1,22 @@
 """Writes docs/models.md from the code: every model's paper, formula, needs, settings, variants, published numbers."""
 
 import inspect
+import sys
 from pathlib import Path
 
-from fuxi_plugins.analysis.published import load_published, published_result
-from fuxi_plugins.core.files import write_text
-from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.experiment import ExperimentConfig
-from fuxi_plugins.models.citation import paper_of
-from fuxi_plugins.models.needs import Needs
-from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class
-from fuxi_plugins.models.variants import VARIANTS
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from fuxi_plugins.analysis.published import load_published, published_result  # noqa: E402
+from fuxi_plugins.core.files import write_text  # noqa: E402
+from fuxi_plugins.experiments.catalogue import load_experiment_configs  # noqa: E402
+from fuxi_plugins.experiments.experiment import ExperimentConfig  # noqa: E402
+from fuxi_plugins.models.citation import paper_of  # noqa: E402
+from fuxi_plugins.models.needs import Needs  # noqa: E402
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class  # noqa: E402
+from fuxi_plugins.models.variants import VARIANTS  # noqa: E402
+from tests.models.references import WITHOUT, referenced  # noqa: E402
+
 PAGE = ROOT / "docs" / "models.md"
 SHARED = {"self", "feature_map", "model_id", "gpu", "kwargs"}
 HEAD = """\
@@ -42,7 +46,35 @@ def page() -> str:
         rows.append(f"| [{name}](#{_anchor(name)}) | {year} | {summary} | {_needs(model_class)} |")
         sections.append(_section(name, model_class, summary, configs))
     count = f"{len(NATIVE_MODELS)} classes, {len(VARIANTS)} variants of them, and {len(TREE_MODELS)} tree models.\n\n"
-    return HEAD + count + "\n".join(rows) + "\n\n" + "\n".join(sections)
+    return "\n".join([HEAD + count + "\n".join(rows), "", _references(), *sections])
+
+
+def _references() -> str:
+    """Which models are held against public code, and why the others are not."""
+    held = referenced()
+    classes = {name for names in held.values() for name in names if name in NATIVE_MODELS}
+    rows = [f"| {repository} | {', '.join(names)} |" for repository, names in held.items()]
+    others = [f"| {name} | {reason} |" for name, reason in WITHOUT.items()]
+    return "\n".join(
+        [
+            "## Held against public code",
+            "",
+            f"With the weights of a public implementation, {len(classes)} of the {len(NATIVE_MODELS)} classes give its "
+            "predictions, in the form that an option names where there are several. The tests, "
+            "`tests/models/test_reference_*.py` and their like, run where a checkout is at hand.",
+            "",
+            "| public code | models |",
+            "| --- | --- |",
+            *rows,
+            "",
+            "The other classes are held against their formulas, computed slowly row by row.",
+            "",
+            "| model | why not against public code |",
+            "| --- | --- |",
+            *others,
+            "",
+        ]
+    )
 
 
 def _section(name: str, model_class: type, summary: str, configs: list[ExperimentConfig]) -> str:

@@ -4,8 +4,8 @@
 
 An experiment is ``trained`` where its data is at hand, it ``resolves`` where every setting of it and of its dataset is
 known and the data is not, it ``names no data`` where FuxiCTR has a template, and else it is ``refused``. Every setting
-must be accounted for. Of BARS's folders, the ids count that a log of a run lies beside. The table goes to
-``results/published/walk.csv``.
+must be accounted for. Of BARS's folders, the ids count that a log of a run lies beside. A model of several tasks is the
+checkout's own class. The table goes to ``results/published/walk.csv``.
 """
 
 import csv
@@ -28,7 +28,7 @@ from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.requirements import unmet_need
 from fuxi_plugins.experiments.translation.accounts import of
 from fuxi_plugins.experiments.translation.folder import published_ids, read_published, translate_folder
-from fuxi_plugins.models.registry import load_model_class
+from fuxi_plugins.models.registry import INSTALLED_ONLY, Sources, load_model_class, use_sources
 from fuxi_plugins.training.trainer import build_model, train_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,9 +77,12 @@ def follow(publisher: str, root: Path, folder: Path, name: str, train: bool) -> 
         try:
             published = read_published(folder, name)
             line = Line(**asdict(line) | {"model": published.experiment["model"]})
-            translated = translate_folder(folder, name, target / "configs")
+            zoo = root if isinstance(published.experiment.get("task"), list) else None
+            use_sources(Sources(zoo=str(zoo)) if zoo else INSTALLED_ONLY)
+            translated = translate_folder(folder, name, target / "configs", zoo=zoo)
             experiment = resolve(load_experiment_config(translated.configs, name))
             spec = load_dataset_spec(translated.configs, published.dataset_id)
+            spec = spec.with_labels(experiment.training.learned_labels)
             if lost := published.unaccounted(translated.accounts):
                 raise AssertionError(f"{folder}, {name}: no account of {', '.join(sorted(lost))}")
             need = unmet_need(load_model_class(experiment.model), experiment.model, spec)

@@ -165,7 +165,7 @@ def find_test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
     from fuxi_plugins.datasets.spec import load_dataset_spec
 
-    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)
     test = find_test_labels(spec, record.data.fingerprint, workspace)
     if test is None:
         return None

@@ -143,7 +143,7 @@ def check(workspace: Workspace) -> None:
     for config in experiments.values():
         if config.dataset_id not in specs:
             raise UserError(f"experiment {config.id!r} names the dataset {config.dataset_id!r}, which has no config.")
-        specs[config.dataset_id].with_label(resolve(config).training.label)
+        specs[config.dataset_id].with_labels(resolve(config).training.learned_labels)
     suites = [load_suite(workspace.all_configs, name) for name in suite_names(workspace.all_configs)]
     for suite in suites:
         for config in suite.experiments:

@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes reports: ledger, literature, web site, paper, BARS files."""
+    """Writes ledger, literature, web site, paper, BARS files."""
 
 
 @report.command()

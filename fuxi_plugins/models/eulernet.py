@@ -1,14 +1,18 @@
 """EulerNet: embeddings as complex numbers, whose learned powers are multiplied."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FeatureEmbedding
 from torch import Tensor, nn
 
+from fuxi_plugins.layers import require_one_of
+
 from .base import CTRModel
+
+Initialization = Literal["zero_biases", "fuxictr", "official_code"]
 
 
 class EulerNet(CTRModel):
@@ -24,13 +28,19 @@ class EulerNet(CTRModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Deviations: none. FuxiCTR keeps the LayerNorms of a layer as parameters even where it does not use them.
+    Deviations: in the start alone. ``initialization`` says how W and the two b of the linear maps start: in FuxiCTR, W
+    uniformly by Glorot and each b uniformly within 1 / sqrt(inputs), as torch starts it; in the authors' code, W with a
+    standard deviation of 0.01 and each b as in FuxiCTR; ``zero_biases`` is FuxiCTR's W with each b at 0, as in all
+    other models here. FuxiCTR keeps the LayerNorms of a layer as parameters even where it does not use them.
 
     Args:
         shape: the number of complex vectors that each layer makes.
         layer_norm: LayerNorm of the real and of the imaginary part.
+        initialization: of the linear maps, as above.
         net_ex_dropout, net_im_dropout: dropout of what enters the explicit and the implicit part.
     """
+
+    added_settings: ClassVar = ("initialization",)
 
     def __init__(
         self,
@@ -43,25 +53,35 @@ class EulerNet(CTRModel):
         net_ex_dropout: float = 0.0,
         net_im_dropout: float = 0.0,
         layer_norm: bool = False,
+        initialization: Initialization = "zero_biases",
         embedding_regularizer: float | str | None = None,
         net_regularizer: float | str | None = None,
         **kwargs: Any,
     ):
         if not shape or min(shape) < 1:
             raise ValueError(f"shape must hold a positive size for at least one layer, but shape={list(shape)}")
+        require_one_of("initialization", initialization, Initialization)
         super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
+        self.initialization = initialization
         num_fields = feature_map.num_fields
         self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
         self.mu = nn.Parameter(torch.ones(1, num_fields, 1))
         sizes = [num_fields, *shape]
         self.Euler_interaction_layers = nn.Sequential(
             *(
-                EulerInteraction(inputs, outputs, embedding_dim, layer_norm, net_ex_dropout, net_im_dropout)
+                EulerInteraction(
+                    inputs, outputs, embedding_dim, layer_norm, net_ex_dropout, net_im_dropout, initialization
+                )
                 for inputs, outputs in zip(sizes[:-1], shape, strict=True)
             )
         )
         self.reg = nn.Linear(shape[-1] * embedding_dim, 1)
         self.finish_init(learning_rate, **kwargs)
+
+    def init_weights(self) -> None:
+        """Starts the bias of the last map; FuxiCTR calls it after resetting its own layers."""
+        if self.initialization != "zero_biases":
+            start_bias_as_torch(self.reg)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         phase = self.embedding_layer(self.get_inputs(inputs))  # (B, n, k)
@@ -81,8 +101,10 @@ class EulerInteraction(nn.Module):
         layer_norm: bool,
         explicit_dropout: float,
         implicit_dropout: float,
+        initialization: Initialization,
     ):
         super().__init__()
+        self.initialization = initialization
         nearly_one_input_each = (torch.randn(inputs, outputs) / 0.01).softmax(dim=0)
         # The names are FuxiCTR's; a, c, d and W, b of the formula.
         self.inter_orders = nn.Parameter(torch.eye(inputs) if inputs == outputs else nearly_one_input_each)
@@ -95,8 +117,13 @@ class EulerInteraction(nn.Module):
         self.norm_p = nn.LayerNorm(embedding_dim) if layer_norm else nn.Identity()
 
     def init_weights(self) -> None:
-        """Starts the implicit part uniformly; FuxiCTR calls it after resetting its own layers."""
-        nn.init.xavier_uniform_(self.im.weight)
+        """Starts the implicit part; FuxiCTR calls it after resetting its own layers."""
+        if self.initialization == "official_code":
+            nn.init.normal_(self.im.weight, std=0.01)
+        else:
+            nn.init.xavier_uniform_(self.im.weight)
+        if self.initialization != "zero_biases":
+            start_bias_as_torch(self.im)
 
     def forward(self, complex_features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         real, imaginary = complex_features
@@ -116,3 +143,9 @@ class EulerInteraction(nn.Module):
     def _implicit(self, x: Tensor) -> Tensor:
         """ReLU(W vec(x) + b), (B, n, k) -> (B, m, k)."""
         return self.im(self.drop_im(x.flatten(1))).relu().unflatten(1, (-1, x.shape[-1]))
+
+
+def start_bias_as_torch(linear: nn.Linear) -> None:
+    """Starts the bias uniformly within 1 / sqrt(inputs), as torch does and FuxiCTR's reset undoes."""
+    bound = linear.in_features**-0.5
+    nn.init.uniform_(linear.bias, -bound, bound)

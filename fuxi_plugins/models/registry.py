@@ -84,6 +84,7 @@ NATIVE_MODELS = {
     "Poly2": "fuxi_plugins.models.poly2:Poly2",
     "RankElastor": "fuxi_plugins.models.rankelastor:RankElastor",
     "RankMixer": "fuxi_plugins.models.rankmixer:RankMixer",
+    "RankUp": "fuxi_plugins.models.rankup:RankUp",
     "SAM": "fuxi_plugins.models.sam:SAM",
     "SDIM": "fuxi_plugins.models.sdim:SDIM",
     "SIM": "fuxi_plugins.models.sim:SIM",

@@ -46,9 +46,15 @@ class DataCard(Frozen):
     synthetic: bool = False
     valid_is_test: bool = False
     label: str | None = None  # the one that was learned, where the dataset has several
+    further_labels: list[str] = []  # that were learned at the same time
     weighted_by: str | None = None  # the column by which training weighted the loss of each row
     warnings: list[str] = []  # of preparation: what most likely is a mistake, a sentence each
     bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known
+
+    @property
+    def learned_labels(self) -> list[str]:
+        """The labels that were learned, where the dataset has several; the main one first."""
+        return [self.label, *self.further_labels] if self.label else []
 
     @model_validator(mode="after")
     def _knows_every_split(self) -> "DataCard":

@@ -69,6 +69,7 @@ class Run(Frozen):
     traceback: str = ""
     data: DataCard | None = None
     metrics: dict[str, Metrics] = Field(default_factory=dict)  # "valid" at the best epoch, "test" once at the end
+    further_metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)  # the same of each further label
     best_epoch: NonNegativeInt | None = None
     history: list[Epoch] = Field(default_factory=list)
     parameters: Parameters | None = None

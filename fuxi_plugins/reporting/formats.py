@@ -179,7 +179,7 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     return flat
 
 
-_SAID_IF_THERE = ("label", "weighted_by", "warnings")  # of the data card; most data have none of them
+_SAID_IF_THERE = ("label", "further_labels", "weighted_by", "warnings")  # of the data card; most data have none of them
 
 
 def _plain(board: Leaderboard) -> dict:

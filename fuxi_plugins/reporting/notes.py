@@ -52,7 +52,11 @@ def _about_the_data(board: Leaderboard) -> list[str]:
     if data.valid_is_test:
         lines.append("The validation set of this split is its test set, so early stopping has seen the test labels.")
     if data.label:
-        lines.append(f"The dataset has several labels; {data.label} is learned, and none of the others is a feature.")
+        together = f", together with {', '.join(data.further_labels)}" if data.further_labels else ""
+        ranked = " The board is of the first." if data.further_labels else ""
+        lines.append(
+            f"The dataset has several labels; {data.label} is learned{together}, and none is a feature.{ranked}"
+        )
     if data.weighted_by:
         lines.append(f"Training weights the loss of each row by {data.weighted_by}; metrics count every row alike.")
     lines += [f"⚠ {warning}" for warning in data.warnings]

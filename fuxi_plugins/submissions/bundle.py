@@ -193,7 +193,7 @@ def _verify_run(path: Path, folder: Path, workspace: Workspace) -> Verified:
     where = f"{path}: {folder.name}"
     record = _require_finished(where, folder.name, read)
     _check_source(where, folder / MODEL_FOLDER, record)
-    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_label(record.data.label)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)
     prepared = prepare_dataset(spec, workspace)
     own = prepared.card
     if record.data.fingerprint != own.fingerprint:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,13 @@ class Scores:
     predictions: np.ndarray  # (N,) float32
     groups: np.ndarray | None  # (N,) where the dataset has them
     metrics: Metrics
+    further: dict[str, Metrics] = field(default_factory=dict)  # of each further label, where several are learned
+
+    @property
+    def steering(self) -> Metrics:
+        """What checkpoints, the learning rate and the end of a training depend on: the mean over the labels."""
+        every = [self.metrics, *self.further.values()]
+        return {name: sum(metrics[name] for metrics in every) / len(every) for name in self.metrics}
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class TrainerMixin(FuxiCTRModel):
 
     def evaluate(self, data_generator: ColumnLoader, metrics: list[str] | None = None) -> Metrics:
         """Every metric of the experiment, whichever of them is monitored."""
-        self._latest_metrics = self.score(data_generator).metrics
+        self._latest_metrics = self.score(data_generator).steering
         logging.info("[Metrics] " + " - ".join(f"{name}: {value:.6f}" for name, value in self._latest_metrics.items()))
         return self._latest_metrics
 
@@ -138,7 +145,7 @@ class TrainerMixin(FuxiCTRModel):
         }
         for number, batch in enumerate(batches):
             predictions.append(self.predicted(number, batch))
-            labels.append(self.get_labels(batch).reshape(-1))
+            labels.append(self.labels_of(batch))
             if self.feature_map.group_id is not None:
                 groups.append(self.get_group_id(batch).reshape(-1))
             for name, columns in fields.items():
@@ -151,9 +158,24 @@ class TrainerMixin(FuxiCTRModel):
                 f"{np.count_nonzero(~np.isfinite(y_pred))} of {len(y_pred)} predictions are not finite"
             )
         ids = {name: torch.cat(columns).cpu().numpy() for name, columns in fields.items()}
-        metrics = evaluate_metrics(y_true, y_pred, self.validation_metrics, group_ids, ids)
-        require_values(metrics, len(y_true))
-        return Scores(y_true, y_pred, group_ids, metrics)
+        return self.scored(y_true, y_pred, group_ids, ids)
+
+    def scored(
+        self, labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray | None, fields: dict[str, np.ndarray]
+    ) -> Scores:
+        return Scores(labels, predictions, groups, self.metrics_of(labels, predictions, groups, fields))
+
+    def metrics_of(
+        self, labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray | None, fields: dict[str, np.ndarray]
+    ) -> Metrics:
+        """The experiment's metrics of predictions (N,), each a number."""
+        metrics = evaluate_metrics(labels, predictions, self.validation_metrics, groups, fields)
+        require_values(metrics, len(labels))
+        return metrics
+
+    def labels_of(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The labels (B,) of a batch."""
+        return self.get_labels(batch).reshape(-1)
 
     def predicted(self, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Probabilities (B,) of the batch of this number."""

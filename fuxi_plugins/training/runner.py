@@ -78,6 +78,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         status="finished",
         data=job.data.card,
         metrics={"valid": valid.metrics, "test": test.metrics},
+        further_metrics={label: {"valid": valid.further[label], "test": test.further[label]} for label in test.further},
         best_epoch=model.best_epoch,
         history=history,
         parameters=count_parameters(model),

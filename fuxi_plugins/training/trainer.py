@@ -31,6 +31,7 @@ from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.distributed.ddp import DistributedMixin
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 from fuxi_plugins.training.hosted import Callback, Report, TrainerMixin, TrainingFailed
+from fuxi_plugins.training.several_labels import SeveralLabels
 from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
 
 DEVIATIONS = [
@@ -51,9 +52,14 @@ def mixins(experiment: Experiment, data: PreparedData, parts: int = 1, processes
             f"experiment {experiment.id!r}: sparse_embeddings: true replaces the training step, but {experiment.model} "
             "brings one, a loss or a regulariser of its own. Leave the setting out."
         )
+    if training.labels and data.spec.weight_col:
+        raise UserError(
+            f"experiment {experiment.id!r}: rows are weighted where one label is learned, but {data.spec.dataset_id} "
+            f"has weights in {data.spec.weight_col} and labels names {len(training.labels)}."
+        )
     fast = SparseEmbeddings if training.sparse_embeddings else fast_step.FastStep if is_fast else None
     own_step = AccumulatingStep if parts > 1 else fast
-    shared = (DistributedMixin,) if processes > 1 else ()
+    shared = (DistributedMixin,) if processes > 1 else (SeveralLabels,) if training.labels else ()
     weighted = (sample_weights.WeightedRows,) if data.spec.weight_col else ()
     return (*shared, TrainerMixin, *weighted, *options.mixins(training), *((own_step,) if own_step else ()))
 
@@ -160,7 +166,7 @@ def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: 
 
 
 def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMap:
-    """FuxiCTR's description of the prepared columns, under the names that they have inside models.
+    """FuxiCTR's description of the prepared columns, under the names that they have inside models, and of the labels.
 
     Raises:
         UserError: a column with pretrained vectors, which FuxiCTR looks up by its name, has a name that torch refuses.
@@ -179,6 +185,7 @@ def load_feature_map(data: PreparedData, embedding_dim: int | None) -> FeatureMa
                 f"but {name!r} is none. Rename the column."
             )
     feature_map.features = OrderedDict((module_name(name), spec) for name, spec in feature_map.features.items())
+    feature_map.labels = [column.name for column in data.spec.learned_labels]
     feature_map.column_index = {}
     feature_map.set_column_index()
     return feature_map
@@ -205,6 +212,11 @@ def construct(
     training = experiment.training.model_dump(exclude=others)
     feature_map = load_feature_map(data, experiment.embedding_dim)
     model_params = _inside_models(experiment.model_params)
+    tasks, labels = model_params.get("num_tasks", 1), len(data.spec.learned_labels)
+    if tasks != labels:
+        raise UserError(
+            f"experiment {experiment.id!r}: num_tasks must be the number of labels, {labels}, but is {tasks}."
+        )
     is_of_zoo = experiment.model.startswith(checkouts.PREFIX)
     if is_of_zoo:
         _keep_unpooled(feature_map, model_params)

@@ -289,7 +289,7 @@ def test_one_of_several_labels_is_learned_and_none_is_a_feature(workspace, tmp_p
         assert "label" not in columns
     assert first.card.fingerprint == prepare(workspace, label_col={"name": "label", "dtype": "float"}).card.fingerprint
     assert first.card.fingerprint != second.card.fingerprint
-    assert first.spec.with_label("bought").label_col == second.spec.label_col
+    assert first.spec.with_labels(["bought"]).label_col == second.spec.label_col
     with pytest.raises(UserError, match="label names one of the columns in label_col, label, bought"):
         prepare(workspace, label_col=several, label="sold")
     with pytest.raises(UserError, match="a label or weight is no feature, but shop stands in feature_cols as well"):

@@ -75,6 +75,11 @@ def test_the_table_speaks_of_what_there_is():
         ("EDCN", {"use_regulation_module": True}, "cross_residual", False),
         ("EDCN", {"use_regulation_module": False}, "use_regulation", False),
         ("DMIN", {"aux_activation": "ReLU", "aux_loss_lambda": 0}, "refiner_mask", "fuxictr"),
+        ("DIEN", {"aux_loss_alpha": 0}, "formulation", "fuxictr"),
+        ("TransAct", {"mlp_hidden_units": None}, "mlp_hidden_units", []),
+        ("TransAct", {"mlp_hidden_units": [64]}, "max_pool_linear", True),
+        ("TransAct", {}, "empty_history", "padding"),
+        ("EulerNet", {"shape": [5]}, "initialization", "fuxictr"),
     ],
 )
 def test_a_setting_becomes_what_the_model_here_takes(model, published, name, value):
@@ -87,7 +92,6 @@ def test_a_setting_becomes_what_the_model_here_takes(model, published, name, val
     ("model", "published"),
     [
         ("DIEN", {"aux_loss_alpha": 0.5}),
-        ("TransAct", {"mlp_hidden_units": [64]}),
         ("TransAct", {"use_time_window_mask": True}),
         ("DNN", {"embedding_dropout": 0.2}),
         ("DNN", {"version": "tensorflow"}),

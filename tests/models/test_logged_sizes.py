@@ -65,7 +65,7 @@ SOFTMAX_BIASES = {
 }
 OUTPUT_TABLES = {"KuaiVideo_x1": ["item_id", "item_emb"], "TaobaoAd_x1": ["cate_id", "brand", "btag"]}
 
-MODELS = ["APG_DCNv2", "APG_DeepFM", "DMIN", "DMR", "PPNet"]
+MODELS = ["APG_DCNv2", "APG_DeepFM", "DIEN", "DMIN", "DMR", "PPNet"]
 CASES = [*((model, dataset) for dataset in ("KuaiVideo_x1", "TaobaoAd_x1") for model in MODELS)]
 CASES += [(model, "AmazonElectronics_x1") for model in AMAZON]
 

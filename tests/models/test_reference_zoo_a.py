@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(not CHECKOUT, reason="FUXICTR_CHECKOUT names no 
 
 # Where the file of a class is, if not in <name>/src/<name>.py.
 FILES = {
+    "DNN": "DNN/DNN_torch/src/DNN.py",
+    "DeepFM": "DeepFM/DeepFM_torch/src/DeepFM.py",
     "DualMLP": "FinalMLP/src/DualMLP.py",
     "ONN": "ONN/ONN_torch/src/ONN.py",
     "WideDeep": "WideDeep/WideDeep_torch/src/WideDeep.py",
@@ -29,20 +31,34 @@ FILES = {
 
 DEEP = {"hidden_units": [8, 6], "hidden_activations": ["relu", "tanh"], "batch_norm": True, "net_dropout": 0.1}
 
+DCN_WIDTHS = {"stacked_dnn_hidden_units": [8], "parallel_dnn_hidden_units": [6]}
+
 CASES = [
     ("AFM", {}),
     ("AFM", {"attention_dim": 4, "attention_dropout": [0.1, 0.2]}),
+    ("AutoInt", {}),
+    ("AutoInt", {"num_heads": 2, "attention_dim": 4, "attention_layers": 2, "layer_norm": True, "use_residual": False}),
+    ("AutoInt", {"dnn_hidden_units": [8], "use_wide": True, "use_scale": True, "batch_norm": True}),
     ("CCPM", {}),
     ("CCPM", {"channels": [3, 2], "kernel_heights": [2, 3], "activation": "Sigmoid"}),
+    *(
+        ("DCNv2", {"model_structure": structure, **DCN_WIDTHS, "num_cross_layers": 2})
+        for structure in ("parallel", "stacked", "crossnet_only", "stacked_parallel")
+    ),
+    ("DCNv2", {"use_low_rank_mixture": True, "low_rank": 3, "num_experts": 2, "batch_norm": True, **DCN_WIDTHS}),
     ("DLRM", {}),
     ("DLRM", {"interaction_op": "cat", "bottom_mlp_units": [8], "top_mlp_units": [6, 4], "batch_norm": True}),
     ("DLRM", {"bottom_mlp_activations": "Tanh", "bottom_mlp_dropout": 0.1, "top_mlp_dropout": 0.1}),
+    ("DNN", {}),
+    ("DNN", DEEP),
     ("DSSM", {}),
     ("DSSM", {"user_tower_units": [8, 6], "item_tower_units": [5, 7, 6], "batch_norm": True}),
     ("DSSM", {"user_tower_units": [4], "item_tower_units": [8, 4], "user_tower_activations": "Tanh"}),
     ("DeepCrossing", {}),
     ("DeepCrossing", {"residual_blocks": [8, 6], "hidden_activations": ["relu", "tanh"], "batch_norm": True}),
     ("DeepCrossing", {"residual_blocks": [8], "use_residual": False, "net_dropout": 0.1}),
+    ("DeepFM", {}),
+    ("DeepFM", DEEP),
     ("DeepIM", {}),
     ("DeepIM", {"im_order": 3, "net_dropout": 0.1}),
     ("DeepIM", {"im_order": 5, "im_batch_norm": True, "hidden_units": [8], "net_batch_norm": True}),
@@ -50,6 +66,7 @@ CASES = [
     ("DualMLP", {"mlp1_hidden_units": [8], "mlp2_batch_norm": True, "mlp2_hidden_activations": "Tanh"}),
     ("FFM", {}),
     ("FFM", {"embedding_dim": 3}),
+    ("FM", {}),
     ("FmFM", {}),
     ("FmFM", {"field_interaction_type": "vectorized"}),
     ("FwFM", {}),
@@ -63,6 +80,7 @@ CASES = [
     ("HOFM", {"order": 4, "embedding_dim": [3, 4, 5]}),
     ("HOFM", {"order": 5, "reuse_embedding": True}),
     ("HOFM", {"order": 2}),
+    ("LR", {}),
     ("LorentzFM", {}),
     ("NFM", {}),
     ("NFM", DEEP),
@@ -72,6 +90,8 @@ CASES = [
     ("PNN", DEEP),
     ("WideDeep", {}),
     ("WideDeep", DEEP),
+    ("xDeepFM", {"dnn_hidden_units": [8]}),
+    ("xDeepFM", {"dnn_hidden_units": [], "cin_hidden_units": [4, 3]}),
 ]
 
 

@@ -1,6 +1,7 @@
 """DIN, BST, DIEN and TransAct, spelled out row by row, with padding in front, behind, and nothing but padding."""
 
 import inspect
+from typing import get_args
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.requirements import unmet, unmet_need
+from fuxi_plugins.models.dien_cells import Formulation
 from fuxi_plugins.models.histories import padding_first
 from fuxi_plugins.models.needs import Needs
 from fuxi_plugins.models.registry import NATIVE_MODELS, load_model_class
@@ -101,9 +103,10 @@ def test_din_is_its_formula():
     torch.testing.assert_close(model(batch)["y_pred"], torch.cat(expected))
 
 
+@pytest.mark.parametrize("formulation", get_args(Formulation))
 @pytest.mark.parametrize("gru_type", ["GRU", "AIGRU", "AGRU", "AUGRU"])
-def test_dien_is_its_formula(gru_type):
-    model = build("DIEN", gru_type=gru_type)
+def test_dien_is_its_formula(gru_type, formulation):
+    model = build("DIEN", gru_type=gru_type, formulation=formulation)
     batch = batch_with([[0, 3, 5, 7], [0, 0, 0, 0], [1, 0, 2, 0]])
     others, target, behaviours = embeddings(model, batch)
     part = model.evolutions[0]
@@ -113,12 +116,12 @@ def test_dien_is_its_formula(gru_type):
         state = torch.zeros(4)
         if real:
             interests = part.extraction(torch.stack(real).unsqueeze(0))[0][0]
-            state = evolved(part, gru_type, interests, target[row])
+            state = evolved(part, gru_type, formulation, interests, target[row])
         expected.append(model.dnn(torch.cat([others[row], state]).unsqueeze(0)).sigmoid())
     torch.testing.assert_close(model(batch)["y_pred"], torch.cat(expected))
 
 
-def evolved(part, gru_type: str, interests: Tensor, target: Tensor) -> Tensor:
+def evolved(part, gru_type: str, formulation: str, interests: Tensor, target: Tensor) -> Tensor:
     if gru_type == "GRU":
         return part.evolution(interests.unsqueeze(0))[0][0, -1]
     scores = torch.stack([i @ part.score.linear.weight @ target for i in interests])
@@ -127,10 +130,46 @@ def evolved(part, gru_type: str, interests: Tensor, target: Tensor) -> Tensor:
         return part.evolution((interests * weights.unsqueeze(1)).unsqueeze(0))[0][0, -1]
     h = torch.zeros(4)
     for i, a in zip(interests, weights, strict=True):
-        gates = part.gates(torch.cat([i, h])).sigmoid()
-        u, r = (a * gates[:4], gates[4:]) if gru_type == "AUGRU" else (a, gates)
-        h = (1 - u) * h + u * part.candidate(torch.cat([i, r * h])).tanh()
+        if formulation in ("mixed", "official_code"):
+            gates = part.gates(torch.cat([i, h])).sigmoid()
+            u, r = gates[:4], gates[-4:]
+            candidate = part.candidate(torch.cat([i, r * h])).tanh()
+        else:
+            v, w = part.of_interest.weight, part.of_state.weight
+            b, c = part.of_interest.bias, part.of_state.bias if formulation == "fuxictr" else torch.zeros(len(w))
+            gates = (v @ i + b + w @ h + c).sigmoid()
+            u, r = gates[:4], gates[-8:-4]
+            candidate = (v[-4:] @ i + b[-4:] + r * (w[-4:] @ h + c[-4:])).tanh()
+        if gru_type == "AGRU":
+            h = (1 - a) * h + a * candidate
+        elif formulation == "official_code":
+            h = (1 - a) * u * h + (1 - (1 - a) * u) * candidate
+        else:
+            h = (1 - a * u) * h + a * u * candidate
     return h
+
+
+@pytest.mark.parametrize("gru_type", ["AGRU", "AUGRU"])
+def test_the_parameters_of_diens_cells_are_those_of_their_formulas(gru_type):
+    m, gates = 4, 1 if gru_type == "AGRU" else 2
+    counts = {
+        "mixed": (gates + 1) * (2 * m * m + m),
+        "official_code": (gates + 1) * (2 * m * m + m),
+        "paper": (gates + 1) * (2 * m * m + m),
+        "fuxictr": (gates + 1) * (2 * m * m + 2 * m),
+    }
+    base = tiny.dense_count(build("DIEN", gru_type="GRU")) - 3 * (2 * m * m + 2 * m) + m * m  # W of the attention
+    for formulation, count in counts.items():
+        assert tiny.dense_count(build("DIEN", gru_type=gru_type, formulation=formulation)) - base == count
+
+
+def test_the_gates_of_diens_official_code_start_open_and_fuxictrs_attention_at_the_identity():
+    model_class = load_model_class("DIEN")
+    for formulation in get_args(Formulation):
+        part = tiny.build(model_class, **SMALL, formulation=formulation).evolutions[0]
+        if formulation in ("mixed", "official_code"):
+            assert part.gates.bias.eq(formulation == "official_code").all()
+        assert torch.equal(part.score.linear.weight, torch.eye(4)) == (formulation == "fuxictr")
 
 
 def test_bst_is_its_formula():
@@ -151,22 +190,33 @@ def test_bst_is_its_formula():
     torch.testing.assert_close(model(batch)["y_pred"], torch.cat(expected))
 
 
-def test_transact_is_its_formula():
-    model = build("TransAct", first_k_cols=2)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"max_pool_linear": True}, {"empty_history": "padding", "max_pool_linear": True}, {"mlp_hidden_units": [5]}],
+)
+def test_transact_is_its_formula(settings):
+    model = build("TransAct", first_k_cols=2, **settings)
     batch = batch_with([[0, 3, 5, 7], [0, 0, 0, 0], [4, 0, 0, 0]])
     others, target, behaviours = embeddings(model, batch)
     expected = []
     for row in range(3):
         real = [s for s, item in zip(behaviours[row], batch["history"][row], strict=True) if item]
         found = torch.zeros(3, 8)  # the latest, the one before, the maximum
+        if not real and settings.get("empty_history") == "padding":
+            real = [torch.zeros(4)]
         if real:
             places = torch.stack([torch.cat([s, target[row]]) for s in reversed(real)])
             read = model.transformers[0](places.unsqueeze(0))[0]
             for place in range(min(2, len(real))):
                 found[place] = read[place]
             found[2] = read.max(dim=0).values
+        if settings.get("max_pool_linear"):
+            found[2] = model.pooled_maps[0].weight @ found[2] + model.pooled_maps[0].bias
         x_0 = torch.cat([others[row], found.flatten()]).unsqueeze(0)
-        expected.append(model.fc(torch.cat([model.crossnet(x_0), model.dnn(x_0)], dim=1)).sigmoid())
+        parts = torch.cat([model.crossnet(x_0), model.dnn(x_0)], dim=1)
+        if settings.get("mlp_hidden_units"):
+            parts = (parts @ model.mlp.mlp[0].weight.T + model.mlp.mlp[0].bias).relu()
+        expected.append(model.fc(parts).sigmoid())
     torch.testing.assert_close(model(batch)["y_pred"], torch.cat(expected))
 
 

@@ -345,7 +345,7 @@ def test_interhat_pools_with_weights_that_sum_to_one():
 
 
 def test_eulernet_multiplies_powers_of_complex_numbers():
-    layer = randomized(EulerInteraction(N, 3, K, layer_norm=False, explicit_dropout=0.0, implicit_dropout=0.0))
+    layer = randomized(EulerInteraction(N, 3, K, False, 0.0, 0.0, "zero_biases"))
     z = torch.polar(torch.rand(B, N, K) + 0.5, torch.rand(B, N, K) - 0.5)
     real, imaginary = layer((z.real, z.imag))
     for m in range(3):
@@ -356,6 +356,19 @@ def test_eulernet_multiplies_powers_of_complex_numbers():
         for out, part, explicit in ((real, z.real, product.real), (imaginary, z.imag, product.imag)):
             implicit = part.flatten(1) @ layer.im.weight[rows].T + layer.im.bias[rows]
             torch.testing.assert_close(out[:, m], explicit + implicit.clamp(min=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("initialization", ["zero_biases", "fuxictr", "official_code"])
+def test_eulernet_starts_as_it_is_told(initialization):
+    model = tiny.build(EulerNet, shape=(40,), initialization=initialization)
+    implicit = model.Euler_interaction_layers[0].im
+    for linear in (implicit, model.reg):
+        bound = 0.0 if initialization == "zero_biases" else linear.in_features**-0.5
+        assert linear.bias.abs().max() <= bound
+        assert linear.bias.any() == (bound > 0)
+    glorot = (2 / sum(implicit.weight.shape)) ** 0.5
+    expected = 0.01 if initialization == "official_code" else glorot
+    assert implicit.weight.std().item() == pytest.approx(expected, rel=0.05)
 
 
 def test_eulernet_needs_a_layer():

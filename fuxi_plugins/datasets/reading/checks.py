@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.cleaning import is_number
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.columns import LabelColumn
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import ColumnForm
@@ -42,7 +44,7 @@ def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
         raise UserError(
             f"{path.name} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
             f"{', '.join(missing)}; its header is {', '.join(header)}."
-            f"{no_header if any(_is_number(name) for name in header) else ''}"
+            f"{no_header if any(is_number(name) for name in header) else ''}"
         )
 
 
@@ -54,7 +56,7 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
             below 0.
     """
     raw, forms = spec.raw_columns, spec.raw_forms
-    label = _label(block, spec)
+    labels = {column.name: _label(block, column) for column in spec.learned_labels}
     read = {name: cleaned(block.frame[name], forms.get(name, ColumnForm())) for name in raw}
     columns = {
         name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
@@ -69,14 +71,16 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
         row = first_row(columns[spec.weight_col].fill_null(-1.0) < 0)
         seen = block.frame[spec.weight_col][row]
         raise UserError(f"{block.place(row)}: the weight {spec.weight_col!r} must be at least 0, but is {seen!r}.")
-    count.rows += len(label)
-    count.positives += int(label.sum())
-    return pl.DataFrame(columns | {spec.label_col.name: label.cast(_TYPES[spec.label_col.dtype])})
+    main = labels[spec.label_col.name]
+    count.rows += len(main)
+    count.positives += int(main.sum())
+    typed = {column.name: labels[column.name].cast(_TYPES[column.dtype]) for column in spec.learned_labels}
+    return pl.DataFrame(columns | typed)
 
 
-def _label(block: Block, spec: DatasetSpec) -> pl.Series:
-    """The label of each row as 0 or 1."""
-    name, rule = spec.label_col.name, spec.label_col.parsed_rule
+def _label(block: Block, column: LabelColumn) -> pl.Series:
+    """A label of each row as 0 or 1."""
+    name, rule = column.name, column.parsed_rule
     if rule is None:
         label = block.frame[name].cast(pl.Float64, strict=False)
         wrong = ~label.is_in([0.0, 1.0]).fill_null(False)
@@ -84,7 +88,7 @@ def _label(block: Block, spec: DatasetSpec) -> pl.Series:
         positive = rule.positives(block.frame[name])
         label, wrong = positive.cast(pl.Float64), positive.is_null()
     if wrong.any():
-        raise _wrong_label(block, spec, wrong)
+        raise _wrong_label(block, column, wrong)
     return label
 
 
@@ -106,8 +110,8 @@ def _usable(number: pl.Series) -> pl.Series:
     return number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
 
 
-def _wrong_label(block: Block, spec: DatasetSpec, wrong: pl.Series) -> UserError:
-    name, rule = spec.label_col.name, spec.label_col.rule
+def _wrong_label(block: Block, column: LabelColumn, wrong: pl.Series) -> UserError:
+    name, rule = column.name, column.rule
     row = first_row(wrong)
     seen = block.frame[name][row]
     if seen == name:
@@ -131,11 +135,3 @@ def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: 
         f"({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset config; "
         "na_values names texts that stand for a missing value."
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

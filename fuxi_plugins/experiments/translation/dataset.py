@@ -48,6 +48,12 @@ class TranslatedDataset:
     remarks: list[str]  # what was decided about files, to be said aloud
     at_hand: bool  # whether its files are there
 
+    @property
+    def labels(self) -> list[str]:
+        """The names of its labels."""
+        told = self.settings["label_col"]
+        return [str(column.get("name")) for column in (told if isinstance(told, list) else [told])]
+
 
 def translate_dataset(
     dataset_id: str, published: Mapping[str, Any], experiment: Mapping[str, Any], places: Places, target: Path
@@ -92,8 +98,6 @@ def translate_dataset(
         **{name: inside[name] for name in _FILES},
         "feature_cols": columns,
     }
-    several = settings["label_col"] if isinstance(settings["label_col"], list) else []
-    remarks += [f"of the labels, {several[0].get('name')} is learned"] if len(several) > 1 else []
     at_hand = all(path.exists() for path in everything)
     return TranslatedDataset(settings, _accounts(published), [*remarks, *found.remarks], at_hand)
 

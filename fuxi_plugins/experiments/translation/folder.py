@@ -92,7 +92,7 @@ def translate_folder(
     if set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
         raise UserError(f"{folder}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
-    _require_one_task(experiment_id, model, experiment)
+    tasks = _number_of_tasks(experiment_id, experiment, zoo)
     stronger = overriding(published.dataset)
     remarks += [f"{name}: {value} of the dataset goes before the experiment's" for name, value in stronger.items()]
     if zoo is not None:
@@ -101,12 +101,15 @@ def translate_folder(
     settings = translate_settings(model, {**experiment, **stronger})
     dataset_id = published.dataset_id
     dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), target / "data")
+    labels, of_labels = _labels_at_once(experiment_id, tasks, dataset.labels)
+    accounts = [*settings.accounts, *dataset.accounts]
     of_experiment = {**settings.named, "dataset_id": dataset_id, "hparam_source": "published", **settings.settings}
+    if labels:
+        of_experiment["labels"] = labels
+        accounts.append(Account("labels", labels, "added", "all labels of the dataset, as in FuxiCTR"))
     write_text(target / "model_config.yaml", yaml_text({experiment_id: of_experiment}))
     write_text(target / "dataset_config.yaml", yaml_text({dataset_id: dataset.settings}))
-    return Translated(
-        target, [*settings.accounts, *dataset.accounts], [*remarks, *dataset.remarks], at_hand=dataset.at_hand
-    )
+    return Translated(target, accounts, [*remarks, *of_labels, *dataset.remarks], at_hand=dataset.at_hand)
 
 
 def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str, Any]]:
@@ -128,13 +131,38 @@ def _not_in(folder: Path, kind: str, wrong: str, known: Mapping[str, Any]) -> Us
     return UserError(f"{folder} has no {kind} {wrong!r}{suggestion}")
 
 
-def _require_one_task(experiment_id: str, model: str, experiment: Mapping[str, Any]) -> None:
+def _number_of_tasks(experiment_id: str, experiment: Mapping[str, Any], zoo: Path | None) -> int:
+    """How many labels the experiment learns at once.
+
+    Raises:
+        UserError: several, and no checkout is named whose class could.
+    """
     tasks = experiment.get("task")
-    if isinstance(tasks, list) and len(tasks) > 1:
+    number = len(tasks) if isinstance(tasks, list) else 1
+    if number > 1 and zoo is None:
         raise UserError(
-            f"the experiment {experiment_id!r} trains {model} on {len(tasks)} labels at once, and a run here learns "
-            "one. Run it in FuxiCTR, or give the label of interest to a model of one task."
+            f"the experiment {experiment_id!r} trains {experiment['model']} on {number} labels at once, which no class "
+            "here does. Name a checkout of FuxiCTR whose class does: --zoo PATH."
         )
+    return number
+
+
+def _labels_at_once(experiment_id: str, tasks: int, labels: list[str]) -> tuple[list[str], list[str]]:
+    """What ``labels`` is for the experiment, none where it learns one; and a remark on those that it leaves out.
+
+    A model of several tasks learns all labels of its dataset in FuxiCTR, each by a task of its own.
+
+    Raises:
+        UserError: another number of labels than of tasks.
+    """
+    if tasks == 1:
+        return [], [f"of the labels, {labels[0]} is learned"] if len(labels) > 1 else []
+    if len(labels) != tasks:
+        raise UserError(
+            f"the experiment {experiment_id!r} must have a label for each of its {tasks} tasks, but its dataset has "
+            f"{', '.join(labels)}."
+        )
+    return labels, []
 
 
 def _of_the_zoo(model: str, zoo: Path) -> tuple[str, str]:

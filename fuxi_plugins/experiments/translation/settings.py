@@ -123,8 +123,11 @@ def _value(model_class: type, name: str, value: Any) -> Any:
     """A value in the form that is wanted here.
 
     FuxiCTR takes one value where a list of them is meant; fields that belong together are a tuple there and a list in
-    the list here; widths that are null are none at all. AFM's one rate is that of both its dropouts.
+    the list here; widths that are null are none at all. AFM's one rate is that of both its dropouts. A model of several
+    tasks has a task and a loss for each label there, which must be the same here.
     """
+    if name in ("task", "loss") and isinstance(value, list) and value and value.count(value[0]) == len(value):
+        return value[0]
     if name.endswith("_field"):
         fields = value if isinstance(value, list) else [] if value is None else [value]
         return [list(field) if isinstance(field, tuple) else field for field in fields]

@@ -79,7 +79,6 @@ NO_EFFECT = {
 }
 NO_EFFECT_ON: Mapping[str, Mapping[str, NoEffect]] = {
     "TransAct": {
-        "mlp_hidden_units": NoEffect("TransAct ends in one linear map here", ([], None)),
         "time_window_ms": NoEffect("it is about a mask that is off"),
         "use_time_window_mask": NoEffect("TransAct has no mask by time here", (False, None)),
     },
@@ -111,7 +110,10 @@ MODELS = {
 # Where a class here departs from FuxiCTR's, the option that follows FuxiCTR.
 AS_FUXICTR: Mapping[str, Mapping[str, Any]] = {
     "DESTINE": {"head_split": "fuxictr"},
+    "DIEN": {"formulation": "fuxictr"},
     "DMIN": {"refiner_mask": "fuxictr"},
     "EDCN": {"cross_residual": False},
+    "EulerNet": {"initialization": "fuxictr"},
     "InterHAt": {"head_split": "fuxictr"},
+    "TransAct": {"empty_history": "padding", "max_pool_linear": True},
 }
