@@ -135,6 +135,7 @@ def test_every_other_command_answers_in_an_empty_folder(call):
     assert "Bayes" in call("leaderboard", "quickstart")
     assert "FM" in call("compare", "FM", "LR", "--dataset", "synthetic")
     call("report", "ledger")
+    assert "On Criteo_x1, " in call("report", "literature")
     call("report", "site")
     call("report", "bars", "quickstart")
     call("submit", "pack", "LR_synthetic")

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import CACHE_VARIABLE
-from fuxi_plugins.records.record import find_records
+from fuxi_plugins.records.files import find_records
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.literature import load_literature
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
@@ -21,6 +22,7 @@ from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.boards import suite_boards
 from fuxi_plugins.reporting.formats import FORMATS, render
 from fuxi_plugins.reporting.ledger import render_ledger
+from fuxi_plugins.reporting.literature import render_literature
 from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.paper import tables
 from fuxi_plugins.reporting.paper.gather import studies
@@ -169,6 +171,13 @@ def test_the_ledger_is_what_records_and_published_values_say():
     entries = build_ledger(RECORDS, WORKSPACE.results)
     for path in committed("ledger/ledger.*"):
         assert path.read_text() == render_ledger(entries, path.suffix[1:]), path
+
+
+def test_the_page_of_published_values_is_what_they_say():
+    assert committed("ledger/literature.md") or not (ROOT / ".git").exists()
+    for path in committed("ledger/literature*.md"):
+        metric = path.stem.partition("-")[2] or "AUC"
+        assert path.read_text() == render_literature(load_literature(WORKSPACE.results), metric), path
 
 
 def test_records_were_made_by_committed_code_of_the_configs_that_are_shipped():

@@ -91,6 +91,14 @@ class Leaderboard:
     rows: list[Row]
     inference: Inference | None = None  # in ``rank_by``, of the ranked rows by experiment
     evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
+    reference: str = ""  # name of the row by whose dense parameters those of the others are given
+    remarks: tuple[str, ...] = ()  # of the suite, on the rows
+
+    def relative_sizes(self) -> dict[str, float]:
+        """By row's key, its dense parameters over the reference's; empty without a reference that was run."""
+        sizes = {row.key: row.parameters.dense for row in self.rows if row.parameters}
+        reference = next((row.key for row in self.rows if row.display_name == self.reference), None)
+        return {key: size / sizes[reference] for key, size in sizes.items()} if reference in sizes else {}
 
     def ranked(self) -> list[Row]:
         return [row for row in self.rows if row.rank]

@@ -91,7 +91,7 @@ def load_published(results: Path) -> tuple[PublishedResult, ...]:
             metrics=_metrics(row),
             source=row["source"],
         )
-        for row in _rows(results, PUBLISHED_FILE)
+        for row in read_published(results, PUBLISHED_FILE)
     )
 
 
@@ -111,7 +111,7 @@ def published_runs(results: Path, dataset: str, model: str, metric: str) -> Publ
 @cache
 def _seed_runs(results: Path) -> dict[tuple[str, str, str], tuple[float, ...]]:
     found: dict[tuple[str, str, str], tuple[float, ...]] = {}
-    for row in _rows(results, SEED_RUNS_FILE):
+    for row in read_published(results, SEED_RUNS_FILE):
         for metric, value in _metrics(row).items():
             key = (row["dataset"], MODEL_NAMES.get(row["model"], row["model"]), metric)
             found[key] = (*found.get(key, ()), value)
@@ -123,10 +123,15 @@ def _metrics(row: dict[str, str]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if value and is_metric(name)}
 
 
-def _rows(results: Path, name: str) -> list[dict[str, str]]:
-    own = results / PUBLISHED_FOLDER
-    path = (own if own.is_dir() else CATALOGUE / "results" / PUBLISHED_FOLDER) / name
+def read_published(results: Path, name: str) -> list[dict[str, str]]:
+    path = published_file(results, name)
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def published_file(results: Path, name: str) -> Path:
+    """A table in ``results/published``, or the shipped one where there is no such folder."""
+    own = results / PUBLISHED_FOLDER
+    return (own if own.is_dir() else CATALOGUE / "results" / PUBLISHED_FOLDER) / name

@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes reports: ledger, web site, paper, BARS files."""
+    """Writes ledger, literature, web site, paper, BARS files."""
 
 
 @report.command()
@@ -37,6 +37,24 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
         write_text(workspace.results / "ledger" / f"{name}.{ending}", render_ledger(entries, ending))
     say(render_ledger([entry for entry in entries if entry.ours], "md"), nl=False)
     say(f"written: {workspace.results / 'ledger' / name}.{{{','.join(LEDGER_FORMATS)}}}")
+
+
+@report.command()
+@click.option("--metric", default="AUC", type=MetricName(), show_default=True, help="Metric to compare.")
+@click.pass_obj
+def literature(workspace: Workspace, metric: str) -> None:
+    """Compares published values of the same models. How far sources are apart, beside the gains that papers report."""
+    from fuxi_plugins.analysis.literature import load_literature
+    from fuxi_plugins.core.files import write_text
+    from fuxi_plugins.records.metrics import main_metric
+    from fuxi_plugins.reporting.literature import render_literature
+
+    page = render_literature(load_literature(workspace.results), metric)
+    name = "literature.md" if metric == main_metric() else f"literature-{metric}.md"
+    path = workspace.results / "ledger" / name
+    write_text(path, page)
+    say(page, nl=False)
+    say(f"written: {path}")
 
 
 @report.command()

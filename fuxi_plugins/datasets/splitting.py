@@ -130,7 +130,7 @@ def moments(block: Block, column: str) -> np.ndarray:
     if values.dtype.is_temporal():
         found = values.cast(pl.Datetime("us")).to_physical().cast(pl.Float64) / 1e6
     else:
-        found = values.cast(pl.Float64, strict=False)
+        found = values.cast(pl.Float64, strict=False).fill_nan(None)
         if found.null_count() and values.dtype == pl.String:
             found = min(found, _dates(values), key=pl.Series.null_count)
     if found.null_count():

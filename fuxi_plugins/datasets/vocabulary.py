@@ -4,8 +4,7 @@ Building, merging and looking up are polars and numpy, so that a vocabulary of m
 Tests hold every id against FuxiCTR's own class.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ class Vocabulary:
 
 
 class ArrayTokenizer:
-    """Stands in for FuxiCTR's ``Tokenizer`` while it fits; its ``vocab`` is a :class:`Vocabulary`.
+    """What FuxiCTR's ``Tokenizer`` does while FuxiCTR fits; its ``vocab`` is a :class:`Vocabulary`.
 
     Args:
         min_freq: values that occur less often get no id.
@@ -117,29 +116,13 @@ class ArrayTokenizer:
     def vocab_size(self) -> int:
         return self.vocab.size
 
-    def load_pretrained_vocab(self, dtype: type, path: str) -> None:
-        """Gives an id to each key of a file of vectors that has none; the unknown id stays."""
-        from fuxictr.preprocess.tokenizer import load_pretrain_emb
-
-        keys = load_pretrain_emb(path, keys=["key"]).astype(dtype)
+    def add_values(self, values: Sequence[Any]) -> None:
+        """Gives an id to each of these that has none, behind the unknown id, which stays."""
         known = self.vocab
-        read = pl.Series(keys.tolist()).cast(known.values.dtype).unique(maintain_order=True)
+        read = pl.Series(values).cast(known.values.dtype).unique(maintain_order=True)
         new = read.filter(~known.holds(read))
         ids = np.concatenate([known.ids, known.size + np.arange(len(new))])
         self.vocab = Vocabulary(pl.concat([known.values, new]), ids, known.unknown)
-
-
-@contextmanager
-def fitting_arrays() -> Iterator[None]:
-    """Within it FuxiCTR's ``fit`` makes :class:`ArrayTokenizer`."""
-    from fuxictr.preprocess import feature_processor
-
-    theirs = feature_processor.Tokenizer
-    feature_processor.Tokenizer = ArrayTokenizer
-    try:
-        yield
-    finally:
-        feature_processor.Tokenizer = theirs
 
 
 def _with_own_entries(values: pl.Series, ids: np.ndarray) -> Vocabulary:

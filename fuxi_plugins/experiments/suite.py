@@ -38,6 +38,7 @@ class SuiteFile(BaseModel):
     protocol: str | None = None
     variants: list[str] = []
     sizes: dict[str, dict[str, Any]] = {}  # name -> changes to the template's reference; every variant at every size
+    one_shape: bool = False  # the template's token models must have one shape; their sizes stand on the board
     needs: Literal["sequence"] | None = None  # a type of column that the dataset must have
     probe: Literal["rank"] | None = None  # measured along the way; no part of any configuration
     ensembles: bool = False  # whether the means of each row's seeds are shown below the board
@@ -74,6 +75,8 @@ class Suite:
     probe: bool = False
     ensembles: bool = False
     shape: str = ""  # of a template's token models on this dataset, in words
+    reference: str = ""  # row by whose dense parameters the board gives those of the others
+    remarks: tuple[str, ...] = ()  # on the rows, for the board
 
     @property
     def datasets(self) -> list[str]:
@@ -119,12 +122,16 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         file = SuiteFile(**with_new_names(load_yaml(path), NEW_NAMES, str(path)))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
-    title, shape = file.title, ""
+    title, shape, reference = file.title, "", ""
+    remarks: list[str] = []
     if file.template and file.dataset and file.protocol:  # which come together
         asked_dataset, _, asked_protocol = rest.partition(",")
         dataset, protocol = asked_dataset or file.dataset, asked_protocol or file.protocol
         expanded = expand(configs, file.template, file.variants, dataset, protocol, file.sizes)
         experiments, shape = expanded.experiments, str(expanded.shape)
+        if file.one_shape:
+            expanded.require_one_shape(stem)
+            reference, remarks = expanded.reference, expanded.remarks()
         require_columns(configs, dataset, file.needs, stem)
         name, title = instance_name(stem, dataset, protocol), f"{file.title} ({dataset}, {protocol})"
     elif instance:
@@ -143,6 +150,8 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         probe=file.probe is not None,
         ensembles=file.ensembles,
         shape=shape,
+        reference=reference,
+        remarks=tuple(remarks),
     )
 
 

@@ -125,6 +125,36 @@ def shape_for(spec: DatasetSpec, embedding_dim: int) -> Shape:
 class Expanded:
     experiments: list[ExperimentConfig]
     shape: Shape
+    reference: str  # whose size the others are measured by
+    plain: Mapping[str, Settings]  # by variant, before any is made as large as the reference
+
+    def require_one_shape(self, suite: str) -> None:
+        """
+        Raises:
+            UserError: token models of several shapes, whose differences are no effect of their parts.
+        """
+        shapes: dict[str, list[str]] = {}
+        for variant, settings in self.plain.items():
+            if "num_tokens" in settings:
+                shape = "{num_tokens} tokens of {token_dim} in {num_blocks} blocks".format(**settings)
+                shapes.setdefault(shape, []).append(variant)
+        if len(shapes) > 1:
+            seen = "; ".join(f"{', '.join(names)}: {shape}" for shape, names in shapes.items())
+            raise UserError(
+                f"the token models of {suite} must have one shape, for it compares their parts, but on this dataset "
+                f"the protocol has several: {seen}. Use --protocol matched."
+            )
+
+    def remarks(self) -> list[str]:
+        """What the names of variants do not say."""
+        model = self.plain[self.reference]["model"]
+        transposing = [
+            variant
+            for variant, settings in self.plain.items()
+            if settings["model"] == model and settings.get("mixing") == "block_transpose"
+        ]
+        said = f"Class {model} with the block transpose P in place of its mixing: {', '.join(transposing)}."
+        return [said] if transposing else []
 
 
 def expand(
@@ -154,7 +184,8 @@ def expand(
     experiments = [
         builder.experiment(variant, size, changes) for size, changes in sized.items() for variant in variants
     ]
-    return Expanded(experiments, builder.shape)
+    plain = {variant: builder.plain_settings(variant) for variant in variants}
+    return Expanded(experiments, builder.shape, template.reference, plain)
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
@@ -191,7 +222,7 @@ class _Builder:
         return ExperimentConfig(
             id=f"{variant}_{self.spec.dataset_id}_{self.protocol_name}{suffix}",
             file=self.template.file,
-            model=self._settings(variant)["model"],
+            model=self.plain_settings(variant)["model"],
             dataset_id=self.spec.dataset_id,
             display_name=f"{variant} {size}".strip(),
             published_as=None,
@@ -205,11 +236,11 @@ class _Builder:
 
     def _all_settings(self, variant: str, size: str, size_changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """The settings of a variant at a size; those of one of equal size are made when they are read."""
-        reference = self._resized(self._settings(self.template.reference), size_changes)
+        reference = self._resized(self.plain_settings(self.template.reference), size_changes)
         if variant == self.template.reference:
             return self._with_base(reference)
         depth = {name: value for name, value in size_changes.items() if name == "num_blocks"}
-        own = {**self._settings(variant), **depth}
+        own = {**self.plain_settings(variant), **depth}
         if not size and not self._is_equal_size(variant):
             return self._with_base(own)
         where, fields = f"{variant} on {self.spec.dataset_id}", self.shape.embedding_dims
@@ -228,7 +259,8 @@ class _Builder:
         chosen = self._variant(variant).equal_size
         return self.protocol.equal_size if chosen is None else chosen
 
-    def _settings(self, variant: str) -> Settings:
+    def plain_settings(self, variant: str) -> Settings:
+        """Those of a variant of no particular size, ``model`` among them."""
         entry = self._variant(variant)
         settings = {**self.protocol.token_model, **entry.changes} if entry.settings is None else entry.settings
         if settings.get("mixing") == "block_transpose" and settings["formulation"] == "official_code":

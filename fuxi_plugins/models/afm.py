@@ -16,7 +16,7 @@ from .pairs import count_pairs, pair_sides
 
 
 class AFM(CTRModel):
-    """AFM weighs the element-wise products of all pairs by an attention over them, then sums and projects.
+    """AFM takes the element-wise products of all pairs of fields, weighs them by attention, sums and projects.
 
     Paper: Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks,
     IJCAI 2017, https://arxiv.org/abs/1708.04617.
@@ -26,8 +26,8 @@ class AFM(CTRModel):
 
     Data: two or more fields; a sequence must be pooled to one embedding.
 
-    Deviations: as in FuxiCTR, dropout falls on the attention and on its sum, the paper's on the products.
-    Without attention FuxiCTR keeps the parameters of the attention unused; here they are not there.
+    Deviations: as in FuxiCTR, dropout is applied to the attention weights and to the weighted sum, in the paper to the
+    products. Without attention, FuxiCTR keeps the attention's parameters unused; here there are none.
 
     Args:
         attention_dim: width of the attention's hidden layer.

@@ -15,7 +15,7 @@ from .fuxictr_layers import mlp_block
 
 
 class AFN(CTRModel):
-    """AFN learns the power of every field in every cross; with an MLP of its own embeddings beside it, it is AFN+.
+    """AFN learns the exponent of every field in each cross; AFN+ adds an MLP with embeddings of its own.
 
     Paper: Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions, AAAI 2020,
     https://arxiv.org/abs/1909.03276.
@@ -25,14 +25,14 @@ class AFN(CTRModel):
 
     Data: any features, all of ``embedding_dim``; a sequence must be pooled to one embedding.
 
-    Deviations: as in FuxiCTR, |e| is held above 1e-5 (the paper's 1e-7), AFN+ is the default, its weights are
+    Deviations: as in FuxiCTR, |e| is at least 1e-5 (in the paper 1e-7), AFN+ is the default, its weights are
     learned with all others, and BatchNorm after the logarithm and the exponential is there whatever
     ``batch_norm`` says.
 
     Args:
         logarithmic_neurons: m, the number of crosses.
         afn_hidden_units, afn_activations, afn_dropout: of the MLP over the crosses.
-        ensemble_dnn: AFN+; the settings of an MLP that is not there have no effect, as in FuxiCTR.
+        ensemble_dnn: AFN+; without it, the settings of its MLP have no effect, as in FuxiCTR.
         dnn_hidden_units, dnn_activations, dnn_dropout: of the MLP beside it.
         batch_norm: BatchNorm before each activation of the MLPs.
     """

@@ -15,7 +15,7 @@ from .fuxictr_layers import mlp_block
 
 
 class AOANet(CTRModel):
-    """AOANet learns the product itself, between what a layer has found and the embeddings, with an MLP beside it.
+    """AOANet learns the operation that multiplies a layer's vectors with the embeddings, and adds an MLP beside it.
 
     Paper: Architecture and Operation Adaptive Network for Online Recommendations, KDD 2021,
     https://doi.org/10.1145/3447548.3467133.

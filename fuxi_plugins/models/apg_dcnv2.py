@@ -16,7 +16,7 @@ from .dcnv2 import CrossNetMix, CrossNetV2, Structure
 
 
 class APG_DCNv2(CTRModel):
-    """APG_DCNv2 is a cross network with MLPs beside or behind it whose weights a condition generates.
+    """APG_DCNv2 is a cross network with MLPs beside or after it, whose weights are generated from a condition.
 
     Paper: APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, NeurIPS 2022,
     https://arxiv.org/abs/2203.16218.
@@ -35,7 +35,7 @@ class APG_DCNv2(CTRModel):
 
     Args:
         model_structure: ``parallel`` an MLP beside the cross network, ``stacked`` one after it, ``stacked_parallel``
-            both, ``crossnet_only`` none. The settings of an MLP that is not there have no effect, as in FuxiCTR.
+            both, ``crossnet_only`` none. Settings of an MLP that is left out have no effect, as in FuxiCTR.
         num_cross_layers: layers of the cross network.
         use_low_rank_mixture: the mixture of experts instead of full matrices.
         low_rank, num_experts: the rank of an expert's matrices, and their number.

@@ -13,7 +13,7 @@ from .fm import FactorizationMachine
 
 
 class APG_DeepFM(CTRModel):
-    """APG_DeepFM adds the logits of a factorization machine and of an MLP whose weights a condition generates.
+    """APG_DeepFM adds the logits of a factorization machine and of an MLP whose weights are generated from a condition.
 
     Paper: APG: Adaptive Parameter Generation Network for Click-Through Rate Prediction, NeurIPS 2022,
     https://arxiv.org/abs/2203.16218.

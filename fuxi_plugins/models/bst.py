@@ -1,4 +1,4 @@
-"""BST: a transformer over the history and the item at hand."""
+"""BST: a transformer over the history and the target item."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -18,7 +18,7 @@ Pooling = Literal["mean", "sum", "target", "concat"]
 
 
 class BST(CTRModel):
-    """BST lets a transformer read the history with the item at hand behind it, and adds an MLP.
+    """BST applies a transformer to the history followed by the target item, and an MLP to its output.
 
     Paper: Behavior Sequence Transformer for E-commerce Recommendation in Alibaba, DLP-KDD 2019,
     https://arxiv.org/abs/1905.06874.
@@ -26,7 +26,7 @@ class BST(CTRModel):
         X = [s_1 p_1; ...; s_L p_L; t p_(L+1)],  each block: S = LN(X + MHA(X)),  X' = LN(S + FFN(S))
         y = sigmoid( MLP([e_1; ...; e_n; pool(X')]) )
 
-    p_l are learned embeddings of the position, FFN(S) = W_2 LeakyReLU(W_1 S). Padding is seen by nothing.
+    p_l are learned embeddings of the position, FFN(S) = W_2 LeakyReLU(W_1 S). Padding is masked.
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
@@ -34,7 +34,7 @@ class BST(CTRModel):
     ``concat``, padded places are 0, where FuxiCTR has what its blocks make of padding.
 
     Args:
-        bst_target_field, bst_sequence_field: the items at hand and their histories, one for one; a list within
+        bst_target_field, bst_sequence_field: the target items and their histories, one for one; a list within
             the list lays its fields side by side. All histories of the dataset unless given.
         num_heads, stacked_transformer_layers, attention_dropout: of the transformer.
         use_position_emb: whether p is there.
@@ -109,7 +109,7 @@ class BST(CTRModel):
         pooled = []
         for history, transformer in zip(self.histories, self.transformers, strict=True):
             target, behaviours, real = gather(history, embedded, features)
-            real = torch.cat([real, torch.ones_like(real[:, :1])], dim=1)  # (B, L+1); the item at hand is real
+            real = torch.cat([real, torch.ones_like(real[:, :1])], dim=1)  # (B, L+1); the target item is real
             places = torch.cat([behaviours, target.unsqueeze(1)], dim=1)  # (B, L+1, m)
             pooled.append(pool(transformer(places, real), real, self.seq_pooling_type))
         return {"y_pred": self.output_activation(self.dnn(torch.cat([others, *pooled], dim=-1)))}

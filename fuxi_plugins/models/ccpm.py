@@ -23,7 +23,7 @@ class CCPM(CTRModel):
         E^l = f( top-p_l rows of conv^l(E^{l-1}) ),  p_l = max(3, floor((1 - (l/L)^{L-l}) n)),  p_L = 3
         y = sigmoid( w vec(E^L) + b )
 
-    The convolution is as wide as it can be: zeros stand before the first field and after the last. The
+    The convolution is a wide one: zeros are padded before the first field and after the last. The
     largest values keep their order.
 
     Data: any features; a sequence must be pooled to one embedding. The order of the fields matters.

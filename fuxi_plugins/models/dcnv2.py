@@ -33,7 +33,7 @@ class DCNv2(CTRModel):
 
     Args:
         model_structure: ``parallel`` an MLP beside the cross network, ``stacked`` one after it,
-            ``stacked_parallel`` both, ``crossnet_only`` none. The settings of an MLP that is not there have
+            ``stacked_parallel`` both, ``crossnet_only`` none. Settings of an MLP that is left out have
             no effect, as in FuxiCTR.
         num_cross_layers: layers of the cross network.
         use_low_rank_mixture: the mixture of experts instead of full matrices.

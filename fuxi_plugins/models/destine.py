@@ -15,7 +15,7 @@ from .fuxictr_layers import LinearPart, mlp_block
 
 
 class DESTINE(CTRModel):
-    """DESTINE attends to a field for what it is to another field, and separately for what it is to all.
+    """DESTINE adds two attentions: one for each pair of fields, and one for what a field means to all others.
 
     Paper: Disentangled Self-Attentive Neural Networks for Click-Through Rate Prediction, CIKM 2021,
     https://arxiv.org/abs/2101.03654.

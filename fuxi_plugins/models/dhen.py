@@ -21,7 +21,7 @@ Joining = Literal["sum", "weighted_sum", "concat"]
 
 
 class DHEN(CTRModel):
-    """DHEN stacks layers, each an ensemble of interactions of different kinds between the tokens before it.
+    """DHEN stacks layers; each is an ensemble of different kinds of interactions between its input tokens.
 
     Paper: DHEN: A Deep and Hierarchical Ensemble Network for Large-Scale Click-Through Rate Prediction, arXiv 2022,
     https://arxiv.org/abs/2203.11014.

@@ -1,4 +1,4 @@
-"""DIEN: how a user's interest evolves towards the item at hand."""
+"""DIEN: how a user's interest evolves towards the target item."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,7 @@ AttentionKind = Literal["bilinear_attention", "din_attention"]
 
 
 class DIEN(CTRModel):
-    """DIEN reads the history with a GRU, and with a second one whose steps an attention to the item at hand weighs.
+    """DIEN reads the history with a GRU, then with a second GRU whose steps are weighted by attention.
 
     Paper: Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019,
     https://arxiv.org/abs/1809.03672.
@@ -48,14 +48,14 @@ class DIEN(CTRModel):
     out in every formulation.
 
     Args:
-        dien_target_field, dien_sequence_field: the items at hand and their histories, one for one; a list within
+        dien_target_field, dien_sequence_field: the target items and their histories, one for one; a list within
             the list lays its fields side by side. All histories of the dataset unless given.
         gru_type: of the second GRU.
         formulation: of the cell of AGRU and AUGRU, as above. The gates of ``official_code`` start with a bias of 1.
         attention_type: ``bilinear_attention`` as above, or ``din_attention``, an MLP's of [t; i; t - i; t * i].
         use_attention_softmax: whether the weights of a history sum to one.
         attention_hidden_units, attention_activation, attention_dropout: of that MLP.
-        enable_sum_pooling: the summed history, and its product with the item at hand, go to the MLP too.
+        enable_sum_pooling: the summed history, and its product with the target item, go to the MLP too.
         dnn_hidden_units, dnn_activations: of the MLP.
         net_dropout: dropout after each activation of the MLP.
         batch_norm: BatchNorm before each activation of the MLP.

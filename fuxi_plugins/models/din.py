@@ -1,4 +1,4 @@
-"""DIN: what a user did before, weighed by how near it is to the item at hand."""
+"""DIN: what a user did before, weighed by how near it is to the target item."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ from .needs import Needs
 
 
 class DIN(CTRModel):
-    """DIN pools a history with weights that an MLP gives each behaviour for the item at hand, and adds an MLP.
+    """DIN pools a history with a weight for each behaviour, which an MLP computes from it and the target item.
 
     Paper: Deep Interest Network for Click-Through Rate Prediction, KDD 2018, https://arxiv.org/abs/1706.06978.
 
         a_l = MLP_a([t; s_l; t - s_l; t * s_l]),  h = sum_l a_l s_l over the real behaviours
         y = sigmoid( MLP([e_1; ...; e_n; h]) )
 
-    t is the embedding of the item at hand, s_l of the behaviours, e_i of all other fields and t.
+    t is the embedding of the target item, s_l of the behaviours, e_i of all other fields and t.
 
     Data: a behaviour history that shares its embedding with a categorical field; other sequences must be pooled.
 
@@ -30,7 +30,7 @@ class DIN(CTRModel):
     is FuxiCTR's.
 
     Args:
-        din_target_field, din_sequence_field: the items at hand and their histories, one for one; a list within
+        din_target_field, din_sequence_field: the target items and their histories, one for one; a list within
             the list lays its fields side by side. All histories of the dataset unless given.
         din_use_softmax: the weights of a history sum to one; the paper's do not.
         attention_hidden_units, attention_hidden_activations, attention_output_activation, attention_dropout: of MLP_a.

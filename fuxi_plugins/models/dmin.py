@@ -1,4 +1,4 @@
-"""DMIN: several interests of a user, each a head of attention over the history, weighed for the item at hand."""
+"""DMIN: several interests of a user, each a head of attention over the history, weighed for the target item."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -32,7 +32,7 @@ RefinerMask = Literal["causal", "fuxictr"]
 
 
 class DMIN(CTRModel):
-    """DMIN makes of each head of a self attention over the history an interest of its own, and pools it for the item.
+    """DMIN takes each head of a self-attention over the history as one interest, and pools it for the target item.
 
     Paper: Deep Multi-Interest Network for Click-through Rate Prediction, CIKM 2020,
     https://doi.org/10.1145/3340531.3412092.
@@ -43,7 +43,7 @@ class DMIN(CTRModel):
                            i_h = sum_l softmax(e)_l z_l
         y = sigmoid( MLP([i_1; ...; i_H; e_1; ...; e_n]) )
 
-    S holds a behaviour in each row, t is the embedding of the item at hand, p_l that of a position. Q, K and V are
+    S holds a behaviour in each row, t is the embedding of the target item, p_l that of a position. Q, K and V are
     linear in S', d = m / H, W_h (d, m), FFN a map to 2 m, ReLU and a map back. In both
     attentions a behaviour sees itself and those before it.
 
@@ -56,7 +56,7 @@ class DMIN(CTRModel):
     not FuxiCTR's 4, so that it divides more widths.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         num_heads: H, a divisor of the width of a behaviour.
         use_behavior_refiner: without it S' = S.
@@ -66,7 +66,7 @@ class DMIN(CTRModel):
         attention_dropout: of the weights of the self attentions, and after each activation of MLP_h.
         use_pos_emb: without it t_l = t.
         pos_emb_dim: width of p_l.
-        enable_sum_pooling: the summed history, and its product with the item at hand, go to the MLP too.
+        enable_sum_pooling: the summed history, and its product with the target item, go to the MLP too.
         layer_norm: whether the LayerNorms are there.
         dnn_hidden_units, dnn_activations: of the MLP.
         net_dropout: dropout after each activation of the MLP, and after the self attentions.

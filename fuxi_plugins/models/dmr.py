@@ -27,7 +27,7 @@ from .stages import Point, deep_layers
 
 
 class DMR(CTRModel):
-    """DMR weighs a history for the item at hand, and matches the user that the history tells of with the item.
+    """DMR weighs a history for the target item, and matches the item with the user whom the history describes.
 
     Paper: Deep Match to Rank Model for Personalized Click-Through Rate Prediction, AAAI 2020,
     https://doi.org/10.1609/aaai.v34i01.5346.
@@ -38,7 +38,7 @@ class DMR(CTRModel):
                       u = ReLU(W_o sum_l softmax(e')_l s_l + b_o),  rel_u2i = <u, t'>
         y = sigmoid( MLP([h; rel_i2i; rel_u2i; e_1; ...; e_n]) )
 
-    t is the embedding of the item at hand, t' its other one, of the items as outputs, s_l those of the behaviours, p_l
+    t is the embedding of the target item, t' its other one, of the items as outputs, s_l those of the behaviours, p_l
     and p'_l of their positions. All sums are over the real behaviours; the last position is the latest's.
 
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
@@ -52,10 +52,10 @@ class DMR(CTRModel):
     embeddings start at N(0, 1).
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         enable_u2i_rel, enable_i2i_rel: whether rel_u2i and rel_i2i are there.
-        enable_sum_pooling: the summed history, and its product with the item at hand, go to the MLP too.
+        enable_sum_pooling: the summed history, and its product with the target item, go to the MLP too.
         attention_hidden_units, attention_activation, attention_dropout: of MLP_a and MLP_b.
         use_pos_emb: whether q_l knows the position.
         pos_emb_dim: width of p_l and p'_l.
@@ -193,6 +193,6 @@ def output_table(feature_map: FeatureMap, name: str, embedding_dim: int) -> nn.E
     """
     spec = feature_map.features[name]
     if "vocab_size" not in spec:
-        raise ValueError(f"rel_u2i needs a categorical field as the item at hand, but {name} is {spec['type']}")
+        raise ValueError(f"rel_u2i needs a categorical field as the target item, but {name} is {spec['type']}")
     width = spec.get("embedding_dim", embedding_dim)
     return nn.Embedding(spec["vocab_size"], width, padding_idx=spec.get("padding_idx"))

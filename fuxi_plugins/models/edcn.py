@@ -17,7 +17,7 @@ BridgeType = Literal["hadamard_product", "pointwise_addition", "concatenation", 
 
 
 class EDCN(CTRModel):
-    """EDCN bridges a cross network and an MLP after every layer, and gates the fields that each takes from there.
+    """EDCN joins a cross network and an MLP after every layer, and gates the fields that enter the next ones.
 
     Paper: Enhancing Explicit and Implicit Feature Interactions via Information Sharing for Parallel Deep CTR
     Models, CIKM 2021, https://dlp-kdd.github.io/assets/pdf/DLP-KDD_2021_paper_12.pdf.

@@ -17,7 +17,7 @@ from .needs import Needs
 
 
 class ETA(CTRModel):
-    """ETA picks the behaviours whose hash codes are nearest to that of the item at hand, and reads them by attention.
+    """ETA picks the behaviours whose hash codes are nearest to that of the target item, and attends to them.
 
     Paper: End-to-End User Behavior Retrieval in Click-Through Rate Prediction Model, arXiv 2021,
     https://arxiv.org/abs/2108.04468.
@@ -25,7 +25,7 @@ class ETA(CTRModel):
         code(v) = sign(R v), R fixed and random,  d_l = number of signs in which code(s_l) and code(t) differ
         y = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) )
 
-    t is the embedding of the item at hand, s_l of the behaviours, e_i of all other fields and t. h_long is the target
+    t is the embedding of the target item, s_l of the behaviours, e_i of all other fields and t. h_long is the target
     attention over the K behaviours of the smallest d, of equal d the latest, h_short over the latest. The hash is of
     the embeddings that are learned, so the search follows them.
 
@@ -38,11 +38,11 @@ class ETA(CTRModel):
     behaviours one place off, which hides the first of a history shorter than ``short_seq_len``; that is mended.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         hash_bits: the number of signs.
         topk: K.
-        short_seq_len: how many of the latest h_short reads, the item at hand counted among them as in LongCTR.
+        short_seq_len: how many of the latest h_short reads, the target item counted among them as in LongCTR.
         attention_dim, num_heads, attention_dropout: of both attentions.
         use_scale: whether attention scores are divided by the root of a head's width.
         dnn_hidden_units, dnn_activations: of the MLP.

@@ -15,7 +15,7 @@ from .fuxictr_layers import mlp_block
 
 
 class FinalMLP(CTRModel):
-    """FinalMLP gives two MLPs their own view of the embeddings and multiplies what they make of it.
+    """FinalMLP feeds two MLPs with differently gated embeddings, and joins their outputs by a bilinear product.
 
     Paper: FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction, AAAI 2023,
     https://arxiv.org/abs/2304.00902.
@@ -33,7 +33,7 @@ class FinalMLP(CTRModel):
         mlp1_hidden_activations, mlp2_hidden_activations: one name for all hidden layers, or one for each.
         mlp1_batch_norm, mlp2_batch_norm: BatchNorm before each activation.
         mlp1_dropout, mlp2_dropout: dropout after each activation.
-        use_fs: the gates; the settings of a gate that is not there have no effect, as in FuxiCTR.
+        use_fs: the gates; settings of a gate that is left out have no effect, as in FuxiCTR.
         fs_hidden_units: widths of the hidden layers of the gates.
         fs1_context, fs2_context: names of the features whose embeddings, learned apart, drive a gate; empty
             for a learned vector, the same for all rows.

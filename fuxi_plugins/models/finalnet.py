@@ -36,7 +36,7 @@ class FinalNet(CTRModel):
         batch_norm: BatchNorm in each layer.
         use_feature_gating: the first block sees [E; E * (W E + b)], W over the fields, starting at [E; E].
         block1_hidden_units, block2_hidden_units: widths of the layers of the blocks; the settings of a second
-            block that is not there have no effect, as in FuxiCTR.
+            block that is left out have no effect, as in FuxiCTR.
         block1_hidden_activations, block2_hidden_activations: one name for all layers, one for each, or none.
         block1_dropout, block2_dropout: dropout at the end of each layer.
         residual_type: ``concat`` or ``sum``, see above; ``concat`` needs even widths.

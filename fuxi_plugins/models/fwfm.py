@@ -13,7 +13,7 @@ from .pairs import count_pairs, inner_products
 
 
 class FwFM(CTRModel):
-    """FwFM weighs the inner product of two field embeddings by how much the two fields matter to each other.
+    """FwFM multiplies the inner product of two field embeddings by a learned weight of the two fields.
 
     Paper: Field-weighted Factorization Machines for Click-Through Rate Prediction in Display Advertising,
     WWW 2018, https://arxiv.org/abs/1806.03514.

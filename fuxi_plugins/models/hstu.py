@@ -1,4 +1,4 @@
-"""HSTU: attention without softmax, whose output is gated, over fields, behaviours and the item at hand."""
+"""HSTU: attention without softmax, whose output is gated, over fields, behaviours and the target item."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from .needs import Needs
 
 
 class HSTU(CTRModel):
-    """HSTU reads fields, behaviours and the item at hand by attention without a softmax, and gates what it found.
+    """HSTU applies attention without a softmax to fields, behaviours and the target item, and gates its output.
 
     Paper: Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations,
     ICML 2024, https://arxiv.org/abs/2402.17152.
@@ -38,7 +38,7 @@ class HSTU(CTRModel):
         X' = X + W_o [U; C; U * LN(C)]
 
     a is the width of a query in a head, m the greatest number of places. The places are a token for every field, the
-    behaviours in their order, and the item at hand. The prediction is an MLP of LN of the item's output and of the mean
+    behaviours in their order, and the target item. The prediction is an MLP of LN of the item's output and of the mean
     of the fields' outputs.
 
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
@@ -48,14 +48,14 @@ class HSTU(CTRModel):
     W_o maps U * LN(C) alone (``gated_output_only``), and the scores have a bias of relative position and time; as in
     the code, a learned embedding of the position is added to a behaviour instead, here counted from the latest. Times
     are not in the data. A history has one learned vector for what kind of act it holds, where the code embeds each act.
-    How a row becomes places is our reading: each field has a linear map; the item at hand is a token of the linear
-    map that its behaviours have, one for each item at hand where histories have several; histories follow each other
+    How a row becomes places is our reading: each field has a linear map; the target item is a token of the linear
+    map that its behaviours have, one for each target item where histories have several; histories follow each other
     as named. The code lets fields see the behaviours, here they see the fields before them. The head is ours, and
     RMSNorm of the embeddings comes before the tokens, as in RankMixer. The authors train to generate the next
     behaviours, here a click is predicted.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         token_dim, num_blocks, num_heads: width, depth, and heads of the attention.
         attention_dim, hidden_dim: a, and the width of U and V in a head.
@@ -109,7 +109,7 @@ class HSTU(CTRModel):
         require_rate("output_dropout", output_dropout)
         super().__init__(feature_map, model_id, gpu, embedding_regularizer, net_regularizer, **kwargs)
         self.histories = histories
-        self.targets = list(widths)  # each item at hand once
+        self.targets = list(widths)  # each target item once
         self.fields = list(of_fields)
         self.embedding_layer = HistoryEmbedding(feature_map, embedding_dim, histories)
         self.field_tokens = nn.ModuleList(TokenProjection(width, token_dim) for width in of_fields.values())
@@ -150,7 +150,7 @@ class HSTU(CTRModel):
         return {"y_pred": self.output_activation(self.dnn(torch.cat([items, fields], dim=1)))}
 
     def places(self, embedded: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The tokens of fields, behaviours and items at hand (B, n, D), and which of them are real (B, n)."""
+        """The tokens of fields, behaviours and target items (B, n, D), and which of them are real (B, n)."""
         fields = [to_token(embedded[name]) for to_token, name in zip(self.field_tokens, self.fields, strict=True)]
         items = dict(zip(self.targets, self.item_tokens, strict=True))
         tokens, real = [torch.stack(fields, dim=1)], [fields[0].new_ones(len(fields[0]), len(fields))]

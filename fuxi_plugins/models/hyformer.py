@@ -46,7 +46,7 @@ Behaviours = list[tuple[Tensor, Tensor]]  # of each history, tokens (B, L, D) an
 
 
 class HyFormer(CTRModel):
-    """HyFormer makes queries of all fields, which read each history and are then mixed with the fields, in every block.
+    """HyFormer makes queries of all fields; in each block they attend to each history and are mixed with the fields.
 
     Paper: HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction, arXiv 2026,
     https://arxiv.org/abs/2601.12681.
@@ -70,7 +70,7 @@ class HyFormer(CTRModel):
     tokens, as in RankMixer. A row without behaviours gets nothing from the attention.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         num_tokens: T, those of the queries of all histories among them.
         num_queries: N, of each history.

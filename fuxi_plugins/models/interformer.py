@@ -61,7 +61,7 @@ class InterFormer(CTRModel):
     embedding, where the paper has one for all of them together.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given. Several histories are laid side by side
             place by place, the latest last, and projected to ``embedding_dim``.
         num_layers: layers.

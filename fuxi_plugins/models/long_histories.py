@@ -1,4 +1,4 @@
-"""What SIM, ETA and SDIM share: attention of the item at hand to behaviours that were picked from a long history."""
+"""What SIM, ETA and SDIM share: attention of the target item to behaviours that were picked from a long history."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ def pick(score: Tensor, real: Tensor, count: int) -> Tensor:
 
 
 class PickedAttention(nn.Module):
-    """Attention of the item at hand to the behaviours of the highest scores, the latest without scores.
+    """Attention of the target item to the behaviours of the highest scores, the latest without scores.
 
     softmax( (W_q t) (W_k s)^T / sqrt(d) ) W_v s in each head of width d, then W_o; 0 where a row has no behaviour.
 
@@ -95,13 +95,13 @@ def check_attention(widths: list[int], attention_dim: int, num_heads: int, dropo
 
 
 def recent_count(short_seq_len: int) -> int:
-    """How many behaviours LongCTR's ``short_seq_len`` stands for: the item at hand is counted too.
+    """How many behaviours LongCTR's ``short_seq_len`` stands for: the target item is counted too.
 
     Raises:
         ValueError: not one is left.
     """
     if short_seq_len < 2:
         raise ValueError(
-            f"short_seq_len must be at least 2, the item at hand and a behaviour, but short_seq_len={short_seq_len}"
+            f"short_seq_len must be at least 2, the target item and a behaviour, but short_seq_len={short_seq_len}"
         )
     return short_seq_len - 1

@@ -65,7 +65,7 @@ class OneTrans(CTRModel):
     comes before the tokens, as in RankMixer. Keys and values are not cached between requests.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         num_tokens: T, of the NS tokens.
         token_dim, num_blocks, num_heads: width, depth, and heads of the attention; heads must divide the width.

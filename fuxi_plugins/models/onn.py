@@ -15,7 +15,7 @@ from .pairs import count_pairs, field_aware_inner_products
 
 
 class ONN(CTRModel):
-    """ONN gives every feature value one embedding for each operation: one to be read as it is, one for each product.
+    """ONN gives every feature value one embedding for each operation: one by itself, and one for each product.
 
     Paper: Operation-aware Neural Networks for User Response Prediction, Neural Networks 2020,
     https://arxiv.org/abs/1904.12579.

@@ -1,4 +1,4 @@
-"""SDIM: the sum of the behaviours that fall into the item at hand's hash buckets stands for attention to all."""
+"""SDIM: the sum of the behaviours that fall into the target item's hash buckets stands for attention to all."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from .needs import Needs
 
 
 class SDIM(CTRModel):
-    """SDIM sums the behaviours that share a hash bucket with the item at hand, in place of attention to all of them.
+    """SDIM sums the behaviours that share a hash bucket with the target item, instead of attending to all of them.
 
     Paper: Sampling Is All You Need on Modeling Long-Term User Behaviors for CTR Prediction, CIKM 2022,
     https://arxiv.org/abs/2205.10249.
@@ -26,7 +26,7 @@ class SDIM(CTRModel):
         bucket_h(v) = sign(R_h v), R_h fixed and random,  b_h = sum of s_l over bucket_h(s_l) = bucket_h(t)
         h_long = mean over h of b_h,  y = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) )
 
-    t is the embedding of the item at hand, s_l of the behaviours, e_i of all other fields and t. Two vectors at an
+    t is the embedding of the target item, s_l of the behaviours, e_i of all other fields and t. Two vectors at an
     angle a share a bucket of k signs with probability (1 - a / pi)^k, and this is the weight that h_long expects of a
     behaviour. h_short is the target attention over the latest.
 
@@ -39,11 +39,11 @@ class SDIM(CTRModel):
     the first of a history shorter than ``short_seq_len``; that is mended.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         num_hashes, hash_bits: the number of hashes, and of signs in each.
         l2_norm: whether b_h is divided by its length.
-        short_seq_len: how many of the latest h_short reads, the item at hand counted among them as in LongCTR.
+        short_seq_len: how many of the latest h_short reads, the target item counted among them as in LongCTR.
         attention_dim, num_heads, attention_dropout: of the attention.
         use_scale: whether attention scores are divided by the root of a head's width.
         use_qkvo: whether the attention has its four linear maps.

@@ -1,4 +1,4 @@
-"""SIM: the behaviours that matter for the item at hand are searched for in a long history, then read by attention."""
+"""SIM: the behaviours that matter for the target item are searched for in a long history, then read by attention."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -20,7 +20,7 @@ Search = Literal["soft", "hard"]
 
 
 class SIM(CTRModel):
-    """SIM searches a history for what is near to the item at hand, and reads what it found and the latest by attention.
+    """SIM searches a history for behaviours near the target item, and attends to those and to the latest ones.
 
     Paper: Search-based User Interest Modeling with Lifelong Sequential Behavior Data for Click-Through Rate Prediction,
     CIKM 2020, https://arxiv.org/abs/2006.05639.
@@ -29,9 +29,9 @@ class SIM(CTRModel):
         y   = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) ),  y_search = sigmoid( MLP'([e_1; ...; e_n; u]) )
         loss = beta BCE(y) + alpha BCE(y_search)
 
-    t is the embedding of the item at hand, s_l of the behaviours, e_i of all other fields and t. h_long is the target
+    t is the embedding of the target item, s_l of the behaviours, e_i of all other fields and t. h_long is the target
     attention over the K behaviours of the highest r, h_short over the latest. ``gsu_type="hard"`` searches for the
-    behaviours that have the same value as the item at hand in one field, such as its category; of more than K the
+    behaviours that have the same value as the target item in one field, such as its category; of more than K the
     latest are read, and there is no second loss.
 
     Data: a behaviour history that shares its embedding with a categorical field, in the order of time; other sequences
@@ -44,12 +44,12 @@ class SIM(CTRModel):
     a history shorter than ``short_seq_len``; that is mended. Hard search is not in LongCTR.
 
     Args:
-        target_field, sequence_field: the items at hand and their histories, one for one; a list within the list lays
+        target_field, sequence_field: the target items and their histories, one for one; a list within the list lays
             its fields side by side. All histories of the dataset unless given.
         gsu_type: ``soft`` or ``hard``.
-        search_field: of hard search, the field of the item at hand; needed where a history has several.
+        search_field: of hard search, the field of the target item; needed where a history has several.
         topk: K.
-        short_seq_len: how many of the latest h_short reads, the item at hand counted among them as in LongCTR.
+        short_seq_len: how many of the latest h_short reads, the target item counted among them as in LongCTR.
         attention_dim, num_heads, attention_dropout: of both attentions, and the width of W_a t and W_b s.
         alpha, beta: of the losses; alpha is 1 unless given, and has no meaning in hard search.
         dnn_hidden_units, dnn_activations: of both MLPs.
@@ -150,7 +150,7 @@ class SoftSearch(nn.Module):
 
 
 class HardSearch(nn.Module):
-    """A score of 1 for the behaviours that have the same id as the item at hand; they alone may be picked."""
+    """A score of 1 for the behaviours that have the same id as the target item; they alone may be picked."""
 
     def __init__(self, target: str, sequence: str):
         super().__init__()
@@ -165,7 +165,7 @@ class HardSearch(nn.Module):
 
 
 def searched_fields(feature_map: FeatureMap, history: History, search_field: str | None) -> tuple[str, str]:
-    """The field of the item at hand and the sequence whose ids hard search compares.
+    """The field of the target item and the sequence whose ids hard search compares.
 
     Raises:
         ValueError: it is not told which, or the two do not share their ids.

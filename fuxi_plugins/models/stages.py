@@ -4,7 +4,6 @@ A model that has such points says so by a method ``stages()``, name -> point. A 
 output, or the input of a module, where the value wanted has no module of its own.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fuxictr.pytorch.layers import MLP_Block
@@ -19,7 +18,6 @@ class InputOf:
 
 
 Point = nn.Module | InputOf
-Stages = Mapping[str, Point]
 
 
 def deep_layers(block: MLP_Block, prefix: str = "deep") -> dict[str, Point]:

@@ -33,7 +33,7 @@ FFNMaker = Callable[[int, int, float], nn.Module]  # of the number of tokens, th
 
 
 class TokenMixerLarge(TokenModel):
-    """TokenMixerLarge mixes tokens, transforms and puts them back, with gated networks of every token's own.
+    """TokenMixerLarge mixes tokens, transforms them and reverts the mixing, with a gated network for each token.
 
     Paper: TokenMixer-Large: Scaling Up Large Ranking Models in Industrial Recommenders, arXiv 2026,
     https://arxiv.org/abs/2602.06563.

@@ -1,4 +1,4 @@
-"""TransAct: a transformer over behaviours that are laid beside the item at hand, before a cross network and an MLP."""
+"""TransAct: a transformer over behaviours that are laid beside the target item, before a cross network and an MLP."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -19,7 +19,7 @@ EmptyHistory = Literal["zero", "padding"]
 
 
 class TransAct(CTRModel):
-    """TransAct lays the item at hand beside each behaviour, lets a transformer read them, and crosses what it found.
+    """TransAct joins the target item to each behaviour, applies a transformer, and crosses its output with all else.
 
     Paper: TransAct: Transformer-based Realtime User Action Model for Recommendation at Pinterest, KDD 2023,
     https://arxiv.org/abs/2306.00248.
@@ -39,7 +39,7 @@ class TransAct(CTRModel):
     behaviours read one place of padding beside the item at hand, which is ``empty_history="padding"``.
 
     Args:
-        target_item_field, sequence_item_field: the items at hand and their histories, one for one; a list within the
+        target_item_field, sequence_item_field: the target items and their histories, one for one; a list within the
             list lays its fields side by side. All histories of the dataset unless given.
         first_k_cols: K.
         concat_max_pool: whether max_l X_l is there.

@@ -1,7 +1,9 @@
 """A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
@@ -47,11 +49,12 @@ def suite_board(
     records = find_records(workspace.results, dataset, left_out.append)
     unread = {(one.experiment, one.seed): one.reason for one in left_out}
     cells = suite_cells(suite)
-    board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
+    said: dict[str, Any] = {"reference": suite.reference, "remarks": suite.remarks}
+    board = replace(build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread), **said)
     found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and found.problems:
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
-        return with_uncertainty(board, found.evidence)
+        return with_uncertainty(replace(board, **said), found.evidence)
     return with_uncertainty(board, found.strict())
 
 

@@ -14,9 +14,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.records.record import FinishedRun, find_records
+from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.boards import board_file, board_runs
 
 TITLE = "Seed ensembles, beside the single models and not ranked among them"

@@ -18,6 +18,7 @@ from fuxi_plugins.reporting.latex import booktabs
 from fuxi_plugins.reporting.notes import notes
 
 FORMATS = ("md", "csv", "tex", "json")
+EQUAL_SIZE = 0.02  # from the reference's dense parameters, at most, where rows are made equally large
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         Column(f"valid {board.rank_by}", lambda row: _valid(row, board.rank_by)),
         Column("seeds", lambda row: _seeds(row)),
         Column("dense parameters", lambda row: f"{row.parameters.dense:,}" if row.parameters else "–"),
+        *_size_columns(board),
         Column("embedding parameters", lambda row: f"{row.parameters.embedding:,}" if row.parameters else "–"),
         Column("s / epoch", lambda row: f"{row.seconds_per_epoch:.2f}" if row.seconds_per_epoch else "–"),
         *_cost_columns(board),
@@ -53,6 +55,14 @@ def columns(board: Leaderboard) -> tuple[Column, ...]:
         *([verdict] if verdicts - {"not comparable"} else []),  # if none is comparable, a note says so
         *([Column("chosen configuration", _chosen)] if any(row.variants > 1 for row in board.rows) else []),
     )
+
+
+def _size_columns(board: Leaderboard) -> tuple[Column, ...]:
+    """Dense parameters as a ratio to the reference's, where a row is more than 2% from it."""
+    sizes = board.relative_sizes()
+    if all(abs(size - 1) <= EQUAL_SIZE for size in sizes.values()):
+        return ()
+    return (Column(f"of {board.reference}'s", lambda row: f"{sizes[row.key]:.2f}" if row.key in sizes else "–"),)
 
 
 def _cost_columns(board: Leaderboard) -> tuple[Column, ...]:

@@ -133,7 +133,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
-    lines = []
+    lines = list(board.remarks)
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"Hyper-parameters of all rows: {origins.pop()}.")

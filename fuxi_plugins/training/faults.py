@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 
 # Exit codes of a run's process beside 0. Python's own for an uncaught exception is 1, so a failure that has its record
 # is another.
@@ -39,6 +40,19 @@ def is_disk_full(error: BaseException) -> bool:
         or (isinstance(cause, OSError | RuntimeError) and any(text in str(cause) for text in _FULL_TEXTS))
         for cause in _chain(error)
     )
+
+
+def exit_code(error: BaseException, data: Path) -> int | None:
+    """The code of a failure that is not the model's and that the runner deals with; None for any other.
+
+    Args:
+        data: folder of the prepared data.
+    """
+    if not data.exists():
+        return DATA_GONE
+    if is_disk_full(error):
+        return DISK_FULL
+    return OUT_OF_MEMORY if is_out_of_memory(error) else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -18,7 +18,7 @@ from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.models.registry import load_tree_class
 from fuxi_plugins.models.trees.base import Sequences, Table, TreeModel
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.record import Epoch, Metrics, Parameters
+from fuxi_plugins.records.parts import Epoch, Metrics, Parameters
 from fuxi_plugins.training import sample_weights
 from fuxi_plugins.training.hosted import Callback, Report, require_values
 

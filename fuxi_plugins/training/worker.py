@@ -19,15 +19,7 @@ from typing import Any, TextIO
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import write_record
 from fuxi_plugins.training import provenance
-from fuxi_plugins.training.faults import (
-    DATA_GONE,
-    DISK_FULL,
-    FAILED,
-    ORPHANED,
-    OUT_OF_MEMORY,
-    is_disk_full,
-    is_out_of_memory,
-)
+from fuxi_plugins.training.faults import FAILED, ORPHANED, exit_code
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import carry_out, describe_failure, failed_record
 
@@ -47,12 +39,8 @@ def main() -> int:
         carry_out(job, report, started=started, clock_start=clock_start)
     except Exception as error:
         logging.exception("the run failed")
-        if not job.data.folder.exists():
-            return DATA_GONE
-        if is_disk_full(error):
-            return DISK_FULL
-        if is_out_of_memory(error):
-            return OUT_OF_MEMORY
+        if code := exit_code(error, job.data.folder):
+            return code
         reason, trace = describe_failure(error)
         write_record(job.run_folder, failed_record(job, reason, started=started, trace=trace))
         return FAILED

@@ -16,8 +16,6 @@ from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.tuning.space import Space
 
-SAMPLERS = ("random", "tpe")
-
 
 @dataclass(frozen=True)
 class Tuned:

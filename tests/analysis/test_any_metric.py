@@ -159,7 +159,9 @@ def test_a_new_metric_is_one_entry(tmp_path, workspace):
         assert "Brier" in CliRunner().invoke(main, ["list", "metrics"]).output
 
 
-@pytest.mark.parametrize("command", ["leaderboard x --by", "compare a b --by", "report ledger --metric"])
+@pytest.mark.parametrize(
+    "command", ["leaderboard x --by", "compare a b --by", "report ledger --metric", "report literature --metric"]
+)
 def test_an_unknown_metric_is_one_clear_error(command):
     done = CliRunner().invoke(main, [*command.split(), "gauc"])
     assert done.exit_code == 2

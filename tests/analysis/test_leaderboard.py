@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,11 +12,11 @@ from rich.console import Console
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.parts import Code, Cost, Latency, Machine, Seconds
+from fuxi_plugins.records.parts import Code, Cost, Latency, Machine, Parameters, Seconds
 from fuxi_plugins.reporting.formats import cells, render
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.terminal import print_board
-from tests.analysis.make import card, record
+from tests.analysis.make import board_of, card, record
 from tests.conftest import write
 
 
@@ -319,3 +320,18 @@ def test_a_narrow_terminal_loses_columns_but_no_digits(tmp_path, width):
     assert "RankElastor" in text
     assert "…" not in text
     assert ("embedding" in text.split("•")[0]) == (width > 110)
+
+
+def test_sizes_stand_beside_parameters_where_rows_are_not_equally_large(tmp_path):
+    def board_with(size):
+        parameters = {"A": Parameters(dense=1000, embedding=5), "B": Parameters(dense=size, embedding=5)}
+        records = [record(name, test=0.7, parameters=found) for name, found in parameters.items()]
+        return replace(board_of("toy", records, tmp_path).board, reference="A", remarks=("B is a variant of A.",))
+
+    header, rows = cells(board_with(530))
+    place = header.index("of A's")
+    assert {row[header.index("model")]: row[place] for row in rows} == {"A": "1.00", "B": "0.53"}
+    assert "of A's" not in cells(board_with(1010))[0]
+    assert "of A's" not in cells(replace(board_with(530), reference=""))[0]
+    assert "of A's" not in cells(replace(board_with(530), reference="C"))[0]
+    assert "B is a variant of A." in notes(board_with(530))

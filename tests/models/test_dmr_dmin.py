@@ -230,5 +230,5 @@ def test_what_does_not_fit_is_refused():
         build(DMIN, num_heads=3)
     with pytest.raises(ValueError, match="refiner_mask must be one of 'causal', 'fuxictr'"):
         build(DMIN, refiner_mask="none")
-    with pytest.raises(ValueError, match="needs a categorical field as the item at hand, but price is numeric"):
+    with pytest.raises(ValueError, match="needs a categorical field as the target item, but price is numeric"):
         build(DMR, target_field=["price"], sequence_field=["history"])

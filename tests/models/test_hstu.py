@@ -18,7 +18,7 @@ from tests.models.test_onetrans import BATCH, two_histories
 D, HEADS, A, H, L = 6, 2, 3, 5, 2
 SETTINGS = {"embedding_dim": 4, "token_dim": D, "num_blocks": L, "num_heads": HEADS, "attention_dim": A}
 SETTINGS |= {"hidden_dim": H, "dnn_hidden_units": [6]}
-PLACES = 2 + 4 + 3 + 1  # two fields, two histories, one item at hand
+PLACES = 2 + 4 + 3 + 1  # two fields, two histories, one target item
 
 
 class SlowHSTU(SpelledOut):

@@ -72,7 +72,7 @@ def best(scores: list[float], count: int) -> list[int]:
 
 
 def rows_of(model: nn.Module, batch: dict[str, Tensor]):
-    """Of each row, its fields side by side, the item at hand, its real behaviours from the first to the latest."""
+    """Of each row, its fields side by side, the target item, its real behaviours from the first to the latest."""
     tables = model.embedding_layer.embedding_dict.embedding_layers
     for row in range(len(batch["item"])):
         item, user, shop = (tables[name].weight[batch[name][row]] for name in ("item", "user", "shop"))
@@ -170,7 +170,7 @@ def test_sdim_is_its_equations(l2_norm):
     check(model, "y_pred", predictions, batch)
 
 
-def test_sdim_of_behaviours_that_are_the_item_at_hand_is_their_sum():
+def test_sdim_of_behaviours_that_are_the_target_item_is_their_sum():
     model = build("SDIM", num_hashes=5, hash_bits=8)
     vector = torch.randn(WIDTH, dtype=torch.float64)
     same = model.hashes[0](vector.expand(4, WIDTH)) == model.hashes[0](vector)
@@ -233,7 +233,7 @@ def test_the_best_of_the_real_are_picked_and_of_equal_ones_the_latest(behaviours
         ("SIM", {"gsu_type": "hard", "search_field": "shop", "alpha": 1.0}, "alpha has no meaning with gsu_type='h"),
         ("SIM", {"gsu_type": "both"}, "gsu_type must be one of 'soft', 'hard'"),
         ("SIM", {"topk": 0}, "topk must be at least 1"),
-        ("ETA", {"short_seq_len": 1}, "short_seq_len must be at least 2, the item at hand and a behaviour"),
+        ("ETA", {"short_seq_len": 1}, "short_seq_len must be at least 2, the target item and a behaviour"),
         ("ETA", {"hash_bits": 0}, "hash_bits must be at least 1"),
         ("SDIM", {"num_heads": 3}, "attention_dim must be a multiple of num_heads"),
         ("SDIM", {"num_heads": 4, "use_qkvo": False}, "width_of_a_behaviour must be a multiple of num_heads"),

@@ -126,7 +126,7 @@ def tune(workspace, trials, sampler="random"):
     return search.tune(suite, spaces, trials, 1, sampler, workspace, None)
 
 
-@pytest.mark.parametrize("sampler", search.SAMPLERS)
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_every_model_gets_the_same_number_of_trials_and_validation_chooses(workspace, runs, sampler):
     tuned = tune(workspace, 12, sampler)
     assert [len(one.trials) for one in tuned] == [12, 12]

@@ -9,10 +9,9 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.interactions.settings import Attributes
 from fuxi_plugins.datasets.reading.files import read_blocks
-from fuxi_plugins.datasets.reading.opening import pieces
-from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.reading.forms import ColumnForm
-from fuxi_plugins.datasets.reading.values import cleaned
+from fuxi_plugins.datasets.reading.opening import pieces
+from fuxi_plugins.datasets.reading.values import as_text, cleaned
 
 _PIECE_BYTES = 1 << 20
 
@@ -35,13 +34,18 @@ def read_attributes(folder: Path, attributes: Attributes | None, ids: pl.Series)
     return joined.select(attributes.columns)
 
 
+def as_written(values: pl.Series) -> pl.Series:
+    """Values of any type as text; a list's entries are joined by ``^``."""
+    return as_text(cleaned(values, ColumnForm()))
+
+
 def _table(path: Path, attributes: Attributes) -> pl.DataFrame:
     assert attributes.key is not None
     named = list(dict.fromkeys([attributes.key, *attributes.columns]))
     frames = [
         pl.DataFrame(
             {"id": as_text(block.frame[attributes.key])}
-            | {name: as_text(cleaned(block.frame[name], ColumnForm())) for name in attributes.columns}
+            | {name: as_written(block.frame[name]) for name in attributes.columns}
         )
         for block in read_blocks(path, named, attributes.file_format)
     ]

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.interactions.attributes import as_written
 from fuxi_plugins.datasets.interactions.settings import Log
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
@@ -29,7 +31,7 @@ class Interactions:
     moment: (N,) numbers that grow with time.
     positive: (N,) truth values.
     file: (N,) places in the log's files.
-    context: (N, C) further columns.
+    context: (N, C) text of further columns.
     """
 
     users: pl.Series
@@ -41,6 +43,11 @@ class Interactions:
     file: np.ndarray
     context: pl.DataFrame
 
+    @cached_property
+    def timestamps(self) -> np.ndarray:
+        """(N,) the moments as they are written: as whole numbers if all of them are."""
+        return self.moment.astype(np.int64) if (self.moment == np.floor(self.moment)).all() else self.moment
+
 
 def read_log(folder: Path, log: Log) -> Interactions:
     """The whole log, in memory.
@@ -49,7 +56,7 @@ def read_log(folder: Path, log: Log) -> Interactions:
         UserError: a file is not of its form, or an interaction lacks a user, an item, a moment or what tells whether
             it is positive.
     """
-    read = _sequences if log.form == "sequences" else _rows
+    read = {"table": _rows, "sequences": _sequences, "impressions": _impressions}[log.form]
     frames = [
         frame.with_columns(pl.lit(place, pl.UInt8).alias("file"))
         for place, name in enumerate(log.files)
@@ -64,9 +71,13 @@ def read_log(folder: Path, log: Log) -> Interactions:
     table = table.sort("user", "moment", maintain_order=True)
     _refuse_splitter(items)
     return Interactions(
-        users,
-        items,
-        *(table[name].to_numpy() for name in ("user", "item", "moment", "positive", "file")),
+        users=users,
+        items=items,
+        user=table["user"].to_numpy(),
+        item=table["item"].to_numpy(),
+        moment=table["moment"].to_numpy(),
+        positive=table["positive"].to_numpy(),
+        file=table["file"].to_numpy(),
         context=table.select(log.context),
     )
 
@@ -75,19 +86,43 @@ def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
     """Of a table, block by block."""
     named = [log.user, log.item, log.time, *([log.positive.column] if log.positive else []), *log.context]
     for block in read_blocks(path, list(dict.fromkeys(named)), log.file_format):
-        user, item = as_text(block.frame[log.user]), as_text(block.frame[log.item])
-        for name, ids in ((log.user, user), (log.item, item)):
-            if ids.null_count():
-                raise UserError(f"{block.place(first_row(ids.is_null()))}: {name!r} must hold an id, but is empty.")
         yield pl.DataFrame(
             {
-                "user": user,
-                "item": item,
+                "user": _ids(block, log.user),
+                "item": _ids(block, log.item),
                 "moment": moments(block, log.time),
                 "positive": _positives(block, log),
-                **{name: block.frame[name] for name in log.context},
+                **{name: as_written(block.frame[name]) for name in log.context},
             }
         )
+
+
+def _impressions(path: Path, log: Log) -> Iterator[pl.DataFrame]:
+    """Of a table of pages, block by block; a page's items stay in its order."""
+    assert log.clicked is not None
+    for block in read_blocks(path, [log.user, log.item, log.time, log.clicked, *log.context], log.file_format):
+        for name in (log.item, log.clicked):
+            if block.frame[name].dtype != pl.List:
+                raise UserError(f"{path.name}: {name!r} must hold lists of items, but holds {block.frame[name].dtype}.")
+        pages = pl.DataFrame(
+            {
+                "user": _ids(block, log.user),
+                "item": block.frame[log.item].cast(pl.List(pl.String)),
+                "clicked": block.frame[log.clicked].cast(pl.List(pl.String)),
+                "moment": moments(block, log.time),
+                **{name: as_written(block.frame[name]) for name in log.context},
+            }
+        )
+        shown = pages.explode("item", empty_as_null=True).drop_nulls("item")
+        positive = pl.col("item").is_in(pl.col("clicked")).fill_null(False)
+        yield shown.select("user", "item", "moment", positive.alias("positive"), *log.context)
+
+
+def _ids(block: Block, column: str) -> pl.Series:
+    ids = as_text(block.frame[column])
+    if ids.null_count():
+        raise UserError(f"{block.place(first_row(ids.is_null()))}: {column!r} must hold an id, but is empty.")
+    return ids
 
 
 def _positives(block: Block, log: Log) -> pl.Series:

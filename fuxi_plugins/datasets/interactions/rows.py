@@ -1,12 +1,13 @@
 """Makes the rows of a dataset from a log of interactions, as the config's ``from_interactions`` says.
 
-The log is held in memory, about 40 bytes an interaction and the text of each id while it is read; rows are written
-block by block, so that the text of histories is never whole in memory.
+The log is held in memory, which takes about 250 bytes an interaction while it is read. Rows are written block by block,
+so that the text of histories, which is much larger, is never whole in memory.
 """
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -37,8 +38,9 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
         UserError: a file is not of its form, no row is left, or a user leaves no item to be drawn.
     """
     log = read_log(source, settings.log)
-    items = read_attributes(source, settings.items, log.items)
-    users = read_attributes(source, settings.users, log.users)
+    known = _Attributes(
+        read_attributes(source, settings.items, log.items), read_attributes(source, settings.users, log.users)
+    )
     begins, ends = histories(log, settings.history)
     is_row = log.positive | (settings.log.others == "negatives")
     rows = np.flatnonzero(is_row & (ends - begins >= settings.min_history))
@@ -50,39 +52,51 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
     split = split_rows(log, rows, settings)
     is_positive = log.positive[rows]
     drawn = draw_negatives(log, rows[is_positive], split[is_positive] == TRAIN, settings.negatives)
+    several = np.where(is_positive, 1 + settings.negatives.per_positive, 1)  # rows that each interaction gives
     likes = log.items.gather(log.item[log.positive]).to_list()
-    timestamps = _plain(log.moment)
     done = 0
     with ExitStack() as files:
         writers = [_Writer(files.enter_context((folder / f"{name}.csv").open("wb"))) for name in SPLITS]
         for first in range(0, len(rows), BLOCK_ROWS):
-            part = rows[first : first + BLOCK_ROWS]
-            several = np.where(log.positive[part], 1 + settings.negatives.per_positive, 1)
-            of = np.repeat(np.arange(len(part)), several)
+            block = slice(first, first + BLOCK_ROWS)
+            of = np.repeat(np.arange(len(rows[block])), several[block])
             is_drawn = np.diff(of, prepend=-1) == 0
-            item = log.item[part][of]
+            row = rows[block][of]
+            item = log.item[row]
             item[is_drawn] = drawn[done : done + is_drawn.sum()]
             done += is_drawn.sum()
-            history = pl.Series(
-                ["^".join(likes[a:b]) or None for a, b in zip(begins[part], ends[part], strict=True)], dtype=pl.String
-            )
-            frame = pl.DataFrame(
-                {
-                    "label": (log.positive[part][of] & ~is_drawn).astype(np.int8),
-                    "user_id": log.users.gather(log.user[part][of]),
-                    "item_id": log.items.gather(item),
-                    "timestamp": timestamps[part][of],
-                    "history": history.gather(of),
-                }
-            ).hstack(
-                [
-                    *(column.gather(part[of]) for column in log.context),
-                    *(column.gather(item) for column in items),
-                    *(column.gather(log.user[part][of]) for column in users),
-                ]
-            )
+            spans = zip(begins[rows[block]].tolist(), ends[rows[block]].tolist(), strict=True)
+            joined = ["^".join(likes[begin:end]) or None for begin, end in spans]
+            history = pl.Series(joined, dtype=pl.String).gather(of)
+            frame = _table(log, row, item, is_drawn, history, known)
             for place, writer in enumerate(writers):
-                writer.write(frame.filter(split[first : first + BLOCK_ROWS][of] == place))
+                writer.write(frame.filter(split[block][of] == place))
+
+
+@dataclass(frozen=True)
+class _Attributes:
+    """What is known of each item and user, in the order of the log's ``items`` and ``users``."""
+
+    of_items: pl.DataFrame
+    of_users: pl.DataFrame
+
+
+def _table(
+    log: Interactions, row: np.ndarray, item: np.ndarray, is_drawn: np.ndarray, history: pl.Series, known: _Attributes
+) -> pl.DataFrame:
+    """The made rows as they are written; ``row`` are the interactions that they come from, ``item`` their items."""
+    user = log.user[row]
+    frame = pl.DataFrame(
+        {
+            "label": (log.positive[row] & ~is_drawn).astype(np.int8),
+            "user_id": log.users.gather(user),
+            "item_id": log.items.gather(item),
+            "timestamp": log.timestamps[row],
+            "history": history,
+        }
+    )
+    places = [(log.context, row), (known.of_items, item), (known.of_users, user)]
+    return frame.hstack([column.gather(place) for table, place in places for column in table])
 
 
 def histories(log: Interactions, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,14 +133,9 @@ def split_rows(log: Interactions, rows: np.ndarray, settings: FromInteractions) 
 class _Writer:
     """Appends frames to a csv file that begins with a header."""
 
-    file: object
+    file: IO[bytes]
     started: bool = False
 
     def write(self, frame: pl.DataFrame) -> None:
         frame.write_csv(self.file, include_header=not self.started)
         self.started = True
-
-
-def _plain(moments: np.ndarray) -> np.ndarray:
-    """Whole numbers where all are."""
-    return moments.astype(np.int64) if (moments == np.floor(moments)).all() else moments

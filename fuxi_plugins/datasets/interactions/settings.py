@@ -42,18 +42,20 @@ class Log(Table):
     """The interactions.
 
     file: one file or several.
-    form: ``table``: a row an interaction; ``sequences``: a line a user, the user's id and then items in order of time.
+    form: ``table``: a row an interaction; ``sequences``: a line a user, the user's id and then items in order of time;
+        ``impressions``: a row a page, whose ``item`` is the list of what it showed and ``clicked`` of what was clicked.
     user, item, time: the columns of a table; time holds numbers or dates.
-    positive: None: every interaction is positive.
+    positive: None: every interaction is positive; of an impression, what was clicked.
     others: what is not positive is left out, or is a negative of its own. Either way no negative is drawn from it.
     context: columns of a table that a row keeps; a drawn negative has those of its positive.
     """
 
     file: str | list[str]
-    form: Literal["table", "sequences"] = "table"
+    form: Literal["table", "sequences", "impressions"] = "table"
     user: str = "user_id"
     item: str = "item_id"
     time: str = "timestamp"
+    clicked: str | None = None
     positive: Positive | None = None
     others: Literal["left_out", "negatives"] = "left_out"
     context: list[str] = Field(default=[])
@@ -69,9 +71,15 @@ class Log(Table):
     def _fits_together(self) -> "Log":
         if self.form == "sequences" and (self.positive or self.context):
             raise ValueError("a log of sequences holds items alone, so positive and context need form: table")
-        if self.others == "negatives" and not self.positive:
+        if (self.clicked is None) != (self.form != "impressions") or (self.clicked and self.positive):
+            raise ValueError("form: impressions needs clicked, the column of what was clicked, in place of positive")
+        if self.others == "negatives" and not self.tells_negatives:
             raise ValueError("others: negatives needs positive, which says what the others are")
         return self
+
+    @property
+    def tells_negatives(self) -> bool:
+        return self.positive is not None or self.clicked is not None
 
     @property
     def files(self) -> list[str]:
@@ -121,7 +129,8 @@ class RowSplit(Strict):
 
     by: ``leave_last_out``: of each user the last row is test, the one before it valid; ``time``: the latest rows are
         test, those before them valid, and rows of one moment stay together; ``file``: as the log's files say.
-    valid, test: by time the shares of the rows that the log gives; by file the names of the log's files, of which others are train's.
+    valid, test: by time the shares of the rows that the log gives; by file the names of two of the log's files, of
+        which others are train's.
     """
 
     by: Literal["leave_last_out", "time", "file"]
@@ -144,7 +153,8 @@ class RowSplit(Strict):
     @property
     def shares(self) -> tuple[float, float]:
         """Of valid and test, of a split by time."""
-        assert isinstance(self.valid, float) and isinstance(self.test, float)
+        assert isinstance(self.valid, float)
+        assert isinstance(self.test, float)
         return self.valid, self.test
 
 
@@ -192,8 +202,11 @@ class FromInteractions(Strict):
         """The protocol, as boards say it."""
         positive = self.log.positive
         said = ["Rows are made from a log of interactions."]
-        said += [f"A {positive.column} {positive.rule} is positive." if positive else "Each interaction is positive."]
         if positive:
+            said += [f"A {positive.column} {positive.rule} is positive."]
+        else:
+            said += ["What was clicked is positive." if self.log.clicked else "Each interaction is positive."]
+        if self.log.tells_negatives:
             said += ["The others are negatives." if self.log.others == "negatives" else "The others are left out."]
         if drawn := self.negatives.per_positive:
             law = "uniformly" if self.negatives.by == "uniform" else "in proportion to the positives of train"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.cleaning import is_number
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import LabelColumn
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
@@ -43,7 +44,7 @@ def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
         raise UserError(
             f"{path.name} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
             f"{', '.join(missing)}; its header is {', '.join(header)}."
-            f"{no_header if any(_is_number(name) for name in header) else ''}"
+            f"{no_header if any(is_number(name) for name in header) else ''}"
         )
 
 
@@ -134,11 +135,3 @@ def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: 
         f"({wrong.sum()} such rows near). Mend the file, or give the column dtype: str in the dataset config; "
         "na_values names texts that stand for a missing value."
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

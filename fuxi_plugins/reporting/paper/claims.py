@@ -13,14 +13,15 @@ from fuxi_plugins.reporting.paper.tables import Table
 VARIANTS = ("RankElastor", "RankMixer")
 MORE_COST = 1.15  # that RankElastor may take of RankMixer's, by the paper's "10-15%"
 EXPLAINED = (
-    "One line for every dataset on which the suites have run. A claim about AUC holds, or does not, where the suite's "
-    "board finds the difference significant (sampling of test rows and noise between seeds, Holm's procedure over all "
-    "pairs of variants); the interval is that of this one comparison. Rank: the lowest that the entropy rank of a "
-    "row's tokens falls from the first mixing on, as a share of what independent normal numbers have, with the noise "
-    "between seeds; a share near 100% is no collapse, and what the untrained models differ by, training did not bring. "
-    "Scaling: the exponent b of test logloss = c N^b in dense parameters N, below 0 where larger is better. Cost: "
-    "operations a row and rows trained a second, which the paper puts 10 to 15% above RankMixer's. It is judged where "
-    "both models were timed several times on one machine ('fuxibench cost'), not by the seconds that runs took."
+    "One line for each dataset on which the suites have run. More AUC: the claim is decided where the suite's board "
+    "finds the difference significant. The board counts the sampling of test rows and the noise between seeds, with "
+    "Holm's procedure over all pairs of variants; the interval is that of this one comparison. Less collapse: the "
+    "entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage from the first "
+    "mixing on where it is lowest. A share near 100% means no collapse. The interval counts the noise between seeds. "
+    "A difference that the untrained models have already is no effect of training. Scaling: the exponent b in test "
+    "logloss = c N^b, where N is the number of dense parameters; below 0, larger models are better. Cost: operations "
+    "per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. It is judged only where "
+    "both models were timed several times on one machine by 'fuxibench cost', and not by the time that runs took."
 )
 
 
@@ -83,7 +84,7 @@ def _scaling(studies: Sequence[Study]) -> Iterator[list[str]]:
 def _falls(fit: PowerLaw) -> str:
     """Whether logloss falls with size, by the interval of the exponent."""
     if fit.low is None or fit.high is None or fit.low <= 0 <= fit.high:
-        return "undecided (interval holds 0)"
+        return "undecided (interval contains 0)"
     return "holds" if fit.high < 0 else "does not hold"
 
 
@@ -100,8 +101,8 @@ def _cost(study: Study) -> list[str]:
         return ["–", "–", "–", "not measured"]
     ours, theirs = (listed[0].flops_per_row for listed in costs)
     shown = [
-        f"{ours / 1e3:,.0f} kFLOP a row",
-        f"{theirs / 1e3:,.0f} kFLOP a row",
+        f"{ours / 1e3:,.0f} kFLOP per row",
+        f"{theirs / 1e3:,.0f} kFLOP per row",
         f"{ours / theirs - 1:+.0%} operations",
     ]
     # Records of several seeds share one measurement: only different ones are timings of their own.
@@ -116,7 +117,7 @@ def _cost(study: Study) -> list[str]:
     shown[-1] += f", {math.exp(timed.effect) - 1:+.0%} time [{low - 1:+.0%}, {high - 1:+.0%}]"
     if max(ours / theirs, high) <= MORE_COST:
         return [*shown, "holds"]
-    return [*shown, "does not hold" if low > MORE_COST else "undecided (interval holds 15%)"]
+    return [*shown, "does not hold" if low > MORE_COST else "undecided (interval contains 15%)"]
 
 
 def _runs(study: Study, variant: str) -> list[FinishedRun]:

@@ -19,24 +19,25 @@ from fuxi_plugins.reporting.paper.tables import Table
 TITLE = "RankElastor's paper, rerun"
 FIGURES = "figures"
 SHOWS = (
-    "Every number of ours comes from a record in results/runs, which names its settings, data, code and machine.",
-    "Variants of the protocol `matched` share shape, tokenizer, norms, head and training, and have RankElastor's number of "
-    "dense parameters within 2%: what differs between them is the mixing and the per-token network.",
-    "Effective ranks have both null lines: the untrained model of the same seed, and independent normal numbers. What "
-    "an untrained model already has, training did not bring.",
+    "Every number of ours comes from a record in results/runs, which names settings, data, code and machine.",
+    "Variants of the protocol `matched` share shape, tokenizer, norms, head and training. Their number of dense "
+    "parameters is within 2% of RankElastor's. They differ only in the mixing and in the per-token network.",
+    "Effective ranks are shown beside two references: the untrained model of the same seed, and independent normal "
+    "numbers. What the untrained model already has is no effect of training.",
 )
 DOES_NOT_SHOW = (
-    "The paper's own data sets are not here unless a section names them. A rehearsal on small or generated data with "
-    "capped epochs and one to three seeds tests the machinery, not the paper; its effects can neither confirm nor "
-    "refute results on 45 million rows.",
-    "No variant was tuned. A model that needs another learning rate or regularisation than the common one loses.",
-    "With two seeds intervals are wide. A variant of a single seed is compared with others only where these say how "
-    "much seeds differ; otherwise the claim stays undecided.",
-    "Rank and AUC are measured in the same runs and models differ in more than rank: no cause follows.",
-    "Seconds were taken one run after the other on a machine that had other work: good for an order of magnitude, and "
-    "for no verdict on cost.",
-    "The paper's theorems are not checked, because their statements were not at hand; the section on bounds checks "
-    "what can be said from the block as it is built.",
+    "The paper's own data sets are used only where a section names them. Runs on small or generated data, with few "
+    "epochs and one to three seeds, test the software and not the paper. Their effects can neither confirm nor refute "
+    "results on 45 million rows.",
+    "No variant was tuned. A model that needs another learning rate or another regularisation is at a disadvantage.",
+    "With two seeds, intervals are wide. A variant of one seed is compared with others only if these have several "
+    "seeds, which tell how large the noise is; otherwise the claim is undecided.",
+    "Rank and AUC are measured in the same runs, and the models differ in more than rank. So a correlation of the two "
+    "does not show that one causes the other.",
+    "Training times were taken one run after the other on a machine that did other work as well. They give an order of "
+    "magnitude, and no verdict on cost rests on them.",
+    "The paper's theorems are not checked, because their statements were not available. The section on algebraic "
+    "bounds checks what follows from the block as it is built.",
 )
 
 
@@ -72,7 +73,7 @@ def write_report(sections: Sequence[Section], folder: Path) -> list[Path]:
 
 
 def _section(study: Study, results: Path) -> Section:
-    note = f"{study.finished} of {study.expected} runs are finished; {study.seeds} a variant."
+    note = f"{study.finished} of {study.expected} runs are finished, with {study.seeds} per variant."
     section = Section(study.title, [note])
     warned = [
         f"{display_name} seed {record.seed}: {text}"
@@ -94,8 +95,8 @@ def _section(study: Study, results: Path) -> Section:
         name, values = tables.published_auc(results, study.suite, study.dataset)
         if study.dataset != name.casefold():
             section.paragraphs.append(
-                f"The paper has no results on {study.dataset}; its column is of {name}, so the levels cannot be "
-                "compared and only the direction of an effect can."
+                f"The paper has no results on {study.dataset}, so its column is from {name}. Only the directions of "
+                "effects can be compared, not the values."
             )
         section.tables.append(tables.scores(study, name, values))
         if study.suite == "paper_ablation" and len(study.records) > 1 and tables.REFERENCE in study.records:
@@ -106,13 +107,13 @@ def _section(study: Study, results: Path) -> Section:
 def _add_rank(section: Section, study: Study) -> None:
     probed = study.probed()
     if not probed:
-        section.paragraphs.append("No run was probed.")
+        section.paragraphs.append("Effective ranks were measured in none of the runs.")
         return
     if {"RankElastor", "RankMixer"} <= set(probed):
         section.paragraphs.append(
-            "Entropy rank of a row's matrix of tokens, mean over rows and seeds. The last column says how much of the "
-            "difference between the two models the untrained ones of the same seeds already have; above 100%, training "
-            "made the difference smaller."
+            "Entropy rank of the matrix of tokens of a row, as mean over rows and seeds. The last column is the share "
+            "of the difference between the two models that their untrained versions with the same seeds already have. "
+            "Above 100%, training made the difference smaller."
         )
         section.tables.append(tables.separation(study))
         section.drawings += [rank_figures.trajectories(study), rank_figures.densities(study)]
@@ -120,7 +121,7 @@ def _add_rank(section: Section, study: Study) -> None:
     section.drawings.append(rank_figures.tables(study))
     records = [record for records in probed.values() for record in records]
     shares = [record.ranks.seconds / record.seconds.total for record in records]
-    section.paragraphs.append(f"Probing took {max(shares):.1%} of a run's time at most.")
+    section.paragraphs.append(f"Measuring ranks took at most {max(shares):.1%} of a run's time.")
 
 
 def _auc_against_rank(studies: Sequence[Study]) -> Iterator[Section]:
@@ -139,13 +140,13 @@ def _auc_against_rank(studies: Sequence[Study]) -> Iterator[Section]:
 def _bounds(path: Path) -> Section:
     effects = path.with_name("bounds_effects.csv")
     return Section(
-        "What algebra says about the block",
+        "Algebraic bounds on the rank in a block",
         [
-            "Random matrices X of rank 1, 3 and 8 at (26, 26), (13, 52) and (11, 22), through maps drawn at random "
-            "(`python scripts/check_bounds.py`). I + P has rank D (T + 1) / 2 as a map of vec X, about half of T D, at "
-            "every one of these shapes. A bound that rests on maps shared by all tokens does not hold for per-token "
-            "weights, nor one for linear maps behind an activation: there the rank of a row's matrix is free to grow, "
-            "in RankMixer's block as in RankElastor's.",
+            "Random matrices X of rank 1, 3 and 8 and of shapes (26, 26), (13, 52) and (11, 22) are sent through "
+            "random maps (`python scripts/check_bounds.py`). As a map of vec X, I + P has rank D (T + 1) / 2 at each "
+            "of these shapes, which is about half of T D. A bound that assumes one map for all tokens does not hold "
+            "for per-token weights. A bound for linear maps does not hold after an activation. There the rank of a "
+            "row's matrix can grow, in RankMixer's block as well as in RankElastor's.",
         ],
         [tables.bounds(path)],
         [result_figures.spectra_through_parts(effects)] if effects.exists() else [],

@@ -15,6 +15,7 @@ from fuxi_plugins.reporting.boards import board_file, suite_cells
 from fuxi_plugins.reporting.paper.study import Study
 
 TEMPLATE = "paper"
+CONDITIONAL = ("paper_sequence", "paper_ablation")  # which not every dataset and protocol can have
 SUITES = (
     "paper_main",
     "paper_ablation",
@@ -43,7 +44,7 @@ def studies(workspace: Workspace, dataset: str | None = None, protocol: str | No
                 try:
                     suite = load_suite(workspace.all_configs, instance_name(suite_name, name, one))
                 except UserError:
-                    if dataset and suite_name != "paper_sequence":  # which not every dataset can have
+                    if dataset and suite_name not in CONDITIONAL:
                         raise
                     continue
                 yield _study(suite, suite_name, name, one, records, workspace)

@@ -15,8 +15,8 @@ from fuxi_plugins.reporting.paper.style import Drawing, drawing, look
 
 NAMES = {"entropy": "entropy rank", "stable": "stable rank"}
 DEFINITIONS = (
-    "Entropy rank is exp(-sum p ln p) over the normalised singular values, stable rank sum s^2 / s_1^2; "
-    "of every row's matrix of tokens, mean over rows"
+    "Entropy rank is exp(-sum p ln p) of the normalised singular values p, stable rank is sum s^2 / s_1^2. Both are "
+    "of the matrix of tokens of a row, as mean over rows"
 )
 
 
@@ -42,9 +42,9 @@ def trajectories(study: Study) -> Drawing:
             grid[row][0].set_ylabel(f"{NAMES[measure]} / its cap")
     caption = (
         f"Effective rank along the model on {study.dataset} ({study.protocol}, {study.seeds}). Filled markers: "
-        "the reported weights, bars from the lowest to the highest seed. Open markers: the untrained model of the same "
-        f"seeds. Dotted: independent normal numbers in the stage's shape. {DEFINITIONS}, divided by the smaller side "
-        f"of the matrix, which stands under the stage. {_sample(probed)}"
+        "trained weights, with bars from the lowest to the highest seed. Open markers: untrained models of the same "
+        f"seeds. Dotted: independent normal numbers of the same shape. {DEFINITIONS}, divided by the smaller side of "
+        f"the matrix, whose shape is given below each stage. {_sample(probed)}"
     )
     return Drawing(f"trajectories-{study.name}", figure, caption)
 
@@ -72,8 +72,8 @@ def densities(study: Study) -> Drawing:
             axes.set_xlabel("entropy rank")
         figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     caption = (
-        f"Distribution over rows of the entropy rank of a row's matrix of tokens, stage by stage, on {study.dataset} "
-        f"({study.protocol}, {study.seeds} together). Dotted: the untrained models. {_sample(records)}"
+        f"Distribution over rows of the entropy rank of a row's matrix of tokens at each stage, on {study.dataset} "
+        f"({study.protocol}, {study.seeds} pooled). Dotted: the untrained models. {_sample(records)}"
     )
     return Drawing(f"densities-{study.name}", figure, caption)
 
@@ -102,9 +102,9 @@ def dynamics(study: Study) -> Drawing:
         grid[0].set_ylabel("entropy rank of a row, mean")
         grid[0].legend()
     caption = (
-        f"Entropy rank of a row's matrix of tokens during training on {study.dataset} ({study.protocol}), a line a "
-        "seed; epoch 0 is the untrained model, a star the weights that validation chose. Dotted: independent normal "
-        f"numbers. {_sample(records)}"
+        f"Entropy rank of a row's matrix of tokens during training on {study.dataset} ({study.protocol}), one "
+        "line per seed. Epoch 0 is the untrained model; a star marks the weights that validation chose. Dotted: "
+        f"independent normal numbers. {_sample(records)}"
     )
     return Drawing(f"dynamics-{study.name}", figure, caption)
 
@@ -127,9 +127,9 @@ def tables(study: Study) -> Drawing:
         axes.set_ylim(0, None)
         axes.legend()
     caption = (
-        f"Embedding tables on {study.dataset} ({study.protocol}, one seed): sum of singular values over the largest, "
-        f"by field, against the size of its vocabulary; at most the smaller of that and {width}. Dashes: the untrained "
-        "tables of the first model. Padding is left out."
+        f"Embedding tables on {study.dataset} ({study.protocol}, one seed): the sum of the singular values divided "
+        f"by the largest, for each field, against the size of its vocabulary. It is at most that size, and at most "
+        f"{width}. Dashes: the untrained tables of the first model. Padding is left out."
     )
     return Drawing(f"tables-{study.name}", figure, caption)
 
@@ -155,9 +155,9 @@ def auc_against_rank(records: Sequence[FinishedRun], dataset: str, protocol: str
         grid[0].set_ylabel("test AUC")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center")
     caption = (
-        f"Test AUC against effective rank after the last block, every probed run on {dataset} ({len(runs)} runs). "
+        f"Test AUC against effective rank after the last block, for the {len(runs)} runs on {dataset} with ranks. "
         f"Spearman's correlation: {', '.join(words) or 'too few runs'}. Runs of one model are not independent, and "
-        "models differ in more than rank: no cause can be read from this."
+        "models differ in more than rank, so this shows no cause."
     )
     return Drawing(f"auc-against-rank-{dataset}-{protocol}", figure, caption)
 
@@ -214,4 +214,4 @@ def _density(axes: Axes, values: np.ndarray, **style: Any) -> None:
 
 def _sample(records: Mapping[str, Sequence[FinishedRun]]) -> str:
     sample = next(iter(records.values()))[0].ranks.sample
-    return f"Sample: {sample} evenly spaced rows of validation."
+    return f"Sample: {sample} evenly spaced validation rows."

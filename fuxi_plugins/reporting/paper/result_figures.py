@@ -30,14 +30,14 @@ def ablation(study: Study) -> Drawing:
             axes.plot(effect.mean, place, "D", color="#0b3c5d")
         axes.axvline(0, color="#333333", linewidth=0.8)
         axes.set_yticks(range(len(effects)), list(reversed(effects)))
-        axes.set_xlabel(f"test AUC less that of {REFERENCE}")
+        axes.set_xlabel(f"test AUC minus that of {REFERENCE}")
         everything = [value for effect in effects.values() for value in (effect.mean, *effect.by_seed)]
         limit = 1.6 * max(map(abs, everything))
         axes.set_xlim(-limit, limit)
     caption = (
-        f"Ablation on {study.dataset} ({study.protocol}, {study.seeds}): test AUC of a variant less RankElastor's. "
-        "Dots: shared seeds; diamonds: difference of the means; lines: 95% interval by sampling of test rows and noise "
-        "between seeds, cut at the frame where it is wider than that."
+        f"Ablation on {study.dataset} ({study.protocol}, {study.seeds}): test AUC of a variant minus RankElastor's. "
+        "Dots: seeds that both have. Diamonds: the difference of the means. Lines: its 95% interval, from the sampling "
+        "of test rows and the noise between seeds; wider intervals are cut at the frame."
     )
     return Drawing(f"ablation-{study.name}", figure, caption)
 
@@ -72,8 +72,9 @@ def scaling(study: Study) -> Drawing:
             axes.set_ylabel(f"test {metric}")
         grid[0].legend()
     caption = (
-        f"{study.title}: the two models at equal dense parameters, {study.seeds} a size. Dotted: logloss = c N^b "
-        f"by least squares of the logarithms; b with a 95% bootstrap interval: {'; '.join(words) or 'too few sizes'}."
+        f"{study.title}: the two models at equal dense parameters, {study.seeds} per size. Dotted: logloss = c "
+        "N^b, fitted to the logarithms by least squares; b with its 95% bootstrap interval: "
+        f"{'; '.join(words) or 'too few sizes'}."
     )
     return Drawing(f"{study.suite.removeprefix('paper_')}-{study.dataset}-{study.protocol}", figure, caption)
 
@@ -103,8 +104,8 @@ def costs(study: Study) -> Drawing:
     machine = study.records[variants[0]][0].machine
     where = f"{machine.threads} thread(s) of {machine.processor} ({machine.device})" if machine else "unknown machine"
     caption = (
-        f"Cost on {study.dataset} ({study.protocol}): median over runs, {where}. Runs follow one another, so a "
-        "load on the machine that comes and goes favours some of them."
+        f"Cost on {study.dataset} ({study.protocol}): median over runs, {where}. Runs were made one after the "
+        "other, so other work on the machine may have slowed some of them."
     )
     return Drawing(f"costs-{study.name}", figure, caption)
 
@@ -132,7 +133,7 @@ def spectra_through_parts(path: Path) -> Drawing:
         grid[0].legend()
     caption = (
         f"Parts of a block at their initialisation, {shape[0]} tokens of width {shape[1]}: effective rank of the "
-        "output against that of the input, whose singular values fall as i^-a, a = 0, 0.5, 1, 2, with random singular "
-        "vectors. Above the thin line a part raises the rank. Nothing here is trained."
+        "output against that of the input. The input's singular values fall as i^-a, with a = 0, 0.5, 1, 2; its "
+        "singular vectors are random. Above the thin line a part raises the rank. No weights are trained."
     )
     return Drawing("spectra-through-parts", figure, caption)

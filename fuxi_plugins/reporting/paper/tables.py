@@ -41,8 +41,8 @@ def published_auc(results: Path, suite: str, dataset: str) -> tuple[str, dict[st
 def scores(study: Study, published: str, values: dict[str, float]) -> Table:
     """Every variant: the paper's AUC and ours, each with its distance from RankElastor's, and whether they agree."""
     same_data = study.dataset == published.casefold()
-    header = ["variant", f"paper, {published}", "ours, test AUC", "ours less paper's", f"paper's less {REFERENCE}'s",
-              f"ours less {REFERENCE}'s [95%]", "sign of the paper's effect", "dense parameters"]  # fmt: skip
+    header = ["variant", f"paper, {published}", "ours, test AUC", "ours − paper", f"paper, − {REFERENCE}",
+              f"ours, − {REFERENCE} [95%]", "same sign as the paper", "dense parameters"]  # fmt: skip
     rows = []
     for variant in study.variants:
         records = study.records.get(variant, [])
@@ -80,7 +80,7 @@ def separation(study: Study) -> Table:
     """At every stage: RankElastor less RankMixer in entropy rank, trained and before any training."""
     ours, theirs = study.probed()[REFERENCE], study.probed()["RankMixer"]
     header = ["stage", "RankElastor", "untrained", "RankMixer", "untrained", "Gaussian", "cap",
-              "difference", "before training", "share that is there before training"]  # fmt: skip
+              "difference", "before training", "share before training"]  # fmt: skip
     rows = []
     for stage in ours[0].ranks.row_families:
         a, b = ([r.ranks.row_families[stage] for r in records] for records in (ours, theirs))
@@ -121,7 +121,7 @@ def costs(study: Study) -> Table:
             rows.append([variant, f"{parameters.dense:,}", f"{parameters.embedding:,}", operations, f"{seconds:.2f}"])
         else:
             rows.append([variant, "–", "–", "–", "; ".join(study.failed.get(variant, ["not run"]))])
-    return Table(["variant", "dense parameters", "embedding parameters", "kFLOP a row", "seconds an epoch"], rows)
+    return Table(["variant", "dense parameters", "embedding parameters", "kFLOP per row", "seconds per epoch"], rows)
 
 
 def bounds(path: Path) -> Table:
@@ -134,7 +134,7 @@ def bounds(path: Path) -> Table:
         verdicts = [row["verdict"] for row in own]
         counted = "; ".join(f"{verdicts.count(v)} of {len(own)} {v}" for v in dict.fromkeys(verdicts))
         rows.append([name, own[0]["bound_text"], own[0]["assumption"], counted])
-    return Table(["map of X", "bound on its rank", "rests on", "seen"], rows)
+    return Table(["map of X", "bound on its rank", "assumption", "observed"], rows)
 
 
 def spread(records: Sequence[FinishedRun]) -> str:

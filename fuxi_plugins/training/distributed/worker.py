@@ -1,4 +1,4 @@
-"""One process of a run that has several; started by ``several.launch`` with the file of the job as its argument."""
+"""One process of a run that has several; started by ``launch`` with the file of the job as its argument."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from fuxi_plugins.models import registry
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.distributed.launch import tell_failure
-from fuxi_plugins.training.faults import DATA_GONE, DISK_FULL, FAILED, OUT_OF_MEMORY, is_disk_full, is_out_of_memory
+from fuxi_plugins.training.faults import FAILED, exit_code
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.runner import carry_out, describe_failure
 from fuxi_plugins.training.worker import set_up
@@ -30,12 +30,8 @@ def main() -> int:
     except Exception as error:
         at = time.time_ns()
         logging.exception("process %d of the run failed", rank)
-        if not job.data.folder.exists():
-            return DATA_GONE
-        if is_disk_full(error):
-            return DISK_FULL
-        if is_out_of_memory(error):
-            return OUT_OF_MEMORY
+        if code := exit_code(error, job.data.folder):
+            return code
         tell_failure(job, rank, at, *describe_failure(error))
         return FAILED
     return 0

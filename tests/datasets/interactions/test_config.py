@@ -13,7 +13,7 @@ from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.row_counts import training_rows
 from fuxi_plugins.datasets.sources.acquire import is_available, raw_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_specs, read_spec
+from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs, read_spec
 from fuxi_plugins.datasets.store import read_columns
 from tests.conftest import ROOT
 from tests.datasets.interactions.test_rows import drawn_log
@@ -60,11 +60,19 @@ def section(**changes):
     (section(log={"file": "../log.csv"}), "lies inside it"),
     (section(log={"file": "log.csv", "positive": {"column": "stars", "rule": "good"}}), "a rule is a comparison"),
     (section(log={"file": "log.csv", "form": "sequences", "context": ["page"]}), "need form: table"),
+    (section(log={"file": "log.csv", "form": "impressions"}), "needs clicked"),
+    (section(log={"file": "log.csv", "clicked": "clicks"}), "needs clicked"),
     (section(log={"file": "log.csv", "others": "negatives"}), "others: negatives needs positive"),
 ])  # fmt: skip
 def test_what_does_not_fit_together_is_refused(tmp_path, changes, said):
     with pytest.raises(UserError, match=said):
         spec_of(tmp_path, **changes)
+
+
+def test_a_spec_can_be_written_and_read_again(tmp_path):
+    """A run's process gets it as JSON."""
+    spec = spec_of(tmp_path)
+    assert DatasetSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def write_log(folder, seed=0):

@@ -57,9 +57,26 @@ def test_dates_are_moments(tmp_path):
 def test_a_line_a_user_is_a_sequence(tmp_path):
     (tmp_path / "log.txt").write_text("7 b a b\n3  c\ta\n")
     log = read_log(tmp_path, Log(file="log.txt", form="sequences"))
-    assert [(log.users[u], log.items[i], m) for u, i, m in zip(log.user.tolist(), log.item.tolist(), log.moment, strict=True)] == [
+    assert list(zip(log.users.gather(log.user), log.items.gather(log.item), log.moment, strict=True)) == [
         ("7", "b", 1), ("7", "a", 2), ("7", "b", 3), ("3", "c", 1), ("3", "a", 2)]  # fmt: skip
     assert log.positive.all()
+
+
+def test_what_a_page_showed_is_a_row_each(tmp_path):
+    frame = pl.DataFrame({
+        "who": [7, 3, 7], "when": [30, 20, 10], "shown": [[1, 2, 3], [2], [9, 1]], "clicked": [[3, 1], [], None],
+        "page": ["p", "q", "r"],
+    })  # fmt: skip
+    frame.write_parquet(tmp_path / "log.parquet")
+    columns = {"user": "who", "item": "shown", "time": "when", "clicked": "clicked"}
+    log = read_log(tmp_path, Log(file="log.parquet", form="impressions", context=["page"], **columns))
+    found = zip(log.users.gather(log.user), log.items.gather(log.item), log.positive, log.context["page"], strict=True)
+    assert list(found) == [
+        ("7", "9", False, "r"), ("7", "1", False, "r"), ("7", "1", True, "p"), ("7", "2", False, "p"),
+        ("7", "3", True, "p"), ("3", "2", False, "q")]  # fmt: skip
+    frame.with_columns(shown=pl.lit("1 2")).write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(UserError, match="'shown' must hold lists of items, but holds String"):
+        read_log(tmp_path, Log(file="log.parquet", form="impressions", **columns))
 
 
 @pytest.mark.parametrize(("content", "said"), [

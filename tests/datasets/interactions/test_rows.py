@@ -177,6 +177,8 @@ def test_a_log_that_gives_no_row_is_said(tmp_path):
         made(tmp_path, [(3, 1, 0, 5), (4, 2, 0, 5)], settings_of())
 
 
-def test_a_user_who_has_met_every_item_is_named(tmp_path):
+@pytest.mark.parametrize("avoid", ["all", "past"])
+def test_a_user_who_has_met_every_item_is_named(tmp_path, avoid):
+    how = settings_of(negatives={"avoid": avoid})
     with pytest.raises(UserError, match="user '3', who has met each of the 2 items"):
-        made(tmp_path, [(3, 1, 0, 5), (3, 2, 1, 5), (4, 1, 0, 5)], settings_of())
+        made(tmp_path, [(3, 1, 0, 5), (3, 2, 1, 5), (4, 1, 0, 5)], how)
