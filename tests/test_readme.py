@@ -1,16 +1,19 @@
-"""What the README and docs/add_a_model.md show is what works: the dataset, the model and its entry point."""
+"""What the README, docs/add_a_model.md and docs/commands.md show works: the dataset, the model, the commands."""
 
 import os
 import re
+import textwrap
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
+from fuxi_plugins.models.registry import INSTALLED_ONLY, use_sources
 from tests.conftest import ROOT, write
 
-README = (ROOT / "README.md").read_text() + (ROOT / "docs" / "add_a_model.md").read_text()
+README = "".join((ROOT / page).read_text() for page in ("README.md", "docs/add_a_model.md", "docs/commands.md"))
 
 
 def block(language: str, containing: str) -> str:
@@ -76,3 +79,41 @@ def test_a_setting_of_your_own_model_is_checked(readme_workspace):
     result = call(readme_workspace, "run", "my_board")
     assert result.exit_code == 2
     assert "did you mean 'width'?" in result.output
+
+
+def test_the_commands_it_names_exist():
+    lines = [line.split("#")[0].split() for line in README.splitlines() if line.startswith("fuxibench ")]
+    assert len(lines) >= 8
+    for _, *words in lines:
+        command = main
+        while words[0].startswith("--"):  # an option of fuxibench itself, with its value
+            assert words.pop(0) in {name for parameter in main.params for name in parameter.opts}
+            words.pop(0)
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_runs_without_a_file_work_as_written(tmp_path, monkeypatch):
+    """As dry runs, which check every setting, beside the file of the page."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    write(tmp_path / "my_models.py", block("python", "class TwoLayers"))
+    lines = [line.split("#")[0].split() for line in README.splitlines() if line.startswith("fuxibench run --")]
+    assert len(lines) >= 4
+    try:
+        for _, *words in lines:
+            result = CliRunner().invoke(main, [*words, "--dry-run"])
+            assert result.exit_code == 0, (words, result.output)
+            assert "would run" in result.output
+    finally:
+        use_sources(INSTALLED_ONLY)
+
+
+def test_the_suites_and_experiments_it_names_exist():
+    named = re.findall(r"^fuxibench (?:run|leaderboard) (\S+)", README, flags=re.M)
+    names = [name for name in named if not name.startswith(("my_", "--"))]  # the reader's own, and no name at all
+    listed = textwrap.dedent(CliRunner().invoke(main, ["--configs", str(ROOT / "benchmark_configs"), "list"]).output)
+    assert names
+    assert all(re.search(rf"\b{re.escape(name)}\b", listed) for name in names)
