@@ -1,4 +1,4 @@
-"""What the README and docs/add_a_model.md show is what works: the dataset, the model, and the commands they name."""
+"""What the README, docs/add_a_model.md and docs/commands.md show works: the dataset, the model, the commands."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from fuxi_plugins.core.workspace import CACHE_VARIABLE, Workspace
 from fuxi_plugins.models.registry import INSTALLED_ONLY, use_sources
 from tests.conftest import ROOT, write
 
-README = (ROOT / "README.md").read_text() + (ROOT / "docs" / "add_a_model.md").read_text()
+README = "".join((ROOT / page).read_text() for page in ("README.md", "docs/add_a_model.md", "docs/commands.md"))
 
 
 def block(language: str, containing: str) -> str:

@@ -27,7 +27,7 @@ from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.paper import tables
 from fuxi_plugins.reporting.paper.gather import studies
 from fuxi_plugins.reporting.paper.numbers import auc_effect
-from scripts.update_readme import updated
+from scripts.update_results_page import PAGE, updated
 from tests.conftest import ROOT
 
 WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
@@ -155,7 +155,7 @@ def test_a_boards_verdict_on_a_published_value_is_the_ledgers():
                 assert row.verdict.word == entry.verdict.word, (name, row.display_name)
 
 
-def test_the_readme_shows_the_boards_and_what_they_say(tmp_path):
+def test_the_page_of_results_shows_the_boards_and_what_they_say(tmp_path):
     """Tables and sentences, from what is shipped alone: without the data, and without what a user has run since."""
     shipped_files = committed("runs/*", "leaderboards/*", "published/*")
     for path in shipped_files:
@@ -163,8 +163,9 @@ def test_the_readme_shows_the_boards_and_what_they_say(tmp_path):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     if shipped_files:
-        readme = (ROOT / "README.md").read_text()
-        assert updated(readme, Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")) == readme
+        page = PAGE.read_text()
+        assert "<!-- said -->" in page
+        assert updated(page, Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")) == page
 
 
 def test_the_ledger_is_what_records_and_published_values_say():

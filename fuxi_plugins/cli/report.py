@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fuxi_plugins.cli.console import say
-from fuxi_plugins.cli.parameters import MetricName
+from fuxi_plugins.cli.parameters import MetricName, Names
 from fuxi_plugins.core.workspace import Workspace
 
 
@@ -57,23 +57,39 @@ def literature(workspace: Workspace, metric: str) -> None:
     say(f"written: {path}")
 
 
-@report.command()
+@report.command(cls=Names)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("site"), show_default=True, help="Folder to write."
 )
+@click.option("--boards", multiple=True, help="Suites to show, one after the other. Default: all with a finished run.")
+@click.option("--title", default="fuxibench", show_default=True, help="Title of the site.")
+@click.option("--about", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Markdown file; its text ends the first page.")  # fmt: skip
+@click.option("--logo", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Image beside the title: svg, png, jpg or webp.")  # fmt: skip
 @click.pass_obj
-def site(workspace: Workspace, out: Path) -> None:
-    """Writes a static web site of all boards, models and runs. Its pages open from disk."""
+def site(
+    workspace: Workspace, out: Path, boards: tuple[str, ...], title: str, about: Path | None, logo: Path | None
+) -> None:
+    """Writes a static web site of boards, models, datasets and runs. Its pages open from disk.
+
+    \b
+    fuxibench report site --boards my_board --title "Our models" --about ABOUT.md --logo logo.svg
+    """
     from fuxi_plugins.core.errors import UserError
     from fuxi_plugins.reporting.site.build import write_site
+    from fuxi_plugins.reporting.site.contents import LOGOS, Frame
     from fuxi_plugins.reporting.site.gather import gather
 
-    contents = gather(workspace)
+    if logo and logo.suffix.lower() not in LOGOS:
+        raise UserError(f"the logo must be an image ({', '.join(LOGOS)}), but is {logo.name}.")
+    frame = Frame(title, about.read_text(encoding="utf-8") if about else "", logo)
+    contents = gather(workspace, boards, frame)
     try:
-        pages = write_site(out, contents)
+        made = write_site(out, contents)
     except FileExistsError as error:
         raise UserError(f"the site needs a folder of its own, but {error}; name another with --out.") from error
-    say(f"{pages} pages: {out / 'index.html'}")
+    say(f"{made.pages:,} pages, {len(made.written):,} files new or changed: {out / 'index.html'}")
 
 
 @report.command()

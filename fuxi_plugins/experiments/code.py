@@ -34,6 +34,7 @@ PROTOCOL = (
     "training/hosted.py",
     "training/options.py",
     "training/sample_weights.py",
+    "training/several_labels.py",
     "training/sparse_embeddings.py",
     "training/trainer.py",
     "training/weight_average.py",

@@ -52,7 +52,7 @@ class Poly2(CTRModel):
         model_id: str = "Poly2",
         gpu: int = -1,
         learning_rate: float = 1e-3,
-        num_buckets: int = 2**20,
+        num_buckets: int = 2**18,
         cross_field: Sequence[Sequence[str]] | None = None,
         regularizer: float | str | None = None,
         **kwargs: Any,

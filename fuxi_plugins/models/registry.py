@@ -174,7 +174,18 @@ def model_summary(name: str) -> str:
     entry = _find(name)
     if entry.file:
         return f"from {entry.file.name}"
-    return f"from {entry.origin}" if entry.plugin else _docstring_summary(entry.target)
+    return f"from {entry.origin}" if entry.plugin else _docstring(entry.target).partition("\n")[0]
+
+
+def native_source(name: str) -> tuple[str, Path]:
+    """The docstring of a native model's class, read without running it, and the file that holds the class.
+
+    Raises:
+        UserError: no native model has this name.
+    """
+    if name not in NATIVE_MODELS:
+        raise unknown_name("native model", name, NATIVE_MODELS, listing="fuxibench list models")
+    return _docstring(NATIVE_MODELS[name]), _file_of(NATIVE_MODELS[name])
 
 
 def load_model_class(name: str) -> type:
@@ -268,13 +279,18 @@ def _split(target: str) -> tuple[str, str]:
     return module_name, class_name
 
 
-def _docstring_summary(target: str) -> str:
-    module_name, class_name = _split(target)
+def _file_of(target: str) -> Path:
+    module_name, _ = _split(target)
     spec = importlib.util.find_spec(module_name)
     if spec is None or not spec.origin:
         raise UserError(f"the module {module_name!r} cannot be found")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return Path(spec.origin)
+
+
+def _docstring(target: str) -> str:
+    module_name, class_name = _split(target)
+    tree = ast.parse(_file_of(target).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
+            return ast.get_docstring(node) or ""
     raise UserError(f"the module {module_name!r} has no class {class_name!r}")

@@ -29,6 +29,7 @@ def summary(found: Across, costs: Tradeoff) -> str:
         f"{found.metric.name}; datasets are the independent units.",
         f"Best average rank: {best}, {found.average_ranks[0]:.2f}{_in_brackets(found.rank_intervals[0])}.",
         *limits(found),
+        *(["What is significant on each dataset by itself is in pairs.csv."] if limits(found) else []),
         *(
             [f"Friedman's test that all models are equal: p = {found.friedman_p:.2g}."]
             if found.friedman_p is not None
@@ -66,7 +67,7 @@ def limits(found: Across) -> list[str]:
     return [
         f"With {datasets} datasets Wilcoxon's p cannot be below {smallest_p(datasets):.2g}, so it tells no two of "
         f"these models apart at level {LEVEL:.0%}: one planned pair needs {datasets_needed(1)} datasets, all "
-        f"{pairs:,} pairs need {needed}. What is significant on each dataset by itself is in pairs.csv."
+        f"{pairs:,} pairs need {needed}."
     ]
 
 

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import csv_text, markdown, visible
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.records.record import FinishedRun
+from fuxi_plugins.records.record import FinishedRun, Record
 
 NAMES = {"logloss": "Logloss"}  # of metrics that BARS's columns call otherwise
 
@@ -67,7 +67,7 @@ def result_folder(records: Sequence[FinishedRun]) -> dict[str, str]:
         "README.md": _readme(name, records),
         "environments.txt": _environments(first),
         "results.csv": "".join(f"seed={record.seed},{result_line(record)}\n" for record in records),
-        "model_config.yaml": _model_config(first),
+        "model_config.yaml": model_config(first),
     }
 
 
@@ -107,7 +107,8 @@ def _environments(record: FinishedRun) -> str:
     return f"[Hardware]\n{hardware}\n[Software]\n{software}"
 
 
-def _model_config(record: FinishedRun) -> str:
+def model_config(record: Record) -> str:
+    """A run's whole configuration, as an experiment of FuxiCTR's ``model_config.yaml``."""
     settings = {name: value for part in record.params.values() for name, value in part.items()}
     own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
     return yaml.safe_dump({record.experiment: {**own, **settings}}, sort_keys=False)

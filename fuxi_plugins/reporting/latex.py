@@ -7,7 +7,7 @@ where the baselines are named. A dagger marks what is not significantly differen
 from collections.abc import Sequence
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
-from fuxi_plugins.core.cleaning import latex_comment
+from fuxi_plugins.core.cleaning import latex, latex_comment
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.tabular import WIDTHS, TexCell, TexColumn, tabular
@@ -56,3 +56,19 @@ def _best_row(board: Leaderboard, metric: str) -> int | None:
         i: find_metric(metric).sort_key(row.test[metric].mean) for i, row in enumerate(board.rows) if metric in row.test
     }
     return min(keys, key=keys.__getitem__, default=None)
+
+
+def bibtex(key: str, title: str, how: str, year: int, url: str = "") -> str:
+    """An entry of a bibliography, without authors: neither a model's docstring nor a record names them.
+
+    >>> print(bibtex("DeepFM", "DeepFM: A Network", "IJCAI", 2017, "https://arxiv.org/abs/1703.04247"))
+    @misc{DeepFM,
+      title = {{DeepFM: A Network}},
+      howpublished = {IJCAI},
+      year = {2017},
+      url = {https://arxiv.org/abs/1703.04247},
+    }
+    """
+    fields = [("title", f"{{{latex(title)}}}"), ("howpublished", latex(how)), ("year", str(year)), ("url", url)]
+    lines = [f"  {name} = {{{value}}}," for name, value in fields if value]
+    return "\n".join([f"@misc{{{''.join(c for c in key if c.isalnum() or c in '-_')},", *lines, "}"])

@@ -14,8 +14,12 @@ def notes(board: Leaderboard) -> list[str]:
     return [*_about_the_data(board), *_about_uncertainty(board), *_about_the_rows(board)]
 
 
-def tie_sentence(board: Leaderboard) -> str:
-    """Which rows are not significantly different from the best."""
+def tie_sentence(board: Leaderboard, most: int | None = None) -> str:
+    """Which rows are not significantly different from the best.
+
+    Args:
+        most: rows that are named; more are only counted. Default: all are named.
+    """
     ranked = board.ranked()
     if len(ranked) < 2 or board.inference is None:
         return "Only one row is ranked, so there is nothing to compare."
@@ -31,6 +35,11 @@ def tie_sentence(board: Leaderboard) -> str:
         said = f"All other rows are significantly worse than {best.display_name}, the best ({how})."
     elif len(alike) == len(compared):
         said = f"No row is significantly worse than {best.display_name}, the best by its mean ({how})."
+    elif most is not None and len(alike) > most:
+        said = (
+            f"{len(alike)} of the {len(others)} other rows are not significantly different from {best.display_name}, "
+            f"the best by its mean ({how})."
+        )
     else:
         listed = ", ".join(row.display_name for row in alike)
         said = f"Not significantly different from {best.display_name}, the best by its mean: {listed} ({how})."

@@ -16,8 +16,8 @@ class InBfloat16(FuxiCTRModel):
     """
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        if not isinstance(self.output_activation, InFloat32):
-            self.output_activation = InFloat32(self.output_activation)
+        if not any(isinstance(module, InFloat32) for module in self.output_activation.modules()):
+            self.output_activation = in_float32(self.output_activation)
         with torch.autocast(self.device.type, torch.bfloat16):
             return super().forward(inputs)
 
@@ -29,6 +29,13 @@ class InFloat32(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.module(x.float())
+
+
+def in_float32(activation: nn.Module) -> nn.Module:
+    """The activation, or each of those of a model of several tasks."""
+    if isinstance(activation, nn.ModuleList):
+        return nn.ModuleList(InFloat32(each) for each in activation)
+    return InFloat32(activation)
 
 
 class Compiled(FuxiCTRModel):

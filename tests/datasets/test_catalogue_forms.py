@@ -1,6 +1,7 @@
 """Datasets of the catalogue that no test can have: small files of their published form are imported and prepared."""
 
 import shutil
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -163,6 +164,17 @@ def test_ebnerd(prepared):
     assert data.card.positive_rate == dict.fromkeys(SPLITS, 0.2)
     groups = column(data, "test", "group_id")
     assert (np.unique(groups, return_counts=True)[1] == 5).all(), "a page is a group"
+
+
+def test_files_of_one_name_in_two_folders_of_an_archive_are_told_apart(tmp_path):
+    """As EB-NeRD's are, in whatever folder the archive has them."""
+    with zipfile.ZipFile(tmp_path / "ebnerd.zip", "w") as archive:
+        for name in SPECS["ebnerd_small"].files:
+            archive.writestr(f"ebnerd_small/{name}", name)
+    workspace = Workspace(ROOT / "benchmark_configs", tmp_path / "results", tmp_path / "cache")
+    folder = import_files(SPECS["ebnerd_small"], tmp_path / "ebnerd.zip", workspace)
+    assert {name: (folder / name).read_text() for name in SPECS["ebnerd_small"].files} == {
+        name: name for name in SPECS["ebnerd_small"].files}  # fmt: skip
 
 
 def test_ipinyou(prepared):

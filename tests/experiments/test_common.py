@@ -14,6 +14,7 @@ from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.common import board_rows, class_name, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.settings import legal_settings
 from fuxi_plugins.experiments.suite import find_suite, load_suite
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, is_tree_model, load_model_class
 from fuxi_plugins.models.variants import VARIANTS
@@ -67,7 +68,7 @@ def _all_settings(row: str) -> dict:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_has_an_embedding_width_and_something_to_hold_it(row):
     if is_tree_model(row):
-        assert not common_settings(row)
+        assert set(common_settings(row)) <= legal_settings(load_model_class(row)) - {"metrics", "monitor"}
         return
     settings = common_settings(row, {"embedding_dim": 7, "embedding_regularizer": 0.5})
     assert settings.get("embedding_dim", 7) == 7

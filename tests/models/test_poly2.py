@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fuxi_plugins.models.lr import LR
+from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.models.poly2 import Poly2, hashed
-from fuxi_plugins.training.trainer import count_parameters
 from tests.models import tiny
 
 BUCKETS = 1000

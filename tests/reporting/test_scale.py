@@ -53,12 +53,12 @@ def test_twenty_thousand_records(tmp_path):
     tables = time.process_time() - started
     ledger = build_ledger(records, tmp_path)
     began = time.process_time()
-    pages = write_site(tmp_path / "site", Contents(boards, records, ledger))
+    pages = write_site(tmp_path / "site", Contents(boards, records, ledger)).pages
     site = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
     print(f"read {read:.1f} s, tables {tables:.1f} s in all, {pages} pages in {site:.1f} s, at most {peak:.0f} MiB")
     assert len(records) == MODELS * DATASETS * SEEDS
-    assert pages == 2 + DATASETS + MODELS + len(records)
+    assert pages == 2 + 2 * DATASETS + MODELS + len(records)
     (board,) = (tmp_path / "site" / "boards").glob("set0-*.html")
     assert board.stat().st_size < 500_000
     assert tables < 5

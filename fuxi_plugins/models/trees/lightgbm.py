@@ -34,6 +34,7 @@ class LightGBM(TreeModel):
 
     package: ClassVar[str] = "lightgbm"
     ids: ClassVar[str] = "LightGBM's own categories (min_data_per_group, cat_smooth, cat_l2)"
+    board_settings: ClassVar = {"feature_fraction": 0.8, "bagging_fraction": 0.8}  # so that seeds differ
     tuning_space: ClassVar = {
         "learning_rate": {"low": 0.01, "high": 0.2, "log": True},
         "num_leaves": [15, 31, 63, 127, 255],

@@ -35,6 +35,7 @@ class XGBoost(TreeModel):
 
     package: ClassVar[str] = "xgboost"
     ids: ClassVar[str] = "XGBoost's own categories, with no smoothing beyond the leaves' regularisation"
+    board_settings: ClassVar = {"colsample_bytree": 0.8, "subsample": 0.8}  # so that seeds differ
     tuning_space: ClassVar = {
         "learning_rate": {"low": 0.01, "high": 0.2, "log": True},
         "max_depth": [3, 4, 6, 8, 10],

@@ -1,5 +1,6 @@
 """One look for all figures: told apart by marker, line and place as much as by colour, so that grey print is enough."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ class Drawing:
     name: str
     figure: Figure
     caption: str
+
+    def svg(self, transparent: bool = True) -> bytes:
+        """The figure as SVG, on a transparent or on a white ground."""
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(RC):
+            self.figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None})
+        return buffer.getvalue()
 
     def save(self, folder: Path) -> list[Path]:
         paths = []

@@ -1,5 +1,6 @@
 """Records and boards -> a folder of static pages that opens from disk and from any web host, without a network.
 
-``build`` writes the folder, ``charts`` draws inline SVG, ``addresses`` gives every record a safe file name. The
-templates are Jinja's with autoescape: whatever a record says is text.
+``gather`` finds what the site shows, ``front``, ``views``, ``models``, ``intervals`` and ``curves`` work out what each
+page shows, ``charts`` draws inline SVG, ``pages`` renders the templates, ``build`` names every file, and ``folder``
+writes those that changed. The templates are Jinja's with autoescape: whatever a record says is text.
 """

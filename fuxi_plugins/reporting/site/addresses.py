@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 from fuxi_plugins.records.record import Record
 
@@ -31,6 +32,26 @@ def run_record(record: Record) -> str:
 
 def board_page(stem: str) -> str:
     return f"boards/{slug(stem)}.html"
+
+
+def dataset_page(dataset: str) -> str:
+    return f"datasets/{slug(dataset)}.html"
+
+
+def run_config(record: Record) -> str:
+    return f"configs/{slug(record.dataset, record.experiment, record.seed)}.yaml"
+
+
+def dataset_config(dataset: str) -> str:
+    return f"configs/{slug(dataset)}.yaml"
+
+
+def code_file(file: Path) -> str:
+    return f"code/{file.name}.txt"  # as text, which every browser shows
+
+
+def logo(file: Path) -> str:
+    return f"static/logo{file.suffix.lower()}"
 
 
 def search_data(suite: str) -> str:

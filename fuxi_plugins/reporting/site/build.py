@@ -1,139 +1,160 @@
-"""Writes the site: a page for every board, model and run, the ledger, downloads, one style sheet and one script."""
+"""Writes the site: pages of boards, models, datasets and runs, the ledger, downloads, one style sheet, one script."""
 
 import json
-import shutil
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import jinja2
+from markupsafe import Markup
 
 from fuxi_plugins.analysis.ledger import agreements
 from fuxi_plugins.analysis.tuning_results import MODELS
-from fuxi_plugins.core.cleaning import html, json_value, log
-from fuxi_plugins.core.files import write_text
-from fuxi_plugins.records.metrics import find_metric, main_metric
+from fuxi_plugins.core.cleaning import json_value, log
 from fuxi_plugins.records.record import Record
+from fuxi_plugins.reporting.bars import model_config
 from fuxi_plugins.reporting.formats import render
-from fuxi_plugins.reporting.glossary import explanation
+from fuxi_plugins.reporting.latex import bibtex
 from fuxi_plugins.reporting.ledger import agreement_sentence, render_ledger
 from fuxi_plugins.reporting.notes import notes, tie_sentence
-from fuxi_plugins.reporting.site import views
+from fuxi_plugins.reporting.site import addresses, views
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, run_page, run_record, search_data, slug
-from fuxi_plugins.reporting.site.contents import Contents
+from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
+from fuxi_plugins.reporting.site.figure import front_figure
+from fuxi_plugins.reporting.site.folder import SiteFolder
+from fuxi_plugins.reporting.site.front import front, listed_boards
+from fuxi_plugins.reporting.site.models import model, records_by_model
+from fuxi_plugins.reporting.site.pages import Pages
 
-HERE = Path(__file__).parent
+STATIC = Path(__file__).parent / "static"
 DOWNLOADS = ("csv", "json", "md", "tex")
-MARKER = ".fuxibench-site"  # by which a folder is known as ours to write anew
+MOST_NAMED = 6  # models in the sentence above a board; the table has a filter for them
+FIGURE = "figures/models-across-datasets.svg"
 
 
-def write_site(folder: Path, contents: Contents) -> int:
-    """Writes the pages into ``folder`` and returns how many there are.
-
-    What an earlier call has written is replaced; a folder with anything else in it is refused.
+def write_site(folder: Path, contents: Contents) -> SiteFolder:
+    """Writes the site into ``folder``; files that an earlier call has written and that are no longer of it are removed.
 
     Raises:
         FileExistsError: the folder holds files that are not a site's.
     """
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).exists():
-            raise FileExistsError(f"{folder} holds other files")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
-    shutil.copytree(HERE / "static", folder / "static")
-    count = 0
+    site = SiteFolder(folder)
+    for address, content in _files(contents):
+        site.put(address, content)
+    site.finish()
+    return site
+
+
+def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
+    """Address and content of every file."""
+    pages = Pages(contents)
+    by_model = records_by_model(contents)
+    datasets = list(
+        dict.fromkeys([*(b.board.dataset for b in contents.boards), *(r.dataset for r in contents.records)])
+    )
+    yield "robots.txt", "User-agent: *\nAllow: /\n"
+    yield from _static(contents)
+    yield (
+        "static/index.js",
+        f"const siteIndex = {json.dumps(views.search_index(contents, list(by_model), datasets))};\n",
+    )
+    yield from _front(pages, contents)
+    for board in contents.boards:
+        yield from _board(pages, contents, board)
+    yield from _models(pages, contents, by_model)
+    for name in datasets:
+        dataset = views.dataset(name, contents)
+        yield addresses.dataset_page(name), pages.render("dataset.html", "../", dataset=dataset)
+        if dataset["card"]:
+            yield addresses.dataset_config(name), dataset["card"].config
+    yield from _runs(pages, contents)
+    if contents.ledger:
+        yield from _ledger(pages, contents)
+    if contents.tuning_results:
+        yield from _searches(pages, contents)
     if contents.paper:
-        shutil.copytree(contents.paper, folder / "paper")
-        count += 1
-    for address, text in _files(contents):
-        path = folder / address
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-        count += address.endswith(".html")
-    write_text(folder / "robots.txt", "User-agent: *\nAllow: /\n")
-    return count
+        yield from _paper(pages, contents.paper)
 
 
-def _files(contents: Contents) -> Iterator[tuple[str, str]]:
-    """Address and text of every page and download."""
-    templates = _environment(contents)
-    named = contents.boards
-    yield "index.html", _page(templates, "index.html", "", contents=contents, cards=[views.card(b) for b in named])
-    for board in named:
-        downloads = {form: f"data/{slug(board.stem)}.{form}" for form in DOWNLOADS}
-        for form, address in downloads.items():
-            yield address, render(board.board, board.title, form)
-        shown = views.board(board)
-        yield board_page(board.stem), _page(
-            templates, "board.html", "../", shown=shown, named=board, board=board.board,
-            notes=notes(board.board), tie=tie_sentence(board.board), downloads=downloads,
-        )  # fmt: skip
-    expected = [row.display_name for named in contents.boards for row in named.board.rows]  # some may have no run yet
-    by_display_name: dict[str, list[Record]] = {display_name: [] for display_name in expected}
-    for record in contents.records:
-        by_display_name.setdefault(record.display_name, []).append(record)
-    for display_name, records in by_display_name.items():
-        yield (
-            model_page(display_name),
-            _page(
-                templates,
-                "model.html",
-                "../",
-                model=views.model(display_name, records, contents.boards, contents.summaries),
-            ),
-        )
+def _static(contents: Contents) -> Iterator[tuple[str, bytes]]:
+    for file in sorted(STATIC.iterdir()):
+        yield f"static/{file.name}", file.read_bytes()
+    if contents.frame.logo:
+        yield addresses.logo(contents.frame.logo), contents.frame.logo.read_bytes()
+
+
+def _front(pages: Pages, contents: Contents) -> Iterator[tuple[str, str | bytes]]:
+    figure = front_figure([named.board for named in contents.main], contents.across)
+    if figure:
+        yield FIGURE, figure.svg
+    shown = front(contents)
+    yield "index.html", pages.render("index.html", "", front=shown, figure=figure and (FIGURE, figure.caption))
+    yield "boards.html", pages.render("boards.html", "", kinds=listed_boards(contents.boards))
+
+
+def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tuple[str, str]]:
+    texts = {form: render(named.board, named.title, form) for form in DOWNLOADS}
+    downloads = {form: f"data/{slug(named.stem)}.{form}" for form in DOWNLOADS}
+    for form, address in downloads.items():
+        yield address, texts[form]
+    how = f"{pages.stamp.version}, leaderboard {named.stem}"
+    copies = {
+        "Markdown": texts["md"],
+        "LaTeX": texts["tex"],
+        "BibTeX": bibtex(f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year),
+    }
+    yield board_page(named.stem), pages.render(
+        "board.html", "../", shown=views.board(named), named=named, board=named.board, notes=notes(named.board),
+        tie=tie_sentence(named.board, MOST_NAMED), downloads=downloads, texts=copies,
+        dataset_card=contents.datasets.get(named.board.dataset),
+    )  # fmt: skip
+
+
+def _models(
+    pages: Pages, contents: Contents, by_model: Mapping[str, Sequence[Record]]
+) -> Iterator[tuple[str, str | bytes]]:
+    files: set[Path] = set()
+    for name, records in by_model.items():
+        shown = model(name, records, contents)
+        yield model_page(name), pages.render("model.html", "../", model=shown)
+        if shown["card"].code:
+            files.add(shown["card"].code)
+    for file in sorted(files):
+        yield addresses.code_file(file), file.read_bytes()
+
+
+def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
-    run_template = templates.get_template("run.html")
-    for record in contents.records:
-        said = {"reason": json_value(record.reason), "traceback": log(record.traceback)}
-        record = record.model_copy(update=said)
+    for record in map(_published, contents.records):
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
-        yield (
-            run_page(record),
-            run_template.render(root="../", record=record, run=views.run(record, suites), download=run_record(record)),
-        )
+        yield addresses.run_config(record), model_config(record)
+        yield run_page(record), pages.render("run.html", "../", record=record, run=views.run(record, suites))
+
+
+def _published(record: Record) -> Record:
+    """Without the folders and the user's name that a failure's text may hold."""
+    said = {"reason": json_value(record.reason), "traceback": log(record.traceback)}
+    return record.model_copy(update=said)
+
+
+def _ledger(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for form in ("csv", "json"):
         yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
     agreed = list(map(agreement_sentence, agreements(contents.ledger)))
-    yield "ledger.html", _page(templates, "ledger.html", "", entries=contents.ledger, agreed=agreed)
-    if contents.tuning_results:
-        for search in contents.tuning_results:
-            yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
-        yield (
-            "tuning_results.html",
-            _page(templates, "tuning_results.html", "", tuning_results=map(views.search, contents.tuning_results)),
-        )
+    yield "ledger.html", pages.render("ledger.html", "", entries=contents.ledger, agreed=agreed)
 
 
-def _page(templates: jinja2.Environment, name: str, root: str, **values: object) -> str:
-    return templates.get_template(name).render(root=root, **values)
+def _searches(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
+    for search in contents.tuning_results:
+        yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
+    shown = list(map(views.search, contents.tuning_results))
+    yield "tuning_results.html", pages.render("tuning_results.html", "", tuning_results=shown)
 
 
-def _environment(contents: Contents) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=html,
-    )
-    environment.globals.update(
-        has_tuning_results=bool(contents.tuning_results),
-        has_paper=contents.paper is not None,
-        explanation=explanation,
-        find_metric=find_metric,
-        main_metric=main_metric,
-    )
-    environment.filters.update(
-        model_page=model_page,
-        board_page=board_page,
-        run_page=run_page,
-        five=lambda value: "–" if value is None else f"{value:.5f}",
-        shown=lambda value, metric: "–" if value is None else find_metric(metric).show(value),
-        ends=lambda interval, metric: "–".join(map(find_metric(metric).show_end, (interval.low, interval.high))),
-        difference=lambda value, metric: "–" if value is None else find_metric(metric).show_difference(value),
-        thousands=lambda value: "–" if value is None else f"{value:,}",
-        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
-    )
-    return environment
+def _paper(pages: Pages, report: Path) -> Iterator[tuple[str, str | bytes]]:
+    """The report on the paper, its content in the site's frame, and its figures."""
+    for file in sorted(report.rglob("*")):
+        if file.is_file() and file.name != "index.html":
+            yield f"paper/{file.relative_to(report).as_posix()}", file.read_bytes()
+    text = (report / "index.html").read_text(encoding="utf-8")
+    content = re.search(r"<main>(.*)</main>", text, flags=re.DOTALL)
+    yield "paper/index.html", pages.render("paper.html", "../", content=Markup(content[1] if content else text))

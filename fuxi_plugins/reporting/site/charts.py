@@ -1,7 +1,7 @@
 """Inline SVG, drawn with classes that the style sheet colours; every text is escaped."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -10,6 +10,8 @@ from fuxi_plugins.core.cleaning import html
 
 WIDTH, HEIGHT = 640, 360  # of a plot
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 16, 46  # its margins
+LETTER, LINE = 6.9, 15  # at most, of a label's letter and line, in the style sheet's font
+MARK = 6  # pixels from the middle of a point to its rim
 
 
 @dataclass(frozen=True)
@@ -69,24 +71,37 @@ class Scale:
 
 
 def interval(
-    mean: float, low: float | None, high: float | None, published: float | None, scale: Scale, text: str
+    mean: float, low: float | None, high: float | None, published: float | None, scale: Scale, text: str, shown: str
 ) -> Markup:
     """A row's mean as a dot on its interval, its published value as a diamond, on the board's common scale.
 
-    What lies beyond the scale is an arrow at its end.
+    A mean beyond the scale is an arrow at its end with the value beside it; an interval that is cut ends in a chevron.
+
+    Args:
+        text: what the drawing says, for those who cannot see it.
+        shown: the mean as the table shows it.
     """
+    width = round(scale.start + scale.stop)
     parts = [_tag("line", x1=scale.start, x2=scale.stop, y1=11, y2=11, class_="rail")]
     if not scale.low <= mean <= scale.high:
-        x, tip = (scale.start + 8, scale.start) if mean < scale.low else (scale.stop - 8, scale.stop)
+        below = mean < scale.low
+        tip, side = (scale.start, 1) if below else (scale.stop, -1)
+        x = tip + 8 * side
         parts.append(_tag("path", d=f"M{x},6 L{tip},11 L{x},16 Z", class_="mean"))
-        return _svg(parts, 180, 22, "interval", text)
+        kind = "edge" if below else "edge left"
+        parts.append(_tag("text", x=x + 4 * side, y=15, class_=kind, inside=shown))
+        return _svg(parts, width, 22, "interval", text)
     if low is not None and high is not None:
         parts.append(_tag("line", x1=scale.inside(low), x2=scale.inside(high), y1=11, y2=11, class_="interval-line"))
+        for cut, tip, side in ((low < scale.low, scale.start, 1), (high > scale.high, scale.stop, -1)):
+            if cut:
+                x = tip + 4 * side
+                parts.append(_tag("polyline", points=f"{x},7 {tip},11 {x},15", class_="cut"))
     if published is not None and scale.low <= published <= scale.high:
         x = scale(published)
         parts.append(_tag("path", d=f"M{x - 4},11 L{x},7 L{x + 4},11 L{x},15 Z", class_="published"))
     parts.append(_tag("circle", cx=scale(mean), cy=11, r=4, class_="mean"))
-    return _svg(parts, 180, 22, "interval", text)
+    return _svg(parts, width, 22, "interval", text)
 
 
 def higher_first(value: float) -> float:
@@ -115,31 +130,27 @@ def scatter(
     front = pareto_front(points, sort_key)
     steps = " ".join(f"{x(p.x)},{y(p.y)}" for p in front)
     parts.append(_tag("polyline", points=steps, class_="front"))
-    placed: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda p: -p.y):
-        px, py = x(point.x), y(point.y)
+    ordered = sorted(points, key=lambda point: (point not in front, sort_key(point.y)))
+    for point in ordered:
         kind = "mean best" if point in front else "mean"
-        mark = _tag("circle", cx=px, cy=py, r=5, class_=kind, inside=_tag("title", inside=point.label))
-        parts.append(_tag("a", href=point.href, inside=mark) if point.href else mark)
-        if len(points) <= 24:
-            ty = _free_height(px, py + 4, placed)
-            right = px > WIDTH - 130
-            parts.append(
-                _tag("text", x=px - 9 if right else px + 9, y=ty, class_="name" + (" left" if right else ""),
-                     inside=point.label)
-            )  # fmt: skip
-    return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}")
+        mark = _tag("circle", cx=x(point.x), cy=y(point.y), r=5, class_=kind, inside=_tag("title", inside=point.label))
+        parts.append(_tag("a", href=point.href, aria_label=point.label, inside=mark) if point.href else mark)
+    for label, box in place_labels([(x(p.x), y(p.y), p.label) for p in ordered]):
+        parts.append(_tag("text", x=box.left, y=box.bottom - 3, class_="name", inside=label))
+    return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}", role="group")  # holds links
 
 
 def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") -> Markup:
-    """One line a series, as a metric over epochs."""
-    drawn = [line for line in series if line.points]
+    """One line a series, as a metric over epochs; a series of one point is no line and not drawn."""
+    drawn = [line for line in series if len(line.points) > 1]
     if not drawn:
         return Markup("")
     x = Scale.over([px for line in drawn for px, _ in line.points], LEFT, WIDTH - RIGHT)
     y = Scale.over([py for line in drawn for _, py in line.points], HEIGHT - BOTTOM, TOP)
     parts = _axes(x, y, x_title, y_title)
-    for index, line in enumerate(drawn):
+    for index, line in enumerate(series):
+        if line not in drawn:
+            continue
         title = _tag("title", inside=line.label)
         kind = f"series s{index % 6}"
         coordinates = " ".join(f"{x(px)},{y(py)}" for px, py in line.points)
@@ -161,13 +172,54 @@ def pareto_front(points: Sequence[Point], sort_key: Callable[[float], float] = h
     return front
 
 
-def _free_height(px: float, py: float, placed: list[tuple[float, float]]) -> float:
-    """The nearest height at which a label meets no earlier one."""
-    for shift in (0, 12, -12, 24, -24, 36, -36, 48, -48):
-        if all(abs(px - ox) > 110 or abs(py + shift - oy) > 11 for ox, oy in placed):
-            placed.append((px, py + shift))
-            return py + shift
-    return py
+@dataclass(frozen=True)
+class Box:
+    """Where a label or a mark lies, in pixels; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: "Box") -> bool:
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+    def within(self, other: "Box") -> bool:
+        across = other.left <= self.left and self.right <= other.right
+        return across and other.top <= self.top and self.bottom <= other.bottom
+
+
+def place_labels(marks: Sequence[tuple[float, float, str]]) -> list[tuple[str, Box]]:
+    """Labels beside their marks, at places where they cover no mark and no other label.
+
+    A mark for whose label there is no room has none; its name is in its tooltip.
+
+    Args:
+        marks: x, y and label of each, the most important first.
+    """
+    plot = Box(LEFT, TOP, WIDTH, HEIGHT - BOTTOM)
+    taken = [Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y, _ in marks]
+    placed = []
+    for x, y, label in marks:
+        width = LETTER * len(label)
+        for left, top in _places(x, y, width):
+            box = Box(left, top, left + width, top + LINE)
+            if box.within(plot) and not any(map(box.overlaps, taken)):
+                taken.append(box)
+                placed.append((label, box))
+                break
+    return placed
+
+
+def _places(x: float, y: float, width: float) -> Iterator[tuple[float, float]]:
+    """The upper left corners that a label beside a mark may have, the best first."""
+    middle = y - LINE / 2
+    for shift in (0, -8, 8, -14, 14):
+        yield x + MARK + 3, middle + shift
+        yield x - MARK - 3 - width, middle + shift
+    for top in (y - MARK - LINE - 1, y + MARK + 1):
+        yield x - width / 2, top
 
 
 def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[Markup]:
@@ -192,10 +244,11 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str) -> Markup:
+def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str, role: str = "img") -> Markup:
     title = _tag("title", inside=text)
     body = Markup("").join([title, *parts])
-    return _tag("svg", viewBox=f"0 0 {width} {height}", class_=kind, role="img", aria_label=text, inside=body)
+    size = {"width": width, "height": height, "viewBox": f"0 0 {width} {height}"}
+    return _tag("svg", **size, class_=kind, role=role, aria_label=text, inside=body)
 
 
 def _tag(name: str, *, inside: str | Markup | None = None, **attributes: object) -> Markup:

@@ -3,11 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import Entry
 from fuxi_plugins.analysis.tuning_results import Search
+from fuxi_plugins.datasets.spec import Source
+from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.records.record import Record
+
+# What a board is for: "board" compares models on real data, "rehearsal" tries things out on synthetic data, "study"
+# varies one thing at a time, and "search" looks for settings.
+Kind = Literal["board", "rehearsal", "study", "search"]
+
+
+LOGOS = (".svg", ".png", ".jpg", ".jpeg", ".webp")  # endings of images
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,40 @@ class NamedBoard:
     suite: str
     title: str
     board: Leaderboard
+    kind: Kind = "board"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model beside its results."""
+
+    summary: str = ""  # in one line
+    formula: str = ""
+    paper: Paper | None = None
+    code: Path | None = None  # the file of its class; of a native model alone
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What is known of a dataset beside the results on it."""
+
+    title: str
+    note: str = ""
+    source: Source | None = None
+    config: str = ""  # its entry of dataset_config, as YAML
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around the content of every page."""
+
+    title: str = "fuxibench"
+    about: str = ""  # Markdown, at the end of the first page
+    logo: Path | None = None  # an image, beside the title
+
+
+DEFAULT_FRAME = Frame()
 
 
 @dataclass(frozen=True)
@@ -27,7 +72,10 @@ class Contents:
     boards: Sequence[NamedBoard]
     records: Sequence[Record]
     ledger: Sequence[Entry]
-    summaries: Mapping[str, str] = field(default_factory=dict)  # what a model is, by its class's name
-    sentences: Sequence[str] = ()  # of comparisons, for the first page
+    main: Sequence[NamedBoard] = ()  # those of the first page, one a dataset
+    across: Across | None = None  # the models that stand on all of these, where there are at least two
+    models: Mapping[str, ModelCard] = field(default_factory=dict)  # by the name of a class or of a variant
+    datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
     tuning_results: Sequence[Search] = ()
     paper: Path | None = None  # the folder of the paper's tables and figures with our runs, a page of its own
+    frame: Frame = DEFAULT_FRAME

@@ -1,66 +1,156 @@
-"""Gathers what the site shows: every suite's boards and search, every record, the ledger, the paper, and sentences."""
+"""Gathers what the site shows: the boards and searches of suites, their records, the ledger and the paper."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from fuxi_plugins.analysis.compare import Comparison, compare_on_board
+from fuxi_plugins.analysis.across import Across, across
 from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.tuning_results import find_tuning_results
+from fuxi_plugins.core.cleaning import json_value
+from fuxi_plugins.core.configs import config_files, folders_of
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.suite import load_suite, suite_names
-from fuxi_plugins.models.registry import model_names, model_summary
+from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
+from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
+from fuxi_plugins.models.citation import formula_in, paper_in
+from fuxi_plugins.models.registry import NATIVE_MODELS, model_names, model_summary, native_source
+from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
-from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
+from fuxi_plugins.reporting.site.contents import (
+    DEFAULT_FRAME,
+    Contents,
+    DatasetCard,
+    Frame,
+    Kind,
+    ModelCard,
+    NamedBoard,
+)
 
-# The project's model and those it is held against; a sentence each on every dataset with runs of both.
-SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
 
+def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAULT_FRAME) -> Contents:
+    """The site's contents, from configs and results alone.
 
-def gather(workspace: Workspace) -> Contents:
-    """The site's contents, from configs and results alone."""
+    Args:
+        names: of the suites to show. Default: all that have a finished run.
+        frame: title, logo and text about the site.
+
+    Raises:
+        UserError: a named suite that is not there, or none of whose runs has finished.
+    """
     records = list(find_records(workspace.results))
-    boards = list(_boards(workspace, records))
+    boards = list(_boards(workspace, records, names))
+    if names:
+        shown = {row.experiment for named in boards for row in named.board.rows}
+        records = [record for record in records if record.experiment in shown]
+    main = main_boards(boards)
+    ledger = build_ledger(records, workspace.results)
+    report = workspace.results / "paper"
     return Contents(
         boards=boards,
         records=records,
-        ledger=build_ledger(records, workspace.results),
-        summaries={name: model_summary(name) for name in model_names()},
-        sentences=sentences(boards),
-        tuning_results=list(find_tuning_results(workspace.results)),
-        paper=workspace.results / "paper" if (workspace.results / "paper" / "index.html").exists() else None,
+        ledger=[entry for entry in ledger if entry.ours] if names else ledger,
+        main=main,
+        across=_across(main),
+        models=model_cards(),
+        datasets=_datasets(workspace, {named.board.dataset for named in boards} | {r.dataset for r in records}),
+        tuning_results=[one for one in find_tuning_results(workspace.results) if not names or one.suite in names],
+        paper=report if not names and (report / "index.html").exists() else None,
+        frame=frame,
     )
 
 
-def _boards(workspace: Workspace, records: Sequence[Record]) -> Iterator[NamedBoard]:
+def _boards(workspace: Workspace, records: Sequence[Record], names: Sequence[str]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
-    instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of a template's suite
-    names = [*suite_names(workspace.all_configs), *instances]
+    if names:
+        listed = [find_suite(name, workspace) for name in names]
+    else:
+        instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of templates
+        every = [load_suite(workspace.all_configs, name) for name in (*suite_names(workspace.all_configs), *instances)]
+        listed = sorted(every, key=lambda suite: suite.is_search)
     finished = {(record.experiment, record.seed) for record in finished_runs(records)}
-    listed = sorted((load_suite(workspace.all_configs, name) for name in names), key=lambda suite: suite.is_search)
-    suites = {suite.name: suite for suite in listed}
-    for name, suite in suites.items():  # a template and its usual instance are one
-        for dataset in suite.datasets:
-            cells = [cell for cell in suite_cells(suite) if cell.dataset == dataset]
-            if any((cell.experiment, cell.seed) in finished for cell in cells):
-                board = suite_board(suite, dataset, workspace, leave_out=True)
-                stem = board_file(suite, dataset, workspace, "x").stem
-                yield NamedBoard(stem=stem, suite=name, title=suite.title, board=board)
+    for suite in {suite.name: suite for suite in listed}.values():  # a template and its usual instance are one
+        with_runs = [
+            dataset
+            for dataset in suite.datasets
+            if any((c.experiment, c.seed) in finished for c in suite_cells(suite) if c.dataset == dataset)
+        ]
+        if names and not with_runs:
+            raise UserError(f"a suite on the site must have a finished run, but {suite.name} has none yet.")
+        for dataset in with_runs:
+            board = suite_board(suite, dataset, workspace, leave_out=True)
+            stem = board_file(suite, dataset, workspace, "x").stem
+            kind = _kind(suite, board.data.synthetic)
+            yield NamedBoard(stem, suite.name, suite.title, board, kind, suite.description)
 
 
-def sentences(boards: Sequence[NamedBoard]) -> list[str]:
-    """What boards say of the project's model beside its rivals: of each rival and dataset, the largest board with both.
+def _kind(suite: Suite, synthetic: bool) -> Kind:
+    if suite.is_search:
+        return "search"
+    if synthetic:
+        return "rehearsal"
+    return "study" if "@" in suite.name or any(one.role == "study" for one in suite.experiments) else "board"
 
-    Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
+
+def main_boards(boards: Sequence[NamedBoard]) -> list[NamedBoard]:
+    """Those of the first page: of each real dataset the board that ranks most models.
+
+    Where no board has real data, the rehearsals take their place, and where there are only studies and searches, these.
     """
-    found: dict[tuple[str, str], Comparison] = {}
-    for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
-        board = named.board
-        rows = {row.display_name: row for row in board.ranked()}
-        for rival in RIVALS:
-            if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
-                continue
-            if compared := compare_on_board(board, named.stem, rows[SUBJECT], rows[rival]):
-                found.setdefault((rival, board.dataset), compared)
-    order = {rival: place for place, rival in enumerate(RIVALS)}
-    return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+    for kinds in (("board",), ("rehearsal",), ("study", "search")):
+        largest: dict[str, NamedBoard] = {}
+        for named in boards:
+            before = largest.get(named.board.dataset)
+            if named.kind in kinds and (not before or len(named.board.ranked()) > len(before.board.ranked())):
+                largest[named.board.dataset] = named
+        if largest:
+            return list(largest.values())
+    return []
+
+
+def _across(main: Sequence[NamedBoard]) -> Across | None:
+    """The models on all main boards, by the first metric that all of these have measured."""
+    common = [name for name in main[0].board.metrics if all(name in one.board.metrics for one in main)] if main else []
+    if len(main) < 2 or not common:
+        return None
+    try:
+        return across([SuiteBoard(one.suite, one.board) for one in main], find_metric(main_metric(common)))
+    except UserError:  # fewer than two models stand on all of them
+        return None
+
+
+def model_cards() -> dict[str, ModelCard]:
+    """Of every known model and every variant, by its name."""
+    cards = {}
+    for name in model_names():
+        if name in NATIVE_MODELS:
+            docstring, code = native_source(name)
+            cards[name] = ModelCard(docstring.partition("\n")[0], formula_in(docstring), paper_in(docstring), code)
+        else:
+            cards[name] = ModelCard(model_summary(name))
+    for name, variant in VARIANTS.items():
+        whole = cards[variant.model]
+        cards[name] = ModelCard(variant.summary, whole.formula, whole.paper, whole.code)
+    return cards
+
+
+def _datasets(workspace: Workspace, names: set[str]) -> dict[str, DatasetCard]:
+    specs = load_dataset_specs(workspace.all_configs)
+    configs = _dataset_configs(workspace)
+    return {
+        name: DatasetCard(spec.title, " ".join(spec.note.split()), spec.source, configs[name])
+        for name, spec in specs.items()
+        if name in names
+    }
+
+
+def _dataset_configs(workspace: Workspace) -> Mapping[str, str]:
+    """The entry of each dataset in its file, as YAML; one's own goes before the catalogue's."""
+    found: dict[str, str] = {}
+    for folder in reversed(folders_of(workspace.all_configs)):
+        for path in config_files(folder, "dataset_config"):
+            found |= {name: yaml_text({name: json_value(entry)}) for name, entry in load_yaml(path).items()}
+    return found

@@ -9,11 +9,21 @@ from pathlib import Path
 import pytest
 
 from fuxi_plugins.reporting.site.build import write_site
-from tests.reporting.site.test_build import ATTACK, contents
+from tests.reporting.site.make import ATTACK, contents
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = os.environ.get("FUXIBENCH_BROWSER") == "required"  # as .ci/run sets it
 pytestmark = pytest.mark.skipif(not ((CHROMIUM and DRIVER) or REQUIRED), reason="no chromium with its driver here")
+
+PAGES = (  # one of each kind
+    "index.html",
+    "boards.html",
+    "ledger.html",
+    "boards/toy*.html",
+    "models/Alpha*.html",
+    "datasets/toy*.html",
+    "runs/toy-Alpha-toy-1-*.html",
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,7 @@ def css(browser, selector):
 
 
 def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     assert names(browser)[:4] == ["Alpha", "Beta", ATTACK, "Gamma"]
     button = next(b for b in css(browser, "#board thead button") if b.text.startswith("AUC"))
     button.click()
@@ -86,8 +96,8 @@ def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(page):
 
 
 def test_a_filter_is_set(page):
-    browser = page("boards/*.html")
-    (field,) = css(browser, "input[type=search]")
+    browser = page("boards/toy*.html")
+    (field,) = css(browser, ".filters input[type=search]")
     field.send_keys("alp")
     assert names(browser) == ["Alpha"]
     assert css(browser, "output")[0].text == "1 of 6 rows"
@@ -98,7 +108,7 @@ def test_a_filter_is_set(page):
 
 
 def test_plots_and_intervals_are_seen(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     intervals, plots = css(browser, "svg.interval"), css(browser, "svg.plot")
     assert len(intervals) == 4
     assert len(plots) == 1 or len(plots) == 2
@@ -107,7 +117,7 @@ def test_plots_and_intervals_are_seen(page):
 
 
 def test_a_download_is_taken(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     link = next(a for a in css(browser, "a[download]") if a.text == "CSV")
     browser.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(browser.downloads)})
     link.click()
@@ -119,7 +129,7 @@ def test_a_download_is_taken(page):
 
 
 def test_a_hostile_name_is_text(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     assert ATTACK in css(browser, "#board")[0].text
     assert css(browser, "img") == []
     next(a for a in css(browser, "#board a") if a.text == ATTACK).click()
@@ -129,7 +139,13 @@ def test_a_hostile_name_is_text(page):
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
 def test_no_page_is_wider_than_its_window(page, browser, site, width):
-    for pattern in ("index.html", "ledger.html", "boards/*.html", "models/Alpha*.html", "runs/toy-Alpha-toy-1-*.html"):
+    for pattern in (
+        "index.html",
+        "ledger.html",
+        "boards/toy*.html",
+        "models/Alpha*.html",
+        "runs/toy-Alpha-toy-1-*.html",
+    ):
         page(pattern)
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
@@ -147,7 +163,7 @@ def luminance(colour) -> float:
 
 def test_both_colour_schemes_can_be_read(page):
     """Contrast of text, links and muted text against the page: WCAG's 4.5."""
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     seen = set()
     for _ in range(2):
         style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
@@ -161,7 +177,7 @@ def test_both_colour_schemes_can_be_read(page):
 
 
 def test_the_keyboard_reaches_the_table_and_sees_where_it_is(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     reached = []
     for _ in range(40):
         browser.switch_to.active_element.send_keys("\ue004")  # Tab
@@ -171,13 +187,13 @@ def test_the_keyboard_reaches_the_table_and_sees_where_it_is(page):
         if active.tag_name in ("a", "button"):
             assert width == "3px"
     assert reached[0] == ("a", "skip")
-    assert ("div", "scroll") in reached
+    assert ("div", "scroll tall") in reached
 
 
 def test_without_the_script_the_page_is_complete(browser, site):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        (path,) = site.glob("boards/*.html")
+        (path,) = site.glob("boards/toy*.html")
         browser.get(path.as_uri())
         assert css(browser, "#board")[0].text.count("\n") > 5
         assert not css(browser, "button.theme")[0].is_displayed()
@@ -186,7 +202,7 @@ def test_without_the_script_the_page_is_complete(browser, site):
 
 
 def test_in_print_the_table_is_whole(page):
-    browser = page("boards/*.html")
+    browser = page("boards/toy*.html")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         assert not css(browser, "form.filters")[0].is_displayed()
@@ -195,3 +211,113 @@ def test_in_print_the_table_is_whole(page):
         )
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_link_shows_what_was_sorted_and_filtered(page):
+    browser = page("boards/toy*.html")
+    next(b for b in css(browser, "#board thead button") if b.text.startswith("logloss")).click()
+    assert names(browser)[0] == "Alpha"  # the lowest logloss is the best
+    next(b for b in css(browser, "#board thead button") if b.text.startswith("logloss")).click()
+    css(browser, "form.filters input[type=search]")[0].send_keys("e")
+    shown, link = names(browser), browser.current_url
+    assert shown[:2] == [ATTACK, "Beta"]
+    assert "sort=logloss&order=descending&text=e" in link
+    browser.get("about:blank")
+    browser.get(link)
+    assert names(browser) == shown
+    assert css(browser, "output")[0].text == "4 of 6 rows"
+    browser.get(link.partition("#")[0] + "#notes")  # a section's name is no filter
+    assert len(names(browser)) == 6
+
+
+def test_a_model_is_found_from_every_kind_of_page(page):
+    for pattern in ("index.html", "runs/toy-Beta-toy-1-*.html"):
+        browser = page(pattern)
+        (field,) = css(browser, ".find input")
+        field.send_keys("alph")
+        assert [a.text for a in css(browser, ".find a")] == ["Alpha model"]
+        field.send_keys("\ue007")  # Enter
+        assert css(browser, "h1")[0].text == "Alpha"
+    browser = page("index.html")
+    css(browser, ".find input")[0].send_keys("toy")
+    assert "toy dataset" in [a.text for a in css(browser, ".find a")]
+    css(browser, ".find input")[0].send_keys("\ue00c")  # Escape
+    assert css(browser, ".find a") == []
+
+
+def test_a_table_is_copied(page):
+    browser = page("boards/toy*.html")
+    latex = css(browser, "details.copy")[1]
+    latex.find_element("css selector", "summary").click()
+    button = latex.find_element("css selector", "button")
+    button.click()
+    deadline = time.monotonic() + 10
+    while button.text == "Copy":
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+    assert button.text in ("Copied", "Selected: press Ctrl+C")
+    if button.text != "Copied":
+        assert "toprule" in browser.execute_script("return getSelection().toString()")
+
+
+def test_on_a_phone_every_column_is_reached_and_the_names_stay(page, browser):
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    for pattern, table in (("index.html", "front"), ("boards/toy*.html", "board"), ("ledger.html", "ledger")):
+        page(pattern)
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        seen = browser.execute_script(
+            """
+            const box = document.getElementById(arguments[0]).closest(".scroll");
+            box.scrollLeft = box.scrollWidth;
+            const row = box.querySelector("tbody tr:not([data-fixed])");
+            const edge = box.getBoundingClientRect();
+            const [name, last] = [row.querySelector(".name"), row.lastElementChild].map(e => e.getBoundingClientRect());
+            return [name.left - edge.left, edge.right - last.right, name.width];
+            """,
+            table,
+        )
+        assert 0 <= seen[0] < 3, (pattern, "the name left")
+        assert -2 < seen[1] < 3, (pattern, "the last column is not reached")
+        assert seen[2] < 180
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_barrier(page, browser, scheme):
+    """By axe-core, the checker of accessibility; its rules are WCAG's."""
+    checker = (Path(__file__).parent / "axe.min.js").read_text()
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        for pattern in PAGES:
+            page(pattern)
+            browser.execute_script(checker)
+            found = browser.execute_async_script("axe.run({preload: false}).then(arguments[0])")
+            serious = [
+                (one["id"], [node["html"][:200] for node in one["nodes"]])
+                for one in found["violations"]
+                if one["impact"] in ("serious", "critical")
+            ]
+            assert not serious, pattern
+            assert len(found["passes"]) > 10
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_keyboard_reaches_every_control(page):
+    """Tab goes through all that can be clicked, and never stays."""
+    for pattern in ("index.html", "boards/toy*.html", "models/Alpha*.html"):
+        browser = page(pattern)
+        script = """
+            const all = "a[href], button, input, select, summary";
+            const seen = e => e.checkVisibility() && !e.closest("details:not([open]) > :not(summary)");
+            return [...document.querySelectorAll(all)].filter(seen)"""
+        expected = set(browser.execute_script(script))
+        reached = set()
+        for _ in range(3 * len(expected)):
+            browser.switch_to.active_element.send_keys("\ue004")
+            active = browser.switch_to.active_element
+            if active in reached and active.tag_name == "a":
+                break
+            reached.add(active)
+        assert expected <= reached, [e.get_attribute("outerHTML") for e in expected - reached]

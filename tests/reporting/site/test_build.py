@@ -1,61 +1,47 @@
 """The site's files: complete, safe whatever a record says, and nothing in them asks a network for anything."""
 
+import html
+import itertools
 import json
 import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Cost, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
-from fuxi_plugins.reporting.site.charts import Point, Scale, interval, pareto_front, scatter
-from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
-from tests.analysis.make import record
+from fuxi_plugins.reporting.site.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MARK,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Box,
+    Line,
+    Point,
+    Scale,
+    interval,
+    lines,
+    pareto_front,
+    place_labels,
+    scatter,
+)
+from fuxi_plugins.reporting.site.contents import NamedBoard
+from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
+from tests.analysis.make import suite_board
 from tests.conftest import ROOT
-
-ATTACK = "<img src=x onerror=alert(1)>"
-
-
-def contents(results, hostile=False):
-    """A small board: two models alike, one behind, one that failed, one that was never run."""
-    names = {"Alpha": 0.80, "Beta": 0.799, "Gamma": 0.70, **({ATTACK: 0.75} if hostile else {})}
-    records = [record(name, s, v + 0.002 * s, valid=v) for name, v in names.items() for s in (1, 2, 3)]
-    records += [record("Delta", s, failed=f"RuntimeError: {ATTACK}", traceback=ATTACK) for s in (1, 2, 3)]
-    cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]
-    cells += [Cell("toy", "Omega_toy", "Omega", 1)]
-    board = with_uncertainty(build_leaderboard("toy", records, cells, results), None)
-    title = f"Toy {ATTACK}" if hostile else "Toy board"
-    return Contents(
-        boards=[NamedBoard("toy_board", "toy_board", title, board)],
-        records=records,
-        ledger=build_ledger(records, results),
-        summaries={"Alpha": f"Alpha is {ATTACK}"},
-        sentences=[f"Alpha beats {ATTACK}"],
-    )
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and ids."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.links, self.ids = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        named = dict(attrs)
-        self.tags.append((tag, named))
-        self.links += [named[key] for key in ("href", "src") if key in named]
-        if "id" in named:
-            self.ids.append(named["id"])
+from tests.reporting.site.make import ATTACK, Page, contents
 
 
 @pytest.fixture
@@ -70,8 +56,10 @@ def pages(site):
 
 def test_every_board_model_and_run_has_its_page(site):
     found = pages(site)
-    assert len(found) == 2 + 1 + 6 + 15  # first page and ledger, a board, six models, fifteen runs
-    assert len(list((site / "data").glob("*.json"))) == 15 + 2
+    runs = 15 + 9
+    assert len(found) == 3 + 2 + 2 + 6 + runs  # first page, list and ledger, boards, datasets, models
+    assert len(list((site / "data").glob("*.json"))) == runs + 3  # and of both boards and the ledger
+    assert len(list((site / "configs").glob("*.yaml"))) == runs + 1
 
 
 def test_every_link_leads_to_a_file_of_the_folder(site):
@@ -80,7 +68,12 @@ def test_every_link_leads_to_a_file_of_the_folder(site):
             if link.startswith(("#", "data:,")):
                 assert link == "data:," or link[1:] in page.ids
                 continue
-            target = (path.parent / link).resolve()
+            if link.startswith("https://"):  # of papers and datasets, which a reader may follow
+                assert ("a", {"href": link}) in page.tags
+                continue
+            file, _, part = link.partition("#")
+            target = (path.parent / file).resolve()
+            assert not part or part in Page(target.read_text()).ids, (path, link)
             assert target.is_relative_to(site.resolve()), (path, link)
             assert target.is_file(), (path, link)
 
@@ -88,7 +81,7 @@ def test_every_link_leads_to_a_file_of_the_folder(site):
 def test_nothing_asks_a_network(site):
     for path in site.rglob("*.*"):
         if path.suffix in (".html", ".css", ".js"):
-            text = path.read_text()
+            text = re.sub(r'<a href="https://[^"]*"', "", path.read_text())  # a link asks when a reader follows it
             assert not re.search(r"(?:src|href|url\(|import|fetch\()\s*[=(]?\s*[\"']?(?:https?:)?//", text), path
 
 
@@ -96,10 +89,11 @@ def test_what_a_record_says_is_text(site):
     for path, page in pages(site).items():
         assert ATTACK not in path.read_text(), path
         for tag, attributes in page.tags:
-            assert tag != "img", path
+            assert tag != "img" or attributes["src"].startswith("figures/"), path
             assert not [name for name in attributes if name.startswith("on")], path
         scripts = [attributes for tag, attributes in page.tags if tag == "script"]
-        assert [script.get("src") is not None for script in scripts] == [True], path
+        assert [script.get("src") is not None for script in scripts] == [True, True], path
+        assert not [link for link in page.links if link.startswith("javascript:")], path
     assert "&lt;img src=x onerror=alert(1)&gt;" in (site / "index.html").read_text()
     assert not list(site.rglob("*<*"))
 
@@ -119,8 +113,58 @@ def test_pages_have_a_language_a_title_one_heading_and_named_regions(site):
         assert len(page.ids) == len(set(page.ids)), path
 
 
+def test_the_first_page_has_the_best_first_and_the_like_the_best_bold(site):
+    text = (site / "index.html").read_text()
+    rows = re.findall(r'<tr data-name="([^"]+)" data-first="(\w+)">(.*?)</tr>', text, flags=re.DOTALL)
+    assert [(html.unescape(name), whole) for name, whole, _ in rows] == [
+        ("Alpha", "true"), ("Beta", "true"), ("Gamma", "true"), (ATTACK, "false"),
+    ]  # fmt: skip
+    averages = [re.search(r'data-value="([\d.]*)"', cells)[1] for _, _, cells in rows]
+    assert averages == ["1.5", "1.5", "3.0", ""]  # of three models: each of the first two is once ahead
+    alike = [re.findall(r'class="number( alike)?" data-value="0\.\d+"', cells) for _, _, cells in rows]
+    assert alike == [[" alike", ""], [" alike", " alike"], ["", ""], [""]]
+    assert "of RankElastor" not in text
+
+
+def test_a_model_card_cites_its_paper_and_shows_formula_code_and_places(site):
+    text = next((site / "models").glob("Alpha-*.html")).read_text()
+    assert '<a href="https://arxiv.org/abs/2000.00001">Alpha: &lt;img' in text
+    assert "y = x &lt;img" in text
+    assert '<a href="../code/fm.py.txt">fm.py</a>' in text
+    assert "class FM" in (site / "code" / "fm.py.txt").read_text()
+    assert "@misc{Alpha," in text
+    assert "Average rank 1.5" in text
+    assert "over 2 datasets: toy, fun" in text
+    assert text.count("Toy &lt;img") == 1
+    assert "Fun board" in text
+
+
+def test_a_dataset_has_its_source_and_config(site):
+    text = next((site / "datasets").glob("toy-*.html")).read_text()
+    assert '<a href="https://toy.org">' in text
+    assert (site / re.search(r'download href="\.\./(configs/[^"]+)"', text)[1]).read_text() == "toy: {}\n"
+
+
+def test_a_runs_config_is_that_of_its_record(site):
+    text = next((site / "configs").glob("toy-Alpha-toy-1-*.yaml")).read_text()
+    assert yaml.safe_load(text) == {"Alpha_toy": {"model": "Alpha", "dataset_id": "toy", "seed": 1}}
+
+
+def test_the_about_text_is_markdown_and_its_html_is_text(site):
+    about = (site / "index.html").read_text().split('class="about"')[1]
+    assert "<h2>Who</h2>" in about
+    assert '<a href="https://us.org">us</a>' in about
+    assert "javascript:" in about
+    assert 'href="javascript:' not in about
+
+
+def test_the_footer_says_what_the_pages_are_made_of(site):
+    for path in site.rglob("*.html"):
+        assert re.search(r"the newest of 2026-01-01.*\sMade by .*of fuxibench \d", path.read_text()), path
+
+
 def test_failures_and_gaps_are_rows(site):
-    (board,) = (site / "boards").glob("*.html")
+    (board,) = (site / "boards").glob("toy*.html")
     text = board.read_text()
     assert "seed 1: failed: RuntimeError: &lt;img" in text
     assert "seed 1: not run" in text
@@ -135,7 +179,9 @@ def test_a_probed_run_shows_its_effective_ranks(tmp_path):
     family = RankFamily(
         rows=8, columns=4, untrained={"entropy": 1.25}, trained={"entropy": 2.5}, gaussian={"entropy": 3.75}
     )
-    summary = RankSummary(sample=1000, seconds=1, stages={"block 1": StageRank(row=None, token=family)})
+    summary = RankSummary(
+        sample=1000, seconds=1, stages={"block 1": StageRank(token=family), "block 2": StageRank(token=family)}
+    )
     made = contents(tmp_path)
     probed = made.records[0].model_copy(update={"rank": summary})
     write_site(tmp_path / "site", replace(made, records=[probed, *made.records[1:]]))
@@ -182,24 +228,35 @@ def test_a_search_is_drawn_and_can_be_downloaded(tmp_path):
 
 def test_the_paper_is_a_part_of_the_site_where_it_was_written(tmp_path):
     (tmp_path / "paper" / "figures").mkdir(parents=True)
-    (tmp_path / "paper" / "index.html").write_text("<p>rerun")
+    (tmp_path / "paper" / "index.html").write_text("<body><main><h1>rerun</h1></main></body>")
     (tmp_path / "paper" / "figures" / "rank.svg").write_text("<svg/>")
-    count = write_site(tmp_path / "site", replace(contents(tmp_path), paper=tmp_path / "paper"))
-    assert count == len(list((tmp_path / "site").rglob("*.html")))
+    made = write_site(tmp_path / "site", replace(contents(tmp_path), paper=tmp_path / "paper"))
+    assert made.pages == len(list((tmp_path / "site").rglob("*.html")))
+    text = (tmp_path / "site" / "paper" / "index.html").read_text()
+    assert '<div class="report"><h1>rerun</h1></div>' in text
+    assert 'href="../index.html"' in text
     assert (tmp_path / "site" / "paper" / "figures" / "rank.svg").exists()
-    assert 'href="../paper/index.html"' in next((tmp_path / "site" / "boards").glob("*.html")).read_text()
+    assert 'href="../paper/index.html"' in next((tmp_path / "site" / "boards").glob("toy*.html")).read_text()
 
 
-def test_the_folder_is_written_anew_but_never_over_other_files(tmp_path):
+def test_only_what_changed_is_written_and_never_over_other_files(tmp_path):
     site = tmp_path / "site"
-    write_site(site, contents(tmp_path))
+    made = contents(tmp_path)
+    first = write_site(site, made)
+    assert first.pages == len(list(site.rglob("*.html")))
+    assert write_site(site, made).written == []
     (site / "runs" / "old.html").write_text("old")
-    count = write_site(site, contents(tmp_path))
-    assert count == len(list(site.rglob("*.html")))
+    (site / "old" / "er").mkdir(parents=True)
+    renamed = replace(made, boards=[replace(made.boards[0], title="Renamed"), *made.boards[1:]])
+    changed = write_site(site, renamed).written
+    assert "boards/" + slug("toy_board") + ".html" in changed
+    assert "boards/" + slug("fun_board") + ".html" not in changed
+    assert not (site / "runs" / "old.html").exists()
+    assert not (site / "old").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="other files"):
-        write_site(tmp_path / "other", contents(tmp_path))
+        write_site(tmp_path / "other", made)
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
 
 
@@ -235,10 +292,59 @@ def test_scales_keep_order_and_ends():
     assert Scale.over([0.5, 0.5], 0, 1)(0.5) == 0.5
 
 
-def test_a_mean_beyond_the_scale_is_an_arrow():
+def test_a_mean_beyond_the_scale_is_an_arrow_with_its_value():
     scale = Scale(0.7, 0.8, 8, 172)
-    assert "<circle" in interval(0.75, 0.74, 0.76, None, scale, "x")
-    assert "<circle" not in interval(0.5, 0.4, 0.6, None, scale, "x")
+    assert "<circle" in interval(0.75, 0.74, 0.76, None, scale, "x", "0.75")
+    for mean in (0.5, 0.9):
+        drawn = interval(mean, mean, mean, None, scale, "x", f"{mean}")
+        assert "<circle" not in drawn
+        assert f">{mean}</text>" in drawn
+    cut = interval(0.75, 0.6, 0.9, None, scale, "x", "0.75")
+    assert cut.count('class="cut"') == 2
+
+
+def test_one_dead_model_does_not_set_the_scale(tmp_path):
+    ranked = contents(tmp_path).boards[1].board.ranked()
+    scale = board_scale(ranked, "AUC", (8, 172))
+    alone = board_scale(ranked[:2], "AUC", (8, 172))
+    assert [row.display_name for row in near_the_first(ranked, "AUC")] == ["Beta", "Alpha"]
+    assert (scale.low, scale.high) == (alone.low, alone.high)
+    assert scale.low > 0.5
+    assert board_scale([], "AUC", (8, 172))(0.5) == 90
+
+
+def test_a_scale_shows_at_least_half_of_the_rows(tmp_path):
+    values = {"A": [0.90, 0.901], "B": [0.88, 0.881], **{f"C{n}": [0.5 + n / 1000, 0.501] for n in range(6)}}
+    ranked = suite_board("toy", values, tmp_path).board.ranked()
+    assert near_the_first(ranked, "AUC") == ranked
+
+
+marks = st.lists(
+    st.tuples(st.floats(LEFT, WIDTH - RIGHT), st.floats(TOP, HEIGHT - BOTTOM), st.text("ab", min_size=1, max_size=12)),
+    max_size=30,
+)
+
+
+@given(marks)
+def test_no_label_covers_another_or_a_mark(marks):
+    boxes = [box for _, box in place_labels(marks)]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    points = [Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y, _ in marks]
+    assert not any(box.overlaps(point) for box in boxes for point in points)
+    assert all(box.left >= 0 and box.right <= WIDTH and box.top >= 0 and box.bottom <= HEIGHT for box in boxes)
+
+
+def test_a_label_alone_stands_beside_its_mark():
+    ((label, box),) = place_labels([(300, 200, "DCNv2")])
+    assert label == "DCNv2"
+    assert 300 < box.left < 320
+
+
+def test_a_curve_of_one_point_is_not_drawn():
+    assert lines([Line("seed 1", [(1, 0.7)])], "epoch", "AUC") == ""
+    drawn = lines([Line("seed 1", [(1, 0.7)]), Line("seed 2", [(1, 0.7), (2, 0.8)])], "epoch", "AUC")
+    assert "seed 1" not in drawn
+    assert "series s1" in drawn  # the colour that the caption gives the second seed
 
 
 def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
@@ -246,7 +352,7 @@ def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
     board = made.boards[0].board
     assert {row.display_name: row.letters for row in board.ranked()} == {"Alpha": "a", "Beta": "a", "Gamma": "b"}
     write_site(tmp_path / "site", made)
-    text = next((tmp_path / "site" / "boards").glob("*.html")).read_text()
+    text = next((tmp_path / "site" / "boards").glob("toy*.html")).read_text()
     found = re.findall(r'data-name="(\w+)"[^>]*data-first="(\w+)"', text)
     assert dict(found) == {"Alpha": "true", "Beta": "true", "Gamma": "false", "Delta": "false", "Omega": "false"}
     assert "<td>a</td>" in text
@@ -265,7 +371,7 @@ def test_a_row_that_was_left_out_says_why(tmp_path):
     board = with_uncertainty(board, None)
     assert [row.display_name for row in board.ranked()] == ["Beta", "Gamma"]
     write_site(tmp_path / "site", replace(made, boards=[NamedBoard("toy", "toy", "Toy", board)]))
-    assert f"left out: {reason}" in next((tmp_path / "site" / "boards").glob("*.html")).read_text()
+    assert f"left out: {reason}" in next((tmp_path / "site" / "boards").glob("toy*.html")).read_text()
 
 
 def test_reports_import_neither_torch_nor_fuxictr():

@@ -1,4 +1,5 @@
-// Sorting, filtering and the colour scheme. Without this script the pages are complete and in the order of the ranks.
+// Sorting, filtering, links to what is shown, finding, copying and the colour scheme. Without this script the pages are
+// complete and in the order of the ranks.
 "use strict";
 
 function cellValue(row, column) {
@@ -15,13 +16,15 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
-function sortBy(table, header) {
+function nextOrder(header) {
+  const before = header.getAttribute("aria-sort");
+  const best = header.dataset.best ?? (header.classList.contains("number") ? "descending" : "ascending");
+  return before === "none" ? best : before === "ascending" ? "descending" : "ascending";
+}
+
+function sortBy(table, header, order) {
   const headers = [...header.parentNode.cells];
   const column = headers.indexOf(header);
-  const before = header.getAttribute("aria-sort");
-  const usual = header.classList.contains("number") && column !== 0 ? "descending" : "ascending";
-  const best = header.dataset.best ?? usual; // of a metric its direction
-  const order = before === "none" ? best : before === "ascending" ? "descending" : "ascending";
   for (const other of headers) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
   header.setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
@@ -32,9 +35,30 @@ function sortBy(table, header) {
   body.append(...keyed.map(([, row]) => row));
 }
 
+// What is sorted and filtered stands behind the # of the address, so that a link shows the same.
+function remembered() {
+  const hash = location.hash.slice(1);
+  return new URLSearchParams(hash.includes("=") ? hash : ""); // else it names a section
+}
+
+function remember(changes) {
+  const state = remembered();
+  for (const [key, value] of Object.entries(changes)) value ? state.set(key, value) : state.delete(key);
+  const text = state.toString();
+  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+}
+
+function columnName(header) {
+  return header.textContent.trim();
+}
+
 for (const table of document.querySelectorAll("table.sortable")) {
   for (const button of table.querySelectorAll("thead button")) {
-    button.addEventListener("click", () => sortBy(table, button.closest("th")));
+    button.addEventListener("click", () => {
+      const header = button.closest("th");
+      sortBy(table, header, nextOrder(header));
+      if (table.id) remember({ sort: columnName(header), order: header.getAttribute("aria-sort") });
+    });
   }
 }
 
@@ -59,9 +83,84 @@ function filter(form) {
 }
 
 for (const form of document.querySelectorAll("form.filters")) {
-  form.addEventListener("input", () => filter(form));
+  form.addEventListener("input", () => {
+    filter(form);
+    const { text, settings, first } = form.elements;
+    remember({ text: text.value.trim(), settings: settings?.value, first: first.checked ? "1" : "" });
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.reset();
+}
+
+function restore() {
+  const state = remembered();
+  for (const form of document.querySelectorAll("form.filters")) {
+    form.elements.text.value = state.get("text") ?? "";
+    if (form.elements.settings) form.elements.settings.value = state.get("settings") ?? "";
+    form.elements.first.checked = state.get("first") === "1";
+    filter(form);
+    const table = document.getElementById(form.dataset.filters);
+    const headers = [...table.tHead.rows[0].cells].filter((header) => header.hasAttribute("aria-sort"));
+    const header = headers.find((one) => columnName(one) === state.get("sort"));
+    if (header) sortBy(table, header, state.get("order") === "ascending" ? "ascending" : "descending");
+  }
+}
+
+restore();
+addEventListener("hashchange", restore);
+
+const MOST_FOUND = 12;
+
+function found(text) {
+  const key = ([name]) => [!name.toLowerCase().startsWith(text), name.length]; // the nearest to what was typed first
+  const hits = siteIndex.filter(([name]) => name.toLowerCase().includes(text));
+  return hits.sort((a, b) => key(a)[0] - key(b)[0] || key(a)[1] - key(b)[1]).slice(0, MOST_FOUND);
+}
+
+function find(form) {
+  const list = form.querySelector("ul");
+  const text = form.elements.find.value.trim().toLowerCase();
+  list.replaceChildren(
+    ...(text ? found(text) : []).map(([name, page, kind]) => {
+      const link = document.createElement("a");
+      link.href = document.body.dataset.root + page;
+      link.textContent = `${name} `;
+      const what = document.createElement("span");
+      what.className = "muted";
+      what.textContent = kind;
+      link.append(what);
+      const item = document.createElement("li");
+      item.append(link);
+      return item;
+    }),
+  );
+  list.hidden = list.children.length === 0;
+}
+
+const finder = document.querySelector("form.find");
+finder.hidden = false;
+finder.addEventListener("input", () => find(finder));
+finder.addEventListener("submit", (event) => {
+  event.preventDefault();
+  finder.querySelector("a")?.click(); // the first of what was found
+});
+finder.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  finder.reset();
+  find(finder);
+});
+
+for (const button of document.querySelectorAll("details.copy button")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const code = button.parentNode.querySelector("code");
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code); // a page opened from disk may not write to the clipboard
+      button.textContent = "Selected: press Ctrl+C";
+    }
+  });
 }
 
 const theme = document.querySelector(".theme");

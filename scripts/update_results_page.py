@@ -1,26 +1,30 @@
-"""Puts boards into the README between the markers that name them, and below them the sentences that these boards say.
+"""Puts boards into docs/results.md between the markers that name them, and below them the sentences that they say.
 
 Tables and sentences are of the same boards, which are rebuilt from the records. A file of a board that its records no
-longer give is refused, so that the README never differs from ``results/leaderboards``.
+longer give is refused, so that the page never differs from ``results/leaderboards``.
 """
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from fuxi_plugins.analysis.compare import Comparison, compare_on_board
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.reporting.boards import board_file, suite_boards
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.site.contents import NamedBoard
-from fuxi_plugins.reporting.site.gather import sentences
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results.md"
 MARKED = re.compile(r"(<!-- board: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+# The project's model and those it is held against; a sentence each on every dataset with runs of both.
+SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
 SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
-def readme_boards(text: str, workspace: Workspace) -> list[NamedBoard]:
+def page_boards(text: str, workspace: Workspace) -> list[NamedBoard]:
     """The boards whose markers stand in the text and that have been written, each of one dataset."""
     named = []
     for _, name, _ in MARKED.findall(text):
@@ -42,18 +46,35 @@ def table(named: NamedBoard, workspace: Workspace) -> str:
 
 
 def updated(text: str, workspace: Workspace) -> str:
-    """The README's text with its tables and sentences made anew."""
-    boards = readme_boards(text, workspace)
+    """The page's text with its tables and sentences made anew."""
+    boards = page_boards(text, workspace)
     tables = {named.suite: table(named, workspace) for named in boards}
     said = "".join(f"- {sentence}\n" for sentence in sentences(boards))
     text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3] if match[2] in tables else match[0], text)
     return SAID.sub(lambda match: match[1] + said + match[2], text)
 
 
+def sentences(boards: Sequence[NamedBoard]) -> list[str]:
+    """What boards say of the project's model beside its rivals: of each rival and dataset, the largest board with both.
+
+    Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
+    """
+    found: dict[tuple[str, str], Comparison] = {}
+    for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
+        board = named.board
+        rows = {row.display_name: row for row in board.ranked()}
+        for rival in RIVALS:
+            if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
+                continue
+            if compared := compare_on_board(board, named.stem, rows[SUBJECT], rows[rival]):
+                found.setdefault((rival, board.dataset), compared)
+    order = {rival: place for place, rival in enumerate(RIVALS)}
+    return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+
+
 def main() -> None:
-    readme = ROOT / "README.md"
     workspace = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
-    readme.write_text(updated(readme.read_text(encoding="utf-8"), workspace), encoding="utf-8")
+    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), workspace), encoding="utf-8")
 
 
 if __name__ == "__main__":

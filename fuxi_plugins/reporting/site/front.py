@@ -1,0 +1,112 @@
+"""The first page: models over datasets; and the list of all boards."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fuxi_plugins.analysis.across import Across
+from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.reporting.across import limits
+from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page
+from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
+from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
+
+ENDS = (6, 114)  # pixels of the drawn scales
+KINDS: dict[Kind, tuple[str, str]] = {
+    "board": ("Boards", "Models on real data."),
+    "rehearsal": ("Rehearsals", "On synthetic data, to try things out. They say nothing about the models."),
+    "study": ("Studies", "One thing is varied at a time, such as a part of a model or its size."),
+    "search": ("Searches", "Several settings of the same models, tried on validation data."),
+}
+
+
+def front(contents: Contents) -> dict[str, Any]:
+    """The table of the first page, the best first: the models on all main boards by their average rank, then others."""
+    across, main = contents.across, contents.main
+    columns = [_column(named) for named in main]
+    cells = {column["dataset"]: _cells(column) for column in columns}
+    return {
+        "columns": columns,
+        "models": [
+            {
+                "name": name,
+                "href": model_page(name),
+                "average": average,
+                "interval": across.rank_intervals[across.models.index(name)] if across and average else None,
+                "cells": [cells[column["dataset"]].get(name) for column in columns],
+            }
+            for name, average in _in_order(main, across)
+        ],
+        "ranked": across.models if across else [],
+        "limits": limits(across) if across else [],
+        "better": columns[0]["metric"].direction if columns else "",
+        "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
+    }
+
+
+def _column(named: NamedBoard) -> dict[str, Any]:
+    board = named.board
+    metric = find_metric(board.rank_by)
+    return {
+        "named": named,
+        "dataset": board.dataset,
+        "href": board_page(named.stem),
+        "dataset_href": dataset_page(board.dataset),
+        "metric": metric,
+        "scale": board_scale(board.ranked(), metric.name, ENDS),
+        "alike": {row.key for row in [*board.ranked()[:1], *board.like_the_best()]},
+    }
+
+
+def _cells(column: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By model: value, drawn interval, rank and whether the row is not significantly worse than the best."""
+    metric = column["metric"]
+    return {
+        row.display_name: {
+            "value": row.test[metric.name].mean,
+            "rank": row.rank,
+            "range": row.rank_range,
+            "alike": row.key in column["alike"],
+            "chart": drawn_interval(row, metric.name, column["scale"], published=False),
+        }
+        for row in column["named"].board.ranked()
+        if row.key == row.experiment  # runs with other settings or code stand on the board alone
+    }
+
+
+def _in_order(main: Sequence[NamedBoard], across: Across | None) -> list[tuple[str, float | None]]:
+    """Models with their average ranks; those without one by the number of boards, then by their best rank."""
+    ranks: dict[str, list[int]] = {}
+    for named in main:
+        for row in named.board.ranked():
+            if row.rank and row.key == row.experiment:
+                ranks.setdefault(row.display_name, []).append(row.rank)
+    whole = dict(zip(across.models, across.average_ranks.tolist(), strict=True)) if across else {}
+    rest = sorted((-len(found), min(found), name) for name, found in ranks.items() if name not in whole)
+    return [*whole.items(), *((name, None) for _, _, name in rest)]
+
+
+def listed_boards(boards: Sequence[NamedBoard]) -> list[dict[str, Any]]:
+    """All boards by what they are for."""
+    found = []
+    for kind, (title, meaning) in KINDS.items():
+        rows = [_listed(named) for named in boards if named.kind == kind]
+        if rows:
+            found.append({"kind": kind, "title": title, "meaning": meaning, "rows": rows})
+    return found
+
+
+def _listed(named: NamedBoard) -> dict[str, Any]:
+    board = named.board
+    first: Row = board.rows[0]
+    return {
+        "named": named,
+        "href": board_page(named.stem),
+        "dataset_href": dataset_page(board.dataset),
+        "models": len(board.ranked()),
+        "leader": first.display_name,
+        "score": first.test[board.rank_by].mean,
+        "alike": len(board.like_the_best()),
+        "runs": sum(len(row.seeds) for row in board.rows),
+        "expected": sum(row.expected_seeds for row in board.rows),
+    }

@@ -1,0 +1,105 @@
+"""A model's page, written as a model card: what it is, where it stands, what it costs, how it trains."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fuxi_plugins.analysis.across import Across
+from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
+from fuxi_plugins.reporting.latex import bibtex
+from fuxi_plugins.reporting.site.addresses import board_page, code_file, dataset_page
+from fuxi_plugins.reporting.site.contents import Contents, ModelCard, NamedBoard
+from fuxi_plugins.reporting.site.curves import rank_dynamics, training_curves
+from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
+from fuxi_plugins.reporting.site.views import INTERVAL_ENDS
+
+
+def records_by_model(contents: Contents) -> dict[str, list[Record]]:
+    """The records of every name that a row or a record has; a row of a board may have none yet.
+
+    A row whose name says more than its records', as of training in bfloat16, has the records of its runs.
+    """
+    by_run = {(record.dataset, record.experiment, record.seed): record for record in contents.records}
+    found: dict[str, list[Record]] = {}
+    for named in contents.boards:
+        for row in named.board.rows:
+            runs = [by_run.get((named.board.dataset, row.experiment, seed)) for seed in row.seeds]
+            found.setdefault(row.display_name, []).extend(record for record in runs if record)
+    for record in contents.records:
+        found.setdefault(record.display_name, []).append(record)
+    return {name: _each_once(records) for name, records in found.items()}
+
+
+def _each_once(records: Sequence[Record]) -> list[Record]:
+    unique = {(record.dataset, record.experiment, record.seed): record for record in records}
+    return [unique[key] for key in sorted(unique)]
+
+
+def model(display_name: str, records: Sequence[Record], contents: Contents) -> dict[str, Any]:
+    """The model card of a name, of its records alone."""
+    name = next((record.model for record in records), display_name)
+    card = contents.models.get(display_name) or contents.models.get(name) or ModelCard()
+    places = [_place(named, row) for named in contents.boards for row in named.board.rows
+              if row.display_name == display_name]  # fmt: skip
+    finished = finished_runs(records)
+    own = [record for record in finished if record.role != "trial"] or finished
+    on_boards = {place["row"].experiment for place in places if place["named"].kind == "board"}
+    curves = [
+        {"experiment": experiment, "chart": chart, "names": [f"seed {run.seed}" for run in runs]}
+        for experiment, runs in _by_experiment(own)
+        if experiment in on_boards or not on_boards
+        if (chart := training_curves(runs))
+    ]
+    probed = [rank_dynamics(*runs) for runs in _by_experiment(r for r in own if r.rank)]
+    return {
+        "display_name": display_name,
+        "class": name,
+        "card": card,
+        "code": code_file(card.code) if card.code else "",
+        "bibtex": bibtex(display_name, card.paper.title, card.paper.venue, card.paper.year, card.paper.url)
+        if card.paper
+        else "",
+        "average": _average(display_name, contents.across),
+        "places": [place for place in places if place["named"].kind == "board"],
+        "others": [place for place in places if place["named"].kind != "board"],
+        "records": records,
+        "curves": curves,
+        "ranks": [one for one in probed if one["chart"]],
+        "costs": [(place["named"].title, place["row"].cost) for place in places if place["row"].cost],
+        "settings": own[0].params["model"] if own else {},
+        "settings_of": own[0].experiment if own else "",
+    }
+
+
+def _place(named: NamedBoard, row: Row) -> dict[str, Any]:
+    metric = named.board.rank_by
+    scale = board_scale(named.board.ranked(), metric, INTERVAL_ENDS)
+    return {
+        "named": named,
+        "row": row,
+        "href": board_page(named.stem),
+        "dataset_href": dataset_page(named.board.dataset),
+        "metric": metric,
+        "models": len(named.board.ranked()),
+        "chart": drawn_interval(row, metric, scale) if row.rank else "",
+    }
+
+
+def _average(display_name: str, across: Across | None) -> dict[str, Any] | None:
+    """The model's average rank over the datasets of the first page."""
+    if across is None or display_name not in across.models:
+        return None
+    place = across.models.index(display_name)
+    return {
+        "rank": float(across.average_ranks[place]),
+        "interval": across.rank_intervals[place],
+        "models": len(across.models),
+        "datasets": across.datasets,
+    }
+
+
+def _by_experiment(records: Iterable[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]:
+    found: dict[str, list[FinishedRun]] = {}
+    for record in records:
+        found.setdefault(record.experiment, []).append(record)
+    return list(found.items())

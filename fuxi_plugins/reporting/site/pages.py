@@ -1,0 +1,96 @@
+"""Jinja's templates of the pages, and what all pages have in common."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from fuxi_plugins import __version__
+from fuxi_plugins.core.cleaning import html
+from fuxi_plugins.records.metrics import find_metric, main_metric
+from fuxi_plugins.reporting.glossary import explanation
+from fuxi_plugins.reporting.site import addresses
+from fuxi_plugins.reporting.site.contents import Contents
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the pages are made of: the same records and version give the same pages."""
+
+    version: str
+    date: str  # of the newest run, "" where there is none
+    commit: str  # of the checkout that made it, where it is known
+
+    @property
+    def year(self) -> int:
+        return int(self.date[:4] or 0)
+
+
+class Pages:
+    """Renders the templates with autoescape: whatever a record says is text."""
+
+    def __init__(self, contents: Contents):
+        self.stamp = _stamp(contents)
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=html,
+        )
+        logo = contents.frame.logo
+        self._environment.globals.update(
+            frame=contents.frame,
+            about=_markdown(contents.frame.about),
+            logo=addresses.logo(logo) if logo else "",
+            stamp=self.stamp,
+            runs=len(contents.records),
+            has_ledger=bool(contents.ledger),
+            has_paper=contents.paper is not None,
+            has_tuning_results=bool(contents.tuning_results),
+            explanation=explanation,
+            find_metric=find_metric,
+            main_metric=main_metric,
+        )
+        self._environment.filters.update(
+            model_page=addresses.model_page,
+            board_page=addresses.board_page,
+            dataset_page=addresses.dataset_page,
+            dataset_config=addresses.dataset_config,
+            run_page=addresses.run_page,
+            run_record=addresses.run_record,
+            run_config=addresses.run_config,
+            five=lambda value: "–" if value is None else f"{value:.5f}",
+            shown=lambda value, metric: "–" if value is None else find_metric(metric).show(value),
+            ends=lambda interval, metric: "–".join(map(find_metric(metric).show_end, (interval.low, interval.high))),
+            difference=lambda value, metric: "–" if value is None else find_metric(metric).show_difference(value),
+            thousands=lambda value: "–" if value is None else f"{value:,}",
+            pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        )
+
+    def render(self, template: str, root: str, **values: object) -> str:
+        """A page as HTML; ``root`` leads from its folder to the site's."""
+        return self._environment.get_template(template).render(root=root, **values)
+
+
+def _stamp(contents: Contents) -> Stamp:
+    newest = max(contents.records, key=lambda record: record.started, default=None)
+    return Stamp(
+        version=f"fuxibench {__version__}",
+        date=newest.started[:10] if newest else "",
+        commit=(newest.commit or "")[:12] if newest else "",
+    )
+
+
+def _markdown(text: str) -> Markup:
+    """Markdown as a part of a page: its HTML is text, its links are those of the web, its headings one level lower."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))

@@ -1,0 +1,110 @@
+"""What the site finds in a workspace: boards by what they are for, model cards, and a user's own choice of boards."""
+
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.analysis.tuning_results import find_tuning_results
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.suite import load_suite
+from fuxi_plugins.models.registry import NATIVE_MODELS
+from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.reporting.site.contents import NamedBoard
+from fuxi_plugins.reporting.site.gather import _kind, main_boards, model_cards
+from tests.analysis.make import suite_board
+from tests.conftest import ROOT
+
+WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
+
+
+@pytest.mark.parametrize(
+    ("suite", "kind"),
+    [
+        ("frappe_board", "board"),
+        ("ml100k_zoo_board", "board"),
+        ("ml100k_tuning", "search"),
+        ("frappe_plateau", "search"),
+        ("paper_ablation@ml100k,matched", "study"),
+        ("paper_main@ml100k,repository", "study"),
+    ],
+)
+def test_a_board_is_told_what_it_is_for(suite, kind):
+    loaded = load_suite(WORKSPACE.all_configs, suite)
+    assert _kind(loaded, synthetic=False) == kind
+    assert _kind(loaded, synthetic=True) == ("search" if kind == "search" else "rehearsal")
+
+
+def named(stem, dataset, models, results, kind="board"):
+    values = {name: [0.8 - 0.01 * place, 0.81 - 0.01 * place] for place, name in enumerate(models)}
+    return NamedBoard(stem, stem, stem, suite_board(dataset, values, results).board, kind)
+
+
+def test_the_first_page_has_of_each_dataset_the_largest_board(tmp_path):
+    boards = [
+        named("small", "a", "XY", tmp_path),
+        named("large", "a", "XYZ", tmp_path),
+        named("study", "a", "WXYZ", tmp_path, "study"),
+        named("other", "b", "XY", tmp_path),
+    ]
+    assert [one.stem for one in main_boards(boards)] == ["large", "other"]
+    rehearsals = [named("twin", "c", "XY", tmp_path, "rehearsal"), named("search", "c", "XYZ", tmp_path, "search")]
+    assert [one.stem for one in main_boards([*boards, *rehearsals])] == ["large", "other"]
+    assert [one.stem for one in main_boards(rehearsals)] == ["twin"]
+    assert [one.stem for one in main_boards(rehearsals[1:])] == ["search"]
+    assert main_boards([]) == []
+
+
+def test_every_native_model_and_variant_has_a_card():
+    cards = model_cards()
+    assert set(cards) >= {*NATIVE_MODELS, *VARIANTS}
+    assert cards["DCNv2"].paper.url == "https://arxiv.org/abs/2008.13535"
+    assert cards["DCNv2"].formula.startswith("x_0 = [e_1; ...; e_n]")
+    assert cards["CrossNetV2"].paper == cards["DCNv2"].paper
+    for name in NATIVE_MODELS:
+        card = cards[name]
+        assert card.summary, name
+        assert card.paper, name
+        assert card.code.exists(), name
+        assert "Args:" not in card.formula, name
+
+
+def test_the_committed_searches_can_be_read():
+    for search in find_tuning_results(ROOT / "results"):
+        assert all(model.display_name for model in search.models)
+
+
+def site(*arguments, results=ROOT / "results"):
+    folders = ["--configs", str(ROOT / "benchmark_configs"), "--results", str(results)]
+    return CliRunner().invoke(main, [*folders, "report", "site", *map(str, arguments)])
+
+
+def test_a_site_of_ones_own(tmp_path):
+    (tmp_path / "ABOUT.md").write_text("We are *a lab*.\n")
+    (tmp_path / "logo.PNG").write_bytes(b"png")
+    out = tmp_path / "out"
+    done = site("--boards", "frappe_gains", "--title", "Our & models", "--about", tmp_path / "ABOUT.md",
+                "--logo", tmp_path / "logo.PNG", "--out", out)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert len(list((out / "boards").iterdir())) == 1
+    assert {path.name.split("-")[0] for path in (out / "models").iterdir()} == {"DSSM", "AFN"}
+    assert {path.name for path in (out / "code").iterdir()} == {"dssm.py.txt", "afn.py.txt"}
+    for page in out.rglob("*.html"):
+        text = page.read_text()
+        assert "Our &amp; models" in text
+        assert 'static/logo.png" alt=""' in text
+        assert "RankElastor" not in text
+    assert "We are <em>a lab</em>." in (out / "index.html").read_text()
+    assert (out / "static" / "logo.png").read_bytes() == b"png"
+
+
+def test_what_a_site_cannot_show_is_named(tmp_path):
+    (tmp_path / "logo.txt").touch()
+    for arguments, said in (
+        (["--boards", "frappe_gain"], "did you mean 'frappe_gains'"),
+        (["--boards", "frappe_gains"], "frappe_gains has none yet"),
+        (["--logo", tmp_path / "logo.txt"], "the logo must be an image (.svg, .png"),
+    ):
+        done = site("--out", tmp_path / "out", *arguments, results=tmp_path)
+        assert done.exit_code == 2
+        assert said in done.output
+        assert not (tmp_path / "out").exists()

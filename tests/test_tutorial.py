@@ -1,0 +1,69 @@
+"""docs/tutorial.md, followed from an empty folder: script, model and every command, with less data and one model."""
+
+import re
+import runpy
+import shlex
+
+import pytest
+from click.testing import CliRunner
+
+from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.workspace import CACHE_VARIABLE
+from fuxi_plugins.models.registry import INSTALLED_ONLY, NATIVE_MODELS, use_sources
+from tests.conftest import ROOT, write
+
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+SMALLER = {"--seeds": "1", "--models": "DCNv2", "--batch-size": "128"}  # options of its commands
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def commands():
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def smaller(words):
+    """The command with fewer seeds and models, so that the test takes seconds."""
+    return [SMALLER.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    for block in blocks("python"):
+        name = re.match(r"# (\w+\.py)", block)[1]
+        write(tmp_path / name, block.replace("range(20_000)", "range(2_000)"))
+    yield tmp_path
+    use_sources(INSTALLED_ONLY)
+
+
+def test_thirty_models_are_named():
+    (named,) = (words[words.index("--models") + 1].split(",") for words in commands() if "--models" in words)
+    assert len(set(named)) == 30
+    assert set(named) <= set(NATIVE_MODELS)
+
+
+def test_every_command_does_what_the_page_says(folder):
+    said = {}
+    for words in commands():
+        if words[0] == "python":
+            runpy.run_path(words[1])
+            continue
+        done = CliRunner().invoke(main, smaller(words[1:]))
+        assert done.exit_code == 0, (words, done.output)
+        said[" ".join(words[1:3])] = done.output
+        if words[1] == "new":
+            experiments = folder / "benchmark_configs" / "model_config" / "my_clicks_common.yaml"
+            text = experiments.read_text()
+            experiments.write_text(re.sub(r"epochs: \d+", "epochs: 1", text))
+    assert "Rows of one user_id are taken to belong together" in said["data describe"]
+    assert "Gated" in said["run --model-file"]
+    assert "DCNv2" in said["run --model-file"]
+    assert "Gated" in said["compare Gated"]
+    assert r"\begin{tabular}" in said["table --boards"]
+    assert "Gated" in said["table --boards"] or "DCNv2" in said["table --boards"]
+    assert "Clicks of my shop" in (folder / "site" / "index.html").read_text()
