@@ -87,7 +87,7 @@ def test_each_experiment_learns_the_label_that_it_names(call, tmp_path):
     experiments.write_text(experiments.read_text() + "likes: {model: LR, label: like}\n")
     first = call("run", "LR_mine_common", "--jobs", "1", "--threads", "1")
     liked = call("run", "likes", "--jobs", "1", "--threads", "1")
-    said = "The dataset has several labels; {} is learned, and none of the others is a feature."
+    said = "The dataset has several labels; {} is learned, and none is a feature."
     assert said.format("click") in " ".join(first.split())
     assert said.format("like") in " ".join(liked.split())
     records = {record.experiment: record for record in find_records(tmp_path / "results", "mine")}
@@ -113,4 +113,4 @@ def test_a_label_that_is_none_and_two_labels_on_one_board_are_refused(call, tmp_
     (configs / "suites" / "both.yaml").write_text("title: Both\nexperiments: [clicks, likes]\nseeds: [1]\n")
     assert "no label 'share'" in call("run", "shares", exit_code=2)
     assert "no label 'share'" in call("check", exit_code=2)
-    assert "must learn one label, but they learn click by clicks, like by likes" in call("run", "both", exit_code=2)
+    assert "must learn the same label, but they learn click by clicks, like by likes" in call("run", "both", exit_code=2)

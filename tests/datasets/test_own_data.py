@@ -192,7 +192,7 @@ def test_chance_in_few_rows_is_no_leak(mine):
         ("title", sentences, "free text: title"),
         ("nothing", lambda random, rows: [None] * rows, "hold no value: nothing"),
         ("", lambda random, rows: np.arange(rows), "the column with an empty header"),
-        ("weight", lambda random, rows: random.integers(1, 9, rows), "stored but not used in training yet: weight"),
+        ("weight", lambda random, rows: random.integers(1, 9, rows), "by which training weights the loss: weight"),
     ],
 )  # fmt: skip
 def test_what_is_no_feature_is_left_out_and_said(mine, name, made, reason):

@@ -63,7 +63,7 @@ class TreeModel(ABC):
         """The library's module.
 
         Raises:
-            UserError: it is not installed.
+            UserError: it is not installed, or cannot be loaded.
         """
         try:
             return importlib.import_module(cls.package)
@@ -71,6 +71,8 @@ class TreeModel(ABC):
             raise UserError(
                 f"{cls.__name__} needs the package {cls.package}: pip install {cls.package}, or fuxibench[trees]"
             ) from error
+        except OSError as error:  # what it rests on, such as libgomp, is missing
+            raise UserError(f"{cls.__name__}: the package {cls.package} cannot be loaded: {error}") from error
 
     def is_due(self, round_number: int) -> bool:
         """Whether the round is followed by an evaluation."""
