@@ -8,6 +8,7 @@ from tabulate import tabulate
 from fuxi_plugins.analysis.splits import Agreement, Pair, Splits
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.suite_board import SuiteBoard
+from fuxi_plugins.reporting.across import sentences_of_left_out
 
 MOST_PAIRS = 30  # that the text shows of a kind
 
@@ -25,7 +26,7 @@ def render_splits(found: Splits) -> str:
     if once:
         lines += ["", "Significant on one board alone (*):", "", _pairs(found, once)]
     if found.left_out:
-        lines += ["", *(f"Left out: {model} ({reason})." for model, reason in found.left_out.items())]
+        lines += ["", *sentences_of_left_out(found.left_out)]
     return "\n".join(lines) + "\n"
 
 
