@@ -91,16 +91,14 @@ def _tau(agreement: Agreement) -> str:
 
 def _counted(found: Splits) -> list[str]:
     """What the interval counts."""
-    counted = [
-        "The interval counts the noise between seeds and the sampling of test rows: where a board does not decide a "
-        "pair, its models may stand in either order."
-    ]
     without = [board.suite for board in found.boards if not _counts_test_rows(board, found.metric.name)]
+    rows = " and the sampling of test rows"
     if without:
-        counted.append(
-            f"The sampling of test rows is not known for {' and '.join(without)}, whose test labels are not at hand; "
-            "there only the noise between seeds counts."
-        )
+        rows = f", but not the sampling of test rows on {' and '.join(without)}, where it has not been measured"
+    counted = [
+        f"The interval counts the noise between seeds{rows}. A pair whose difference is not significant on a board "
+        "may stand there in either order."
+    ]
     for board in found.boards:
         unknown = set(board.board.inference.not_compared()) if board.board.inference else set()
         models = [name for name, rows in found.rows.items() if unknown & {row.key for row in rows}]
