@@ -175,7 +175,7 @@ class Splits:
     """Two boards and how far they agree.
 
     Args:
-        rows: of each model that both boards have, one row a board.
+        rows: of each model that both boards have, one row a board; in the order of the first board's ranks.
         left_out: models without a result on both boards, with the reason.
     """
 
@@ -195,35 +195,34 @@ def compare_splits(first: SuiteBoard, second: SuiteBoard, metric: str | None = N
     Raises:
         UserError: a board lacks the metric, or the boards share fewer than ``FEWEST_MODELS`` models.
     """
-    found = _shared_metric(first, second, metric)
-    boards = tuple(SuiteBoard(one.suite, ranked_by(one.board, found.name)) for one in (first, second))
-    named = list(dict.fromkeys(name for board in boards for name in board.models))
-    rows, left_out = whole_rows(boards, named, found)
+    shared = _shared_metric(first, second, metric)
+    boards = _ranked_by(first, shared), _ranked_by(second, shared)
+    rows, left_out = whole_rows(boards, list(dict.fromkeys(boards[0].models + boards[1].models)), shared)
     if len(rows) < FEWEST_MODELS:
         raise UserError(
             f"two orders are compared by at least {FEWEST_MODELS} models with results on both boards, but "
             f"{first.suite} and {second.suite} share {', '.join(rows) or 'none'}. 'fuxibench leaderboard' shows which "
             "runs a board lacks."
         )
-    by_rank = sorted(rows, key=lambda name: rows[name][0].rank or 0)
-    orders = [
-        Order.of(board.board.inference, [rows[name][place].key for name in by_rank])
-        for place, board in enumerate(boards)
-        if board.board.inference
-    ]
-    return Splits(
-        boards=(boards[0], boards[1]),
-        metric=found,
-        rows={name: rows[name] for name in by_rank},
-        agreement=Agreement(by_rank, (orders[0], orders[1])),
-        left_out=left_out,
-    )
+    firsts, seconds = zip(*rows.values(), strict=True)
+    orders = _order(boards[0], firsts), _order(boards[1], seconds)
+    return Splits(boards, shared, rows, Agreement(list(rows), orders), left_out)
+
+
+def _ranked_by(board: SuiteBoard, metric: Metric) -> SuiteBoard:
+    return SuiteBoard(board.suite, ranked_by(board.board, metric.name))
+
+
+def _order(board: SuiteBoard, rows: Sequence[Row]) -> Order:
+    if board.board.inference is None:
+        raise ValueError(f"the board of {board.suite} was made without its uncertainty")
+    return Order.of(board.board.inference, [row.key for row in rows])
 
 
 def _shared_metric(first: SuiteBoard, second: SuiteBoard, asked: str | None) -> Metric:
     shared = [name for name in first.board.metrics if name in second.board.metrics]
-    name = find_metric(asked).name if asked else main_metric(shared) if shared else None
-    if name not in shared:
+    wanted = find_metric(asked).name if asked else None
+    if not shared or (wanted and wanted not in shared):
         listed = "; ".join(f"{one.suite} has {', '.join(one.board.metrics)}" for one in (first, second))
-        raise UserError(f"both boards must have the metric {name or 'to compare by'}: {listed}.")
-    return find_metric(name)
+        raise UserError(f"both boards must have the metric {wanted or 'that compares them'}: {listed}.")
+    return find_metric(wanted or main_metric(shared))

@@ -187,6 +187,7 @@ def test_of_logloss_the_lowest_is_first(tmp_path):
     by_loss, by_auc = compare_splits(*boards, "logloss"), compare_splits(*boards)  # logloss is 1 - AUC
     assert by_auc.metric.name == "AUC"
     assert by_loss.agreement.best(0) == ["A"]
+    assert list(compare_splits(boards[1], boards[0]).rows) == ["B", "A", "C"]  # by the first board's ranks
     for mine, other in zip(by_loss.agreement.pairs, by_auc.agreement.pairs, strict=True):
         assert (mine.a, mine.b, mine.decided) == (other.a, other.b, other.decided)
         assert mine.effects == pytest.approx([-effect for effect in other.effects])
@@ -217,6 +218,7 @@ def test_one_seed_of_unknown_noise_decides_nothing_and_is_named(tmp_path):
     found = compare_splits(suite_board("one", ONE, tmp_path), suite_board("other", single, tmp_path))
     assert (found.agreement.interval.low, found.agreement.interval.high) == (-1, 1)
     assert "other_board compares A, B, C with no other model: one seed, unknown noise." in render_splits(found)
+    assert splits_to_json(found)["reversed"] == []
     [pair, *_] = splits_to_json(found)["significant_on_one"]
     assert pair["adjusted_p"][1] is None
 
