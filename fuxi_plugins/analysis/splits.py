@@ -224,5 +224,7 @@ def _shared_metric(first: SuiteBoard, second: SuiteBoard, asked: str | None) -> 
     wanted = find_metric(asked).name if asked else None
     if not shared or (wanted and wanted not in shared):
         listed = "; ".join(f"{one.suite} has {', '.join(one.board.metrics)}" for one in (first, second))
-        raise UserError(f"both boards must have the metric {wanted or 'that compares them'}: {listed}.")
+        raise UserError(
+            f"both boards must have {f'the metric {wanted}' if wanted else 'a metric in common'}: {listed}."
+        )
     return find_metric(wanted or main_metric(shared))
