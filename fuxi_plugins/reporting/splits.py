@@ -92,11 +92,11 @@ def _tau(agreement: Agreement) -> str:
 def _counted(found: Splits) -> list[str]:
     """What the interval counts."""
     without = [board.suite for board in found.boards if not _counts_test_rows(board, found.metric.name)]
-    rows = " and the sampling of test rows"
+    sampling = " and the sampling of test rows"
     if without:
-        rows = f", but not the sampling of test rows on {' and '.join(without)}, where it has not been measured"
+        sampling = f", but not the sampling of test rows on {' and '.join(without)}, where it has not been measured"
     counted = [
-        f"The interval counts the noise between seeds{rows}. A pair whose difference is not significant on a board "
+        f"The interval counts the noise between seeds{sampling}. A pair whose difference is not significant on a board "
         "may stand there in either order."
     ]
     for board in found.boards:
