@@ -36,6 +36,7 @@ NOT_RUN = {
     "tune": "trains for hours",
     "report": "writes into results/; tests/reporting runs it",
     "submit": "needs trained models; tests/submissions runs docs/submit.md to the letter",
+    "splits": "needs the runs of both boards; tests/analysis/test_splits.py runs it on others",
     "doctor": "judges this machine",
     "zoo": "needs a FuxiCTR checkout",
     "leaderboard": "prints what test_results.py compares with results/leaderboards",

@@ -28,6 +28,7 @@ from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.show import show
+from fuxi_plugins.cli.splits import splits
 from fuxi_plugins.cli.status import status
 from fuxi_plugins.cli.submit import submit
 from fuxi_plugins.cli.table import across, table
@@ -310,6 +311,7 @@ for command in (
     power,
     report,
     show,
+    splits,
     status,
     submit,
     table,

@@ -1,6 +1,7 @@
 """Models across datasets: sentences, csv files and figures."""
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 from fuxi_plugins.analysis.across import Across, datasets_needed, smallest_p
@@ -40,14 +41,15 @@ def summary(found: Across, costs: Tradeoff) -> str:
         f"Nemenyi's critical difference of average ranks: {found.critical_difference:.2f}.",
         f"On the front of {found.metric.name} and {COSTS[costs.cost_name]}, by the means: {', '.join(front)}.",
         *([costs.caveat] if costs.caveat else []),
-        *_left_out(found),
+        *sentences_of_left_out(found.left_out),
     ]
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
-def _left_out(found: Across) -> list[str]:
+def sentences_of_left_out(left_out: Mapping[str, str]) -> list[str]:
+    """One sentence a reason, of models with the reasons why they are left out."""
     models: dict[str, list[str]] = {}
-    for model, reason in found.left_out.items():
+    for model, reason in left_out.items():
         models.setdefault(reason, []).append(model)
     return [f"Left out: {', '.join(named)} ({reason})." for reason, named in models.items()]
 
