@@ -60,10 +60,10 @@ def as_large_as(
         *others, last = found["ffn_hidden_units"]
 
         def with_last(units: int) -> dict[str, Any]:
-            return {**found, "ffn_hidden_units": [*others, units]}
+            """Layers of one width have no map between them. So that sizes grow with the width, that case is left out."""
+            return {**found, "ffn_hidden_units": [*others, units + (units == last)]}
 
-        # Layers of one width have no map between them. So that sizes grow with the width, that case is left out here.
-        units = nearest_width(target, lambda units: size(with_last(units + (units == last))), 2 * last)
+        units = nearest_width(target, lambda units: size(with_last(units)), 2 * last)
         found = min(found, with_last(units), key=lambda tried: abs(size(tried) - target))
     if abs(size(found) - target) > TOLERANCE * target:
         raise UserError(
