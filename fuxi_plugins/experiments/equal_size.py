@@ -60,7 +60,7 @@ def as_large_as(
         *others, last = found["ffn_hidden_units"]
 
         def with_last(units: int) -> dict[str, Any]:
-            """Layers of one width have no map between them; that case is left out, so that sizes grow with the width."""
+            """Layers of one width have no map between them; it is left out, so that sizes grow with the width."""
             return {**found, "ffn_hidden_units": [*others, units + (units == last)]}
 
         units = nearest_width(target, lambda units: size(with_last(units)), 2 * last)
