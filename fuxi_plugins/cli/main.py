@@ -153,9 +153,11 @@ def check(workspace: Workspace) -> None:
 
 @main.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
-@click.option("--model", shell_complete=models, help="Instead of NAME: a model, to be run on --dataset.")
+@click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
-@click.option("--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this board's rows; show all.")
+@click.option(
+    "--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this suite's models; show its board."
+)
 @click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option(
@@ -288,9 +290,13 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
 @click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
-@click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
-@click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
-@click.option("--ensembles", is_flag=True, help="Show below the board what the seeds of each row predict together.")
+@click.option(
+    "--baseline", "baselines", multiple=True, help="Baseline model; LaTeX stars what is better than all of them."
+)
+@click.option(
+    "--with", "others", multiple=True, metavar="EXPERIMENT", help="Experiment to add, such as one of your own model."
+)
+@click.option("--ensembles", is_flag=True, help="Also score the mean prediction of each model's seeds.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace,
