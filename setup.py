@@ -1,6 +1,6 @@
-"""Puts the catalogue into the wheel: the shipped configs and the published results, which lie outside the package.
+"""Puts the catalogue into the wheel: shipped configs, published results and measured times.
 
-Everything else about the build stands in ``pyproject.toml``.
+They lie outside the package. Everything else about the build stands in ``pyproject.toml``.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-CATALOGUE = ("benchmark_configs", "results/published")  # found again by fuxi_plugins/core/workspace.py
+CATALOGUE = ("benchmark_configs", "results/published", "results/speed")  # found again by fuxi_plugins/core/workspace.py
 
 
 class BuildWithCatalogue(build_py):

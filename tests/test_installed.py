@@ -6,12 +6,14 @@ import subprocess
 import sys
 import zipfile
 
+import click
 import pytest
 
+from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import CACHE_VARIABLE
 from tests.conftest import ROOT
 
-SOURCES = ("fuxi_plugins", "benchmark_configs", "results/published")
+SOURCES = ("fuxi_plugins", "benchmark_configs", "results/published", "results/speed")
 FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 
@@ -92,19 +94,78 @@ def test_the_installed_package_is_the_one_that_is_called(call, installed):
 
 LISTING = {
     "list suites": "quickstart",
-    "list datasets": "synthetic",
+    "list datasets --json": "synthetic",
     "list experiments": "RankElastor_ml100k",
     "list models": "RankMixer",
     "data list": "frappe_x1r",
     "status quickstart": "18 waiting",
+    "run ml100k_board --dry-run": "55 of 55 runs took",
     "report ledger --format csv": "Criteo_x1",
 }
+# What needs results or files says so in one message.
+WITHOUT_RESULTS = {
+    "leaderboard quickstart": "'fuxibench run SUITE' trains its rows",
+    "table --boards quickstart": "has no finished run yet",
+    "across --boards quickstart --out out": "has no finished run yet",
+    "compare FM LR": "no run of 'FM' is finished here",
+    "power quickstart": "has no finished run yet",
+    "report bars quickstart": "has no finished run yet",
+    "report paper": "no run of the paper's suites is finished yet",
+    "submit pack LR_synthetic": "no finished run of 'LR_synthetic'",
+    "submit import-bars .": "no results.csv is below it",
+    "data verify synthetic": "has no published files",
+    "data describe mine --from nowhere": "nowhere",
+    "data import ml100k --from nowhere": "nowhere",
+    "zoo nowhere": "nowhere",
+}
+# In this order in one folder; the suite is trained whole, so this takes minutes.
+WITH_RESULTS = {
+    "check": "are valid",
+    "status quickstart": "waiting",
+    "run quickstart --jobs 2": "18 to run",
+    "leaderboard quickstart": "Bayes",
+    "show LR_synthetic": "learning_rate",
+    "compare FM LR --dataset synthetic": "FM",
+    "power quickstart": "AUC",
+    "table --boards quickstart": "RankElastor",
+    "across --boards quickstart --out out": "files: out",
+    "report ledger": "written",
+    "report literature": "On Criteo_x1, ",
+    "report site": "pages",
+    "report bars quickstart": "folders",
+    "submit pack LR_synthetic": "submit verify LR_synthetic.zip",
+    "submit verify LR_synthetic.zip": "verified",
+    "cost LR_synthetic": "FLOP",
+    "tune LR_synthetic --trials 1 --jobs 1": "written",
+    "data prepare synthetic": "fingerprint",
+    "data audit synthetic": "unknown in valid",
+    "new synthetic --models LR,FM": "fuxibench run synthetic_common",
+    "doctor": "records",
+}
+ELSEWHERE = {"data fetch": "tests/datasets/test_hub.py", "submit add": "tests/submissions/test_submit_page.py"}
 
 
 def test_commands_that_read_answer_in_an_empty_folder_and_leave_it_empty(call):
     for command, expected in LISTING.items():
         assert expected in call(*command.split()), command
     assert not list(call.folder.iterdir())
+
+
+def test_commands_that_need_results_say_so(call):
+    for command, expected in WITHOUT_RESULTS.items():
+        said = call(*command.split(), code=2)
+        assert expected in said, command
+        assert said.count("rror: ") == 1, said
+
+
+def test_every_command_is_called_here():
+    called = {*LISTING, *WITH_RESULTS, *WITHOUT_RESULTS, *ELSEWHERE, "init"}
+    names = {
+        f"{name} {inner}".strip()
+        for name, command in main.commands.items()
+        for inner in (command.commands if isinstance(command, click.Group) else [""])
+    }
+    assert names == {name for name in names if any(f"{one} ".startswith(f"{name} ") for one in called)}
 
 
 def test_own_configs_stand_over_the_shipped_ones(call):
@@ -125,21 +186,8 @@ def test_own_configs_stand_over_the_shipped_ones(call):
 
 
 @pytest.mark.slow
-def test_every_other_command_answers_in_an_empty_folder(call):
-    """The quickstart's suite is trained whole, so this takes minutes."""
-    assert "are in order" in call("check")
-    assert "waiting" in call("status", "quickstart")
-    assert "18 to run" in call("run", "quickstart", "--jobs", "2")
+def test_from_an_empty_folder_to_a_submission(call):
+    for command, expected in WITH_RESULTS.items():
+        assert expected in call(*command.split()), command
     assert (call.folder / "results" / "leaderboards" / "quickstart.md").exists()
     assert (call.folder / ".cache" / "datasets" / "synthetic").is_dir()
-    assert "Bayes" in call("leaderboard", "quickstart")
-    assert "FM" in call("compare", "FM", "LR", "--dataset", "synthetic")
-    call("report", "ledger")
-    assert "On Criteo_x1, " in call("report", "literature")
-    call("report", "site")
-    call("report", "bars", "quickstart")
-    call("submit", "pack", "LR_synthetic")
-    assert "verified" in call("submit", "verify", "LR_synthetic.zip")
-    call("cost", "LR_synthetic")
-    call("tune", "LR_synthetic", "--trials", "1", "--jobs", "1")
-    call("doctor")

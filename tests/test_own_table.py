@@ -113,4 +113,6 @@ def test_a_label_that_is_none_and_two_labels_on_one_board_are_refused(call, tmp_
     (configs / "suites" / "both.yaml").write_text("title: Both\nexperiments: [clicks, likes]\nseeds: [1]\n")
     assert "no label 'share'" in call("run", "shares", exit_code=2)
     assert "no label 'share'" in call("check", exit_code=2)
-    assert "must learn the same label, but they learn click by clicks, like by likes" in call("run", "both", exit_code=2)
+    assert "must learn the same label, but they learn click by clicks, like by likes" in call(
+        "run", "both", exit_code=2
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from fuxi_plugins.analysis.compare import Comparison, compare
 from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.differences import require_one_digest
 from fuxi_plugins.records.files import find_records
@@ -51,7 +51,8 @@ def _runs(name: str, records: Sequence[FinishedRun]) -> dict[str, list[FinishedR
         found.setdefault(record.dataset, []).append(record)
     if not found:
         known = {record.experiment for record in records} | {record.display_name for record in records}
-        raise unknown_name("finished run of", name, sorted(known), "fuxibench list experiments")
+        near = did_you_mean(name, sorted(known)) or "."
+        raise UserError(f"no run of {name!r} is finished here{near} 'fuxibench run EXPERIMENT' trains one.")
     for dataset, runs in found.items():
         experiments = sorted({record.experiment for record in runs})
         if (usual := f"{name}_{dataset}") in experiments:

@@ -94,7 +94,11 @@ def changed_since_measured(
 
 
 def predictions_path(record: FinishedRun, workspace: Workspace) -> Path:
-    return workspace.run_folder(record.dataset, record.experiment, record.seed) / PREDICTIONS_FILE
+    """Where a run's predictions lie, or would lie; those of an unverified run have a folder of their own."""
+    names = (record.dataset, record.experiment, record.seed)
+    own = workspace.run_folder(*names) / PREDICTIONS_FILE
+    sent = workspace.unverified.run_folder(*names) / PREDICTIONS_FILE
+    return sent if sent.exists() and not own.exists() else own
 
 
 def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predictions: bool = False) -> dict[str, str]:

@@ -74,6 +74,7 @@ class Row:
     machines: dict[str, list[int]] = field(default_factory=dict)  # kind of machine -> seeds that ran on it
     verdict: Verdict | None = None  # on the published value of the board's metric
     cost: Cost | None = None  # where it has been measured
+    submitted_by: str = ""  # who sent the row's runs, where they were not made here
 
     def difference(self, metric: str) -> float | None:
         """Ours less the published value."""
@@ -91,6 +92,7 @@ class Leaderboard:
     rows: list[Row]
     inference: Inference | None = None  # in ``rank_by``, of the ranked rows by experiment
     evidence: Evidence | None = None  # of the sampling of test rows; without it only the seeds' noise is known
+    unverified: list[Row] = field(default_factory=list)  # shown below the ranking; they decide nothing
     reference: str = ""  # name of the row by whose dense parameters those of the others are given
     remarks: tuple[str, ...] = ()  # of the suite, on the rows
 
@@ -164,7 +166,7 @@ def build_leaderboard(
     finished = finished_runs(ours)
     if not finished:
         why = "".join(f" {reason}" for reason in (unread or {}).values())
-        raise UserError(f"the board of {dataset} has no finished run yet.{why}")
+        raise UserError(f"the board of {dataset} has no finished run yet; 'fuxibench run SUITE' trains its rows.{why}")
     _require_one_fingerprint(dataset, finished)
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)
@@ -301,6 +303,7 @@ def _row(
         few_steps=min((steps for record in records if (steps := few_steps(record))), default=None),
         machines=_machines(records),
         cost=next((record.cost for record in records if record.cost), None),
+        submitted_by=first.submitted_by,
         verdict=_verdict(first, test.get(rank_by), published, results, name, rank_by),
         **common,
     )

@@ -1,7 +1,7 @@
 """Boards -> the table of a paper: a row a model, a group of columns a dataset. A pure function, made without torch."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,6 +13,7 @@ from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.suite_board import SuiteBoard, require_each_dataset_once, require_models, whole_rows
 from fuxi_plugins.analysis.uncertainty import ranked_by
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.metrics import Metric
 
 RANK_DIGITS = 2
 
@@ -42,8 +43,8 @@ class Table:
     """
     Args:
         entries: by model, one a column.
-        average_ranks: by model, over the datasets by the first measure's metric, among the models with a result on each
-            of them; None for one dataset.
+        average_ranks: by model, over the datasets by the metric ``ranked_by``, among the models with a result on each
+            of them; None for one dataset, without a metric that all datasets show, or where they were not asked for.
         baselines: as they were named; relative columns are relative to the first.
         digits: decimals of a metric.
         notes: sentences that a reader must know.
@@ -55,6 +56,7 @@ class Table:
     baselines: list[str]
     digits: int
     notes: list[str]
+    ranked_by: str | None = None
 
     @property
     def models(self) -> list[str]:
@@ -78,30 +80,34 @@ class Table:
 
 def build_table(
     boards: Sequence[SuiteBoard],
-    measures: Sequence[Measure],
+    measures: Sequence[Measure] | Mapping[str, Sequence[Measure]],
     models: Sequence[str] = (),
     baselines: Sequence[str] = (),
     digits: int = 4,
+    *,
+    with_ranks: bool = True,
 ) -> Table:
     """
     Args:
         boards: of one dataset each, with their uncertainty.
-        measures: the columns of each dataset.
+        measures: the columns of each dataset, or of each by its name.
         models: rows in this order. Default: all models of the boards, the best first.
         baselines: names of models. A star says that a model is significantly better than the best of them.
         digits: decimals of a metric.
+        with_ranks: whether several datasets give average ranks, by the first metric that all of them show.
 
     Raises:
         UserError: a dataset that stands twice, a name that no board has, or a relative measure without a baseline.
     """
-    _check(boards, measures, models, baselines)
+    drawn_of = _measures_by_dataset(boards, measures)
+    _check(boards, drawn_of, models, baselines)
     known = list(dict.fromkeys(name for board in boards for name in board.models))
     rows = list(models) or known
     columns: list[Column] = []
     entries: dict[str, list[Entry]] = {model: [] for model in rows}
     notes = [_how_sure(boards)] if baselines else []
     for board in boards:
-        for measure in measures:
+        for measure in drawn_of[board.board.dataset]:
             best, better = _stars(board, measure, baselines)
             columns.append(Column(board.board.dataset, board.suite, measure, best))
             drawn = {model: _entry(board, model, measure, baselines) for model in rows}
@@ -109,21 +115,49 @@ def build_table(
             for model in rows:
                 entries[model].append(replace(drawn[model], better=model in better))
         notes += _about_rows(board, rows)
-    ranks = _average_ranks(boards, rows, measures[0]) if len(boards) > 1 else None
+    metric = _shared_metric(list(drawn_of.values())) if with_ranks and len(boards) > 1 else None
+    ranks = _average_ranks(boards, rows, metric) if metric else None
     if not models:
         entries = {model: entries[model] for model in _order(rows, ranks)}
-    return Table(columns, entries, ranks, list(baselines), digits, notes)
+    return Table(columns, entries, ranks, list(baselines), digits, notes, metric.name if metric else None)
+
+
+def _measures_by_dataset(
+    boards: Sequence[SuiteBoard], measures: Sequence[Measure] | Mapping[str, Sequence[Measure]]
+) -> dict[str, Sequence[Measure]]:
+    """
+    Raises:
+        UserError: measures of a dataset that has no board, or none of one that has.
+    """
+    datasets = [board.board.dataset for board in boards]
+    if not isinstance(measures, Mapping):
+        return dict.fromkeys(datasets, measures)
+    if wrong := [name for name in measures if name not in datasets]:
+        raise UserError(f"metrics are named for {wrong[0]}, but the table is of {', '.join(datasets)}.")
+    if missing := [name for name in datasets if not measures.get(name)]:
+        raise UserError(f"no metrics are named for {missing[0]}; name some, or the same for all datasets.")
+    return {name: measures[name] for name in datasets}
+
+
+def _shared_metric(measures: Sequence[Sequence[Measure]]) -> Metric | None:
+    """The first metric that stands in the columns of every dataset."""
+    of_each = [{measure.metric.name for measure in listed} for listed in measures]
+    return next((one.metric for one in measures[0] if all(one.metric.name in names for names in of_each)), None)
 
 
 def _check(
-    boards: Sequence[SuiteBoard], measures: Sequence[Measure], models: Sequence[str], baselines: Sequence[str]
+    boards: Sequence[SuiteBoard],
+    measures: Mapping[str, Sequence[Measure]],
+    models: Sequence[str],
+    baselines: Sequence[str],
 ) -> None:
-    if not boards or not measures:
+    drawn = [measure for listed in measures.values() for measure in listed]
+    if not boards or not drawn:
         raise UserError("a table needs at least one board and one metric.")
     require_each_dataset_once(boards)
     require_models(boards, [*models, *baselines])
     measured = {name for board in boards for name in board.board.metrics}
-    for measure in measures:
+    for measure in drawn:
         if measure.metric.name not in measured:
             raise UserError(
                 f"the boards must have measured {measure.metric.name}, but they measured {', '.join(sorted(measured))}."
@@ -169,9 +203,9 @@ def _stars(board: SuiteBoard, measure: Measure, baselines: Sequence[str]) -> tup
     return (here[0] if here else None), {row.display_name for row in ranked.better_than_best_of(here)}
 
 
-def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], measure: Measure) -> dict[str, Entry]:
-    whole, _ = whole_rows(boards, models, measure.metric)
-    keys = [[measure.metric.sort_key(row.test[measure.metric.name].mean) for row in rows] for rows in whole.values()]
+def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], metric: Metric) -> dict[str, Entry]:
+    whole, _ = whole_rows(boards, models, metric)
+    keys = [[metric.sort_key(row.test[metric.name].mean) for row in rows] for rows in whole.values()]
     ranks = dict(zip(whole, average_ranks(np.array(keys).T).tolist(), strict=True)) if whole else {}
     entries = {
         model: Entry(ranks[model]) if model in ranks else Entry(None, reason="no result on every dataset")

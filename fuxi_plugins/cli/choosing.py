@@ -1,5 +1,6 @@
 """What ``fuxibench run`` is asked to run: a suite, an experiment, or a model with settings that no file holds."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.experiments.suite import Suite
 
 
@@ -26,10 +28,20 @@ class Asked:
     beside: str | None
     model_files: tuple[Path, ...]
     seeds: Sequence[int]
+    rows: str | None = None  # separated by commas
 
 
-def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
-    """The suite to run and the one whose board is shown; they differ where a model is put beside a board.
+@dataclass(frozen=True)
+class Chosen:
+    """What to run and what to show; the two differ where a model is put beside a board."""
+
+    to_run: "Suite"
+    to_show: "Suite"
+    own: str = ""  # the experiment of a model beside a board, which must not be skipped as a row may be
+
+
+def choose(asked: Asked, workspace: Workspace) -> Chosen:
+    """What the options ask for.
 
     Raises:
         UserError: the options do not go together, or name what does not exist.
@@ -37,26 +49,51 @@ def choose(asked: Asked, workspace: Workspace) -> tuple["Suite", "Suite"]:
     from fuxi_plugins.experiments import adhoc
     from fuxi_plugins.experiments.suite import find_suite, instance_name
 
+    if asked.rows and not asked.beside:
+        raise UserError("--rows chooses among the rows of a board that --beside names.")
     if asked.name:
         if asked.model or asked.settings or asked.beside:
             raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
         suite = find_suite(instance_name(asked.name, asked.dataset, asked.protocol), workspace, asked.seeds)
-        return suite, suite
+        return Chosen(suite, suite)
     model = asked.model or _only_model(asked.model_files)
     settings = adhoc.parse_settings(asked.settings)
     if asked.beside:
         if asked.dataset:
             raise UserError(f"--beside {asked.beside} runs on that board's dataset; leave out --dataset.")
-        found = adhoc.beside(asked.beside, model, settings, asked.seeds, workspace)
+        rows = asked.rows.split(",") if asked.rows else ()
+        found = adhoc.beside(asked.beside, model, settings, asked.seeds, workspace, rows)
         for remark in found.remarks:
             say(f"not equal: {remark}.")
-        return found.own, found.board
+        return Chosen(found.to_run, found.to_show, found.own.experiments[0].id)
     if not asked.dataset:
         raise UserError(f"the model {model} needs data to run on: name them by --dataset, or a board by --beside.")
     suite = adhoc.adhoc_suite(model, asked.dataset, settings, asked.seeds, workspace)
     (config,) = suite.experiments
     say(f"{config.id}: what is not set is at its default; once it has run, 'fuxibench show {config.id}' lists all.")
-    return suite, suite
+    return Chosen(suite, suite)
+
+
+def say_rows_to_run(chosen: Chosen, plan: "Plan") -> None:
+    """How much of the work is not the own model's but that of a board's rows, which have no finished runs here."""
+    if not chosen.own:
+        return
+    jobs = [job for job in plan.todo if job.experiment.id != chosen.own]
+    if jobs:
+        rows = len({job.experiment.id for job in jobs})
+        say(f"{len(jobs)} of them train {rows} rows of the board that have no finished run here; --rows names fewer.")
+
+
+def say_next(chosen: Chosen, asked: Asked) -> None:
+    """The commands that show, publish and send what a model beside a board has reached."""
+    if not chosen.own:
+        return
+    if all(len(chosen.to_show.seeds_of(row.id)) == 1 for row in chosen.to_show.experiments):
+        say("One seed says nothing of the noise between seeds; --seeds 1-3 compares the rows.")
+    name = shlex.quote(chosen.own)
+    say(f"again:    fuxibench leaderboard {asked.beside} --with {name}")
+    say(f"LaTeX:    fuxibench table --boards {asked.beside} --with {name} --format tex")
+    say(f"send it:  fuxibench submit pack {name}")
 
 
 def use_named_files(model_files: Sequence[Path], workspace: Workspace) -> None:
@@ -105,7 +142,25 @@ def show_without_data(suite: "Suite", workspace: Workspace) -> None:
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")
+    say_times([run.experiment for run in wanted], workspace)
     say(f"{', '.join(suite.datasets)}: not prepared yet, so neither the data nor the models' shapes were checked.")
+
+
+def say_times(experiments: Sequence[str], workspace: Workspace) -> None:
+    """How long such runs took before, here or where the shipped times were measured.
+
+    Args:
+        experiments: of each run.
+    """
+    from fuxi_plugins.analysis.run_times import estimates, measured, shipped
+    from fuxi_plugins.records.files import find_records
+
+    own = measured(find_records(workspace.results))
+    found = estimates(experiments, [*shipped(), *own])
+    for one in found:
+        say(f"time: {one.sentence}.")
+    if experiments and not found:
+        say("time: no such run was measured before.")
 
 
 def _only_model(files: Sequence[Path]) -> str:

@@ -1,5 +1,6 @@
 """``fuxibench cost``."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 @click.option("--gpu", default=-1, help="GPU to measure on; -1 is the CPU.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
 @click.option("--record", "into_records", is_flag=True, help="Also save the figures in the finished records.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool) -> None:
+def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool, as_json: bool) -> None:
     """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
     Let nothing else run on the machine meanwhile.
@@ -36,10 +38,10 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     resources = Resources.choose([gpu], jobs=1, threads=threads)
     plan = plan_suite(suite, workspace, resources, force=True)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        say(f"skipped: {reason}.")
+        say(f"skipped: {reason}.", err=as_json)
     trees = [job for job in plan.todo if job.experiment.is_of_trees]
     for job in trees:
-        say(f"skipped: {job.experiment.id}, for the cost of a tree model has no operations or steps.")
+        say(f"skipped: {job.experiment.id}, for the cost of a tree model has no operations or steps.", err=as_json)
     jobs = [job for job in plan.todo if job not in trees]
     if not jobs:
         raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
@@ -51,6 +53,10 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
                 if record.digest == job.experiment.digest:
                     folder = workspace.run_folder(record.dataset, record.experiment, record.seed)
                     write_record(folder, record.model_copy(update={"cost": costs[-1]}))
+    if as_json:
+        listed = [{"experiment": job.experiment.id, **cost.model_dump()} for job, cost in zip(jobs, costs, strict=True)]
+        say(json.dumps(listed, indent=1))
+        return
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",
               *(f"ms at {count}: p50 / p99" for count in costs[0].latency), "peak MB"]  # fmt: skip
     rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(jobs, costs, strict=True)]

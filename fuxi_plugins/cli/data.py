@@ -1,5 +1,7 @@
 """``fuxibench data``: gets datasets ready and says what is there."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +29,6 @@ def data() -> None:
 @click.pass_obj
 def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     """Lists all datasets. Shows which are on this machine, with size, rows and fingerprint."""
-    import json
-    from dataclasses import asdict
-
     from tabulate import tabulate
 
     from fuxi_plugins.datasets.inventory import catalogue, inventory
@@ -119,8 +118,9 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
 
 @data.command()
 @click.argument("name", shell_complete=datasets)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def verify(workspace: Workspace, name: str) -> None:
+def verify(workspace: Workspace, name: str, as_json: bool) -> None:
     """Compares installed files with their published md5 sums."""
     from fuxi_plugins.datasets.sources.acquire import source_folder
     from fuxi_plugins.datasets.sources.install import verify_files
@@ -130,7 +130,9 @@ def verify(workspace: Workspace, name: str) -> None:
     if not spec.files:
         raise UserError(f"the dataset {name!r} has no published files to verify.")
     states = verify_files(spec, source_folder(spec, workspace))
-    for state in states:
+    if as_json:
+        say(json.dumps([{**asdict(state), "in_order": state.in_order} for state in states], indent=1))
+    for state in () if as_json else states:
         verdict = "missing" if not state.seen else "in order" if state.in_order else f"md5 {state.seen}"
         say(f"{state.name}: {verdict}{'' if state.md5 else ' (no md5 is published)'}")
     wrong = [state.name for state in states if not state.in_order]
@@ -160,11 +162,13 @@ def prepare(workspace: Workspace, name: str) -> None:
 
 @data.command("audit")
 @click.argument("name", shell_complete=datasets)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def audit_(workspace: Workspace, name: str) -> None:
+def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     """Looks for mistakes in a dataset. It checks ids, drift, repeated rows, label leaks and times."""
     from tabulate import tabulate
 
+    from fuxi_plugins.core.cleaning import json_value
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.audit import audit
     from fuxi_plugins.datasets.prepare import prepare_dataset
@@ -173,6 +177,9 @@ def audit_(workspace: Workspace, name: str) -> None:
     spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
     found = audit(prepare_dataset(spec, workspace, report=_say), workspace)
+    if as_json:
+        say(json.dumps(json_value(asdict(found)), indent=1))
+        return
     splits = [
         (split, f"{found.rows[split]:,}", f"{found.positive_rate[split]:.2%}", f"{found.repeated[split]:.2%}",
          _percent(found.known_rows.get(split)), _percent(found.known_groups.get(split)),

@@ -19,12 +19,12 @@ from fuxi_plugins.cli.console import say, show_in_any_encoding
 from fuxi_plugins.cli.cost import cost
 from fuxi_plugins.cli.data import data
 from fuxi_plugins.cli.doctor import doctor
-from fuxi_plugins.cli.ensembles import show_ensembles, show_wanted_ensembles
 from fuxi_plugins.cli.failures import show_failures
 from fuxi_plugins.cli.init import init
+from fuxi_plugins.cli.leaderboard import leaderboard, show_boards
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
-from fuxi_plugins.cli.parameters import Integers, MetricName
+from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.show import show
@@ -39,7 +39,6 @@ from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from fuxi_plugins.execution.ray_engine import Cluster
-    from fuxi_plugins.experiments.suite import Suite
 
 MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
 MODEL_FILES = "fuxi_plugins.model_files"  # in click's context: the files that are named before the command
@@ -156,8 +155,12 @@ def check(workspace: Workspace) -> None:
 @click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option(
-    "--beside", metavar="SUITE", shell_complete=suites, help="Train --model as this suite's models; show its board."
+    "--beside",
+    metavar="SUITE",
+    shell_complete=suites,
+    help="Train --model as the models of this suite; show its board.",
 )
+@click.option("--rows", help="Models of --beside to train, separated by commas. Default: all.")
 @click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option(
@@ -203,6 +206,7 @@ def run(
     model: str | None,
     settings: tuple[str, ...],
     beside: str | None,
+    rows: str | None,
     model_files: tuple[Path, ...],
     seeds: list[int],
     gpus: list[int],
@@ -233,9 +237,9 @@ def run(
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
         choosing.use_named_files(files, workspace)
-    asked = choosing.Asked(name, model, dataset, protocol, settings, beside, files, seeds)
-    suite, shown = choosing.choose(asked, workspace)
-    suite = dataclasses.replace(suite, probe=suite.probe or probe is not None)
+    asked = choosing.Asked(name, model, dataset, protocol, settings, beside, files, seeds, rows)
+    chosen = choosing.choose(asked, workspace)
+    suite = dataclasses.replace(chosen.to_run, probe=chosen.to_run.probe or probe is not None)
     if suite.shape:
         say(suite.shape)
     if processes > 1 and (suite.probe or checkpoint_steps):
@@ -252,9 +256,16 @@ def run(
     else:
         resources = planner.Resources.choose([], 1, threads or 1, processes)
     plan = planner.plan_suite(
-        suite, workspace, resources, force=force, checkpoint_steps=checkpoint_steps, trackers=trackers
+        suite,
+        workspace,
+        resources,
+        force=force,
+        checkpoint_steps=checkpoint_steps,
+        trackers=trackers,
+        not_skipped=[chosen.own],
     )
     say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
+    choosing.say_rows_to_run(chosen, plan)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
     for job, twin in plan.equal:
@@ -262,12 +273,14 @@ def run(
     if dry_run:
         for job in plan.todo:
             say(f"would run {job.name} on {job.data.spec.dataset_id}")
+        choosing.say_times([job.experiment.id for job in plan.todo], workspace)
         return
     choosing.remember_files(files, workspace)
     records = planner.run_plan(plan, suite, workspace, resources, cluster)
     failed = [record for record in records if not isinstance(record, FinishedRun)]
     if plan.finished or len(failed) < len(records):
-        _show(shown, workspace)
+        show_boards(chosen.to_show, workspace)
+        choosing.say_next(chosen, asked)
     if failed:
         show_failures(failed)
         say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)
@@ -285,64 +298,24 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
     return Cluster.choose(address, gpus, jobs, processes)
 
 
-@main.command()
-@click.argument("name", shell_complete=suites_and_experiments)
-@click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
-@click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
-@click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
-@click.option(
-    "--baseline", "baselines", multiple=True, help="Baseline model; LaTeX stars what is better than all of them."
-)
-@click.option(
-    "--with", "others", multiple=True, metavar="EXPERIMENT", help="Experiment to add, such as one of your own model."
-)
-@click.option("--ensembles", is_flag=True, help="Also score the mean prediction of each model's seeds.")
-@click.pass_obj
-def leaderboard(
-    workspace: Workspace,
-    name: str,
-    rank_by: str | None,
-    form: str | None,
-    seeds: list[int],
-    baselines: tuple[str, ...],
-    others: tuple[str, ...],
-    ensembles: bool,
-) -> None:
-    """Prints the board of finished runs. It is rebuilt from their records, without training."""
-    from fuxi_plugins.experiments.suite import find_suite, with_experiment
-    from fuxi_plugins.reporting.boards import suite_boards
-    from fuxi_plugins.reporting.formats import render_all
-
-    suite = find_suite(name, workspace, seeds)
-    for other in others:
-        suite = with_experiment(suite, find_suite(other, workspace, seeds))
-    if form is None:
-        _show(suite, workspace, rank_by, baselines)
-        if ensembles and not suite.ensembles:
-            show_ensembles(suite, workspace, rank_by)
-        return
-    if ensembles:
-        raise UserError("--ensembles writes files of its own, in Markdown and csv, so leave --format out.")
-    say(render_all(suite_boards(suite, workspace, rank_by), suite.title, form, baselines), nl=False)
-
-
-def _show(suite: "Suite", workspace: Workspace, rank_by: str | None = None, baselines: tuple[str, ...] = ()) -> None:
-    """Prints the boards; those of a suite in the default order are written to the results folder as well."""
-    from fuxi_plugins.experiments.suite import suite_names
-    from fuxi_plugins.reporting.boards import suite_boards, write_boards
-    from fuxi_plugins.reporting.terminal import print_board
-
-    boards = suite_boards(suite, workspace, rank_by)
-    for board in boards:
-        print_board(board, suite.title)
-    if rank_by is None and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
-        written = write_boards(suite, boards, workspace, baselines)
-        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
-    if suite.ensembles:
-        show_wanted_ensembles(suite, workspace, rank_by)
-
-
-for command in (across, compare, cost, data, doctor, init, new, power, report, show, status, submit, table, tune, zoo_):
+for command in (
+    across,
+    compare,
+    cost,
+    data,
+    doctor,
+    init,
+    leaderboard,
+    new,
+    power,
+    report,
+    show,
+    status,
+    submit,
+    table,
+    tune,
+    zoo_,
+):
     main.add_command(command)
 stopping.imported()
 

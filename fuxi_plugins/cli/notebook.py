@@ -4,6 +4,7 @@ All of them work in the workspace of the current folder, as the commands do.
 """
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.frames import Board, runs_frame
+
+_log = logging.getLogger(__name__)
 
 
 def load_runs(dataset: str | None = None) -> pd.DataFrame:
@@ -84,6 +87,8 @@ def run(
     model: str | type | None = None,
     dataset: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    beside: str | None = None,
+    rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
     gpus: Sequence[int] = (),
     jobs: int | None = None,
@@ -92,9 +97,13 @@ def run(
     """Runs what is not finished yet and returns the runs, one row each, as :func:`load_runs` does.
 
     Args:
-        name: of a suite or an experiment. Instead of it, ``model`` and ``dataset`` make an experiment.
+        name: of a suite or an experiment. Instead of it, ``model`` with ``dataset`` or ``beside`` makes an experiment.
         model: a name, or a model class in a file, which is then registered.
         settings: of that experiment; the defaults of the model and of the training for all others.
+        beside: a suite. The model is trained as the rows of its board are, and so are the rows that have no finished
+            runs here. What is unequal nevertheless is logged, and :attr:`pandas.DataFrame.attrs` of the result has it
+            under ``not_equal``.
+        rows: names of the rows that it stands beside; all of them unless given.
         seeds: instead of the suite's own; 1 for an experiment.
         gpus: one run at a time on each; the CPU unless given.
         jobs: runs at once.
@@ -104,25 +113,35 @@ def run(
         UserError: whatever the command ``fuxibench run`` would refuse.
     """
     from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
-    from fuxi_plugins.experiments.adhoc import adhoc_suite
+    from fuxi_plugins.experiments import adhoc
     from fuxi_plugins.experiments.suite import find_suite
 
-    if (name is None) == (model is None or dataset is None):
-        raise UserError("what to run is named either by name=..., or by model=... and dataset=...")
+    by_name, by_model = (name is not None), (model is not None and (dataset is None) != (beside is None))
+    if by_name == by_model or (by_name and (model or dataset or beside)):
+        raise UserError("what to run is named by name=..., or by model=... and either dataset=... or beside=...")
     workspace = Workspace.locate()
     use_models(workspace)
-    if name is not None:
-        suite = find_suite(name, workspace, seeds)
+    not_equal: list[str] = []
+    own: list[str] = []
+    if model is None:
+        suite = find_suite(name or "", workspace, seeds)
     else:
-        assert model is not None
-        assert dataset is not None
         known = register(model) if isinstance(model, type) else model
-        suite = adhoc_suite(known, dataset, settings or {}, seeds, workspace)
+        if beside:
+            found = adhoc.beside(beside, known, settings or {}, seeds, workspace, rows)
+            suite, not_equal, own = found.to_run, found.remarks, [found.own.experiments[0].id]
+        else:
+            suite = adhoc.adhoc_suite(known, dataset or "", settings or {}, seeds, workspace)
+    for remark in not_equal:
+        _log.warning("not equal: %s", remark)
     resources = Resources.choose(gpus, jobs, threads=None)
-    run_plan(plan_suite(suite, workspace, resources, force=force), suite, workspace, resources)
+    plan = plan_suite(suite, workspace, resources, force=force, not_skipped=own)
+    run_plan(plan, suite, workspace, resources)
     wanted = {(c.dataset_id, c.id, seed) for c in suite.experiments for seed in suite.seeds_of(c.id)}
     records = [record for dataset_id in suite.datasets for record in find_records(workspace.results, dataset_id)]
-    return runs_frame(r for r in records if (r.dataset, r.experiment, r.seed) in wanted)
+    frame = runs_frame(r for r in records if (r.dataset, r.experiment, r.seed) in wanted)
+    frame.attrs["not_equal"] = not_equal
+    return frame
 
 
 def register(model: type) -> str:

@@ -1,5 +1,6 @@
 """``fuxibench table`` and ``fuxibench across``: results on several datasets, for a paper."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,14 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--boards", multiple=True, help="Suites whose boards make the table, separated by spaces.")
 @click.option("--datasets", multiple=True, help="Instead of --boards: for each, the board with most of the models.")
 @click.option("--models", multiple=True, help="Models to show, in this order. Default: all, the best first.")
-@click.option("--metrics", multiple=True, help="Metrics, RelaImpr or Impr, such as AUC,RelaImpr. Default: AUC,logloss.")
+@click.option("--metrics", multiple=True, help="Metrics, RelaImpr or Impr, such as AUC,RelaImpr; for one dataset such "
+              "as ml100k:gAUC,AUC. Default: AUC,logloss.")  # fmt: skip
 @click.option("--baseline", "baselines", multiple=True, help="Baseline models. Improvements are relative to the first; "
               "a star marks values significantly better than the best of them.")  # fmt: skip
+@click.option(
+    "--with", "others", multiple=True, metavar="EXPERIMENT", help="Experiment to add, such as one of your own model."
+)
+@click.option("--no-rank", is_flag=True, help="Leave out the column of average ranks.")
 @click.option("--digits", type=click.IntRange(1, 8), default=4, show_default=True, help="Decimals of a metric.")
 @click.option("--format", "form", type=click.Choice(["md", "tex", "csv", "json", "html"]), default="md",
               show_default=True)  # fmt: skip
@@ -32,6 +38,8 @@ def table(
     models: tuple[str, ...],
     metrics: tuple[str, ...],
     baselines: tuple[str, ...],
+    others: tuple[str, ...],
+    no_rank: bool,
     digits: int,
     form: str,
     columns: str,
@@ -47,11 +55,34 @@ def table(
     from fuxi_plugins.records.metrics import usual_metrics
     from fuxi_plugins.reporting.table import paper_table
 
-    named = [name for listed in metrics for name in listed.split(",")] or usual_metrics()
     found = paper_table(
-        boards, datasets=datasets, models=models, metrics=named, baselines=baselines, digits=digits, workspace=workspace
+        boards,
+        datasets=datasets,
+        models=models,
+        metrics=_metrics(metrics) or usual_metrics(),
+        baselines=baselines,
+        digits=digits,
+        with_rows=others,
+        with_ranks=not no_rank,
+        workspace=workspace,
     )
     say(found.render(form, columns, caption, label), nl=False)
+
+
+def _metrics(said: Sequence[str]) -> list[str] | dict[str, list[str]]:
+    """Metrics of all datasets, or of each where one is named, as ``ml100k:gAUC,AUC``.
+
+    Raises:
+        UserError: both.
+    """
+    from fuxi_plugins.core.errors import UserError
+
+    named = [text.partition(":") for text in said]
+    if not any(colon for _, colon, _ in named):
+        return [name for text in said for name in text.split(",")]
+    if not all(colon for _, colon, _ in named):
+        raise UserError("metrics are named for all datasets at once, or for each as DATASET:METRICS, but not both.")
+    return {dataset: metrics.split(",") for dataset, _, metrics in named}
 
 
 @click.command(cls=Names)

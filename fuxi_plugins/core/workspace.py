@@ -1,7 +1,7 @@
 """Where a benchmark lives: its configs, its results, and the cache that may be deleted at any time."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fuxi_plugins.core.configs import Configs
@@ -10,8 +10,8 @@ from fuxi_plugins.core.errors import UserError
 CACHE_VARIABLE = "FUXIBENCH_CACHE"
 CONFIGS_FOLDER = "benchmark_configs"
 _PACKAGE = Path(__file__).resolve().parents[1]
-# What the package brings: configs, templates and published results. A wheel holds them within the package; a checkout
-# has them beside it.
+# What the package brings: configs, templates, published results and measured times. A wheel holds them within the
+# package; a checkout has them beside it.
 CATALOGUE = _PACKAGE / "catalogue" if (_PACKAGE / "catalogue").is_dir() else _PACKAGE.parent
 
 
@@ -50,6 +50,11 @@ class Workspace:
     def all_configs(self) -> Configs:
         """Where configs are read from."""
         return Configs(self.configs, self.catalogue)
+
+    @property
+    def unverified(self) -> "Workspace":
+        """The same workspace with the results that others sent and nobody has verified."""
+        return replace(self, results=self.results / "unverified")
 
     def dataset_folder(self, dataset_id: str) -> Path:
         return self.cache / "datasets" / dataset_id

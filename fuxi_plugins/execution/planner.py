@@ -1,7 +1,7 @@
 """The straight path of a suite: configs -> prepared data -> checked models -> runs -> records -> leaderboards."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -59,11 +59,15 @@ def plan_suite(
     force: bool = False,
     checkpoint_steps: int | None = None,
     trackers: Sequence[str] = (),
+    not_skipped: Collection[str] = (),
 ) -> "Plan":
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Every setting is checked, every dataset prepared, every model built without its weights. In a suite of several
     experiments, one whose model needs what its dataset lacks, or a library that is not installed, is skipped.
+
+    Args:
+        not_skipped: experiments that the suite is about, for which such a lack is an error.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -86,8 +90,8 @@ def plan_suite(
         )
         for experiment in experiments
     }
-    alone = len(experiments) == 1
-    if alone and (reason := unmet[experiments[0].id]):
+    not_skipped = [experiments[0].id] if len(experiments) == 1 else not_skipped
+    if reason := next((unmet[name] for name in not_skipped if unmet.get(name)), ""):
         raise UserError(f"{reason}.")
     require_writable(workspace.results, "the results folder")
     require_writable(workspace.cache, "the cache folder")
@@ -107,7 +111,7 @@ def plan_suite(
             reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
             if reason and widths:
                 reason = f"{reason}; {widths}"
-        if reason and alone:
+        if reason and experiment.id in not_skipped:
             raise UserError(f"{reason}.")
         for seed in suite.seeds_of(experiment.id):
             names = (experiment.dataset_id, experiment.id, seed)

@@ -4,14 +4,14 @@ The experiment's id is made of the three. Its records hold every setting, so tha
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import canonical_json, digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import parse_yaml
@@ -23,7 +23,9 @@ from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, legal
 from fuxi_plugins.experiments.suite import Suite, load_suite, with_experiment
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.models.variants import VARIANTS, apply_variant
+from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
+from fuxi_plugins.records.record import finished_runs
 
 SAID = Path("the command line")  # in place of the file that other experiments come from
 MOST_CHARACTERS = 120  # of the part of an id that names settings; a folder's name has 255 at most
@@ -117,36 +119,44 @@ def adhoc_suite(
 class Beside:
     """A model beside the rows of a board."""
 
-    own: Suite  # of the model alone: what is to be run
-    board: Suite  # of all rows: what is to be shown
+    own: Suite  # of the model alone
+    to_run: Suite  # the model first, then the rows, all with the same seeds
+    to_show: Suite  # those, and the further seeds of the board that are finished
     remarks: list[str]  # in what the comparison is not an equal one, a sentence each
 
 
 def beside(
-    board_name: str, model: str, settings: Mapping[str, Any], seeds: Sequence[int], workspace: Workspace
+    board_name: str,
+    model: str,
+    settings: Mapping[str, Any],
+    seeds: Sequence[int],
+    workspace: Workspace,
+    rows: Sequence[str] = (),
 ) -> Beside:
     """A model with the training settings of a board's rows, and what is unequal nevertheless.
 
     Where the rows differ in a setting, the model gets the value that most of them have.
 
+    Args:
+        seeds: of the model and of the rows; the board's own unless given.
+        rows: names of the rows to stand beside; all of them unless given.
+
     Raises:
-        UserError: there is no such suite or model, or the suite is of several datasets.
+        UserError: there is no such suite, model or row, or the suite is of several datasets.
     """
     board = load_suite(workspace.all_configs, board_name)
     if len(board.datasets) != 1:
         listed = ", ".join(board.datasets)
         raise UserError(f"a model is put beside the rows of one dataset, but {board_name} is of {listed}.")
-    shared, remarks = _shared_settings(board)
+    legal = legal_settings(load_model_class(VARIANTS[model].model if model in VARIANTS else model))
+    shared, remarks = _shared_settings(board, model, legal, settings)
     config = adhoc_experiment(model, board.datasets[0], settings, workspace, shared)
-    remarks += [
-        f"{name} is {settings[name]} for {model}, as asked, but {shared[name]} on {board_name}"
-        for name in settings
-        if name in shared and settings[name] != shared[name]
-    ]
     origins = Counter(row.hparam_source for row in board.experiments if row.hparam_source != "default")
-    if origins:
-        listed = " and ".join(f"of {count} rows {origin}" for origin, count in origins.items())
-        remarks.append(f"the hyper-parameters are {listed}; those of {model} are nobody's choice but yours")
+    for origin, count in origins.items():
+        remarks.append(
+            f"{count} of the {len(board.experiments)} rows of {board_name} have {origin} hyper-parameters; those of "
+            f"{model} are the defaults of its class and what you set"
+        )
     variant = f"as_{board_name}" + (f",{config.variant}" if config.variant else "")
     taken = config.display_name in {row.display_name for row in board.experiments}  # rows of one name would be one row
     config = replace(
@@ -158,12 +168,44 @@ def beside(
     )
     title = f"{config.display_name} beside {board.title}"
     own = replace(board, title=title, experiments=[config], seeds=list(seeds) or board.seeds, more_seeds={})
-    both = replace(with_experiment(board, own), name=f"{board_name}+{model}", title=title)
-    return Beside(own, both, remarks)
+    chosen = replace(board, experiments=_chosen_rows(board, rows))
+    asked = replace(chosen, seeds=own.seeds, more_seeds={}) if seeds else chosen
+    both = with_experiment(asked, own)
+    to_show = replace(both, name=f"{board_name}+{model}", title=title)
+    if seeds:
+        to_show = replace(to_show, more_seeds={**both.more_seeds, **_finished_besides(chosen, own.seeds, workspace)})
+    to_run = replace(both, name=board_name, title=title, experiments=[config, *chosen.experiments])
+    return Beside(own, to_run, to_show, remarks)
 
 
-def _shared_settings(board: Suite) -> tuple[dict[str, Any], list[str]]:
-    """Of each shared setting the value that most rows have, and a remark on those in which rows differ."""
+def _chosen_rows(board: Suite, names: Sequence[str]) -> list[ExperimentConfig]:
+    """The experiments of these rows, in the board's order; of all rows where none is named."""
+    known = {row.display_name for row in board.experiments}
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"row of {board.name}", name, known, f"fuxibench leaderboard {board.name}")
+    return [row for row in board.experiments if not names or row.display_name in names]
+
+
+def _finished_besides(board: Suite, seeds: Sequence[int], workspace: Workspace) -> dict[str, list[int]]:
+    """The board's further seeds of each row that are finished already."""
+    finished = finished_runs(find_records(workspace.results, board.datasets[0]))
+    found = {(record.experiment, record.seed) for record in finished}
+    return {
+        row.id: [seed for seed in board.seeds_of(row.id) if seed not in seeds and (row.id, seed) in found]
+        for row in board.experiments
+    }
+
+
+def _shared_settings(
+    board: Suite, model: str, legal: Collection[str], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Of each shared setting the value that most rows have, and a remark on each in which the model is not like all.
+
+    Args:
+        legal: the settings that the model has.
+        settings: those that were asked for, which win.
+    """
     shared: dict[str, Any] = {}
     remarks = []
     resolved = [resolve(config) for config in board.experiments]
@@ -174,7 +216,10 @@ def _shared_settings(board: Suite) -> tuple[dict[str, Any], list[str]]:
         if not counts:
             continue
         shared[name] = values[counts[0][0]]
-        if len(counts) > 1:
-            listed = ", ".join(f"{values[key]} in {count} row{'s' * (count > 1)}" for key, count in counts)
-            remarks.append(f"{name} differs on {board.name}: {listed}; the first is used")
+        own = settings.get(name, shared[name])
+        listed = ", ".join(f"{values[key]} in {count} row{'s' * (count > 1)}" for key, count in counts)
+        if name not in legal and any(value is not None for value in values.values()):
+            remarks.append(f"{model} has no setting {name}; on {board.name} it is {listed}")
+        elif name in legal and (len(counts) > 1 or own != shared[name]):
+            remarks.append(f"{name} is {own} for {model}; on {board.name} it is {listed}")
     return shared, remarks

@@ -135,7 +135,8 @@ def hashed(pair: int, a: Tensor, b: Tensor, num_buckets: int) -> Tensor:
     Two rounds of multiplying and folding modulo 2^64, the finalizer of SplitMix64 (Steele, Lea and Flood, 2014) with
     shifts that keep the sign: the same on every device.
     """
-    mixed = (a * 0x1E3779B97F4A7C15 + b) * 0x3F58476D1CE4E5B9 + (pair + 1) * 0x14D049BB133111EB
+    of_pair = ((pair + 1) * 0x14D049BB133111EB + 2**63) % 2**64 - 2**63  # as int64 would overflow
+    mixed = (a * 0x1E3779B97F4A7C15 + b) * 0x3F58476D1CE4E5B9 + of_pair
     mixed = (mixed ^ (mixed >> 30)) * 0x3F58476D1CE4E5B9
     mixed = (mixed ^ (mixed >> 27)) * 0x14D049BB133111EB
     return (mixed ^ (mixed >> 31)).remainder(num_buckets)

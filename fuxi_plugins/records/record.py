@@ -57,6 +57,7 @@ class Run(Frozen):
     display_name: str  # the row's name on a board, as ``AutoInt+``
     published_as: str | None = None  # the model's name in the published tables
     suite: str = ""  # that the run was first made for; none for an experiment by itself
+    submitted_by: str = ""  # who sent a run that was not made here
     role: Role = "result"
     variant: str = ""  # what sets a trial or a variant of a study apart, as "learning_rate=0.01"
     seed: NonNegativeInt

@@ -1,23 +1,25 @@
 """A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row, build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.core.errors import unknown_name
+from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.records.files import LeftOut, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
+
+_log = logging.getLogger(__name__)
 
 
 def suite_cells(suite: Suite) -> list[Cell]:
@@ -29,18 +31,40 @@ def suite_cells(suite: Suite) -> list[Cell]:
     ]
 
 
-def suite_boards(suite: Suite, workspace: Workspace, rank_by: str | None = None) -> list[Leaderboard]:
+def submitted_cells(suite: Suite, records: Sequence[Record]) -> list[Cell]:
+    """The runs that others sent for the suite's board, beside those of its own experiments."""
+    own = {config.id for config in suite.experiments}
+    board = suite.name.partition("+")[0]  # a model beside the rows makes "board+model" of the name
+    return [
+        Cell(record.dataset, record.experiment, record.display_name, record.seed, "submitted")
+        for record in records
+        if record.submitted_by and record.suite == board and record.experiment not in own
+    ]
+
+
+def suite_boards(
+    suite: Suite, workspace: Workspace, rank_by: str | None = None, *, rank_unverified: bool = False
+) -> list[Leaderboard]:
     """The suite's leaderboards, one a dataset, from the records that are there."""
-    return [suite_board(suite, dataset, workspace, rank_by) for dataset in suite.datasets]
+    return [
+        suite_board(suite, dataset, workspace, rank_by, rank_unverified=rank_unverified) for dataset in suite.datasets
+    ]
 
 
 def suite_board(
-    suite: Suite, dataset: str, workspace: Workspace, rank_by: str | None = None, *, leave_out: bool = False
+    suite: Suite,
+    dataset: str,
+    workspace: Workspace,
+    rank_by: str | None = None,
+    *,
+    leave_out: bool = False,
+    rank_unverified: bool = False,
 ) -> Leaderboard:
     """The suite's leaderboard of one dataset, with what is known of its uncertainty.
 
     Args:
         leave_out: rows whose records and predictions do not agree are left out and say why, instead of an error.
+        rank_unverified: rows that nobody has verified are ranked and compared like all others.
 
     Raises:
         UserError: no run has finished, or a record and its predictions do not agree.
@@ -48,24 +72,61 @@ def suite_board(
     left_out: list[LeftOut] = []
     records = find_records(workspace.results, dataset, left_out.append)
     unread = {(one.experiment, one.seed): one.reason for one in left_out}
-    cells = suite_cells(suite)
-    said: dict[str, Any] = {"reference": suite.reference, "remarks": suite.remarks}
-    board = replace(build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread), **said)
+    unverified = find_records(workspace.unverified.results, dataset)
+    if rank_unverified:
+        records, unverified = records + unverified, []
+    cells = suite_cells(suite) + submitted_cells(suite, records)
+    board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
     found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and found.problems:
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
-        return with_uncertainty(replace(board, **said), found.evidence)
-    return with_uncertainty(board, found.strict())
+    board = replace(
+        board,
+        reference=suite.reference,
+        remarks=suite.remarks,
+        unverified=_unverified_rows(board, suite, unverified, workspace),
+    )
+    return with_uncertainty(board, found.evidence if leave_out else found.strict())
 
 
-def named_boards(names: Sequence[str], workspace: Workspace) -> list[SuiteBoard]:
+def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:
+    """The rows that others sent and nobody has verified, without ranks; runs on other data are logged and left out."""
+    shown = []
+    for record in finished_runs(records):
+        if record.data.fingerprint != board.data.fingerprint or board.rank_by not in record.metrics["test"]:
+            _log.warning(
+                "the unverified run %s seed %d is of other data or metrics than the board, which leaves it out",
+                record.experiment,
+                record.seed,
+            )
+        else:
+            shown.append(record)
+    cells = submitted_cells(suite, shown)
+    if not cells:
+        return []
+    rows = build_leaderboard(board.dataset, shown, cells, workspace.results, board.rank_by).rows
+    return [replace(row, rank=None) for row in rows]
+
+
+def named_boards(names: Sequence[str], workspace: Workspace, others: Sequence[str] = ()) -> list[SuiteBoard]:
     """The boards of some suites, one for each dataset of each suite.
 
+    Args:
+        others: experiments of none of them; each is one more row on the boards of its dataset.
+
     Raises:
-        UserError: no such suite, or none of its runs has finished.
+        UserError: no such suite or experiment, none of its runs has finished, or an experiment on another dataset.
     """
     suites = [find_suite(name, workspace) for name in names]
-    return [SuiteBoard(suite.name, board) for suite in suites for board in suite_boards(suite, workspace)]
+    for other in (find_suite(name, workspace) for name in others):
+        if not any(set(other.datasets) & set(suite.datasets) for suite in suites):
+            raise UserError(f"{other.name} is on {', '.join(other.datasets)}, of which no board is named.")
+        suites = [
+            with_experiment(suite, other) if set(other.datasets) & set(suite.datasets) else suite for suite in suites
+        ]
+    return [
+        SuiteBoard(suite.name.partition("+")[0], board) for suite in suites for board in suite_boards(suite, workspace)
+    ]
 
 
 def find_boards(

@@ -5,7 +5,7 @@ A column is one entry of :func:`columns`; every format draws the same ones.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from tabulate import tabulate
@@ -86,10 +86,15 @@ def _cost_columns(board: Leaderboard) -> tuple[Column, ...]:
     )
 
 
-def cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of text; where the best possible scores are known, they stand in a first row without rank."""
+def cells(board: Leaderboard, *, unverified: bool = True) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text; where the best possible scores are known, they stand in a first row without rank.
+
+    Args:
+        unverified: whether the rows that nobody has verified stand below the others.
+    """
     drawn = columns(board)
-    rows = [[column.text(row) for column in drawn] for row in board.rows]
+    marked = [replace(row, display_name=f"{row.display_name} (unverified)") for row in board.unverified]
+    rows = [[column.text(row) for column in drawn] for row in [*board.rows, *(marked if unverified else [])]]
     if board.data.bayes:
         known = {f"{name} mean ± std": find_metric(name).show(value) for name, value in board.data.bayes.items()}
         named = {"rank": "–", "model": "Bayes (the true probabilities)"}
@@ -106,7 +111,7 @@ def render(board: Leaderboard, title: str, form: str, baselines: Sequence[str] =
     Raises:
         UserError: a baseline that no ranked row is.
     """
-    header, rows = cells(board)
+    header, rows = cells(board, unverified=form != "tex")
     if form == "md":
         rows = [[markdown(cell) for cell in row] for row in rows]
         table = tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True, colalign=_alignment(header))
@@ -138,8 +143,15 @@ def _csv(boards: Sequence[Leaderboard]) -> str:
 
 
 def plain_rows(board: Leaderboard) -> list[dict[str, object]]:
-    """The rows in full precision, one plain name a column, as numbers and text."""
-    return [_flat(row, board) for row in board.rows]
+    """The rows in full precision, one plain name a column, as numbers and text.
+
+    Where others sent rows, the column ``tier`` says of each whether it was made here, verified here, or neither.
+    """
+    if not board.unverified and not any(row.submitted_by for row in board.rows):
+        return [_flat(row, board) for row in board.rows]
+    tiers = [(row, "verified" if row.submitted_by else "own") for row in board.rows]
+    tiers += [(row, "unverified") for row in board.unverified]
+    return [{**_flat(row, board), "tier": tier, "submitted_by": row.submitted_by} for row, tier in tiers]
 
 
 def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
@@ -182,13 +194,16 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
 _SAID_IF_THERE = ("label", "further_labels", "weighted_by", "warnings")  # of the data card; most data have none of them
 
 
-def _plain(board: Leaderboard) -> dict:
-    rows = []
-    for row in board.rows:
-        plain = {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
-        del plain["cost"], plain["few_steps"]
-        plain |= {"few_steps": row.few_steps} if row.few_steps else {}
-        rows.append(plain | ({"cost": row.cost.model_dump()} if row.cost else {}))
+def _plain_row(row: Row) -> dict[str, object]:
+    """The row's fields; those that most rows have nothing to say of only where there is something."""
+    plain = {**asdict(row), "parameters": row.parameters.model_dump() if row.parameters else None}
+    del plain["cost"], plain["few_steps"], plain["submitted_by"]
+    plain |= {"few_steps": row.few_steps} if row.few_steps else {}
+    plain |= {"submitted_by": row.submitted_by} if row.submitted_by else {}
+    return plain | ({"cost": row.cost.model_dump()} if row.cost else {})
+
+
+def _plain(board: Leaderboard) -> dict[str, object]:
     data = board.data.model_dump()
     return {
         "dataset": board.dataset,
@@ -197,7 +212,8 @@ def _plain(board: Leaderboard) -> dict:
         "metrics": board.metrics,
         "not_significantly_different_from_best": [row.display_name for row in board.like_the_best()],
         "smallest_detectable_difference": board.inference.smallest_detectable() if board.inference else None,
-        "rows": rows,
+        "rows": [_plain_row(row) for row in board.rows],
+        **({"unverified": [_plain_row(row) for row in board.unverified]} if board.unverified else {}),
     }
 
 

@@ -129,6 +129,10 @@ GLOSSARY: dict[str, str] = {
         "A synthetic dataset in the raw format of a real one, to try things out offline. "
         "Its scores say nothing about the real dataset."
     ),
+    "unverified": (
+        "Of a row that others sent: its metrics were not recomputed here. It stands below the ranking and decides "
+        "nothing."
+    ),
     "valid": "The validation metric at the epoch that was kept. Epochs and configurations are chosen by it.",
     "valid = test": "A published split whose validation set is its test set: early stopping has seen the test labels.",
     "variant": "How a run differs from the others of its model: changed settings, another size, or an ablation.",

@@ -1,7 +1,9 @@
 """What a reader of a board must know, in sentences."""
 
+from collections.abc import Iterable
+
 from fuxi_plugins.analysis.compare import clustering_warning
-from fuxi_plugins.analysis.leaderboard import Leaderboard
+from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.training_steps import FEW
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
@@ -160,6 +162,10 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     mixed = [row.display_name for row in board.rows if len(row.machines) > 1]
     if mixed:
         lines.append(f"Seeds from several kinds of machine, which differ in the last digits: {', '.join(mixed)}.")
+    if sent := _by_contributor(row for row in board.rows if row.submitted_by):
+        lines.append(f"Sent by others, with test metrics that were recomputed from their predictions: {sent}.")
+    if sent := _by_contributor(board.unverified):
+        lines.append(f"Unverified, and therefore neither ranked nor compared: {sent}.")
     kinds = {row.published.kind for row in board.rows if row.published}
     if kinds:
         named = board.data.published_as
@@ -168,3 +174,7 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     if reasons:
         lines.append(f"Not comparable: {'; '.join(sorted(reasons))}.")
     return lines
+
+
+def _by_contributor(rows: Iterable[Row]) -> str:
+    return ", ".join(f"{row.display_name} (sent by {row.submitted_by})" for row in rows)

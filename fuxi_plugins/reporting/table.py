@@ -11,14 +11,14 @@ import html as markup
 import json
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from fuxi_plugins.analysis.measures import find_measure
+from fuxi_plugins.analysis.measures import Measure, find_measure
 from fuxi_plugins.analysis.table import RANK_DIGITS, Entry, Table, build_table
 from fuxi_plugins.core.cleaning import csv_text, html, json_value, latex, markdown
 from fuxi_plugins.core.errors import UserError
@@ -40,9 +40,11 @@ def paper_table(
     *,
     datasets: Sequence[str] = (),
     models: Sequence[str] = (),
-    metrics: Sequence[str] = tuple(usual_metrics()),
+    metrics: Sequence[str] | Mapping[str, Sequence[str]] = tuple(usual_metrics()),
     baselines: Sequence[str] = (),
     digits: int = 4,
+    with_rows: Sequence[str] = (),
+    with_ranks: bool = True,
     workspace: Workspace | None = None,
 ) -> "PaperTable":
     """The table of some boards, or of some datasets.
@@ -52,23 +54,34 @@ def paper_table(
         datasets: instead of boards; of each the board that has most of the models.
         models: rows, in this order. Default: all, the best first.
         metrics: columns of each dataset: metrics, ``RelaImpr`` and ``Impr``, or these of a metric, ``RelaImpr(gAUC)``.
+            A mapping names them dataset by dataset.
         baselines: models; a star says what is significantly better than the best of them, and improvements are
             relative to the first.
         digits: decimals of a metric.
+        with_rows: experiments that stand on none of the boards, as a model of your own; one more row each.
+        with_ranks: whether several datasets give a column of average ranks.
         workspace: where configs and results lie. Default: here.
 
     Raises:
-        UserError: both or neither of boards and datasets, an unknown name, or a dataset that stands twice.
+        UserError: both or neither of boards and datasets, an unknown name, a dataset that stands twice, or a further
+            row on none of the datasets.
     """
     workspace = workspace or Workspace.locate(None, None)
     if bool(boards) == bool(datasets):
         raise UserError("a table is of boards or of datasets; name one or the other.")
     said: list[str] = []
     if boards:
-        found = named_boards(boards, workspace)
+        found = named_boards(boards, workspace, with_rows)
+    elif with_rows:
+        raise UserError("further rows stand beside those of named boards; name boards instead of datasets.")
     else:
         found, said = find_boards(datasets, [*models, *baselines], workspace)
-    table = build_table(found, [find_measure(name) for name in metrics], models, baselines, digits)
+    measures: list[Measure] | dict[str, list[Measure]]
+    if isinstance(metrics, Mapping):
+        measures = {dataset: [find_measure(name) for name in names] for dataset, names in metrics.items()}
+    else:
+        measures = [find_measure(name) for name in metrics]
+    table = build_table(found, measures, models, baselines, digits, with_ranks=with_ranks)
     return PaperTable(table, said)
 
 
@@ -203,8 +216,9 @@ class PaperTable:
         for name, measure in relative.items():
             lines.append(("", f"{name}: {measure.formula}, in per cent; the base is {table.baselines[0]}."))
         if table.average_ranks:
-            metric = table.columns[0].measure.metric.name
-            lines.append(("", f"Rank: mean over datasets of the rank by {metric}, among models with all results."))
+            lines.append(
+                ("", f"Rank: mean over datasets of the rank by {table.ranked_by}, among models with all results.")
+            )
         lines += [("", text) for text in [*table.notes, *self.said]]
         return lines + [(mark, f"{text[:1].upper()}{text[1:]}.") for text, mark in self._holes.items()]
 

@@ -201,3 +201,20 @@ def test_chance_is_known_of_the_metrics_of_pairs_alone():
     assert {metric.name: metric.chance for metric in all_metrics() if metric.chance is not None} == {
         "AUC": 0.5, "gAUC": 0.5, "avgAUC": 0.5,
     }  # fmt: skip
+
+
+def test_metrics_may_differ_between_datasets_and_ranks_need_one_that_all_show(tmp_path):
+    boards = [suite_board(name, {"A": [0.7, 0.7], "B": [0.6, 0.6]}, tmp_path) for name in ("one", "two")]
+    auc, logloss = find_measure("AUC"), find_measure("logloss")
+    table = build_table(boards, {"one": [auc, logloss], "two": [logloss]})
+    assert [(column.dataset, column.measure.name) for column in table.columns] == [
+        ("one", "AUC"), ("one", "logloss"), ("two", "logloss")
+    ]  # fmt: skip
+    assert table.ranked_by == "logloss"
+    assert {model: entry.value for model, entry in table.average_ranks.items()} == {"A": 1, "B": 2}
+    apart = build_table(boards, {"one": [auc], "two": [logloss]})
+    assert (apart.average_ranks, apart.ranked_by) == (None, None)
+    assert build_table(boards, [auc], with_ranks=False).average_ranks is None
+    for wrong, message in (({"one": [auc]}, "no metrics are named for two"), ({"three": [auc]}, "named for three")):
+        with pytest.raises(UserError, match=message):
+            build_table(boards, wrong)

@@ -116,8 +116,11 @@ def test_a_variant_of_a_model_and_an_id_that_is_taken(workspace):
 
 def test_beside_takes_the_settings_of_most_rows_and_says_what_is_unequal(workspace, model_file):
     models = workspace.configs / "model_config" / "tiny.yaml"
-    models.write_text(models.read_text() + "FM_tiny: {model: FM, epochs: 3, hparam_source: tuned}\n")
-    suite = "title: Three\nexperiments: [LR_tiny, DNN_tiny, FM_tiny]\nseeds: [1, 2]\n"
+    models.write_text(
+        models.read_text()
+        + "DeepFM_tiny: {model: DeepFM, epochs: 3, embedding_regularizer: 0.1, hparam_source: tuned}\n"
+    )
+    suite = "title: Three\nexperiments: [LR_tiny, DNN_tiny, DeepFM_tiny]\nseeds: [1, 2]\n"
     write(workspace.configs / "suites" / "tiny_suite.yaml", suite)
     use_sources(Sources(files=(str(model_file),)))
     found = beside("tiny_suite", "Mine", {"batch_size": 50}, (), workspace)
@@ -125,11 +128,38 @@ def test_beside_takes_the_settings_of_most_rows_and_says_what_is_unequal(workspa
     training = resolve(config).params["training"]
     assert (training["epochs"], training["batch_size"], found.own.seeds) == (2, 50, [1, 2])
     assert resolve(config).params["model"]["learning_rate"] == 1e-2
-    assert "epochs differs on tiny_suite: 2 in 2 rows, 3 in 1 row; the first is used" in found.remarks
-    assert "batch_size is 50 for Mine, as asked, but 100 on tiny_suite" in found.remarks
-    assert any("of 1 rows tuned" in remark for remark in found.remarks)
-    assert [row.id for row in found.board.experiments] == ["LR_tiny", "DNN_tiny", "FM_tiny", config.id]
+    assert found.remarks == [
+        "epochs is 2 for Mine; on tiny_suite it is 2 in 2 rows, 3 in 1 row",
+        "batch_size is 50 for Mine; on tiny_suite it is 100 in 3 rows",
+        "embedding_dim is 4 for Mine; on tiny_suite it is 4 in 1 row, 10 in 1 row",
+        "Mine has no setting embedding_regularizer; on tiny_suite it is None in 1 row, 0.1 in 1 row",
+        "1 of the 3 rows of tiny_suite have tuned hyper-parameters; those of Mine are the defaults of its class and "
+        "what you set",
+    ]
+    assert [row.id for row in found.to_run.experiments] == [config.id, "LR_tiny", "DNN_tiny", "DeepFM_tiny"]
+    assert [row.id for row in found.to_show.experiments] == ["LR_tiny", "DNN_tiny", "DeepFM_tiny", config.id]
     assert config.origins["epochs"] == "as on tiny_suite"
+
+
+def test_rows_that_have_no_run_are_trained_too_and_further_finished_seeds_are_shown(workspace, model_file):
+    call(workspace, "run", "LR_tiny", "--seeds", "1,2")
+    arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--seeds", "1", "--set", "epochs=1"]
+    said = call(workspace, *arguments)
+    assert "1 runs finished, 2 to run" in said  # LR with seed 1 is finished; the model and DNN are not
+    assert "1 of them train 1 rows of the board" in said
+    name = "Mine_tiny_as_tiny_suite,epochs=1"
+    assert f"again:    fuxibench leaderboard tiny_suite --with {name}" in said
+    assert "Mine (epochs=1)" in call(workspace, *said.split("LaTeX:    fuxibench ")[1].splitlines()[0].split())
+    assert said.index("start Mine_tiny") < said.index("start DNN_tiny")
+    found = beside("tiny_suite", "Mine", {"epochs": 1}, [1], workspace)
+    assert {row.id: found.to_show.seeds_of(row.id) for row in found.to_show.experiments} == {
+        "LR_tiny": [1, 2], "DNN_tiny": [1], found.own.experiments[0].id: [1]
+    }  # fmt: skip
+    chosen = beside("tiny_suite", "Mine", {"epochs": 1}, [1], workspace, ["DNN"])
+    assert [row.display_name for row in chosen.to_show.experiments] == ["DNN", "Mine (epochs=1)"]
+    assert chosen.own == found.own  # a choice of rows changes nothing of the model
+    with pytest.raises(UserError, match="no row of tiny_suite 'DN'; did you mean 'DNN'"):
+        beside("tiny_suite", "Mine", {}, [1], workspace, ["DN"])
 
 
 def test_a_run_without_a_file_is_found_again_by_its_record(workspace):
@@ -155,7 +185,7 @@ def test_a_run_without_a_file_is_found_again_by_its_record(workspace):
 def test_an_own_model_is_copied_remembered_and_travels(workspace, model_file, tmp_path):
     arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--set", "epochs=1", "--seeds", "1"]
     name = "Mine_tiny_as_tiny_suite,epochs=1"
-    assert "not equal: epochs is 1 for Mine" in call(workspace, *arguments)
+    assert "not equal: epochs is 1 for Mine; on tiny_suite it is 2 in 2 rows" in call(workspace, *arguments)
     folder = workspace.run_folder("tiny", name, 1)
     copied = {path.relative_to(folder / "model").as_posix() for path in (folder / "model").rglob("*")}
     assert copied == {"my_model.py", "parts.py"}  # what it imports, and nothing else
@@ -187,6 +217,9 @@ def test_a_failing_model_shows_its_own_line(workspace, model_file):
     early = subprocess_call(workspace, *arguments, "--force")
     assert "fails on its first batch: RuntimeError" in early
     assert f"(at my_model.py:{line}, in forward: embeddings @ embeddings[:3])" in early
+    beside_rows = subprocess_call(workspace, *arguments[:-4], "--beside", "tiny_suite")
+    assert "fails on its first batch" in beside_rows  # before any row is trained
+    assert not workspace.run_folder("tiny", "DNN_tiny", 1).exists()
 
 
 WRONG = {
@@ -198,6 +231,7 @@ WRONG = {
     "unknown model": (["--model", "LRR", "--dataset", "tiny"], "no model 'LRR'"),
     "unknown setting": (["--model", "LR", "--dataset", "tiny", "--set", "epoch=1"], "did you mean 'epochs'?"),
     "unknown board": (["--model", "LR", "--beside", "tiny_suit"], "did you mean 'tiny_suite'?"),
+    "rows of no board": (["--model", "LR", "--dataset", "tiny", "--rows", "DNN"], "that --beside names"),
     "a dataset and a board": (["--model", "LR", "--beside", "tiny_suite", "--dataset", "tiny"], "leave out --dataset"),
 }  # fmt: skip
 
@@ -248,6 +282,15 @@ def test_lists_as_json(workspace):
     }  # fmt: skip
     assert [row["state"] for row in json.loads(call(workspace, "status", "tiny_suite", "--json"))] == ["waiting"] * 4
     assert [row["dataset_id"] for row in json.loads(call(workspace, "data", "list", "--json"))] == ["tiny"]
+
+
+def test_checks_as_json(workspace):
+    printed = call(workspace, "data", "audit", "tiny", "--json")
+    said = json.loads(printed[printed.index("{") :])  # after the progress, which goes to stderr
+    assert said["rows"] == {"train": 600, "valid": 300, "test": 300}
+    assert set(said["columns"]) == {"user", "shop", "price", "shops"}
+    findings = json.loads(call(workspace, "doctor", "--json"))
+    assert {finding["about"] for finding in findings} >= {"devices", "records", "tiny"}
 
 
 COMPLETED = {

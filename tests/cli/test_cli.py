@@ -62,7 +62,7 @@ MISTAKES = {
     "gAUC without groups": (edit(DATA, "    group_id: group\n", ""), ["run", "LR_tiny"], "gAUC needs a group_id"),
     "wrong md5": (edit(DATA, "    data_root", "    files: {train.csv: '0123'}\n    data_root"), ["data", "import", "tiny", "--from", "FOLDER/csv"], "needs train.csv with md5 0123, but the one in"),
     "nothing to import from": (None, ["data", "import", "tiny", "--from", "FOLDER/nowhere"], "nowhere is neither"),
-    "no board yet": (None, ["leaderboard", "tiny_suite"], "the board of tiny has no finished run yet."),
+    "no board yet": (None, ["leaderboard", "tiny_suite"], "the board of tiny has no finished run yet; 'fuxibench run SUITE' trains its rows."),
     "a seed twice": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 1]"), ["run", "tiny_suite"], "nothing stands twice in a suite"),
     "more seeds of none": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 2]\nmore_seeds: {DN_tiny: [3]}"), ["run", "tiny_suite"], "more_seeds: the suite has no experiment 'DN_tiny'; did you mean 'DNN_tiny'?"),
     "more of the same seed": (edit(SUITE, "seeds: [1, 2]", "seeds: [1, 2]\nmore_seeds: {DNN_tiny: [3, 2]}"), ["run", "tiny_suite"], "more_seeds: DNN_tiny has seed 2 twice."),

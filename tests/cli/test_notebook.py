@@ -71,9 +71,11 @@ def test_the_page_works_as_written(tmp_path, monkeypatch, in_checkout, capsys):
     write(tmp_path / "my_models.py", blocks(EXAMPLE)[0])
     for block in blocks(running):
         exec(compile(block, "docs/python.md", "exec"), space)
-    (run,) = space["runs"].to_dict("records")
-    assert (run["model"], run["status"], run["set_width"], run["set_epochs"]) == ("TwoLayers", "finished", 8, 1)
-    assert len(fb.load_runs()) == 2
+    assert set(space["runs"].display_name) == {"LR", "TwoLayers (epochs=1)"}
+    (said,) = space["runs"].attrs["not_equal"]
+    assert said.startswith("epochs is 1 for TwoLayers; on quickstart it is ")
+    assert set(fb.load_runs().set_width.dropna()) == {8, 64}
+    assert len(fb.load_runs()) == 4
 
 
 def test_runs_hold_what_the_records_hold(in_checkout):
@@ -132,6 +134,7 @@ def test_a_registered_class_is_known_and_one_without_a_file_is_refused(tmp_path,
 
 def test_what_to_run_is_named_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for wrong in ({}, {"name": "quickstart", "model": "LR", "dataset": "synthetic"}, {"model": "LR"}):
-        with pytest.raises(UserError, match="named either by"):
+    both = {"model": "LR", "dataset": "synthetic", "beside": "quickstart"}
+    for wrong in ({}, {"name": "quickstart", "beside": "quickstart"}, {"model": "LR"}, both):
+        with pytest.raises(UserError, match="what to run is named by"):
             fb.run(**wrong)

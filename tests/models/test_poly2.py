@@ -65,6 +65,13 @@ def test_the_hash_spreads_pairs_evenly_and_apart():
         assert (hashed(0, a, b, BUCKETS) == other).double().mean() < 0.01
 
 
+@pytest.mark.parametrize("pair", [0, 11, 12, 740])  # 39 fields have 741 pairs
+def test_the_hash_of_any_pair_of_fields(pair):
+    a, b = torch.tensor([[0], [3], [10**9]]), torch.tensor([[7], [0], [2**31]])
+    expected = [spelled_out_hash(pair, x, y, BUCKETS) for x, y in zip(a[:, 0].tolist(), b[:, 0].tolist(), strict=True)]
+    assert hashed(pair, a, b, BUCKETS).flatten().tolist() == expected
+
+
 def test_the_table_of_pairs_counts_as_an_embedding():
     poly2, lr = count_parameters(built()), count_parameters(tiny.build(LR))
     assert (poly2.dense, poly2.embedding) == (lr.dense, lr.embedding + BUCKETS + 1)

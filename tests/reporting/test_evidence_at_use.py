@@ -183,7 +183,7 @@ def call(world, *arguments):
 def test_status_and_doctor_name_the_record(world):
     assert "12 done" in call(world, "status", "board").output
     assert "seed" not in call(world, "status", "board").output
-    assert "all are what boards measured" in call(world, "doctor").output
+    assert "all as boards measured them" in call(world, "doctor").output
     change(world, "Alpha", 2, "AUC", 1e-9)
     said = "the record of Alpha_tiny seed 2 says test AUC"
     assert said in call(world, "status", "board").output

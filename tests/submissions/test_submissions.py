@@ -18,17 +18,11 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.labels import find_test_labels
-from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
-from fuxi_plugins.records.files import write_record
-from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.parts import Code
 from fuxi_plugins.records.record import parse_record, run_digest
 from fuxi_plugins.submissions import bundle
-from fuxi_plugins.training.runner import write_predictions
-from tests.analysis.make import record as made_up
 from tests.conftest import make_workspace
+from tests.submissions.make import write_runs
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +30,7 @@ def world(tmp_path_factory):
     """A workspace with two finished runs, made up but for the data, the predictions and their metrics."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         workspace = make_workspace(tmp_path_factory.mktemp("world"), monkeypatch)
-        spec = load_dataset_spec(workspace.configs, "tiny")
-        data = prepare_dataset(spec, workspace)
-        test = find_test_labels(spec, data.card.fingerprint, workspace)
-        params = {"model": {"learning_rate": 0.01}, "training": {"epochs": 2}}
-        for seed in (1, 2):
-            random = np.random.default_rng(seed)
-            scores = np.clip(0.5 + 0.3 * (test.labels - 0.5) + 0.1 * random.normal(size=300), 0, 1).astype(np.float32)
-            metrics = evaluate_metrics(test.labels, scores, ["AUC", "logloss", "gAUC"], test.groups)
-            record = made_up(
-                "LR", seed, dataset="tiny", experiment="LR_tiny", data=data.card, params=params,
-                metrics={"valid": metrics, "test": metrics},
-            )  # fmt: skip
-            folder = workspace.run_folder("tiny", "LR_tiny", seed)
-            write_predictions(folder / "predictions.h5", scores)
-            write_record(folder, record)
-            (folder / "run.log").write_text("all went well\n")
+        write_runs(workspace, "LR", "LR_tiny")
         yield workspace
 
 
@@ -60,6 +39,9 @@ def packed(world, tmp_path):
     path = tmp_path / "LR.zip"
     bundle.pack("LR_tiny", world, path)
     return path
+
+
+FILES_OF_A_RUN = ("record.json", "predictions.h5", "run.log")
 
 
 def call(world, *arguments):
@@ -448,7 +430,7 @@ def test_a_script_in_a_name_is_refused(world, packed, field, name):
 
 
 def test_a_dataset_that_is_not_known_here_is_refused(world, packed):
-    repack(packed, in_record(dataset="tinny"))
+    repack(packed, in_record(dataset="tinny") | {f"seed-2/{name}": None for name in FILES_OF_A_RUN})
     assert "there is no dataset 'tinny'" in refusal(world, packed)
 
 
