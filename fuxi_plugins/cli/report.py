@@ -11,7 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.group()
 def report() -> None:
-    """Writes ledger, literature, web site, paper, BARS files."""
+    """Reports results: ledger, web site, paper, BARS's format."""
 
 
 @report.command()
@@ -43,7 +43,7 @@ def ledger(workspace: Workspace, metric: str, form: str | None) -> None:
 @click.option("--metric", default="AUC", type=MetricName(), show_default=True, help="Metric to compare.")
 @click.pass_obj
 def literature(workspace: Workspace, metric: str) -> None:
-    """Compares published values of the same models. How far sources are apart, beside the gains that papers report."""
+    """Compares published values of the same models. Shows how much sources differ, beside the gains of papers."""
     from fuxi_plugins.analysis.literature import load_literature
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.records.metrics import main_metric
@@ -61,7 +61,7 @@ def literature(workspace: Workspace, metric: str) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("site"), show_default=True, help="Folder to write."
 )
-@click.option("--boards", multiple=True, help="Suites to show, one after the other. Default: all with a finished run.")
+@click.option("--boards", multiple=True, help="Suites to show, separated by spaces. Default: all with a finished run.")
 @click.option("--title", default="fuxibench", show_default=True, help="Title of the site.")
 @click.option("--about", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Markdown file; its text ends the first page.")  # fmt: skip
@@ -98,7 +98,7 @@ def site(
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: results/paper.")
 @click.pass_obj
 def paper(workspace: Workspace, dataset: str | None, protocol: str | None, out: Path | None) -> None:
-    """Reports what our runs say about the RankElastor paper. Claims, tables and figures, as HTML and Markdown."""
+    """Reports what our runs say about the RankElastor paper. Writes claims, tables and figures as HTML and Markdown."""
     from fuxi_plugins.core.errors import UserError
     from fuxi_plugins.reporting.paper.document import build_sections, write_report
     from fuxi_plugins.reporting.paper.gather import studies
@@ -120,7 +120,7 @@ def paper(workspace: Workspace, dataset: str | None, protocol: str | None, out: 
 @click.option("--contributor", default="fuxibench", show_default=True, help="Name in the leaderboard csv.")
 @click.pass_obj
 def bars(workspace: Workspace, name: str, out: Path, contributor: str) -> None:
-    """Writes a suite's results in BARS's format. A leaderboard csv, and one folder of result lines per model."""
+    """Writes a suite's results in BARS's format. Makes a leaderboard csv, and one folder of result lines per model."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.models.registry import load_model_class

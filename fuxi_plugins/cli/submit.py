@@ -18,7 +18,7 @@ def submit() -> None:
 @submit.command()
 @click.argument("experiment")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: EXPERIMENT.zip.")
-@click.option("--contributor", default="", help="Name to stand beside the row.")
+@click.option("--contributor", default="", help="Your name, which the board shows.")
 @click.pass_obj
 def pack(workspace: Workspace, experiment: str, out: Path | None, contributor: str) -> None:
     """Packs an experiment's finished runs in one zip. Records, predictions, settings, versions and logs."""
@@ -61,11 +61,13 @@ def verify(workspace: Workspace, path: Path, as_json: bool) -> None:
 
 @submit.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--board", required=True, shell_complete=suites, help="Suite on whose board the row shall stand.")
-@click.option("--unverified", is_flag=True, help="Do not recompute the metrics. Such a row is shown without a rank.")
+@click.option("--board", required=True, shell_complete=suites, help="Suite to whose board the results are added.")
+@click.option(
+    "--unverified", is_flag=True, help="Do not recompute the metrics. The board then shows the results without a rank."
+)
 @click.pass_obj
 def add(workspace: Workspace, path: Path, board: str, unverified: bool) -> None:
-    """Verifies a submission and adds its row to a board."""
+    """Verifies a submission and adds its results to a board."""
     from fuxi_plugins.submissions.admit import add as add_runs
 
     kept = add_runs(path, board, workspace, verified=not unverified)
@@ -77,11 +79,11 @@ def add(workspace: Workspace, path: Path, board: str, unverified: bool) -> None:
 
 @submit.command("import-bars")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--dataset", help="Show only this one, as Frappe_x1.")
+@click.option("--dataset", help="Show only this dataset, such as Frappe_x1.")
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON and write no file.")
 @click.pass_obj
 def import_bars(workspace: Workspace, path: Path, dataset: str | None, as_json: bool) -> None:
-    """Reads result folders of BARS as an unverified history. No board counts it.
+    """Reads result folders of BARS as unverified results. No board uses them.
 
     \b
     git clone https://github.com/reczoo/BARS

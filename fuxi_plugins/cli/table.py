@@ -12,22 +12,24 @@ from fuxi_plugins.core.workspace import Workspace
 
 
 @click.command(cls=Names)
-@click.option("--boards", multiple=True, help="Suites whose boards make the table, one after the other.")
-@click.option("--datasets", multiple=True, help="Instead of boards: of each the board with most of the models.")
-@click.option("--models", multiple=True, help="Rows, in this order. Default: all, the best first.")
-@click.option("--metrics", multiple=True, help="Metrics, RelaImpr and Impr, as AUC,RelaImpr; of one dataset "
+@click.option("--boards", multiple=True, help="Suites whose boards make the table, separated by spaces.")
+@click.option("--datasets", multiple=True, help="Instead of --boards: for each, the board with most of the models.")
+@click.option("--models", multiple=True, help="Models to show, in this order. Default: all, the best first.")
+@click.option("--metrics", multiple=True, help="Metrics, RelaImpr or Impr, such as AUC,RelaImpr; for one dataset such "
               "as ml100k:gAUC,AUC. Default: AUC,logloss.")  # fmt: skip
-@click.option("--baseline", "baselines", multiple=True, help="Models. Improvements are relative to the first; a star "
-              "marks what is significantly better than the best of them.")  # fmt: skip
-@click.option("--with", "others", multiple=True, metavar="EXPERIMENT", help="One more row, as of a model of your own.")
-@click.option("--no-rank", is_flag=True, help="Without the column of average ranks.")
+@click.option("--baseline", "baselines", multiple=True, help="Baseline models. Improvements are relative to the first; "
+              "a star marks values significantly better than the best of them.")  # fmt: skip
+@click.option(
+    "--with", "others", multiple=True, metavar="EXPERIMENT", help="Experiment to add, such as one of your own model."
+)
+@click.option("--no-rank", is_flag=True, help="Leave out the column of average ranks.")
 @click.option("--digits", type=click.IntRange(1, 8), default=4, show_default=True, help="Decimals of a metric.")
 @click.option("--format", "form", type=click.Choice(["md", "tex", "csv", "json", "html"]), default="md",
               show_default=True)  # fmt: skip
 @click.option("--columns", type=click.Choice(["one", "two"]), default="one", show_default=True,
               help="LaTeX: the width of one column of an article (240 pt) or of both (504 pt).")  # fmt: skip
-@click.option("--caption", default="", help="LaTeX: instead of one that says what the table shows.")
-@click.option("--label", default="tab:results", show_default=True, help="LaTeX: to refer to the table by.")
+@click.option("--caption", default="", help="LaTeX: the caption. Default: a sentence that names metrics and datasets.")
+@click.option("--label", default="tab:results", show_default=True, help="LaTeX: the label.")
 @click.pass_obj
 def table(
     workspace: Workspace,
@@ -44,7 +46,7 @@ def table(
     caption: str,
     label: str,
 ) -> None:
-    """Prints the table of a paper. Models are rows, datasets groups of columns; best bold, second best underlined.
+    """Prints the table of a paper. Models are rows, datasets are columns; best bold, second best underlined.
 
     \b
     fuxibench table --boards frappe_board ml100k_board --metrics AUC,logloss,RelaImpr --baseline DNN
@@ -84,13 +86,13 @@ def _metrics(said: Sequence[str]) -> list[str] | dict[str, list[str]]:
 
 
 @click.command(cls=Names)
-@click.option("--boards", multiple=True, required=True, help="Suites whose boards are compared, one after the other.")
-@click.option("--models", multiple=True, help="Only these. Default: all with a result on every dataset.")
-@click.option("--by", "metric", type=MetricName(), default="AUC", show_default=True)
+@click.option("--boards", multiple=True, required=True, help="Suites whose boards are used, separated by spaces.")
+@click.option("--models", multiple=True, help="Only these models. Default: all with a result on every dataset.")
+@click.option("--by", "metric", type=MetricName(), default="AUC", show_default=True, help="Metric to compare by.")
 @click.option("--cost", type=click.Choice(["parameters", "flops", "seconds"]), default="parameters", show_default=True,
-              help="Against which quality is drawn.")  # fmt: skip
+              help="Cost that the figure shows against quality.")  # fmt: skip
 @click.option("--test", type=click.Choice(["wilcoxon", "nemenyi"]), default="wilcoxon", show_default=True,
-              help="Tells models apart over datasets: Wilcoxon's with Holm's procedure, or Nemenyi's.")  # fmt: skip
+              help="Test of differences over datasets: Wilcoxon's with Holm's procedure, or Nemenyi's.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.pass_obj
 def across(
@@ -102,7 +104,7 @@ def across(
     test: Literal["wilcoxon", "nemenyi"],
     out: Path,
 ) -> None:
-    """Compares models across datasets. Average ranks, win rates, critical differences and cost, as figures and csv.
+    """Compares models across datasets. Writes figures and csv files of average ranks, win rates and cost.
 
     \b
     fuxibench across --boards frappe_board ml100k_board --out across

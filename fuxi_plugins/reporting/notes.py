@@ -1,5 +1,6 @@
 """What a reader of a board must know, in sentences."""
 
+import re
 from collections.abc import Iterable
 
 from fuxi_plugins.analysis.compare import clustering_warning
@@ -9,6 +10,7 @@ from fuxi_plugins.analysis.training_steps import FEW
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
 
 PER_CENT = f"{LEVEL:.0%}"
+_NOT_RUN = re.compile(r"seed (\d+): not run")
 
 
 def notes(board: Leaderboard) -> list[str]:
@@ -139,7 +141,9 @@ def _about_seeds(board: Leaderboard) -> list[str]:
         for display_name, found in seen
     ]
     if far:
-        lines.append(f"Seeds that end far apart, so that their mean describes none of them: {', '.join(far)}.")
+        lines.append(
+            f"The seeds of these models end far apart, so that a mean describes none of them: {', '.join(far)}."
+        )
     return lines
 
 
@@ -147,21 +151,25 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     lines = list(board.remarks)
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
-        lines.append(f"Hyper-parameters of all rows: {origins.pop()}.")
+        lines.append(f"All models have {origins.pop()} hyper-parameters.")
     short = [f"{row.display_name} ({row.few_steps})" for row in board.rows if row.few_steps]
     if short:
         lines.append(
             f"⚠ Trained for fewer than {FEW} steps, too few to compare models by: {', '.join(short)}. A smaller "
             "batch_size or more early_stop_patience gives more."
         )
+    if waiting := [f"{row.display_name} ({seeds})" for row in board.rows if (seeds := _not_run(row))]:
+        lines.append(f"Not run yet: {', '.join(waiting)}.")
     for row in board.rows:
-        if row.problems:
-            lines.append(f"{row.display_name} ({row.experiment}): {'; '.join(row.problems)}.")
+        if problems := [text for text in row.problems if not _NOT_RUN.fullmatch(text)]:
+            lines.append(f"{row.display_name} ({row.experiment}): {'; '.join(problems)}.")
         if row.warnings:
             lines.append(f"⚠ {row.display_name} ({row.experiment}): {'; '.join(row.warnings)}.")
     mixed = [row.display_name for row in board.rows if len(row.machines) > 1]
     if mixed:
-        lines.append(f"Seeds from several kinds of machine, which differ in the last digits: {', '.join(mixed)}.")
+        lines.append(
+            f"Seeds of these models ran on several kinds of machine, which differ in the last digits: {', '.join(mixed)}."
+        )
     if sent := _by_contributor(row for row in board.rows if row.submitted_by):
         lines.append(f"Sent by others, with test metrics that were recomputed from their predictions: {sent}.")
     if sent := _by_contributor(board.unverified):
@@ -172,8 +180,14 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
         lines.append(f"Published: {named} of BARS (github.com/reczoo/BARS); {', '.join(sorted(kinds))}.")
     reasons = {row.verdict.reason for row in board.rows if row.verdict and row.verdict.word == "not comparable"}
     if reasons:
-        lines.append(f"Not comparable: {'; '.join(sorted(reasons))}.")
+        lines.append(f"Published values are not comparable: {'; '.join(sorted(reasons))}.")
     return lines
+
+
+def _not_run(row: Row) -> str:
+    """The row's seeds that have no run, in words."""
+    seeds = [found[1] for text in row.problems if (found := _NOT_RUN.fullmatch(text))]
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" if seeds else ""
 
 
 def _by_contributor(rows: Iterable[Row]) -> str:

@@ -45,9 +45,11 @@ def test_seeds_with_different_outcomes_are_named(tmp_path):
 
     def said(records):
         found = notes(with_uncertainty(board(records, tmp_path), None))
-        return [line for line in found if line.startswith("Seeds that end far apart")]
+        return [line for line in found if line.startswith("The seeds of these models end")]
 
-    assert said(runs) == ["Seeds that end far apart, so that their mean describes none of them: C (0.8700 to 0.8900)."]
+    assert said(runs) == [
+        "The seeds of these models end far apart, so that a mean describes none of them: C (0.8700 to 0.8900)."
+    ]
     assert not said([run for run in runs if run.display_name != "C"])
 
 
@@ -120,7 +122,7 @@ def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
     records = [record("A", seed, machine=on(name)) for seed, name in ((1, "AMD"), (2, "Intel"), (3, "AMD"))]
     (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]).rows
     assert sorted(row.machines.values()) == [[1, 3], [2]]
-    assert "Seeds from several kinds of machine, which differ in the last digits: A." in render(
+    assert "Seeds of these models ran on several kinds of machine, which differ in the last digits: A." in render(
         board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]), "Title", "md"
     )
 

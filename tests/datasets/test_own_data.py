@@ -317,7 +317,7 @@ def test_one_file_is_divided_by_its_times_or_else_at_random(mine, ending, tmp_pa
     assert prepared.card.rows == pytest.approx({"train": 360, "valid": 120, "test": 120}, abs=6)
     found, prepared = mine(columns, ending, splits={"data": 600})
     assert found.entry["split"] == {"by": "random", "valid": 0.2, "test": 0.2, "seed": 2026}
-    assert "divided off at random (seed 2026)" in said(found)
+    assert "held out for each, at random (seed 2026)" in said(found)
     assert describe("mine", tmp_path / "mine" / f"data{ending}").entry == found.entry
 
 

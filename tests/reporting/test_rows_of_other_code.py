@@ -69,7 +69,11 @@ def test_a_single_seed_of_edited_code_is_noted_as_its_own_row(tmp_path):
 
 
 def test_different_outcomes_of_edited_code_are_noted_as_its_own_row_s(tmp_path):
-    (line,) = [line for line in notes(board(tmp_path, [0.5, 0.8])) if line.startswith("Seeds that end far apart")]
+    (line,) = [
+        line
+        for line in notes(board(tmp_path, [0.5, 0.8]))
+        if line.startswith("The seeds of these models end far apart")
+    ]
     assert line.endswith("A (seed 4, 5) (0.5000 to 0.8000).")
 
 

@@ -33,12 +33,12 @@ def divide_rows(entry: dict[str, Any], found: FoundFiles, moments: list[str], sh
     rule = next((rule for rule in rules if has_both(rule)), rules[0])
     entry["split"] = rule.model_dump(exclude_none=True, exclude={"seed"} if rule.by == "time" else None)
     how = {
-        "time": f"by {rule.column}, so that models learn from the past and are asked about the future",
-        "random": f"at random (seed {rule.seed}), for there is no time by which each split gets both classes",
+        "time": f"by {rule.column}, so that models learn from the past and are tested on the future",
+        "random": f"at random (seed {rule.seed}), because no column of times gives every split both classes",
     }
     return [
-        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {found.names['train']} each are divided off "
-        f"{how[rule.by]}. Change split if need be."
+        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {found.names['train']} are held out for "
+        f"each, {how[rule.by]}. Change split if you want another."
     ]
 
 

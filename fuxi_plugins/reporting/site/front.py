@@ -14,9 +14,9 @@ from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 ENDS = (6, 114)  # pixels of the drawn scales
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
-    "rehearsal": ("Rehearsals", "On synthetic data, to try things out. They say nothing about the models."),
+    "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
     "study": ("Studies", "One thing is varied at a time, such as a part of a model or its size."),
-    "search": ("Searches", "Several settings of the same models, tried on validation data."),
+    "search": ("Searches", "Several settings of the same models, compared on validation data."),
 }
 
 
