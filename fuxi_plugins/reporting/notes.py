@@ -168,7 +168,7 @@ def _about_the_rows(board: Leaderboard) -> list[str]:
     mixed = [row.display_name for row in board.rows if len(row.machines) > 1]
     if mixed:
         lines.append(
-            f"Seeds of these models ran on several kinds of machine, which differ in the last digits: {', '.join(mixed)}."
+            f"Seeds of these models ran on several kinds of machine, whose last digits differ: {', '.join(mixed)}."
         )
     if sent := _by_contributor(row for row in board.rows if row.submitted_by):
         lines.append(f"Sent by others, with test metrics that were recomputed from their predictions: {sent}.")

@@ -122,7 +122,7 @@ def test_seeds_on_several_kinds_of_machine_are_known(tmp_path):
     records = [record("A", seed, machine=on(name)) for seed, name in ((1, "AMD"), (2, "Intel"), (3, "AMD"))]
     (row,) = board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]).rows
     assert sorted(row.machines.values()) == [[1, 3], [2]]
-    assert "Seeds of these models ran on several kinds of machine, which differ in the last digits: A." in render(
+    assert "Seeds of these models ran on several kinds of machine, whose last digits differ: A." in render(
         board(records, tmp_path, [Cell("toy", "A_toy", "A", seed) for seed in (1, 2, 3)]), "Title", "md"
     )
 
@@ -137,7 +137,8 @@ def test_failed_and_missing_runs_are_shown_with_their_reasons(tmp_path):
     assert rows["C"].problems == ["seed 1: not run", "seed 2: not run"]
     text = render(board(records, tmp_path, cells), "Title", "md")
     assert "1 of 2" in text
-    assert "B (B_toy): seed 1: failed: OOM; seed 2: not run." in text
+    assert "B (B_toy): seed 1: failed: OOM." in text
+    assert "Not run yet: B (seed 2), C (seeds 1, 2)." in text
 
 
 def test_runs_that_the_board_does_not_expect_do_not_enter_it(tmp_path):
