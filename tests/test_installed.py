@@ -109,6 +109,7 @@ WITHOUT_RESULTS = {
     "across --boards quickstart --out out": "has no finished run yet",
     "compare FM LR": "no run of 'FM' is finished here",
     "power quickstart": "has no finished run yet",
+    "splits nycflights13_board nycflights13_random_board": "has no finished run yet",
     "report bars quickstart": "has no finished run yet",
     "report paper": "no run of the paper's suites is finished yet",
     "submit pack LR_synthetic": "no finished run of 'LR_synthetic'",
