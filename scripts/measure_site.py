@@ -37,7 +37,8 @@ WATCH = """
     new MutationObserver((changes, observer) => {
         if (!document.querySelector("tbody tr")) return;
         observer.disconnect();
-        requestAnimationFrame(() => setTimeout(() => { window.firstTable = performance.now(); }));  // once it is painted
+        // A task after the next frame runs once that frame is painted.
+        requestAnimationFrame(() => setTimeout(() => { window.firstTable = performance.now(); }));
     }).observe(document, {childList: true, subtree: true});
 """
 SEEN = """
