@@ -217,12 +217,17 @@ def _within(interval: Interval | None, low: float, high: float) -> Interval | No
 
 
 def _significant_wins(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str]) -> np.ndarray:
+    """(M, M) the number of boards on which the model of the row is ahead of that of the column, significantly."""
     wins = np.zeros((len(models),) * 2, int)
     for named in boards:
         ranked = SuiteBoard(named.suite, ranked_by(named.board, metric.name))
-        rows = [ranked.row(model) for model in models]
-        for (i, a), (j, b) in itertools.permutations(enumerate(rows), 2):
-            if a and b and a.rank and b.rank and a.rank < b.rank:
-                difference = ranked.board.difference(a, b)
-                wins[i, j] += bool(difference and difference.significant)
+        inference = ranked.board.inference
+        if inference is None:
+            continue
+        rows = [(place, row) for place, row in enumerate(map(ranked.row, models)) if row and row.rank]
+        here = [place for place, _ in rows]
+        there = [inference.names.index(row.key) for _, row in rows]
+        ranks = np.array([row.rank for _, row in rows])
+        ahead = ranks[:, None] < ranks
+        wins[np.ix_(here, here)] += ahead & inference.significant[np.ix_(there, there)]
     return wins
