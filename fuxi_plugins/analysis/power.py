@@ -30,6 +30,7 @@ class Needed:
         seeds: the fewest seeds of each row, from 2 to ``MOST_SEEDS``, that are enough; infinity: no such number is.
         rows: how many times the test rows it takes by any number of seeds; 1: those at hand are enough.
         at_hand: seeds of each row that are there; of two rows with different numbers, the smaller.
+        shown: the smallest difference that the seeds at hand show.
     """
 
     difference: float
@@ -37,6 +38,7 @@ class Needed:
     seeds: float
     rows: float
     at_hand: int
+    shown: float
 
     def phrase(self, test_rows: int | None = None, whose: str = "of each") -> str:
         """Part of a sentence.
@@ -45,9 +47,9 @@ class Needed:
             test_rows: their number now, or None where it is not known.
             whose: seeds are counted.
 
-        >>> Needed(0.0014, observed=True, seeds=12, rows=1, at_hand=3).phrase()
+        >>> Needed(0.0014, observed=True, seeds=12, rows=1, at_hand=3, shown=0.003).phrase()
         'about 12 seeds of each would show this difference'
-        >>> Needed(0.001, observed=False, seeds=np.inf, rows=5.31, at_hand=3).phrase(10_000)
+        >>> Needed(0.001, observed=False, seeds=np.inf, rows=5.31, at_hand=3, shown=0.01).phrase(10_000)
         'no number of seeds shows a difference of 0.001, which takes at least 5.3 times as many test rows (53,000)'
         """
         what = "this difference" if self.observed else f"a difference of {self.difference:g}"
@@ -189,7 +191,8 @@ class Power:
         (seeds,) = pair.seeds_needed(difference, level)
         too_small = bool(pair.noise(np.inf).detectable(level)[0] > difference)
         rows = float(pair.rows_needed(difference, level)[0]) if too_small else 1.0
-        return Needed(difference, observed, float(seeds), rows, int(self.inference.seeds[pair.pairs].min()))
+        at_hand = int(self.inference.seeds[pair.pairs].min())
+        return Needed(difference, observed, float(seeds), rows, at_hand, float(sizes[median]))
 
     def against(self, name: str) -> list[tuple[str, float, bool, float]]:
         """Of each other row: its name, ``name``'s difference from it, whether that is significant now, seeds needed.

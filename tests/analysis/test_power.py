@@ -118,14 +118,14 @@ def test_where_the_test_rows_hide_a_difference_no_number_of_seeds_is_named():
 @pytest.mark.parametrize(
     ("needed", "said"),
     [
-        (Needed(0.001, False, 2, 1, 3), "The seeds at hand would have shown a difference of 0.001 (power 80%)."),
-        (Needed(0.02, True, 12, 1, 3), "About 12 seeds of each would show this difference (power 80%)."),
+        (Needed(0.001, False, 2, 1, 3, 0.01), "The seeds at hand would have shown a difference of 0.001 (power 80%)."),
+        (Needed(0.02, True, 12, 1, 3, 0.01), "About 12 seeds of each would show this difference (power 80%)."),
         (
-            Needed(0.001, False, np.inf, 1, 3),
+            Needed(0.001, False, np.inf, 1, 3, 0.01),
             "More than 200 seeds of each are needed to show a difference of 0.001 (power 80%).",
         ),
         (
-            Needed(0.001, False, np.inf, 153.2, 3),
+            Needed(0.001, False, np.inf, 153.2, 3, 0.01),
             "No number of seeds shows a difference of 0.001, which takes at least 150 times as many test rows "
             "(1,500,000) (power 80%).",
         ),
