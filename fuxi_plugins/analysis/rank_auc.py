@@ -68,7 +68,7 @@ class _Runs:
         ranks = [last_share(record) for record in records]
         return cls(names, np.array([ranks, [record.metrics["test"]["AUC"] for record in records]]))
 
-    def drawn(self, models: Sequence[str]) -> np.ndarray:
+    def drawn(self, models: np.ndarray) -> np.ndarray:
         """(2, ...) the runs of these models, of each as often as it is named."""
         places = np.concatenate([np.flatnonzero(self.models == model) for model in models])
         return self.values[:, places]
