@@ -164,7 +164,8 @@ def test_the_page_of_results_shows_the_boards_and_what_they_say(tmp_path):
         link.symlink_to(path)
     if shipped_files:
         page, readme = PAGE.read_text(), README.read_text()
-        assert "<!-- said -->" in page and "<!-- standing -->" in readme
+        assert "<!-- said -->" in page
+        assert "<!-- standing -->" in readme
         shipped = Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")
         assert updated(page, shipped) == page
         assert with_standing(readme, shipped) == readme
