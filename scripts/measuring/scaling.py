@@ -28,7 +28,7 @@ from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.trainer import load_feature_map
 from measuring import peers
-from measuring.machine import synchronize
+from measuring.clock import synchronize
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmark_configs"
 
