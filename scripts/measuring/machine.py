@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from fuxi_plugins.training import provenance
+from fuxi_plugins.training.devices import synchronize
 
 
 def ceiling(device: torch.device) -> dict[str, float]:
@@ -34,11 +35,6 @@ def fastest(call, device: torch.device, repeats: int = 10) -> float:
         synchronize(device)
         best = min(best, time.perf_counter() - start)
     return best
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def description(device: torch.device) -> dict:
