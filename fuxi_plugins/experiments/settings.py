@@ -63,8 +63,8 @@ class Training(BaseModel):
         place (see ``training/weight_average.py``).
     ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
         ``training/sparse_embeddings.py``).
-    ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such form
-        is an error. A CPU needs it not: with the same number of threads its runs are equal to the last bit.
+    ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such
+        form is an error. A CPU does not need it: with the same number of threads its runs are equal to the last bit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
