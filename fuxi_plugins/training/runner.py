@@ -40,10 +40,12 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
     from fuxi_plugins.training.checkpoint import Checkpointer
+    from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
+    use_arithmetic(job.experiment.training)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
     model = trainer.build_model(
         job.experiment,
