@@ -62,11 +62,15 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
         name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
         for name, dtype in raw.items()
     }
-    for name, dtype in spec.numbers_read.items():
-        number = columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
+    numbers = {
+        name: columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
+        for name, dtype in spec.numbers_read.items()
+    }
+    unusable = _columns_beyond_float32(numbers)
+    for name, number in numbers.items():
         # A missing number is FuxiCTR's to fill; text, NaN and what is infinite in float32 are nobody's.
-        if number.null_count() > read[name].null_count() or not _usable(number).all():
-            raise _wrong_number(block, name, dtype, read[name], number)
+        if number.null_count() > read[name].null_count() or name in unusable:
+            raise _wrong_number(block, name, spec.numbers_read[name], read[name], number)
     if spec.weight_col and not (columns[spec.weight_col].fill_null(-1.0) >= 0).all():
         row = first_row(columns[spec.weight_col].fill_null(-1.0) < 0)
         seen = block.frame[spec.weight_col][row]
@@ -106,8 +110,11 @@ def check_split(name: str, count: RowCount) -> None:
         )
 
 
-def _usable(number: pl.Series) -> pl.Series:
-    return number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
+def _columns_beyond_float32(columns: dict[str, pl.Series]) -> list[str]:
+    """The names of those that hold NaN or a number that is infinite in float32."""
+    floats = pl.selectors.float()
+    within = pl.DataFrame(columns).select((floats.nan_min() >= -_LARGEST) & (floats.nan_max() <= _LARGEST))
+    return [column.name for column in within if column.item() is False]
 
 
 def _wrong_label(block: Block, column: LabelColumn, wrong: pl.Series) -> UserError:
@@ -128,7 +135,8 @@ def _wrong_label(block: Block, column: LabelColumn, wrong: pl.Series) -> UserErr
 
 
 def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: pl.Series) -> UserError:
-    wrong = read.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
+    usable = number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
+    wrong = read.is_not_null() & (number.is_null() | ~usable.fill_null(True))
     row = first_row(wrong)
     return UserError(
         f"{block.place(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds {read[row]!r} "
