@@ -38,7 +38,7 @@ class ColumnLoader:
         seed: of the order.
         num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
         weight: the column of the rows' weights, for batches that are to hold them.
-        device: where the batches go. To a GPU they go through pinned memory, ahead of their use and beside the training.
+        device: where the batches go. To a GPU they go through pinned memory, ahead of their use, beside the training.
     """
 
     num_blocks = 1  # FuxiCTR prints it

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.parts import Epoch
