@@ -27,6 +27,7 @@ from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
+from fuxi_plugins.cli.run_expid import run_expid
 from fuxi_plugins.cli.show import show
 from fuxi_plugins.cli.splits import splits
 from fuxi_plugins.cli.status import status
@@ -310,6 +311,7 @@ for command in (
     new,
     power,
     report,
+    run_expid,
     show,
     splits,
     status,
