@@ -25,10 +25,11 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--zoo", type=FOLDER, help="FuxiCTR checkout whose own class of the model runs. Executes its code.")
 @click.pass_context
 def run_expid(context: click.Context, folder: Path, expid: str, gpu: int, data: Path | None, zoo: Path | None) -> None:
-    """Runs one experiment of a folder that FuxiCTR, BARS or the RankElastor authors published.
+    """Runs an experiment of a published folder of configs.
 
-    Takes the options of FuxiCTR's run_expid.py. Says what is translated and what has no effect here. Appends FuxiCTR's
-    result line to NAME.csv in the current folder, NAME being that of the config folder.
+    The folder may be FuxiCTR's, BARS's or the RankElastor authors', and the options are those of FuxiCTR's
+    run_expid.py. Says what is translated and what has no effect here. Appends FuxiCTR's result line to NAME.csv in the
+    current folder, NAME being that of the config folder.
 
     \b
     fuxibench run-expid --config DCNv2_frappe_x1_tuner_config_03 --expid DCNv2_frappe_x1_007_c207b717 \\
