@@ -57,11 +57,12 @@ class Vocabulary:
 
     def as_json(self) -> str:
         """The JSON object that FuxiCTR writes, by id."""
-        order = np.argsort(self.ids, kind="stable")
-        own = pl.DataFrame({"value": _keys([PADDING, UNKNOWN]), "id": [0, self.unknown]})
-        all_values = pl.DataFrame({"value": _keys(self.values.gather(order)), "id": self.ids[order]})
-        entries = pl.concat([all_values, own]).sort("id", maintain_order=True)
-        return "{" + entries.select(pl.format("{}: {}", "value", "id").str.join(", ")).item() + "}"
+        keys = pl.concat([_keys(self.values), _keys([PADDING, UNKNOWN])])
+        entries = pl.DataFrame({"key": keys, "id": np.append(self.ids, [0, self.unknown])})
+        pairs = entries.sort("id", maintain_order=True).write_csv(
+            include_header=False, separator=":", line_terminator=", ", quote_style="never"
+        )
+        return "{" + pairs.removesuffix(", ") + "}"
 
 
 class ArrayTokenizer:

@@ -63,11 +63,17 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     """
     found = find_files(origin)
     heads = {split: _head(found, name) for split, name in found.names.items()}
-    frame = heads["train"]
-    chosen = guess_label(frame, label, rule, str(found.root / found.names["train"]))
-    remarks = [f"Looked at the first {len(frame):,} rows of train.", *_on_files(found)]
-    remarks += [chosen.said] if chosen.said else []
     further = [head for split, head in heads.items() if split != "train"]
+    chosen = guess_label(heads["train"], further, label, rule, str(found.root / found.names["train"]))
+    remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
+    remarks += [chosen.said] if chosen.said else []
+    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values() if chosen.name in head)
+    if lacking:
+        remarks.append(
+            f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
+            f"{chosen.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
+        )
+    frame = heads["train"].filter(chosen.is_there(heads["train"]))
     common = [name for name in frame.columns if all(name in head.columns for head in further)]
     others = [name for name in common if name and name != chosen.name]
     alone = [name for name in frame.columns if name not in common and name != chosen.name]
@@ -99,6 +105,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         "min_categr_count": MIN_COUNT,
         "feature_cols": [guess.entry for guess in guesses.values()],
         "label_col": chosen.entry,
+        **({"label_missing": "drop"} if lacking else {}),
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
