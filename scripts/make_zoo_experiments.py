@@ -61,7 +61,7 @@ def common_suite() -> str:
     """The text of ``suites/ml100k_zoo_board.yaml``."""
     suite = {
         "title": "MovieLens 100K, the whole zoo",
-        "description": "Every model of the zoo with one common configuration that was tuned for none of them.",
+        "description": "All models with one common configuration, which was tuned for none of them.",
         "experiments": [f"{row}_ml100k_common" for row in board_rows()],
         "seeds": [1, 2, 3, 4, 5],
     }

@@ -13,15 +13,16 @@ from fuxi_plugins.reporting.paper.tables import Table
 VARIANTS = ("RankElastor", "RankMixer")
 MORE_COST = 1.15  # that RankElastor may take of RankMixer's, by the paper's "10-15%"
 EXPLAINED = (
-    "One line for each dataset on which the suites have run. More AUC: the claim is decided where the suite's board "
-    "finds the difference significant. The board counts the sampling of test rows and the noise between seeds, with "
-    "Holm's procedure over all pairs of variants; the interval is that of this one comparison. Less collapse: the "
-    "entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage from the first "
-    "mixing on where it is lowest. A share near 100% means no collapse. The interval counts the noise between seeds. "
-    "A difference that the untrained models have already is no effect of training. Scaling: the exponent b in test "
-    "logloss = c N^b, where N is the number of dense parameters; below 0, larger models are better. Cost: operations "
-    "per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. It is judged only where "
-    "both models were timed several times on one machine by 'fuxibench cost', and not by the time that runs took."
+    "A line is one claim on one dataset. Square brackets are 95% intervals.",
+    "more test AUC: a claim is decided where the suite's board finds the difference significant. The board counts the "
+    "sampling of test rows and the noise between seeds, with Holm's procedure over all pairs of variants.",
+    "less collapse of rank: the entropy rank of a row's tokens, divided by that of independent normal numbers, at the "
+    "stage where it is lowest after the first mixing. A share near 100% means no collapse. A difference that the "
+    "untrained models already have is no effect of training.",
+    "better with size: the exponent b in test logloss = c N^b, where N is the number of dense parameters. Below 0, "
+    "larger models are better.",
+    "little cost: operations per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. "
+    "It is judged only where 'fuxibench cost' timed both models several times on one machine.",
 )
 
 

@@ -47,12 +47,15 @@ class Section:
     paragraphs: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
+    reading: Sequence[str] = ()  # how to read the tables, below them
 
 
 def build_sections(studies: Sequence[Study], results: Path) -> list[Section]:
     """The claims, a section for every study with finished runs, the bounds, and what all of it shows and does not."""
     glance = claims.at_a_glance(studies)
-    sections = [Section("The four claims at a glance", [claims.EXPLAINED], [glance])] if glance.rows else []
+    sections = (
+        [Section("The four claims at a glance", tables=[glance], reading=claims.EXPLAINED)] if glance.rows else []
+    )
     sections += [_section(study, results) for study in studies if study.finished]
     sections += _auc_against_rank(studies)
     bounds = results / "paper" / "bounds.csv"
@@ -164,6 +167,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         for table in section.tables:
             rows = [[markdown(str(cell)) for cell in row] for row in table.rows]
             parts.append(tabulate(rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
+        if section.reading:
+            parts.append("\n".join(f"- {sentence}" for sentence in section.reading) + "\n")
         for drawing in section.drawings:
             parts.append(f"![{drawing.name}]({FIGURES}/{drawing.name}.png)\n\n*{drawing.caption}*\n")
     return "\n".join(parts)
