@@ -13,8 +13,9 @@ import torch
 
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.parts import Epoch, Metrics
+from fuxi_plugins.records.parts import Epoch, Metrics, Parameters
 from fuxi_plugins.training.checkpoint import Checkpointer
 from fuxi_plugins.training.devices import synchronize
 from fuxi_plugins.training.divergence import is_time_to_look, may_be_nan
@@ -85,6 +86,14 @@ class TrainerMixin(FuxiCTRModel):
     def save_weights(self, checkpoint: str | Path) -> None:
         with replacing(Path(checkpoint)) as temporary:
             super().save_weights(temporary)
+
+    def delete_weights(self) -> None:
+        """Those that an earlier process has saved."""
+        Path(self.checkpoint).unlink(missing_ok=True)
+
+    def counted_parameters(self) -> Parameters:
+        """Of the whole model."""
+        return count_parameters(self)
 
     def load_weights(self, checkpoint: str) -> None:
         self.load_state_dict(torch.load(checkpoint, map_location=self.device, weights_only=True))
