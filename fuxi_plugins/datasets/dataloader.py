@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.store import Place, read_layout, read_matrices
+from fuxi_plugins.datasets.transfer import transfer_to
 
 ROW_WEIGHT = "(row weight)"  # the weights' name in a batch, which no column can have
 BLOCK_ROWS = 1 << 15  # gathered at a time: many enough that a call costs nothing, few enough for the cache
@@ -36,7 +38,7 @@ class ColumnLoader:
         seed: of the order.
         num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
         weight: the column of the rows' weights, for batches that are to hold them.
-        device: where the batches go. To a GPU they go through pinned memory, ahead of their use.
+        device: where the batches go. To a GPU they go through pinned memory, ahead of their use, beside the training.
     """
 
     num_blocks = 1  # FuxiCTR prints it
@@ -65,7 +67,7 @@ class ColumnLoader:
         self.shuffle = shuffle
         self.seed = seed
         self.num_workers = num_workers
-        self.device = torch.device(device)
+        self._transfer = transfer_to(torch.device(device))
         self.epoch = 0  # of the next pass
         self._drop_single = split == "train"
 
@@ -85,20 +87,20 @@ class ColumnLoader:
     def _gathered(self, blocks: list[np.ndarray]) -> Iterator[dict[str, Tensor]]:
         """The blocks in their order; each worker is one ahead of its use."""
         if self.num_workers == 0:
-            yield from map(self._gather, blocks)
+            yield from map(self.take, blocks)
             return
         with ThreadPoolExecutor(self.num_workers, thread_name_prefix="batches") as pool:
             ahead: deque = deque()
             for rows in blocks:
-                ahead.append(pool.submit(self._gather, rows))
+                ahead.append(pool.submit(self._transfer.send, partial(self._gather, rows)))
                 if len(ahead) > self.num_workers:
-                    yield ahead.popleft().result()
+                    yield ahead.popleft().result().receive()
             while ahead:
-                yield ahead.popleft().result()
+                yield ahead.popleft().result().receive()
 
     def take(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Those rows of the split as one batch."""
-        return self._gather(rows)
+        return self._transfer.send(partial(self._gather, rows)).receive()
 
     def _order(self) -> np.ndarray:
         if not self.shuffle:
@@ -111,9 +113,7 @@ class ColumnLoader:
 
     def _on_device(self, rows: np.ndarray) -> Tensor:
         """(R, n) -> (n, R), so that a column lies in one piece, in the types that models expect."""
-        taken = torch.from_numpy(rows)
-        if self.device.type == "cuda":
-            taken = taken.pin_memory().to(self.device, non_blocking=True)
+        taken = self._transfer.move(torch.from_numpy(rows))
         dtype = torch.float32 if taken.is_floating_point() else torch.int64
         return taken.t().to(dtype, memory_format=torch.contiguous_format).contiguous()
 

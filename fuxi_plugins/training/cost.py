@@ -18,6 +18,7 @@ from torch import Tensor
 from fuxi_plugins.models.operations import operations
 from fuxi_plugins.records.parts import Cost, Latency
 from fuxi_plugins.training import provenance, trainer
+from fuxi_plugins.training.devices import synchronize, use_arithmetic
 from fuxi_plugins.training.job import Job
 
 LATENCY_ROWS = (1, 256, 4096)
@@ -28,6 +29,7 @@ FEWEST, MOST = 5, 200  # calls that a figure stands on
 def measure(job: Job) -> Cost:
     """Builds the job's model anew and measures it; weights and records of runs are not touched."""
     trainer.use_seed(job.seed, job.threads)
+    use_arithmetic(job.experiment.training)
     model = trainer.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
     model._max_gradient_norm = job.experiment.training.max_gradient_norm
     model.watch(lambda news: None, [], trainer.NEVER)
@@ -74,10 +76,10 @@ def times(call: Callable[[], object], device: torch.device) -> list[float]:
     for _ in range(2):
         call()
     while len(found) < FEWEST or (len(found) < MOST and sum(found) < SECONDS):
-        _wait_for(device)
+        synchronize(device)
         start = time.perf_counter()
         call()
-        _wait_for(device)
+        synchronize(device)
         found.append(time.perf_counter() - start)
     return found
 
@@ -99,11 +101,6 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _device_name(device: torch.device) -> str:

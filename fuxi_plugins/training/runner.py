@@ -34,13 +34,13 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
-    from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import trainer
-    from fuxi_plugins.training.checkpoint import Checkpointer
+    from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
+    use_arithmetic(job.experiment.training)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
     model = trainer.build_model(
         job.experiment,
@@ -55,10 +55,9 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if is_first():
         keep_model_source(job)
     probe = start_probe(model, job) if job.probe else None
-    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
-    # random states of several processes.
-    continued = not job.probe and job.processes == 1
-    checkpointer = Checkpointer(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
+    # What a probe measured before an interruption is in no checkpoint.
+    folder = None if job.probe else job.checkpoint_folder
+    checkpointer = trainer.checkpointer_of(model, folder, continued_by(job), job.checkpoint_steps)
     callbacks: list[Callback] = [probe] if probe else []
     if is_first():
         callbacks.append(write_epochs(job.run_folder / EPOCHS_FILE))
@@ -78,7 +77,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         further_metrics={label: {"valid": valid.further[label], "test": test.further[label]} for label in test.further},
         best_epoch=model.best_epoch,
         history=history,
-        parameters=count_parameters(model),
+        parameters=model.counted_parameters(),
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fuxi_plugins.training.distributed.sharded_table import sharded_tables_of
 from fuxi_plugins.training.fast_step import FastStep, lookups
 
 DEVIATION = (
@@ -24,10 +25,10 @@ class SparseEmbeddings(FastStep):
 
     def compile(self, optimizer: str, loss: str, lr: float) -> None:
         super().compile(optimizer, loss, lr)
-        layers = lookups(self)
-        for layer in layers:
+        layers, sharded = lookups(self), sharded_tables_of(self)
+        for layer in (*layers, *sharded):
             layer.sparse = True
-        self._tables = [layer.weight for layer in layers]
+        self._tables = [*(layer.weight for layer in layers), *(table.shard for table in sharded)]
         known = {id(table) for table in self._tables}
         rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
         self.optimizer = Optimizers(torch.optim.SparseAdam(self._tables, lr), torch.optim.Adam(rest, lr, fused=True))

@@ -123,7 +123,7 @@ def test_other_optimizers_and_steps_are_refused(workspace, tmp_path, changes):
 
 def test_several_processes_and_smaller_batches_are_refused(workspace, tmp_path):
     job = make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True})
-    with pytest.raises(UserError, match="cannot be run by several processes"):
+    with pytest.raises(UserError, match="needs sharding to be run by several processes"):
         require_shareable(job.experiment)
     with pytest.raises(TrainingFailed, match="with sparse_embeddings the training step cannot be done in parts"):
         build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=4)

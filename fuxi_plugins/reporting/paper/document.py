@@ -55,6 +55,7 @@ class Section:
     paragraphs: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
+    reading: Sequence[str] = ()  # how to read the tables, below them
 
 
 def build_sections(studies: Sequence[Study], results: Path) -> list[Section]:
@@ -62,7 +63,7 @@ def build_sections(studies: Sequence[Study], results: Path) -> list[Section]:
     sections = []
     if found := claims(studies):
         tables_of_claims = [glance.matrix(found), glance.details(found)]
-        sections.append(Section("The claims at a glance", list(glance.EXPLAINED), tables_of_claims))
+        sections.append(Section("The claims at a glance", tables=tables_of_claims, reading=glance.EXPLAINED))
     sections += [_section(study, results) for study in studies if study.finished]
     sections += _auc_against_rank(studies)
     bounds = results / "paper" / "bounds.csv"
@@ -177,6 +178,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         for table in section.tables:
             rows = [[markdown(str(cell)) for cell in row] for row in table.rows]
             parts.append(tabulate(rows, headers=table.header, tablefmt="pipe", disable_numparse=True) + "\n")
+        if section.reading:
+            parts.append("\n".join(f"- {sentence}" for sentence in section.reading) + "\n")
         for drawing in section.drawings:
             parts.append(f"![{drawing.name}]({FIGURES}/{drawing.name}.png)\n\n*{drawing.caption}*\n")
     return "\n".join(parts)
