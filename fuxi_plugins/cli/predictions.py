@@ -84,10 +84,12 @@ def unpack(workspace: Workspace, path: Path) -> None:
     elif unpacked.evidence:
         say(
             f"The labels of {manifest.dataset} are not here. Boards, comparisons and calibration come from "
-            f"{unpacked.evidence}, which was measured with them. Ensembles need them: fuxibench data list."
+            f"{unpacked.evidence}, which was measured with them. Ensembles need them; 'fuxibench data list' "
+            "says how to get the data."
         )
     else:
         say(
             f"The labels of {manifest.dataset} are not here, and no file says what was measured with them. Boards "
-            "count only the noise between seeds; ensembles and calibration need the labels: fuxibench data list."
+            "count only the noise between seeds; ensembles and calibration need the labels. 'fuxibench data list' says "
+            "how to get the data."
         )
