@@ -1,18 +1,18 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
-from fuxi_plugins.datasets.describing.labels import guess_label
-from fuxi_plugins.datasets.describing.names import is_weight
+from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
+from fuxi_plugins.datasets.describing.labels import find_label, guess_label
+from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
@@ -38,13 +38,9 @@ NOTES = {
 }
 
 
-@dataclass(frozen=True)
-class Description:
-    entry: dict[str, Any]  # of the dataset's config
-    remarks: list[str]  # what its owner should look at
-
-
-def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None) -> Description:
+def describe(
+    dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None, interactions: bool = False
+) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
     Floating-point numbers become numeric columns; lists, however written, become sequences, sharing the table of the
@@ -56,6 +52,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         origin: a folder, or one file.
         label: its column, or None to go by usual names.
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
+        interactions: the files are a log of what users did; rows with sampled negatives are made of it.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
@@ -63,8 +60,13 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     """
     found = find_files(origin)
     heads = {split: _head(found, name) for split, name in found.names.items()}
+    if interactions:
+        return describe_log(dataset_id, found, heads["train"], label, rule)
+    name = find_label(heads["train"], label)
+    if name is None:
+        raise _no_label(found, heads["train"], label)
     further = [head for split, head in heads.items() if split != "train"]
-    chosen = guess_label(heads["train"], further, label, rule, str(found.root / found.names["train"]))
+    chosen = guess_label(heads["train"], further, name, rule, str(found.root / found.names["train"]))
     remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
     remarks += [chosen.said] if chosen.said else []
     lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values() if chosen.name in head)
@@ -96,7 +98,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
-        **_format_settings(found),
+        **found.settings,
         **{f"{split}_data": found.names[split] for split in SPLITS if split in found.names},
         "min_categr_count": MIN_COUNT,
         "feature_cols": [guess.entry for guess in guesses.values()],
@@ -128,13 +130,19 @@ def _on_files(found: FoundFiles) -> list[str]:
     return remarks
 
 
-def _format_settings(found: FoundFiles) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    if found.file_format.separator:
-        settings["separator"] = found.file_format.separator
-    if found.file_format.column_names:
-        settings["column_names"] = list(found.file_format.column_names)
-    return settings
+def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> UserError:
+    sought = f"named {label!r}" if label else f"named one of {', '.join(LABELS)}"
+    log = find_log(frame)
+    hint = (
+        f" Or are the rows interactions of {log.user} with {log.item} at {log.time}? With --interactions each of them "
+        "becomes a positive row, and negatives are sampled."
+        if log
+        else ""
+    )
+    return UserError(
+        f"{found.root / found.names['train']} has no label {sought}; --label COLUMN says which it is of "
+        f"{', '.join(frame.columns)}.{hint}"
+    )
 
 
 def _holds_weights(values: pl.Series) -> bool:

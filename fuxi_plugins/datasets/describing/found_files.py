@@ -4,6 +4,7 @@ import csv
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
@@ -33,6 +34,16 @@ class FoundFiles:
     root: Path
     names: dict[str, str]
     file_format: FileFormat
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How they are written, as a dataset config says it where their names do not tell."""
+        settings: dict[str, Any] = {}
+        if self.file_format.separator:
+            settings["separator"] = self.file_format.separator
+        if self.file_format.column_names:
+            settings["column_names"] = list(self.file_format.column_names)
+        return settings
 
 
 def find_files(origin: Path) -> FoundFiles:
