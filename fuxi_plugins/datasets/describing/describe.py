@@ -16,6 +16,7 @@ from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.values import UnreadableColumnError
 from fuxi_plugins.datasets.spec import read_spec
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of each file
@@ -27,6 +28,8 @@ NOTES = {
     "free text": "Left out, for it is free text: {}.",
     "moment": "Left out as features, for they are times: {}.",
     "not finite": "Left out, for a number is not finite or beyond 3.4e38: {}.",
+    "comma": "Left out, for a comma stands in their numbers (3,14 or 1,000); write 3.14 and 1000: {}.",
+    "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
     "before the row is shown.",
     "leak": f"Left out, for one of them alone tells the label with an AUC above {LEAK}: {{}}.",
@@ -59,31 +62,43 @@ def describe(
             no column is left to learn from.
     """
     found = find_files(origin)
-    heads = {split: _head(found, name) for split, name in found.names.items()}
+    unreadable: list[str] = []
+    heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
     if interactions:
         return describe_log(dataset_id, found, heads["train"], label, rule)
     name = find_label(heads["train"], label)
     if name is None:
         raise _no_label(found, heads["train"], label)
     further = [head for split, head in heads.items() if split != "train"]
+    for split, head in heads.items():
+        if name not in head:
+            raise UserError(
+                f"{found.names[split]} must have the label {name!r} as {found.names['train']} has. Where it is not "
+                f"known, take the test set out of train, with --from {found.root / found.names['train']}."
+            )
     chosen = guess_label(heads["train"], further, name, rule, str(found.root / found.names["train"]))
     remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
     remarks += [chosen.said] if chosen.said else []
-    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values() if chosen.name in head)
+    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values())
     if lacking:
         remarks.append(
             f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
             f"{chosen.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
         )
     frame = heads["train"].filter(chosen.is_there(heads["train"]))
+    if unreadable:
+        remarks.append(f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}.")
     others = [name for name in frame.columns if name and name != chosen.name]
+    if absent := [name for name in others if any(name not in head for head in further)]:
+        remarks.append(f"Left out, for not every file has them: {', '.join(absent)}.")
+    others = [name for name in others if name not in absent]
     weight = next((name for name in others if is_weight(name) and _holds_weights(frame[name])), None)
     if weight:
         remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
     if "" in frame.columns:
         remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
     guesses = {
-        name: guess_column(Head(name, frame[name], [head[name] for head in further if name in head.columns]))
+        name: guess_column(Head(name, frame[name], [head[name] for head in further]))
         for name in others
         if name != weight
     }
@@ -113,12 +128,20 @@ def describe(
     return Description(entry, remarks)
 
 
-def _head(found: FoundFiles, name: str) -> pl.DataFrame:
+def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
+    """The first rows of a file without the columns that cannot be read, whose names are added to ``unreadable``."""
     path = found.root / name
-    block = next(read_blocks(path, read_header(path, found.file_format), found.file_format, LOOKED_AT), None)
-    if block is None or not block.frame.height:
-        raise UserError(f"{path} must hold rows, but has only its header.")
-    return block.frame
+    header = read_header(path, found.file_format)
+    while True:
+        columns = [column for column in header if column not in unreadable]
+        try:
+            block = next(read_blocks(path, columns, found.file_format, LOOKED_AT), None)
+        except UnreadableColumnError as error:
+            unreadable.append(error.column)
+            continue
+        if block is None or not block.frame.height:
+            raise UserError(f"{path} must hold rows, but has only its header.")
+        return block.frame
 
 
 def _on_files(found: FoundFiles) -> list[str]:

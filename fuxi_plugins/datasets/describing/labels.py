@@ -62,7 +62,7 @@ def guess_label(
     """
     if frame[name].dtype in (pl.List, pl.Array):
         raise UserError(f"the label {name!r} of {where} must be one value a row, but is a list.")
-    values, missing = without_missing(Head(name, frame[name], [other[name] for other in others if name in other]))
+    values, missing = without_missing(Head(name, frame[name], [other[name] for other in others]))
     if not len(values):
         raise UserError(f"the label {name!r} of {where} must have values, but the first {len(frame):,} rows have none.")
     said = ""
@@ -118,6 +118,8 @@ def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
         return None, ""
     if distinct <= {-1.0, 1.0}:
         return "> 0", "-1 or 1"
+    if low >= 0 and high <= 1:
+        return ">= 0.5", "a share between 0 and 1"
     if low < 0:
         return "> 0", "a number on both sides of 0"
     for most, positive in ((5, 4), (10, 8), (100, 80)):
