@@ -145,7 +145,7 @@ class ColumnLoader:
         if self.window is None or self.window >= self.num_samples:
             yield random.permutation(self.num_samples)
             return
-        piece_rows = max(1, self.window // PIECES)
+        piece_rows = -(-self.window // PIECES)
         starts = random.permutation(np.arange(0, self.num_samples, piece_rows))
         waiting: list[np.ndarray] = []
         for start in starts:
