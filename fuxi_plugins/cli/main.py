@@ -25,8 +25,10 @@ from fuxi_plugins.cli.leaderboard import leaderboard, show_boards
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.cli.plan import plan as plan_command
 from fuxi_plugins.cli.power import power
 from fuxi_plugins.cli.report import report
+from fuxi_plugins.cli.run_expid import run_expid
 from fuxi_plugins.cli.show import show
 from fuxi_plugins.cli.splits import splits
 from fuxi_plugins.cli.status import status
@@ -345,8 +347,10 @@ for command in (
     init,
     leaderboard,
     new,
+    plan_command,
     power,
     report,
+    run_expid,
     show,
     splits,
     status,

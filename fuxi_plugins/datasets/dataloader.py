@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.store import Place, read_layout, read_matrices
+from fuxi_plugins.datasets.transfer import transfer_to
 
 ROW_WEIGHT = "(row weight)"  # the weights' name in a batch, which no column can have
 PIECES = 64  # of the store in a window
@@ -47,7 +49,7 @@ class ColumnLoader:
         seed: of the order.
         num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
         weight: the column of the rows' weights, for batches that are to hold them.
-        device: where the batches go. To a GPU they go through pinned memory, ahead of their use.
+        device: where the batches go. To a GPU they go through pinned memory, ahead of their use, beside the training.
         window: rows that are shuffled together, rounded up to whole batches; None is all of them.
         share: of a batch's number of rows, which of them are gathered; batches are then of type :class:`Part`.
     """
@@ -80,7 +82,7 @@ class ColumnLoader:
         self.shuffle = shuffle
         self.seed = seed
         self.num_workers = num_workers
-        self.device = torch.device(device)
+        self._transfer = transfer_to(torch.device(device))
         self.window = -(-window // batch_size) * batch_size if window else None
         self.share = share
         self.epoch = 0  # of the next pass
@@ -120,21 +122,22 @@ class ColumnLoader:
         """The blocks in their order; each worker is one ahead of its use."""
         if self.num_workers == 0:
             for rows, sizes in blocks:
-                yield self._gather(rows), sizes
+                yield self.take(rows), sizes
             return
         with ThreadPoolExecutor(self.num_workers, thread_name_prefix="batches") as pool:
             ahead: deque = deque()
             for rows, sizes in blocks:
-                ahead.append((pool.submit(self._gather, rows), sizes))
+                ahead.append((pool.submit(self._transfer.send, partial(self._gather, rows)), sizes))
                 if len(ahead) > self.num_workers:
-                    gathered, of_block = ahead.popleft()
-                    yield gathered.result(), of_block
-            for gathered, of_block in ahead:
-                yield gathered.result(), of_block
+                    sent, of_block = ahead.popleft()
+                    yield sent.result().receive(), of_block
+            while ahead:
+                sent, of_block = ahead.popleft()
+                yield sent.result().receive(), of_block
 
     def take(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Those rows of the split as one batch."""
-        return self._gather(rows)
+        return self._transfer.send(partial(self._gather, rows)).receive()
 
     def _orders(self, epoch: int) -> Iterator[np.ndarray]:
         """The rows of an epoch, one window after the other."""
@@ -163,9 +166,7 @@ class ColumnLoader:
 
     def _on_device(self, rows: np.ndarray) -> Tensor:
         """(R, n) -> (n, R), so that a column lies in one piece, in the types that models expect."""
-        taken = torch.from_numpy(rows)
-        if self.device.type == "cuda":
-            taken = taken.pin_memory().to(self.device, non_blocking=True)
+        taken = self._transfer.move(torch.from_numpy(rows))
         dtype = torch.float32 if taken.is_floating_point() else torch.int64
         return taken.t().to(dtype, memory_format=torch.contiguous_format).contiguous()
 

@@ -178,14 +178,15 @@ def model_summary(name: str) -> str:
 
 
 def native_source(name: str) -> tuple[str, Path]:
-    """The docstring of a native model's class, read without running it, and the file that holds the class.
+    """The docstring of a class of this package, read without running it, and the file that holds the class.
 
     Raises:
-        UserError: no native model has this name.
+        UserError: no model of this package has this name.
     """
-    if name not in NATIVE_MODELS:
-        raise unknown_name("native model", name, NATIVE_MODELS, listing="fuxibench list models")
-    return _docstring(NATIVE_MODELS[name]), _file_of(NATIVE_MODELS[name])
+    own = {**NATIVE_MODELS, **TREE_MODELS}
+    if name not in own:
+        raise unknown_name("native model", name, own, listing="fuxibench list models")
+    return _docstring(own[name]), _file_of(own[name])
 
 
 def load_model_class(name: str) -> type:

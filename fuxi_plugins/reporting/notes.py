@@ -70,6 +70,9 @@ def _about_the_data(board: Leaderboard) -> list[str]:
         lines.append(
             f"The dataset has several labels; {data.label} is learned{together}, and none is a feature.{ranked}"
         )
+    if data.unlabelled:
+        left_out = ", ".join(f"{count:,} of {split}" for split, count in data.unlabelled.items())
+        lines.append(f"Rows without a label are left out: {left_out}.")
     if data.weighted_by:
         lines.append(f"Training weights the loss of each row by {data.weighted_by}; metrics count every row alike.")
     lines += [f"⚠ {warning}" for warning in data.warnings]

@@ -23,6 +23,7 @@ import torch
 
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.records.parts import Epoch
+from fuxi_plugins.training.devices import synchronize
 
 STATE_FILE = "state.pt"
 COST = 0.05  # of the time, at most, goes into checkpoints at the ends of short epochs
@@ -82,6 +83,7 @@ class Checkpointer:
     def _save(self, model: Any, epoch: int, batch: int) -> None:
         if self.folder is None:
             return
+        synchronize(model.device)  # steps that are still queued are no cost of the checkpoint
         started = time.perf_counter()
         progress = {
             "identity": self.identity,

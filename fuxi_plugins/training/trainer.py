@@ -25,7 +25,7 @@ from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.parts import Epoch
-from fuxi_plugins.training import accumulation, fast_step, options, sample_weights, sparse_embeddings
+from fuxi_plugins.training import accumulation, devices, fast_step, options, sample_weights, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
 from fuxi_plugins.training.distributed import ddp, sharded
@@ -91,6 +91,7 @@ def deviations(experiment: Experiment, data: PreparedData, parts: int = 1, proce
             else []
         ),
         *options.deviations(training),
+        *devices.deviations(training),
     ]
 
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset

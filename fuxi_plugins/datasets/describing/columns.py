@@ -76,7 +76,7 @@ def guess_column(head: Head) -> Guess:
     if head.is_list:
         lists = head.train if head.train.dtype == pl.List else head.train.arr.to_list()
         return _sequence(name, lists.list.eval(pl.element().cast(pl.String)), {})
-    values, missing = _without_missing(head)
+    values, missing = without_missing(head)
     if not len(values):
         return _idle(name, "empty")
     extra: dict[str, Any] = {"na_values": missing} if missing else {}
@@ -145,8 +145,8 @@ def entries_of(guess: Guess, values: pl.Series) -> set[str]:
     return set(cleaned(entries.drop_nulls().unique(), ColumnForm(normalize_ids=True))) - {""}
 
 
-def _without_missing(head: Head) -> tuple[pl.Series, list[str]]:
-    """The values of train that are there, and the texts that stand for a missing number, as they occur in any file.
+def without_missing(head: Head) -> tuple[pl.Series, list[str]]:
+    """The texts of train that are there, and the texts that stand for a missing number, as they occur in any file.
 
     Only numbers have such texts: NA among names may be a name.
     """

@@ -63,19 +63,29 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     """
     found = find_files(origin)
     heads = {split: _head(found, name) for split, name in found.names.items()}
-    frame = heads["train"]
-    chosen = guess_label(frame, label, rule, str(found.root / found.names["train"]))
-    remarks = [f"Looked at the first {len(frame):,} rows of train.", *_on_files(found)]
+    further = [head for split, head in heads.items() if split != "train"]
+    chosen = guess_label(heads["train"], further, label, rule, str(found.root / found.names["train"]))
+    remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
     remarks += [chosen.said] if chosen.said else []
-    others = [name for name in frame.columns if name and name != chosen.name]
+    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values() if chosen.name in head)
+    if lacking:
+        remarks.append(
+            f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
+            f"{chosen.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
+        )
+    frame = heads["train"].filter(chosen.is_there(heads["train"]))
+    common = [name for name in frame.columns if all(name in head.columns for head in further)]
+    others = [name for name in common if name and name != chosen.name]
+    alone = [name for name in frame.columns if name not in common and name != chosen.name]
+    if alone:
+        remarks.append(f"Left out, for not every file has them: {', '.join(alone)}.")
     weight = next((name for name in others if is_weight(name) and _holds_weights(frame[name])), None)
     if weight:
         remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
     if "" in frame.columns:
         remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
-    further = [head for split, head in heads.items() if split != "train"]
     guesses = {
-        name: guess_column(Head(name, frame[name], [head[name] for head in further if name in head.columns]))
+        name: guess_column(Head(name, frame[name], [head[name] for head in further]))
         for name in others
         if name != weight
     }
@@ -95,6 +105,7 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         "min_categr_count": MIN_COUNT,
         "feature_cols": [guess.entry for guess in guesses.values()],
         "label_col": chosen.entry,
+        **({"label_missing": "drop"} if lacking else {}),
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)

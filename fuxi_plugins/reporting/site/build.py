@@ -127,7 +127,9 @@ def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for record in map(_published, contents.records):
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
         yield addresses.run_config(record), model_config(record)
-        yield run_page(record), pages.render("run.html", "../", record=record, run=views.run(record, suites))
+        card = contents.models.get(record.model)
+        shown = views.run(record, suites, card.code if card else None)
+        yield run_page(record), pages.render("run.html", "../", record=record, run=shown)
 
 
 def _published(record: Record) -> Record:
@@ -146,7 +148,8 @@ def _ledger(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
 def _searches(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for search in contents.tuning_results:
         yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
-    shown = list(map(views.search, contents.tuning_results))
+    titles = {named.suite: named.title for named in contents.boards}
+    shown = [views.search(found, titles) for found in contents.tuning_results]
     yield "tuning_results.html", pages.render("tuning_results.html", "", tuning_results=shown)
 
 
@@ -156,5 +159,5 @@ def _paper(pages: Pages, report: Path) -> Iterator[tuple[str, str | bytes]]:
         if file.is_file() and file.name != "index.html":
             yield f"paper/{file.relative_to(report).as_posix()}", file.read_bytes()
     text = (report / "index.html").read_text(encoding="utf-8")
-    content = re.search(r"<main>(.*)</main>", text, flags=re.DOTALL)
+    content = re.search(r"<main>(.*)</main>", text, flags=re.DOTALL) or re.search(r"<body>(.*)</body>", text, re.DOTALL)
     yield "paper/index.html", pages.render("paper.html", "../", content=Markup(content[1] if content else text))

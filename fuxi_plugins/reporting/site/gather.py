@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from fuxi_plugins.analysis.across import Across, across
-from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.ledger import NOT_PUBLISHED, build_ledger
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.tuning_results import find_tuning_results
 from fuxi_plugins.core.cleaning import json_value
@@ -13,8 +13,8 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
-from fuxi_plugins.models.citation import formula_in, paper_in
-from fuxi_plugins.models.registry import NATIVE_MODELS, model_names, model_summary, native_source
+from fuxi_plugins.models.citation import paper_in, passages_in
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, model_names, model_summary, native_source
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
@@ -47,7 +47,7 @@ def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAU
         shown = {row.experiment for named in boards for row in named.board.rows}
         records = [record for record in records if record.experiment in shown]
     main = main_boards(boards)
-    ledger = build_ledger(records, workspace.results)
+    ledger = [entry for entry in build_ledger(records, workspace.results) if entry.verdict != NOT_PUBLISHED]
     report = workspace.results / "paper"
     return Contents(
         boards=boards,
@@ -126,14 +126,14 @@ def model_cards() -> dict[str, ModelCard]:
     """Of every known model and every variant, by its name."""
     cards = {}
     for name in model_names():
-        if name in NATIVE_MODELS:
+        if name in NATIVE_MODELS or name in TREE_MODELS:
             docstring, code = native_source(name)
-            cards[name] = ModelCard(docstring.partition("\n")[0], formula_in(docstring), paper_in(docstring), code)
+            cards[name] = ModelCard(docstring.partition("\n")[0], passages_in(docstring), paper_in(docstring), code)
         else:
             cards[name] = ModelCard(model_summary(name))
     for name, variant in VARIANTS.items():
         whole = cards[variant.model]
-        cards[name] = ModelCard(variant.summary, whole.formula, whole.paper, whole.code)
+        cards[name] = ModelCard(variant.summary, whole.passages, whole.paper, whole.code)
     return cards
 
 
