@@ -159,7 +159,7 @@ def lookups(model: nn.Module) -> list[nn.Embedding]:
 
 def look_up(table: nn.Embedding, ids: Tensor) -> Tensor:
     """What ``table(ids)`` is, with the gradient of :class:`Lookup` where that is the faster one."""
-    if table.sparse or table.weight.device.type != "cpu":
+    if table.weight.device.type != "cpu":
         return nn.Embedding.forward(table, ids)
     return Lookup.apply(ids, table.weight, table.padding_idx)
 

@@ -34,8 +34,8 @@ from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.registry import Sources, load_model_class, use_sources
 from fuxi_plugins.records import metrics
 from fuxi_plugins.training.checkpoint import NEVER
-from fuxi_plugins.training.devices import synchronize
 from measuring import peers
+from measuring.clock import synchronize
 from measuring.loops import PerTokenLoop, with_loops
 from measuring.timing import Case, Section
 
