@@ -7,7 +7,7 @@ are used again. Both walks run the same formula, which every layer states once.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class PerToken(nn.Module):
     """
 
     walk: Literal["auto", "together", "one_by_one"] = "auto"
+    repeated: ClassVar[str] = "formula"  # the method that a CPU calls once a token, for a compiler
 
     def weights(self) -> Weights:
         """The tensors that ``formula`` needs; by default those of the child layers, in their order."""
