@@ -182,7 +182,8 @@ class PerTokenSkipGLU(PerToken):
         if not self.expands:
             return (skipped + F.gelu(affine(x, *gate))) * affine(x, *value) + skipped
         lift, down = lift_down
-        return affine((affine(x, *lift) + F.gelu(affine(x, *gate))) * affine(x, *value), *down) + skipped
+        gated = affine(x, *lift).add_(F.gelu(affine(x, *gate))) * affine(x, *value)  # in place: no new memory
+        return affine(gated, *down).add_(skipped)
 
 
 class PerTokenSequential(PerToken, nn.Sequential):

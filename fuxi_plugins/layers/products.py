@@ -3,7 +3,7 @@
 A CPU's BLAS computes rows of the result in vectors of eight or more numbers. It is slower where the width of the
 result is no multiple of eight, as for the gradient of 4096 rows of 39 embeddings of width 20. (A B)^T = B^T A^T has
 the rows of the batch for its width. The sums are the same up to their order, hence up to rounding.
-``scripts/measure_step.py products`` measures both.
+``scripts/measure_step.py`` (way ``plain-products``) measures both.
 """
 
 from typing import Any

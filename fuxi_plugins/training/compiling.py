@@ -46,10 +46,10 @@ def divide(module: nn.Module) -> None:
     """
     repeated = getattr(module, "repeated", None)
     if isinstance(module, FeatureEmbedding | FeatureEmbeddingDict):
-        module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
+        module.forward = torch.compiler.disable(module.forward)
     elif repeated:
         setattr(module, repeated, region(getattr(module, repeated)))
-        module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
+        module.forward = torch.compiler.disable(module.forward)
     else:
         for child in module.children():
             divide(child)
