@@ -4,8 +4,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from fuxi_plugins.analysis.across import across
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
 from fuxi_plugins.analysis.uncertainty import with_uncertainty

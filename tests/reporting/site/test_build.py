@@ -14,7 +14,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
