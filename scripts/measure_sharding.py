@@ -154,7 +154,7 @@ def _torchrec(start: Tensor) -> tuple[nn.Parameter, Callable[[Tensor], Tensor], 
         weight.copy_(start[rank * chunk : (rank + 1) * chunk].view_as(weight))
 
     def look_up(ids: Tensor) -> Tensor:
-        lengths = torch.full((len(ids),), FIELDS, dtype=torch.int32)
+        lengths = torch.full((len(ids),), FIELDS)
         asked = KeyedJaggedTensor(keys=["f"], values=ids.flatten(), lengths=lengths)
         return model(asked)["f"].values().view(len(ids), FIELDS, DIM)
 

@@ -68,6 +68,7 @@ class Training(BaseModel):
         ``training/sparse_embeddings.py``).
     ``sharding``: in a run by several processes, each holds a part of the embedding tables: some rows of every table
         (``row_wise``), some tables (``table_wise``), or rows of the large ones and some of the small ones (``auto``).
+    ``shuffle_window``: rows that are shuffled together, for data larger than memory (see ``datasets/dataloader.py``).
     ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such
         form is an error. A CPU does not need it: with the same number of threads its runs are equal to the last bit.
     """
@@ -96,6 +97,7 @@ class Training(BaseModel):
     compile: bool = False
     sparse_embeddings: bool = False
     sharding: Literal["row_wise", "table_wise", "auto"] | None = None
+    shuffle_window: int | None = Field(default=None, ge=2)
     batch_norm_gains: Literal["uniform"] | None = None
     weight_average: str | None = None
     deterministic: bool = False

@@ -34,13 +34,15 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
-    from fuxi_plugins.training import trainer
+    from fuxi_plugins.training import compiling, trainer
     from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
     use_arithmetic(job.experiment.training)
+    if job.compiled_folder:
+        compiling.keep_code_in(job.compiled_folder)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
     model = trainer.build_model(
         job.experiment,

@@ -85,6 +85,11 @@ def deviations(experiment: Experiment, data: PreparedData, parts: int = 1, proce
         *([ddp.deviation(processes)] if processes > 1 else []),
         *([sharded.deviation(training.sharding)] if processes > 1 and training.sharding else []),
         *([sample_weights.deviation(data.spec.weight_col)] if data.spec.weight_col else []),
+        *(
+            [f"shuffle_window={window}: rows are shuffled within windows"]
+            if (window := training.shuffle_window)
+            else []
+        ),
         *options.deviations(training),
         *devices.deviations(training),
     ]
@@ -190,16 +195,22 @@ def train_model(
 
 
 def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: Experiment, seed: int) -> ColumnLoader:
-    training = experiment.training
+    training, trains = experiment.training, split == "train"
+    # Averages by SWA measure batch normalisation on whole batches.
+    reads_share = (
+        trains and isinstance(model, DistributedMixin) and not (training.weight_average or "").startswith("swa")
+    )
     return ColumnLoader(
         model.feature_map,
         data.split_folder(split),
         split=split,
         batch_size=training.batch_size,
-        shuffle=training.shuffle and split == "train",
+        shuffle=training.shuffle and trains,
+        window=training.shuffle_window,
+        share=ddp.part_of if reads_share else None,
         seed=seed,
         num_workers=training.num_workers,
-        weight=data.spec.weight_col if split == "train" else None,
+        weight=data.spec.weight_col if trains else None,
         device=model.device,
     )
 

@@ -16,9 +16,9 @@ import torch.distributed as processes
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from fuxi_plugins.datasets.dataloader import ROW_WEIGHT, Part
 from fuxi_plugins.training.distributed.sharded_table import Shard
 from fuxi_plugins.training.fast_step import can_replace_the_step_of
-from fuxi_plugins.training.sample_weights import share_of
 
 if TYPE_CHECKING:
     from fuxi_plugins.training.hosted import LossOnDevice, Scores, TrainerMixin
@@ -79,11 +79,10 @@ class DistributedMixin(TrainerMixin):
         return self.__dict__["_tied"](inputs) if trains else super().forward(inputs)
 
     def train_step(self, batch_data: dict[str, Tensor]) -> "LossOnDevice":
-        rows, size = len(self.get_labels(batch_data)), processes.get_world_size()
-        ours = part_of(rows)
-        part = {name: column[ours.start : ours.stop] for name, column in batch_data.items()}
-        self._weight = 1.0 if len(ours) == rows else share_of(part, len(ours), batch_data, rows) * size
-        return super().train_step(part)
+        part = batch_data if isinstance(batch_data, Part) else cut(batch_data, len(self.get_labels(batch_data)))
+        own = len(self.get_labels(part))
+        self._weight = 1.0 if own == part.rows else _share_of(part, own) * processes.get_world_size()
+        return super().train_step(dict(part))
 
     def compute_loss(self, return_dict: dict[str, Tensor], y_true: Tensor) -> Tensor:
         """Weighted so that the mean over processes is the mean over the batch's rows, the regulariser once."""
@@ -120,6 +119,23 @@ def part_of(rows: int) -> range:
     if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
         return range(rows)
     return range(rows * place // size, rows * (place + 1) // size)
+
+
+def cut(batch: dict[str, Tensor], rows: int) -> Part:
+    """This process's part of a batch that was read as a whole."""
+    ours = part_of(rows)
+    part = Part({name: column[ours.start : ours.stop] for name, column in batch.items()})
+    part.rows = rows
+    return part
+
+
+def _share_of(part: Part, own: int) -> float:
+    """A part's share of a batch's loss: of its weights, or of its rows where it has no weights, or none above 0."""
+    if ROW_WEIGHT in part:
+        here = part[ROW_WEIGHT].sum()
+        if total := float(_sum(here)):
+            return float(here) / total
+    return own / part.rows
 
 
 class _Forward(nn.Module):

@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as processes
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-if TYPE_CHECKING:
-    from fuxi_plugins.training.distributed.sharded_table import ShardedTable
+from fuxi_plugins.training.distributed.placement import TablePart
 
 
-def look_up_rows(lookups: Sequence[tuple["ShardedTable", Tensor]]) -> list[Tensor]:
+def look_up_rows(lookups: Sequence[tuple[TablePart, Tensor]]) -> list[Tensor]:
     """The rows of each lookup (table, ids of any shape) as (..., embedding_dim); tables of one width go together."""
     found: dict[int, Tensor] = {}
     for width in dict.fromkeys(table.embedding_dim for table, _ in lookups):
@@ -39,7 +38,7 @@ class Request:
     The rows that a process holds of these tables are numbered through, one table after the other.
     """
 
-    tables: list["ShardedTable"]
+    tables: list[TablePart]
     needed: Tensor  # (n,) for every id looked up, which of the rows that come back it is
     come: list[int]  # rows that come back from each process
     go: list[int]  # rows that go to each process
@@ -47,7 +46,7 @@ class Request:
     held: list[Tensor]  # of each table, the different rows that go, by their number in its shard
 
     @classmethod
-    def of(cls, tables: list["ShardedTable"], lookups: Sequence[tuple["ShardedTable", Tensor]]) -> "Request":
+    def of(cls, tables: list[TablePart], lookups: Sequence[tuple[TablePart, Tensor]]) -> "Request":
         sizes = [table.layout.size for table in tables]
         starts = dict(zip(tables, accumulate(sizes, initial=0), strict=False))
         span = sum(sizes)
@@ -88,7 +87,7 @@ class _Exchange(torch.autograd.Function):
         return (None, *(_of_table(table, numbers, values) for table, numbers, values in gradients))
 
 
-def _of_table(table: "ShardedTable", numbers: Tensor, values: Tensor) -> Tensor:
+def _of_table(table: TablePart, numbers: Tensor, values: Tensor) -> Tensor:
     """The gradient of a shard from those of its rows; that of padding is zero."""
     if table.padding_idx is not None:
         place = int(table.layout.places(torch.tensor(table.padding_idx)))

@@ -68,6 +68,8 @@ def called(job: Job, call_id: str) -> Iterator[None]:
         UserError: the address is not this host's, too few have come, or one of them cannot join.
     """
     address = Address.read(job.rendezvous)
+    for left in job.checkpoint_folder.glob("called-*"):  # by an attempt that was killed
+        left.unlink()
     mark = job.checkpoint_folder / f"called-{call_id}"
     mark.touch()
     try:
@@ -86,16 +88,17 @@ def called(job: Job, call_id: str) -> Iterator[None]:
         mark.unlink()
 
 
-def joined(address: Address, known: str | None) -> tuple[Job, int, str] | None:
+def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, str] | None:
     """Joins the next run that is announced: the job, this host's number, and the run's id.
 
     Args:
-        known: the id of a run that this host has joined before.
+        known: the id of the run that this host has joined before.
+        wait: seconds for a run to be announced.
 
     Raises:
         UserError: this host cannot take part, or another cannot.
     """
-    end = time.monotonic() + PATIENCE.total_seconds()
+    end = time.monotonic() + wait
     while time.monotonic() < end:
         store = _connect(address, end - time.monotonic())
         if store is None:
@@ -117,7 +120,7 @@ def joined(address: Address, known: str | None) -> tuple[Job, int, str] | None:
         return job, number, call.id
     if known is None:
         raise UserError(
-            f"no run is announced at {address}: nothing answered within {PATIENCE.seconds} s. Start fuxibench run with "
+            f"no run is announced at {address}: nothing answered within {wait:.0f} s. Start fuxibench run with "
             f"--hosts and --rendezvous {address} on that host, and see that its ports {address.port} and "
             f"{address.port + 1} can be reached from here."
         )
@@ -151,10 +154,15 @@ def _open(address: Address) -> TCPStore:
 
 
 def _connect(address: Address, seconds: float) -> TCPStore | None:
-    try:
-        return TCPStore(address.host, address.port, is_master=False, timeout=timedelta(seconds=max(seconds, 1.0)))
-    except (DistError, OSError):
-        return None
+    """The store at an address once something listens there; None if nothing does in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((address.host, address.port), timeout=end - time.monotonic()).close()
+            return TCPStore(address.host, address.port, is_master=False, timeout=PATIENCE)
+        except (DistError, OSError):
+            time.sleep(0.5)
+    return None
 
 
 def _require_all(store: TCPStore, address: Address, hosts: int) -> None:

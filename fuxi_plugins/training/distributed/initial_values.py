@@ -7,15 +7,13 @@ would leave it. No process ever has all rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.core.errors import UserError
-
-if TYPE_CHECKING:
-    from fuxi_plugins.training.distributed.sharded_table import ShardedTable
+from fuxi_plugins.training.distributed.placement import TablePart
 
 # torch draws normal numbers sixteen at a time, and the last sixteen of a tensor anew if they are not full.
 DRAWN_TOGETHER = 16
@@ -34,11 +32,11 @@ THE_SAME = (Tensor.detach, getattr(Tensor, "data").__get__)  # noqa: B009, which
 class WholeTable(Tensor):
     """What ``table.weight`` is where the table is shared out: it can be filled, and sliced by rows, but not read."""
 
-    table: "ShardedTable"
+    table: TablePart
     first: int  # row of the table
 
     @staticmethod
-    def of(table: "ShardedTable", rows: range) -> "WholeTable":
+    def of(table: TablePart, rows: range) -> "WholeTable":
         shape = (len(rows), table.embedding_dim)
         made = torch.empty(shape, dtype=table.shard.dtype, device="meta").as_subclass(WholeTable)
         made.table, made.first = table, rows.start

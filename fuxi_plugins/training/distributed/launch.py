@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -75,11 +77,32 @@ def launch(job: Job, started: str) -> int:
 
 def launch_beside(job: Job, number: int, call_id: str) -> str:
     """Carries out the part of a host that has joined a job; returns why it failed, or nothing."""
-    try:
-        launcher_of_a_host(job, number, call_id)(*_arguments(job, f"job-{number}.json"))
-    except ChildFailedError:
-        return first["reason"] if (first := _first_failure(job)) else "a process of the run ended without a word"
+    log = job.checkpoint_folder / f"host-{number}.log"
+    with _streams(log):
+        try:
+            launcher_of_a_host(job, number, call_id)(*_arguments(job, f"job-{number}.json"))
+        except ChildFailedError:
+            reason = first["reason"] if (first := _first_failure(job)) else "a process ended without a word"
+            return f"{reason} (log: {log})"
     return ""
+
+
+@contextmanager
+def _streams(log: Path) -> Iterator[None]:
+    """Gives processes that are started within it a log, and a standard input that ends only when we do."""
+    its_input, ours = os.pipe()  # our end is open as long as we live
+    kept = [os.dup(number) for number in range(3)]
+    with log.open("ab") as file:
+        for number, end in enumerate((its_input, file.fileno(), file.fileno())):
+            os.dup2(end, number)
+        try:
+            yield
+        finally:
+            for number, former in enumerate(kept):
+                os.dup2(former, number)
+                os.close(former)
+            os.close(its_input)
+            os.close(ours)
 
 
 def _arguments(job: Job, name: str) -> list[str]:

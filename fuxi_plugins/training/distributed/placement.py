@@ -8,8 +8,9 @@ any number of processes, and each process holds one unbroken range of them.
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 GOLDEN = (5**0.5 - 1) / 2
 ROWS_TO_SPLIT = 1 << 16  # of a table that ``auto`` splits; smaller ones stay whole, as splitting them saves nothing
@@ -55,6 +56,18 @@ class Layout:
         if self.owner is not None:
             return places.new_full(places.shape, self.owner), places
         return places // self.size, places % self.size
+
+
+class TablePart(Protocol):
+    """What a process has of a sharded table, as ``sharded_table`` makes it."""
+
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+    sparse: bool  # whether gradients are
+    layout: Layout
+    held: range  # the places of the rows that are here
+    shard: nn.Parameter  # these rows, (len(held), embedding_dim)
 
 
 class Planner:

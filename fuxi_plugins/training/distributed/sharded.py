@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fuxi_plugins.records.parts import Parameters
 from fuxi_plugins.training.distributed import sharded_state
-from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first, part_of
+from fuxi_plugins.training.distributed.ddp import DistributedMixin, cut, is_first, part_of
 from fuxi_plugins.training.distributed.sharded_table import Shard, look_up_together, sharded_tables_of
 from fuxi_plugins.training.fast_step import gradients_of
 
@@ -73,8 +73,7 @@ class ShardedMixin(DistributedMixin):
         """Each process predicts its part of the batch; zeros stand where the others do."""
         rows = len(self.get_labels(batch))
         ours = part_of(rows)
-        part = {name: column[ours.start : ours.stop] for name, column in batch.items()}
-        found = super(DistributedMixin, self).predicted(number, part)
+        found = super(DistributedMixin, self).predicted(number, dict(cut(batch, rows)))
         everywhere = found.new_zeros(rows)
         if len(ours) < rows or is_first():  # of a batch that all predict, the first process's count
             everywhere[ours.start : ours.stop] = found

@@ -38,7 +38,7 @@ class ShardedTable(nn.Embedding):
         self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = None, 2.0, False, False
         self.layout = layout
         self.held = layout.held(processes.get_rank())
-        self.shard = Shard(torch.empty(len(self.held), embedding_dim))
+        self.shard: nn.Parameter = Shard(torch.empty(len(self.held), embedding_dim))
         self._ahead: list[tuple[Tensor, Tensor]] = []  # ids that were looked up together with those of other tables
         self.reset_parameters()
 
