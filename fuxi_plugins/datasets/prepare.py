@@ -114,6 +114,12 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     return PreparedData(spec, folder, card)
 
 
+def stored_fingerprint(folder: Path) -> str | None:
+    """That of the data that lie in a folder of prepared data; None where there are none."""
+    path = folder / CARD_FILE
+    return json.loads(path.read_text())["fingerprint"] if path.exists() else None
+
+
 def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
     """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
     libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}

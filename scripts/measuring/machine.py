@@ -1,12 +1,13 @@
 """What the machine can do at best: the ceiling under every other figure."""
 
 import os
-import time
 from pathlib import Path
 
 import torch
 
 from fuxi_plugins.training import provenance
+from measuring.clock import fastest
+from measuring.copy_rate import copy_rate
 
 
 def ceiling(device: torch.device) -> dict[str, float]:
@@ -17,28 +18,8 @@ def ceiling(device: torch.device) -> dict[str, float]:
     for name, dtype in types.items():
         square = torch.randn(size, size, device=device).to(dtype)
         found[f"matmul_{name}_gflops"] = 2 * size**3 / fastest(lambda square=square: square @ square, device) / 1e9
-    source = torch.empty((1 << 30 if device.type == "cuda" else 1 << 27) // 4, device=device)
-    target = torch.empty_like(source)
-    found["copy_gbytes"] = 2 * source.nbytes / fastest(lambda: target.copy_(source), device) / 1e9
+    found["copy_gbytes"] = copy_rate(device)
     return found
-
-
-def fastest(call, device: torch.device, repeats: int = 10) -> float:
-    """Seconds of the fastest of some calls, the first left out."""
-    call()
-    best = float("inf")
-    for _ in range(repeats):
-        synchronize(device)
-        start = time.perf_counter()
-        call()
-        synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def description(device: torch.device) -> dict:

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.parts import Code, Cost, Latency, Machine, Parameters, Seconds

@@ -146,3 +146,12 @@ def test_a_dataset_of_that_name_stays_the_only_one(workspace, folder):
     assert result.exit_code == 2
     assert "the dataset 'tiny2' has a config already" in result.output
     assert not (workspace.configs / "dataset_config" / "tiny2.yaml").exists()
+
+
+def test_a_column_that_only_some_files_have_is_left_out_and_named(folder):
+    train = folder / "train.csv"
+    lines = train.read_text().splitlines()
+    train.write_text("\n".join([f"{lines[0]},constant", *(f"{line},1" for line in lines[1:])]) + "\n")
+    found = describe("clicks", folder)
+    assert "constant" not in columns(found)
+    assert "Left out, for not every file has them: constant." in found.remarks
