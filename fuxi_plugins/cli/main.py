@@ -27,6 +27,7 @@ from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.cli.plan import plan as plan_command
 from fuxi_plugins.cli.power import power
+from fuxi_plugins.cli.predictions import predictions
 from fuxi_plugins.cli.report import report
 from fuxi_plugins.cli.run_expid import run_expid
 from fuxi_plugins.cli.show import show
@@ -349,6 +350,7 @@ for command in (
     new,
     plan_command,
     power,
+    predictions,
     report,
     run_expid,
     show,

@@ -29,8 +29,9 @@ def plan(
     share_of_bandwidth: float,
     as_json: bool,
 ) -> None:
-    """Plans a large set of runs: every run, GPU hours, disk, memory, commands, and what to send.
+    """Says what a large set of runs takes.
 
+    That is every run, GPU hours, disk, memory, the commands, and what to send.
     NAME is a file of benchmark_configs/plans. Neither the data nor a GPU need to be here.
 
     \b

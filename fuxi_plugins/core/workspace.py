@@ -56,6 +56,11 @@ class Workspace:
         """The same workspace with the results that others sent and nobody has verified."""
         return replace(self, results=self.results / "unverified")
 
+    @property
+    def compiled_folder(self) -> Path:
+        """Of code that models were compiled to, for the next run."""
+        return self.cache / "compiled"
+
     def dataset_folder(self, dataset_id: str) -> Path:
         return self.cache / "datasets" / dataset_id
 

@@ -49,7 +49,7 @@ class ColumnLoader:
         seed: of the order.
         num_workers: threads that gather rows ahead of their use; 0 gathers in the caller's thread.
         weight: the column of the rows' weights, for batches that are to hold them.
-        device: where the batches go. To a GPU they go through pinned memory, ahead of their use, beside the training.
+        device: where the batches go. A GPU gets them ahead of their use and beside the training (:mod:`.transfer`).
         window: rows that are shuffled together, rounded up to whole batches; None is all of them.
         share: of a batch's number of rows, which of them are gathered; batches are then of type :class:`Part`.
     """

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fuxi_plugins.analysis.budget import Budget, DatasetBudget, Runs, Utilisation, Work
 from fuxi_plugins.core.configs import files_by_name
-from fuxi_plugins.core.errors import UserError, unknown_name
+from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -71,7 +71,7 @@ def make_budget(
     """
     known = files_by_name(workspace.all_configs, KIND)
     if name not in known:
-        raise unknown_name("plan", name, known, "fuxibench plan --help")
+        raise UserError(f"there is no plan {name!r}; there is {', '.join(known)}{did_you_mean(name, known) or '.'}")
     plan = _read(known[name])
     for dataset in datasets:
         if dataset not in plan.datasets:

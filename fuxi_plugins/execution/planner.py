@@ -81,6 +81,7 @@ def plan_suite(
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.requirements import other_widths, unmet_need
     from fuxi_plugins.models.registry import load_model_class, model_source, sources
+    from fuxi_plugins.training.compiling import require_compiler
     from fuxi_plugins.training.job import Job
     from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
@@ -104,6 +105,8 @@ def plan_suite(
         reason = unmet[experiment.id]
         if resources.processes * resources.hosts > 1:
             require_shareable(experiment, checkpoint_steps)
+        if experiment.training.compile and -1 in resources.slots:
+            require_compiler(experiment.id)
         widths = other_widths(data.spec, experiment.embedding_dim)
         if not reason and experiment.is_of_trees:
             reason = missing_library(experiment, data)
@@ -128,6 +131,7 @@ def plan_suite(
                 rendezvous=resources.rendezvous,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
+                compiled_folder=workspace.compiled_folder,
                 probe=suite.probe and not experiment.is_of_trees,
                 checkpoint_steps=checkpoint_steps,
                 sources=sources(),

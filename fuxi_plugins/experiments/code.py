@@ -29,6 +29,7 @@ PROTOCOL = (
     "records/metrics/ranking.py",
     "records/metrics/scored.py",
     "training/accumulation.py",
+    "training/compiling.py",
     "training/distributed/ddp.py",
     "training/distributed/exchange.py",
     "training/distributed/initial_values.py",

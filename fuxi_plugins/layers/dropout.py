@@ -18,9 +18,16 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p in (0, 1) or x.device.type != "cpu":
             return super().forward(x)
-        # A compiler cannot see into numpy, so it is given the mask as one operator.
-        draw = keep_mask if torch.compiler.is_compiling() else _draw_mask
-        return x * draw(x.detach(), round(self.p * 2**BITS))
+        dropped = round(self.p * 2**BITS)
+        if torch.compiler.is_compiling():
+            # A compiler cannot see into numpy, so it is given the bits as one operator, and fuses the rest.
+            return x * ((bits_for(x.detach()) >= threshold(dropped)).to(x.dtype) / (1 - dropped / 2**BITS))
+        return x * keep_mask(x.detach(), dropped)
+
+
+def threshold(dropped: int) -> int:
+    """``dropped`` of the 2**BITS values of an int16 lie below it."""
+    return dropped - 2 ** (BITS - 1)
 
 
 def random_bits(count: int) -> Tensor:
@@ -30,15 +37,20 @@ def random_bits(count: int) -> Tensor:
     return torch.from_numpy(words.view(np.int16))[:count]
 
 
-def _draw_mask(x: Tensor, dropped: int) -> Tensor:
+def keep_mask(x: Tensor, dropped: int) -> Tensor:
     """Of x's shape and dtype: 0 for ``dropped`` of 2**BITS equally likely values, else what keeps the mean of x."""
     mask = torch.empty_like(x)
-    torch.ge(random_bits(x.numel()).view_as(x), dropped - 2 ** (BITS - 1), out=mask)
+    torch.ge(random_bits(x.numel()).view_as(x), threshold(dropped), out=mask)
     return mask.div_(1 - dropped / 2**BITS)
 
 
+def _bits_for(x: Tensor) -> Tensor:
+    """:func:`random_bits` in x's shape."""
+    return random_bits(x.numel()).view(x.shape)
+
+
 # Its draws come from torch's generator, so a compiler must not drop, merge or reorder its calls.
-keep_mask = torch.library.custom_op(
-    "fuxibench::keep_mask", _draw_mask, mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+bits_for = torch.library.custom_op(
+    "fuxibench::random_bits", _bits_for, mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
 )
-keep_mask.register_fake(lambda x, dropped: torch.empty_like(x))
+bits_for.register_fake(lambda x: torch.empty(x.shape, dtype=torch.int16, device=x.device))

@@ -24,7 +24,10 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2)).round(decimals=3)
     tensor([ 1., -1.])
     """
-    return _RMSNormOnCPU.apply(x, gain) if x.device.type == "cpu" else rms_norm_by_torch(x, gain)
+    by_hand = (
+        x.device.type == "cpu" and not torch.compiler.is_compiling()
+    )  # a compiler fuses better what it can see into
+    return _RMSNormOnCPU.apply(x, gain) if by_hand else rms_norm_by_torch(x, gain)
 
 
 def rms_norm_by_torch(x: Tensor, gain: Tensor) -> Tensor:
@@ -34,10 +37,11 @@ def rms_norm_by_torch(x: Tensor, gain: Tensor) -> Tensor:
 
 
 class _RMSNormOnCPU(torch.autograd.Function):
-    """The same with its gradient written out.
+    """The same with its gradient written out, in few passes over memory, which is what bounds a norm on a CPU.
 
-    On a CPU the norm is bound by memory, and torch has no fused kernel there: left to autograd, its backward
-    passes over x twice as often and keeps x beside the normed x.
+    Torch has a fused kernel there for LayerNorm's gradient alone. With a mean of zero and our scale it gives
+    s (h - mean(h)) - s^3 x mean(h x) along each row, where s is the inverse root mean square and h = gain * grad. That
+    is RMSNorm's gradient but for s mean(h), which is added.
     """
 
     @staticmethod
@@ -45,18 +49,32 @@ class _RMSNormOnCPU(torch.autograd.Function):
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         is_zero = norm == 0
         inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_().masked_fill_(is_zero, 0.0)
-        normed = x * inverse_rms
-        ctx.save_for_backward(normed, inverse_rms, gain)
-        return normed * gain
+        ctx.save_for_backward(x, inverse_rms, gain)
+        out = x * inverse_rms
+        # In mixed precision the product with the gain is of another type than x.
+        return out.mul_(gain) if out.dtype == gain.dtype and gain.numel() == x.shape[-1] else out * gain
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        normed, inverse_rms, gain = ctx.saved_tensors
-        product = grad * normed
-        along_x = (product * gain).mean(dim=-1, keepdim=True)  # the part of grad that would only lengthen x
-        grad_x = (grad * gain).addcmul_(normed, along_x, value=-1).mul_(inverse_rms)
-        return grad_x, product.sum_to_size(gain.shape)
+        x, inverse_rms, gain = ctx.saved_tensors
+        if gain.numel() != x.shape[-1] or not x.dtype == gain.dtype == grad.dtype:
+            return _by_hand(grad, x * inverse_rms, inverse_rms, gain)
+        flat_gain, shape = gain.reshape(-1), x.shape[-1:]
+        grad_x, grad_gain, _ = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), x.contiguous(), shape, torch.zeros_like(inverse_rms), inverse_rms, flat_gain, None,
+            [True, True, False],
+        )  # fmt: skip
+        mean = (grad @ flat_gain).unsqueeze(-1).mul_(inverse_rms).div_(x.shape[-1])
+        return grad_x.add_(mean), grad_gain.view_as(gain)
+
+
+def _by_hand(grad: Tensor, normed: Tensor, inverse_rms: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+    """RMSNorm's gradients, for a gain of any shape and any mix of types."""
+    product = grad * normed
+    along_x = (product * gain).mean(dim=-1, keepdim=True)  # the part of grad that would only lengthen x
+    grad_x = (grad * gain).addcmul_(normed, along_x, value=-1).mul_(inverse_rms)
+    return grad_x, product.sum_to_size(gain.shape)
 
 
 class RMSNorm(nn.Module):

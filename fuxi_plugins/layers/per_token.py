@@ -7,7 +7,7 @@ are used again. Both walks run the same formula, which every layer states once.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class PerToken(nn.Module):
     """
 
     walk: Literal["auto", "together", "one_by_one"] = "auto"
+    repeated: ClassVar[str] = "formula"  # the method that a CPU calls once a token, for a compiler
 
     def weights(self) -> Weights:
         """The tensors that ``formula`` needs; by default those of the child layers, in their order."""
@@ -181,7 +182,8 @@ class PerTokenSkipGLU(PerToken):
         if not self.expands:
             return (skipped + F.gelu(affine(x, *gate))) * affine(x, *value) + skipped
         lift, down = lift_down
-        return affine((affine(x, *lift) + F.gelu(affine(x, *gate))) * affine(x, *value), *down) + skipped
+        gated = affine(x, *lift).add_(F.gelu(affine(x, *gate))) * affine(x, *value)  # in place: no new memory
+        return affine(gated, *down).add_(skipped)
 
 
 class PerTokenSequential(PerToken, nn.Sequential):

@@ -3,8 +3,8 @@
 All of them start from RMSNorm of the flat vector, (B, nk) -> (B, T, D).
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ def mlp(in_features: int, hidden_units: Sequence[int], out_features: int, norm: 
     return nn.Sequential(*layers, nn.Linear(width, out_features))
 
 
-def in_pieces(network: nn.Module, x: Tensor) -> Tensor:
+def in_pieces(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The network applied to x (N, in), on a CPU a few rows at a time.
 
     For BT rows a hidden layer does not fit the cache of a CPU; for a piece it does, and forward and backward
@@ -49,6 +49,8 @@ def in_pieces(network: nn.Module, x: Tensor) -> Tensor:
 
 class SharedTokenizer(nn.Module):
     """T equal slices of the flat vector, all through one MLP nk/T -> hidden -> D. T must divide nk."""
+
+    repeated: ClassVar[str] = "token"  # the method that a CPU calls once a piece of the rows, for a compiler
 
     def __init__(
         self,
@@ -67,7 +69,11 @@ class SharedTokenizer(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         slices = self.norm(flat).view(flat.shape[0] * self.num_tokens, -1)  # (BT, nk/T)
-        return in_pieces(self.mlp, slices).view(flat.shape[0], self.num_tokens, -1)  # (B, T, D)
+        return in_pieces(self.token, slices).view(flat.shape[0], self.num_tokens, -1)  # (B, T, D)
+
+    def token(self, of_token: Tensor) -> Tensor:
+        """(rows, nk/T) -> (rows, D)."""
+        return self.mlp(of_token)
 
 
 class JointTokenizer(nn.Module):

@@ -3,8 +3,8 @@
 What FuxiCTR does at every step over whole embedding tables, this does in fewer passes over them: the gradient
 of the regulariser is added to that of the loss instead of being found by autograd, gradients below the limit of
 the norm are not multiplied by 1, and Adam updates a table in one pass. On a CPU the gradient of a table is gathered by
-another of torch's functions than its own, which gives the same bits sooner. ``tests/training/test_fast_step.py``
-holds both steps to the same parameters.
+another of torch's functions than its own, which gives the same bits sooner, and products of odd widths are turned round
+(``layers/products.py``). ``tests/training/test_fast_step.py`` holds both steps to the same parameters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from fuxictr.pytorch.torch_utils import get_regularizer
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fuxi_plugins.layers import products
 from fuxi_plugins.training.distributed.sharded_table import Shard
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
@@ -42,6 +43,9 @@ class FastStep(FuxiCTRModel):
         super().compile(optimizer, loss, lr)
         for table in lookups(self):
             table.forward = partial(look_up, table)  # type: ignore[method-assign]  # of this table alone
+        for layer in self.modules():
+            if type(layer) is nn.Linear and products.gains(layer):
+                layer.forward = partial(products.linear, layer)  # type: ignore[method-assign]
         if type(self.optimizer) in FUSED:
             groups = [{**group, "fused": True} for group in self.optimizer.param_groups]
             self.optimizer = type(self.optimizer)(groups)
@@ -159,7 +163,7 @@ def lookups(model: nn.Module) -> list[nn.Embedding]:
 
 def look_up(table: nn.Embedding, ids: Tensor) -> Tensor:
     """What ``table(ids)`` is, with the gradient of :class:`Lookup` where that is the faster one."""
-    if table.sparse or table.weight.device.type != "cpu":
+    if table.weight.device.type != "cpu":
         return nn.Embedding.forward(table, ids)
     return Lookup.apply(ids, table.weight, table.padding_idx)
 

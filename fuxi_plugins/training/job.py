@@ -21,6 +21,7 @@ class Job:
     threads: int
     run_folder: Path  # for the record, the predictions and the log
     checkpoint_folder: Path
+    compiled_folder: Path | None = None  # where compiled code is kept between runs
     probe: bool = False  # whether effective ranks are measured along the way
     gpu_share: float = 1.0  # of its memory, where several runs are on one
     processes: int = 1  # that share the run, on all hosts; on GPUs, of those that follow ``gpu`` one each

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.experiments.settings import Training
-from fuxi_plugins.training import weight_average
+from fuxi_plugins.training import compiling, weight_average
+from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 
@@ -38,17 +39,6 @@ def in_float32(activation: nn.Module) -> nn.Module:
     return InFloat32(activation)
 
 
-class Compiled(FuxiCTRModel):
-    """Mixed in front of a model class: ``compile: true``. The first steps take up to minutes more."""
-
-    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        if "_compiled" not in self.__dict__:
-            # Not a submodule: the checkpoint is the model's.
-            self.__dict__["_compiled"] = torch.compile(super().forward)
-        with torch._dynamo.config.patch(allow_rnn=True):  # else a GRU, as DIEN's, is run uncompiled
-            return self.__dict__["_compiled"](inputs)
-
-
 class UniformGains(FuxiCTRModel):
     """Mixed in front of a model class: ``batch_norm_gains: uniform``, BatchNorm's start in PyTorch up to 1.1.
 
@@ -80,7 +70,7 @@ def mixins(training: Training) -> tuple[type[FuxiCTRModel], ...]:
 def deviations(training: Training) -> list[str]:
     """The same in words, for the record."""
     said: dict[type[FuxiCTRModel], str] = {
-        Compiled: "compile: the forward pass went through torch.compile",
+        Compiled: compiling.DEVIATION,
         InBfloat16: "amp=bf16: matrix products in bfloat16",
         UniformGains: "batch_norm_gains=uniform: BatchNorm's gains started in U(0, 1), not at one",
     }

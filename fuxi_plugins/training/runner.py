@@ -3,11 +3,7 @@
 import shutil
 import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import h5py
-import numpy as np
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
@@ -15,6 +11,7 @@ from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import EPOCHS_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RANK_FILE, write_record
 from fuxi_plugins.records.parts import RankSummary, Seconds
+from fuxi_plugins.records.predictions import write_predictions
 from fuxi_plugins.records.record import FailedRun, FinishedRun, SkippedRun
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
@@ -37,13 +34,15 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
-    from fuxi_plugins.training import trainer
+    from fuxi_plugins.training import compiling, trainer
     from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
     use_arithmetic(job.experiment.training)
+    if job.compiled_folder:
+        compiling.keep_code_in(job.compiled_folder)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
     model = trainer.build_model(
         job.experiment,
@@ -238,14 +237,3 @@ def identity(job: Job) -> dict[str, Any]:
         "uncommitted_changes": changed,
         "model_source": provenance.model_source(job.experiment.model),
     }
-
-
-def write_predictions(path: Path, predictions: np.ndarray) -> None:
-    """Test predictions as HDF5: ``row_id`` (N,), the row's place in the test file from 0, and ``y_pred`` (N,).
-
-    Neither features nor labels of the data are stored: most licences forbid passing them on.
-    """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        row_ids = np.arange(len(predictions), dtype=np.int32)
-        for name, values in (("row_id", row_ids), ("y_pred", predictions)):
-            file.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.store import writing
+from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.distributed.ddp import DistributedMixin
 from fuxi_plugins.training.distributed.sharded import ShardedMixin
 from fuxi_plugins.training.distributed.sharded_table import sharded_tables
@@ -92,6 +93,7 @@ def build(
     shared: bool = False,
     sharding: str | None = None,
     bf16: bool = False,
+    compiled: bool = False,
     gpu: int = -1,
     root: Path | str = "unused",
     **settings: Any,
@@ -99,13 +101,15 @@ def build(
     """A model ready to be stepped: FuxiCTR's own, or with our step, and what a run mixes in.
 
     A ``shared`` one is to be joined with those of other processes, and so is one with ``sharding``, which has a part of
-    the tables; one of ``bf16`` has its products in bfloat16.
+    the tables; one of ``bf16`` has its products in bfloat16, and a ``compiled`` one its forward pass through
+    ``torch.compile``.
     """
     torch.manual_seed(0)
     step = (SparseEmbeddings,) if sparse else (FastStep,) if fast else ()
     tied = (ShardedMixin,) if sharding else (DistributedMixin,) if shared else ()
     around = (*tied, *((TrainerMixin,) if hosted else ()))
-    mixins = (*around, *step, *((InBfloat16,) if bf16 else ()))
+    options = (*((Compiled,) if compiled else ()), *((InBfloat16,) if bf16 else ()))
+    mixins = (*around, *options, *step)
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
     with sharded_tables(sharding) if sharding else nullcontext():

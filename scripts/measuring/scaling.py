@@ -25,11 +25,11 @@ from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
-from fuxi_plugins.training.devices import synchronize
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.fast_step import moved_rows
 from fuxi_plugins.training.trainer import load_feature_map
 from measuring import peers
+from measuring.clock import synchronize
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmark_configs"
 

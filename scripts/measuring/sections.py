@@ -34,10 +34,11 @@ from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.registry import Sources, load_model_class, use_sources
 from fuxi_plugins.records import metrics
 from fuxi_plugins.training.checkpoint import NEVER
-from fuxi_plugins.training.devices import synchronize
 from measuring import peers
+from measuring.clock import synchronize
 from measuring.loops import PerTokenLoop, with_loops
 from measuring.timing import Case, Section
+from measuring.ways import CRITEO, MODELS
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
 FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10, names=FIELDS)
@@ -77,22 +78,18 @@ def loading(options: Options) -> Iterator[Case]:
 
 def steps(options: Options) -> Iterator[Case]:
     """One training step of the token models at the shapes of the RankElastor authors."""
-    criteo = peers.Shape(peers.SMALL, numeric=13, embedding_dim=20)
     avazu = peers.Shape(peers.AVAZU, numeric=0, embedding_dim=16)
-    regularized = {"embedding_regularizer": 1e-5, "tokenizer_dropout": 0.1}
+    regularized = {"embedding_dim": 20, "embedding_regularizer": 1e-5}
     cases = [
-        ("RankElastor criteo_dim_20", RankElastor, criteo, options.batch_size, "UniMixer_criteo_dim_20",
-         {"embedding_dim": 20, "num_tokens": 26, "token_dim": 30, "num_blocks": 1, "tokenizer": "shared",
-          **regularized}),
-        ("RankMixer criteo_dim_20 base", RankMixer, criteo, options.batch_size, "UniMixer_criteo_dim_20_base",
-         {"embedding_dim": 20, "num_tokens": 26, "token_dim": 26, "num_blocks": 2, "tokenizer": "shared",
-          "formulation": "official_code", "ffn_hidden_units": [200, 200], "head": "mlp", **regularized}),
-        ("RankElastor avazu_dim_16", RankElastor, avazu, options.batch_size, "UniMixer_avazu_dim_16",
-         {"embedding_dim": 16, "num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint",
-          "tokenizer_hidden_units": [800], "ffn_hidden_units": [16]}),
+        ("RankElastor criteo_dim_20", *MODELS["RankElastor"], CRITEO, "UniMixer_criteo_dim_20", regularized),
+        ("RankMixer criteo_dim_20 base", *MODELS["RankMixer"], CRITEO, "UniMixer_criteo_dim_20_base", regularized),
+        ("RankElastor avazu_dim_16", RankElastor,
+         {"num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint", "tokenizer_hidden_units": [800],
+          "ffn_hidden_units": [16]}, avazu, "UniMixer_avazu_dim_16", {"embedding_dim": 16}),
     ]  # fmt: skip
-    for name, model_class, shape, rows, experiment, settings in cases:
-        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings)
+    rows = options.batch_size
+    for name, model_class, settings, shape, experiment, further in cases:
+        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings, **further)
         models = {
             "ours": partial(build, fast=True),
             "FuxiCTR's step, token loops": lambda build=build: recompiled(with_loops(build(fast=False)), options),

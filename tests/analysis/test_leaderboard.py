@@ -283,6 +283,13 @@ def test_the_bayes_row_is_first_and_unranked(tmp_path):
     assert "synthetic" in text
 
 
+def test_a_board_says_how_many_rows_had_no_label(tmp_path):
+    left_out = board([record("A", 1, data=card(unlabelled={"train": 9430, "test": 4}))], tmp_path)
+    assert "Rows without a label are left out: 9,430 of train, 4 of test." in render(left_out, "Title", "md")
+    assert '"unlabelled": {' in render(left_out, "Title", "json")
+    assert "unlabelled" not in render(board([record("A", 1)], tmp_path), "Title", "json")
+
+
 def test_a_split_whose_validation_is_test_says_so(tmp_path):
     text = render(board([record("A", 1, data=card(valid_is_test=True))], tmp_path), "Title", "md")
     assert "validation set of this split is its test set" in text

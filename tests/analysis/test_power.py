@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.power import OF_INTEREST, SEEDS, Needed, Power, what_would_decide
 from fuxi_plugins.analysis.statistics.inference import Sampling, infer
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.reporting import power as module
+from fuxi_plugins.reporting.boards import named_boards
+from fuxi_plugins.reporting.notes import notes
 
 NOISE, SAMPLING = 0.002, 0.0015  # standard deviations of a seed's value, and of a mean over test rows
 
@@ -186,10 +190,22 @@ def test_a_row_that_is_none_and_a_board_without_noise_are_told(monkeypatch):
     made = call("frappe_board", "--model", "RankElaster")
     assert made.exit_code == 2
     assert "no row with results is called 'RankElaster'; there are xDeepFM" in made.output
-    from fuxi_plugins.reporting import power as module
-    from fuxi_plugins.reporting.boards import named_boards
-
     [board] = named_boards(["frappe_board"], Workspace.locate())
     alone = replace(board, board=replace(board.board, inference=infer({"a": {1: 0.7}, "b": {1: 0.71}})))
     with pytest.raises(module.UserError, match="needs two rows with two seeds each.*fuxibench run frappe_board"):
         module.render_power(alone)
+
+
+def test_boards_and_comparisons_say_what_would_decide_what_they_leave_open():
+    [named] = named_boards(["frappe_board"], Workspace.locate())
+    board = named.board
+    said = [line for line in notes(board) if "pairs are not decided" in line]
+    phrase = Power.of(board.inference).needed(OF_INTEREST).phrase(board.evidence.rows, "a row")
+    assert said == [f"{board.inference.undecided} of 55 pairs are not decided; for the median pair {phrase}."]
+    sentences = {True: [], False: []}
+    for a, b in itertools.combinations(board.ranked(), 2):
+        found = compare_on_board(board, "frappe_board", a, b)
+        sentences[found.difference.significant].append(found.sentence)
+    assert len(sentences[False]) == board.inference.undecided
+    assert all(sentence.endswith("(power 80%).") for sentence in sentences[False])
+    assert not any("power" in sentence for sentence in sentences[True])

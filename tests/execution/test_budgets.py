@@ -28,11 +28,11 @@ def workspace():
 
 @pytest.fixture(scope="module")
 def budget(workspace):
-    return make_budget("paper_full", workspace, 8, Utilisation(), ("criteo_x1",))
+    return make_budget("paper_full", workspace, 8, Utilisation(), ("yambda_50m",))
 
 
 @pytest.fixture(scope="module")
-def criteo(budget):
+def yambda(budget):
     return budget.datasets[0]
 
 
@@ -58,34 +58,34 @@ def test_operations_of_an_mlp_are_those_of_its_matrices():
     assert matrices < counted < 1.01 * matrices
 
 
-def test_a_dataset_is_the_sum_of_its_runs(criteo):
-    trained, valid, test, batch, epochs = 33_003_326, 8_250_124, 4_587_167, 4096, 10
-    mlp = next(runs for runs in criteo.runs if runs.experiment == "MLP_criteo_x1_matched")
+def test_a_dataset_is_the_sum_of_its_runs(yambda):
+    trained, valid, test, batch, epochs = 37_173_769, 4_646_721, 4_646_722, 8192, 10
+    mlp = next(runs for runs in yambda.runs if runs.experiment == "MLP_yambda_50m_matched")
     assert (mlp.trials, mlp.seeds, mlp.count) == (8, list(range(11, 21)), 18)
-    assert mlp.work.tables == 2_086_936 * 20
+    assert mlp.work.tables == 944_057 * 32
     h100 = DEVICES[0]
     seconds = mlp.work.forward * (3 * epochs * trained + epochs * valid + test) / (67e12 * 0.1)
-    seconds += epochs * trained / batch * (2_086_936 * 20 + mlp.work.dense) * 60 / (3.35e12 * 0.6)
+    seconds += epochs * trained / batch * (944_057 * 32 + mlp.work.dense) * 60 / (3.35e12 * 0.6)
     assert mlp.hours(h100, Utilisation()) == pytest.approx(18 * seconds / 3600)
-    assert criteo.hours(h100, Utilisation()) == pytest.approx(sum(r.hours(h100, Utilisation()) for r in criteo.runs))
-    assert criteo.prepared == (trained + valid + test) * 40 * 4  # 39 fields and the label
-    assert criteo.predictions == criteo.count * test * 8
-    assert criteo.count == 21 * 18 + 7 * 2 * 10  # three sizes by width and four by depth, of two models
+    assert yambda.hours(h100, Utilisation()) == pytest.approx(sum(r.hours(h100, Utilisation()) for r in yambda.runs))
+    assert yambda.prepared == (trained + valid + test) * 6 * 4  # four fields, the group and the label
+    assert yambda.predictions == yambda.count * test * 8
+    assert yambda.count == 21 * 18 + 7 * 2 * 10  # three sizes by width and four by depth, of two models
 
 
-def test_every_command_parses_and_names_what_exists(criteo, workspace, tmp_path):
-    suite = find_suite("paper_full@criteo_x1,matched", workspace)
+def test_every_command_parses_and_names_what_exists(yambda, workspace, tmp_path):
+    suite = find_suite("paper_full@yambda_50m,matched", workspace)
     best = SimpleNamespace(settings={"learning_rate": 1e-3})
     winners = render_config([SimpleNamespace(config=config, best=best) for config in suite.experiments])
     configs = tmp_path / "benchmark_configs"
     (configs / "model_config").mkdir(parents=True)
-    (configs / "model_config" / "paper_full_criteo_x1.yaml").write_text(winners)
+    (configs / "model_config" / "paper_full_yambda_50m.yaml").write_text(winners)
     tuned = Workspace(configs, tmp_path / "results", tmp_path / "cache", ROOT / "benchmark_configs")
     ran = []
-    for command in criteo.commands:
+    for command in yambda.commands:
         program, *words = shlex.split(command)
         if program == "cp":
-            assert words[1] == "benchmark_configs/model_config/paper_full_criteo_x1.yaml"
+            assert words[1] == "benchmark_configs/model_config/paper_full_yambda_50m.yaml"
             assert words[0] == f"results/tuning/{suite.name}.yaml"
             continue
         assert program == "fuxibench"
@@ -126,12 +126,13 @@ def test_every_dataset_of_the_plan_has_its_rows_and_a_validation_set_of_its_own(
         assert spec.valid_data is None or spec.valid_data != spec.test_data, name
 
 
-def test_the_json_holds_what_the_text_says(budget, criteo):
+def test_the_json_holds_what_the_text_says(budget):
     text, found = render_budget(budget), budget_to_json(budget)
     (dataset,) = found["datasets"]
     hours = sum(run["gpu_hours"]["H100 SXM"] for run in dataset["runs"])
     assert dataset["gpu_hours"]["H100 SXM"] == pytest.approx(hours)
-    assert f"| criteo_x1   | 518    | {hours:,.0f} " in text
+    (line,) = (line for line in text.splitlines() if line.startswith("| yambda_50m "))
+    assert [cell.strip() for cell in line.split("|")][2:4] == ["518", f"{hours:,.0f}"]
     assert all(command in text for command in dataset["commands"])
     assert json.loads(json.dumps(found)) == found
 

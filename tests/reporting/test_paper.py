@@ -228,6 +228,9 @@ def test_a_claim_of_more_than_several_needs_all_of_them(tmp_path):
     assert undecided.word == "undecided"
     assert "not significant against DCNv2; about " in undecided.why
     assert undecided.power
+    nearer = [0.7995, 0.8007, 0.7997]  # its difference is smaller, so that it takes more seeds
+    both = verdict(DCNv2=open_one, MLP=nearer)
+    assert both.why.startswith("not significant against DCNv2, MLP; for MLP about ")
     study = made_up("paper_main", {"RankElastor": [0.8], "RankMixer": [0.79]}, tmp_path)
     (claim,) = claims([study])
     assert str(claim.verdict) == "undecided (one seed: how much seeds differ is not known)"

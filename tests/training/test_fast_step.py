@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fuxi_plugins.models.dcnv2 import DCNv2
+from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.finalnet import FinalNet
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.training.fast_step import FastStep, Lookup, can_replace_the_step_of, clip_gradients, look_up, lookups
@@ -24,7 +25,7 @@ REGULARIZERS = [
 
 def build(model_class, fast: bool, **settings):
     bases = (FastStep, model_class) if fast else (model_class,)
-    return tiny.build(type("Built", bases, {}), **SETTINGS[model_class], **settings)
+    return tiny.build(type("Built", bases, {}), **SETTINGS.get(model_class, {}), **settings)
 
 
 def train(model, limit: float, steps: int = 50, dtype=torch.float32) -> list[float]:
@@ -55,9 +56,20 @@ def relative(one: torch.Tensor, other: torch.Tensor) -> float:
 @pytest.mark.parametrize("regularizers", REGULARIZERS, ids=lambda given: str(given))
 @pytest.mark.parametrize("model_class", SETTINGS, ids=lambda model_class: model_class.__name__)
 def test_fifty_steps_end_at_the_same_parameters(model_class, regularizers, limit):
+    assert_equal_up_to_rounding(model_class, limit, **regularizers)
+
+
+def test_products_that_are_turned_round_end_at_the_same_parameters():
+    wide = {"hidden_units": [264]}
+    layers = [layer for layer in build(DNN, True, **wide).modules() if type(layer) is nn.Linear]
+    assert any("forward" in vars(layer) for layer in layers)
+    assert_equal_up_to_rounding(DNN, 10.0, **wide)
+
+
+def assert_equal_up_to_rounding(model_class, limit, **settings):
     """In float64 to many digits; in float32 the fast step is no farther from that than FuxiCTR's own rounding is."""
     fast, plain, exact, exact_plain = (
-        build(model_class, is_fast, **regularizers) for is_fast in (True, False, True, False)
+        build(model_class, is_fast, **settings) for is_fast in (True, False, True, False)
     )
     with tiny.in_float64():
         losses = [train(model, limit, dtype=torch.float64) for model in (exact, exact_plain)]

@@ -37,43 +37,40 @@ class LabelGuess:
         return cleaned(frame[self.name], ColumnForm(na_values=tuple(self.na_values))).is_not_null()
 
 
+def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
+    """The column that the user names or, with None, the one with a usual name; None where there is no such column."""
+    if asked is not None:
+        return asked if asked in frame.columns else None
+    by_name = {name.casefold(): name for name in reversed(frame.columns)}
+    return next((by_name[name] for name in LABELS if name in by_name), None)
+
+
 def guess_label(
-    frame: pl.DataFrame, others: Sequence[pl.DataFrame], asked: str | None, rule: str | None, where: str
+    frame: pl.DataFrame, others: Sequence[pl.DataFrame], name: str, rule: str | None, where: str
 ) -> LabelGuess:
-    """The label among a table's columns.
+    """How a column is a label.
 
     Args:
         frame: the first rows of train.
         others: those of the other files.
-        asked: the column that the user names, or None to go by usual names.
+        name: the column.
         rule: the user's, or None to guess one where the values are not 0 and 1.
         where: the file, for messages.
 
     Raises:
-        UserError: there is no such column, its values need a rule that cannot be guessed, or the rule does not fit.
+        UserError: it has no values, they need a rule that cannot be guessed, or the rule does not fit.
     """
-    by_name = {name.casefold(): name for name in reversed(frame.columns)}
-    found = asked if asked in frame.columns else None
-    if asked is None:
-        found = next((by_name[name] for name in LABELS if name in by_name), None)
-    if found is None:
-        sought = f"named {asked!r}" if asked else f"named one of {', '.join(LABELS)}"
-        raise UserError(
-            f"{where} has no label {sought}; --label COLUMN says which it is of {', '.join(frame.columns)}."
-        )
-    if frame[found].dtype in (pl.List, pl.Array):
-        raise UserError(f"the label {found!r} of {where} must be one value a row, but is a list.")
-    values, missing = without_missing(Head(found, frame[found], [other[found] for other in others if found in other]))
+    if frame[name].dtype in (pl.List, pl.Array):
+        raise UserError(f"the label {name!r} of {where} must be one value a row, but is a list.")
+    values, missing = without_missing(Head(name, frame[name], [other[name] for other in others]))
     if not len(values):
-        raise UserError(
-            f"the label {found!r} of {where} must have values, but the first {len(frame):,} rows have none."
-        )
+        raise UserError(f"the label {name!r} of {where} must have values, but the first {len(frame):,} rows have none.")
     said = ""
     if rule is None:
-        rule, said = _guessed(found, values, where)
+        rule, said = _guessed(name, values, where)
     else:
-        _check(found, values, rule, where)
-    return LabelGuess(found, rule, said, missing)
+        _check(name, values, rule, where)
+    return LabelGuess(name, rule, said, missing)
 
 
 def _check(name: str, values: pl.Series, rule: str, where: str) -> None:
@@ -121,6 +118,8 @@ def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
         return None, ""
     if distinct <= {-1.0, 1.0}:
         return "> 0", "-1 or 1"
+    if low >= 0 and high <= 1:
+        return ">= 0.5", "a share between 0 and 1"
     if low < 0:
         return "> 0", "a number on both sides of 0"
     for most, positive in ((5, 4), (10, 8), (100, 80)):

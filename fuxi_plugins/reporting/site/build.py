@@ -22,7 +22,7 @@ from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.figure import front_figure
 from fuxi_plugins.reporting.site.folder import SiteFolder
 from fuxi_plugins.reporting.site.front import front, listed_boards
-from fuxi_plugins.reporting.site.models import model, records_by_model
+from fuxi_plugins.reporting.site.models import model, model_code, records_by_model
 from fuxi_plugins.reporting.site.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
@@ -67,6 +67,7 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
         if dataset["card"]:
             yield addresses.dataset_config(name), dataset["card"].config
     yield from _runs(pages, contents)
+    yield from _code(contents, by_model)
     if contents.ledger:
         yield from _ledger(pages, contents)
     if contents.tuning_results:
@@ -112,12 +113,14 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
 def _models(
     pages: Pages, contents: Contents, by_model: Mapping[str, Sequence[Record]]
 ) -> Iterator[tuple[str, str | bytes]]:
-    files: set[Path] = set()
     for name, records in by_model.items():
-        shown = model(name, records, contents)
-        yield model_page(name), pages.render("model.html", "../", model=shown)
-        if shown["card"].code:
-            files.add(shown["card"].code)
+        yield model_page(name), pages.render("model.html", "../", model=model(name, records, contents))
+
+
+def _code(contents: Contents, by_model: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, bytes]]:
+    """The source files that pages of models and runs link to, each once."""
+    files = {file for name, records in by_model.items() for file in model_code(name, records, contents)}
+    files |= {file for kept in contents.sources.values() for file in kept}
     for file in sorted(files):
         yield addresses.code_file(file), file.read_bytes()
 
@@ -127,8 +130,7 @@ def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for record in map(_published, contents.records):
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
         yield addresses.run_config(record), model_config(record)
-        card = contents.models.get(record.model)
-        shown = views.run(record, suites, card.code if card else None)
+        shown = views.run(record, suites, model_code(record.model, [record], contents))
         yield run_page(record), pages.render("run.html", "../", record=record, run=shown)
 
 

@@ -76,6 +76,8 @@ class Contents:
     across: Across | None = None  # the models that stand on all of these, where there are at least two
     models: Mapping[str, ModelCard] = field(default_factory=dict)  # by the name of a class or of a variant
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    # Source files of models that lie in files of their own, as the runs kept them, by dataset, experiment and seed.
+    sources: Mapping[tuple[str, str, int], Sequence[Path]] = field(default_factory=dict)
     tuning_results: Sequence[Search] = ()
     paper: Path | None = None  # the folder of the paper's tables and figures with our runs, a page of its own
     frame: Frame = DEFAULT_FRAME

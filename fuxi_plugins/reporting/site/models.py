@@ -1,6 +1,7 @@
 """A model's page, written as a model card: what it is, where it stands, what it costs, how it trains."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.analysis.across import Across
@@ -58,7 +59,7 @@ def model(display_name: str, records: Sequence[Record], contents: Contents) -> d
         "display_name": display_name,
         "class": name,
         "card": card,
-        "code": code_file(card.code) if card.code else "",
+        "code": [(file.name, code_file(file)) for file in model_code(display_name, records, contents)],
         **_cited(display_name, card.paper),
         **_explained(card.passages),
         "average": _average(display_name, contents.across),
@@ -71,6 +72,19 @@ def model(display_name: str, records: Sequence[Record], contents: Contents) -> d
         "settings": own[0].params["model"] if own else {},
         "settings_of": own[0].experiment if own else "",
     }
+
+
+def model_code(name: str, records: Sequence[Record], contents: Contents) -> Sequence[Path]:
+    """The source files of a model: those that its newest run has kept, else the file of its class in this package.
+
+    Args:
+        name: that the model has in the cards, where it has no run.
+    """
+    newest = max(records, key=lambda record: record.started, default=None)
+    if newest and (kept := contents.sources.get((newest.dataset, newest.experiment, newest.seed))):
+        return kept
+    card = contents.models.get(newest.model if newest else name)
+    return [card.code] if card and card.code else []
 
 
 def _cited(display_name: str, paper: Paper | None) -> dict[str, str]:

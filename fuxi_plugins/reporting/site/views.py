@@ -50,18 +50,18 @@ def board(named: NamedBoard) -> dict[str, Any]:
     }
 
 
-def run(record: Record, suites: Mapping[str, str], code: Path | None) -> dict[str, Any]:
+def run(record: Record, suites: Mapping[str, str], code: Sequence[Path]) -> dict[str, Any]:
     """A run's curves and the command that repeats it.
 
     Args:
-        code: the file of its model.
+        code: the source files of its model.
     """
     by_suite = record.suite or suites.get(record.experiment, record.experiment)
     target = record.experiment if record.role == "result" else by_suite
     return {
         "chart": training_curves([record]),
         "losses": loss_curves(record),
-        "code": code_file(code) if code else "",
+        "code": [(file.name, code_file(file)) for file in code],
         "metric": monitored(record),
         "measures": _measures(record),
         "command": f"fuxibench run {target} --seeds {record.seed}",

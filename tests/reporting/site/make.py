@@ -12,7 +12,7 @@ from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.datasets.spec import Source
 from fuxi_plugins.models.citation import Paper, Passage
-from fuxi_plugins.models.registry import native_source
+from fuxi_plugins.models.registry import class_source
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.paper.document import Section, write_report
 from fuxi_plugins.reporting.paper.tables import Table
@@ -41,7 +41,7 @@ def contents(results, hostile=False):
         NamedBoard(f"{dataset}_board", f"{dataset}_board", named, _board(dataset, runs, cells, results))
         for dataset, named, runs in (("toy", title, records), ("fun", "Fun board", others))
     ]
-    _, code = native_source("FM")
+    _, code = class_source("FM")
     return Contents(
         boards=main,
         records=[*records, *others],

@@ -132,8 +132,8 @@ def test_a_model_card_cites_its_paper_and_shows_formula_code_and_places(site):
     text = next((site / "models").glob("Alpha-*.html")).read_text()
     assert '<a href="https://arxiv.org/abs/2000.00001">Alpha: &lt;img' in text
     assert "y = x &lt;img" in text
-    assert '<a href="../code/fm.py.txt">fm.py</a>' in text
-    assert "class FM" in (site / "code" / "fm.py.txt").read_text()
+    address = re.search(r'<a href="../(code/fm-\w{6}\.py\.txt)">fm.py</a>', text)[1]
+    assert "class FM" in (site / address).read_text()
     assert "@misc{Alpha," in text
     assert "author = {Ada One and Bo " in text
     assert "by Ada One, Bo &lt;img" in text
@@ -195,7 +195,28 @@ def test_a_run_shows_its_curves_and_the_code_of_its_model(tmp_path):
     text = next((tmp_path / "site" / "runs").glob("toy-Alpha-toy-1-*.html")).read_text()
     assert "train loss, with regularisation: epoch 2, loss 0.37500" in text
     assert "valid logloss: epoch 2, loss 0.31250" in text
-    assert '<a class="button" href="../code/fm.py.txt">Code of the model</a>' in text
+    assert re.search(r'<a class="button" href="../code/fm-\w{6}.py.txt">fm.py</a>', text)
+
+
+def test_a_model_of_ones_own_shows_the_source_that_each_run_kept(tmp_path):
+    made = contents(tmp_path)
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(f"# {folder}")
+    runs = [("toy", "Beta_toy", 1), ("toy", "Beta_toy", 2)]
+    records = [
+        record.model_copy(update={"started": "2027-01-01T00:00:00+00:00"})
+        if (record.dataset, record.experiment, record.seed) == runs[1]
+        else record
+        for record in made.records
+    ]
+    sources = {run: [tmp_path / folder / "mine.py"] for run, folder in zip(runs, ("old", "new"), strict=True)}
+    write_site(tmp_path / "site", replace(made, records=records, sources=sources))
+    linked = {}
+    for page in ("runs/toy-Beta-toy-1-*", "runs/toy-Beta-toy-2-*", "models/Beta-*"):
+        text = next((tmp_path / "site").glob(f"{page}.html")).read_text()
+        linked[page] = (tmp_path / "site" / re.search(r'href="../(code/mine-[^"]+)"', text)[1]).read_text()
+    assert list(linked.values()) == ["# old", "# new", "# new"]
 
 
 def test_unverified_results_stand_apart_and_are_never_ranked(tmp_path):

@@ -90,7 +90,7 @@ def test_a_site_of_ones_own(tmp_path):
     assert done.exit_code == 0, done.output
     assert len(list((out / "boards").iterdir())) == 1
     assert {path.name.split("-")[0] for path in (out / "models").iterdir()} == {"DSSM", "AFN"}
-    assert {path.name for path in (out / "code").iterdir()} == {"dssm.py.txt", "afn.py.txt"}
+    assert {path.name.split("-")[0] for path in (out / "code").iterdir()} == {"dssm", "afn"}
     for page in out.rglob("*.html"):
         text = page.read_text()
         assert "Our &amp; models" in text

@@ -1,0 +1,64 @@
+"""One training step done in two ways, in turns in one process, with the machine's copy rate before and after.
+
+    python scripts/measure_step.py RankElastor exact plain-products
+    python scripts/measure_step.py RankElastor exact compiled --rounds 9
+    python scripts/measure_step.py DCNv2 exact bf16 --rows 2048
+
+Of two processes one may have slower memory for minutes, so ratios of their times say little; here each round does both
+ways, one after the other. Where the copy rate moved by more than a third the figures are refused: run it again. The
+models have the shape of criteo_dim_20. Ways: exact (what a run does), plain-products (linear layers as torch has them),
+compiled (compile: true), bf16 (amp: bf16), compiled-bf16, fuxictr (FuxiCTR's step) and token-loops (the same with one
+stack of torch's modules a token).
+"""
+
+import os
+import statistics
+import sys
+
+import click
+import torch
+from measuring.clock import seconds
+from measuring.copy_rate import CopyRates, copy_rate
+from measuring.ways import CRITEO, MODELS, WAYS, BytesMoved
+
+from fuxi_plugins.execution.processes import ALLOCATOR
+
+CPU = torch.device("cpu")
+
+
+@click.command(help=__doc__)
+@click.argument("model", type=click.Choice(list(MODELS)))
+@click.argument("first", type=click.Choice(list(WAYS)))
+@click.argument("second", type=click.Choice(list(WAYS)))
+@click.option("--rows", default=4096, show_default=True, help="Of a batch.")
+@click.option("--rounds", default=7, show_default=True, help="Of both ways, in turns; medians count.")
+@click.option("--threads", default=1, show_default=True)
+def measure(model: str, first: str, second: str, rows: int, rounds: int, threads: int) -> None:
+    if not set(ALLOCATOR) <= set(os.environ):  # which glibc reads at its start
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    torch.set_num_threads(threads)
+    batch = CRITEO.batch(rows, CPU)
+    models = {way: WAYS[way](model) for way in (first, second)}
+    for way, made in models.items():
+        with BytesMoved() as moved:
+            started = seconds(lambda made=made: made.train_step(batch), CPU)
+        made.train_step(batch)
+        counted = "" if "compiled" in way else (
+            f"; {moved.products / 1e9:.2f} GB moved by products and {moved.others / 1e9:.2f} GB by all else"
+        )  # fmt: skip
+        click.echo(f"{way}: first step {started:.1f} s{counted}")
+    before = copy_rate(CPU)
+    taken = [{way: seconds(lambda made=made: made.train_step(batch), CPU) for way, made in models.items()}
+             for _ in range(rounds)]  # fmt: skip
+    rates = CopyRates(before, copy_rate(CPU))
+    click.echo(f"{model}, {rows} rows, {threads} threads, {rounds} rounds; {rates}")
+    if rates.moved:
+        sys.exit("no figure: the copy rate moved by more than a third; run it again")
+    ratio = statistics.median(times[first] / times[second] for times in taken)
+    for way in models:
+        click.echo(f"{way}: median {statistics.median(times[way] for times in taken):.3f} s a step")
+    click.echo(f"{second} is {ratio:.2f} times as fast as {first} (median of the ratios)")
+
+
+if __name__ == "__main__":
+    measure()
