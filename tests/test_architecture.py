@@ -89,6 +89,7 @@ LATE_IMPORTS = {
     "reporting/table.py": "pandas, for a frame",
     "reporting/tabular.py": "matplotlib, for the widths of letters",
     "submissions/bundle.py": "what prepares data, to verify alone",
+    "training/compiling.py": "torch's compiler, which takes seconds and is asked for by few",
     "training/provenance.py": "torch, without which a record of failure can be written",
     "training/runner.py": "the trainer, without which a record of failure can be written",
     "training/trackers.py": "trackers, which are extras",
