@@ -32,21 +32,25 @@ HEADER = """\
 """
 
 COMMON_HEADER = """\
-# Every model of the zoo on ml100k with one common configuration, tuned for none: embeddings of 16 regularised by 1e-2
-# (models of first and second order by 1e-5), hidden layers of 128 and 64 with dropout 0.2, Adam at 1e-3; else the
-# class's defaults. Made by `python scripts/make_zoo_experiments.py`; do not edit.
+# {who} on {dataset} with one common configuration, tuned for none: embeddings of 16 regularised by
+# 1e-2 (models of first and second order by 1e-5), hidden layers of 128 and 64 with dropout 0.2, Adam at 1e-3; else
+# the class's defaults. Made by `python scripts/make_zoo_experiments.py`; do not edit.
 
 """
+# Rows of the board of the split at random, which is there to be compared with the split by time.
+RANDOM_ROWS = ["AutoInt+", "DCNv2", "DeepFM", "DHEN", "DIN", "DNN", "EulerNet", "FFM", "FinalMLP", "FM", "FwFM",
+    "GDCN-P", "HSTU", "LightGBM", "LR", "RankElastor", "RankMixer", "TokenMixerLarge", "Wukong", "xDeepFM"]  # fmt: skip
 
 SUITE_HEADER = "# Made by `python scripts/make_zoo_experiments.py`; do not edit.\n\n"
 
 
-def common_file() -> str:
-    """The text of ``model_config/ml100k_zoo.yaml``."""
+def common_file(dataset: str = "ml100k") -> str:
+    """The text of ``model_config/ml100k_zoo.yaml``, or of the like of ``ml100k_random``."""
+    every = dataset == "ml100k"
     return model_file(
-        "ml100k",
-        board_rows(),
-        header=COMMON_HEADER,
+        dataset,
+        board_rows() if every else RANDOM_ROWS,
+        header=COMMON_HEADER.format(who="Every model of the zoo" if every else "Twenty models", dataset=dataset),
         training={"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512},
         changes={"embedding_regularizer": 0.01},
         ending="_common",
@@ -57,9 +61,20 @@ def common_suite() -> str:
     """The text of ``suites/ml100k_zoo_board.yaml``."""
     suite = {
         "title": "MovieLens 100K, the whole zoo",
-        "description": "Every model of the zoo with one common configuration that was tuned for none of them.",
+        "description": "All models with one common configuration, which was tuned for none of them.",
         "experiments": [f"{row}_ml100k_common" for row in board_rows()],
         "seeds": [1, 2, 3, 4, 5],
+    }
+    return SUITE_HEADER + yaml_text(suite)
+
+
+def random_suite() -> str:
+    """The text of ``suites/ml100k_random_board.yaml``."""
+    suite = {
+        "title": "MovieLens 100K split at random, twenty models",
+        "description": "The configurations of ml100k_zoo_board, on the same ratings split at random.",
+        "experiments": [f"{row}_ml100k_random_common" for row in RANDOM_ROWS],
+        "seeds": [1, 2, 3],
     }
     return SUITE_HEADER + yaml_text(suite)
 
@@ -101,6 +116,8 @@ def main() -> None:
         write_text(configs / "model_config" / f"{dataset}_zoo.yaml", zoo_file(dataset, published))
     write_text(configs / "model_config" / "ml100k_zoo.yaml", common_file())
     write_text(configs / "suites" / "ml100k_zoo_board.yaml", common_suite())
+    write_text(configs / "model_config" / "ml100k_random.yaml", common_file("ml100k_random"))
+    write_text(configs / "suites" / "ml100k_random_board.yaml", random_suite())
 
 
 if __name__ == "__main__":

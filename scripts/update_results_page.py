@@ -1,27 +1,37 @@
 """Puts boards into docs/results.md between the markers that name them, and below them the sentences that they say.
 
-Tables and sentences are of the same boards, which are rebuilt from the records. A file of a board that its records no
-longer give is refused, so that the page never differs from ``results/leaderboards``.
+The README and the page also get one table over the main board of every real dataset: RankElastor and RankMixer beside
+their rivals. Tables and sentences are of boards that are rebuilt from the records. A file of a board that its records
+no longer give is refused, so that the page never differs from ``results/leaderboards``.
 """
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tabulate import tabulate
+
 from fuxi_plugins.analysis.compare import Comparison, compare_on_board
+from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.boards import board_file, suite_boards
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.site.contents import NamedBoard
+from fuxi_plugins.reporting.site.gather import gather
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
 MARKED = re.compile(r"(<!-- board: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 # The project's model and those it is held against; a sentence each on every dataset with runs of both.
 SUBJECT, RIVALS = "RankElastor", ("RankMixer", "DCNv2", "FinalMLP")
 SAID = re.compile(r"(<!-- said -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+# The pairs of the table over all datasets.
+PAIRS = (("RankElastor", "RankMixer"), ("RankElastor", "DCNv2"), ("RankElastor", "FinalMLP"), ("RankMixer", "DCNv2"))
+STANDING = re.compile(r"(<!-- standing -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
 def page_boards(text: str, workspace: Workspace) -> list[NamedBoard]:
@@ -72,8 +82,45 @@ def sentences(boards: Sequence[NamedBoard]) -> list[str]:
     return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
 
 
+def standing(boards: Sequence[NamedBoard]) -> str:
+    """A row a dataset: by how much the first model of each pair is above the second in the metric of the board.
+
+    Bold, with the word better or worse: significant, adjusted for all pairs of that board. A dash: not both were run.
+    """
+    lines = []
+    for named in boards:
+        rows = {row.display_name: row for row in named.board.ranked()}
+        cells = [_standing_cell(named, rows, *pair) for pair in PAIRS]
+        if any(cell != "–" for cell in cells):
+            seeds = min(len(rows[name].seeds) for pair in PAIRS for name in pair if name in rows)
+            lines.append([f"`{named.board.dataset}`", named.board.rank_by, seeds, *cells])
+    heads = ["dataset", "metric", "seeds", *(f"{a} − {b}" for a, b in PAIRS)]
+    return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True) + "\n"
+
+
+def _standing_cell(named: NamedBoard, rows: Mapping[str, Row], a: str, b: str) -> str:
+    if not {a, b} <= set(rows):
+        return "–"
+    compared = compare_on_board(named.board, named.stem, rows[a], rows[b])
+    assert compared is not None, "both rows are ranked"
+    metric = find_metric(compared.metric)
+    shown = metric.show_difference_end(compared.effect)
+    if not compared.difference.significant:
+        return shown
+    return f"**{shown} {'better' if (compared.effect > 0) == metric.higher_is_better else 'worse'}**"
+
+
+def with_standing(text: str, workspace: Workspace) -> str:
+    """The text with the table over all datasets made anew."""
+    if not STANDING.search(text):
+        return text
+    table = standing([named for named in gather(workspace).main if not named.board.data.synthetic])
+    return STANDING.sub(lambda match: match[1] + table + match[2], text)
+
+
 def main() -> None:
     workspace = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
+    README.write_text(with_standing(README.read_text(encoding="utf-8"), workspace), encoding="utf-8")
     PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), workspace), encoding="utf-8")
 
 

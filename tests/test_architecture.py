@@ -128,10 +128,11 @@ def test_the_layers_know_torch_alone():
     assert not {str(path): found for path in files("layers") if (found := touches(path, "fuxictr"))}
 
 
-def test_fuxictrs_training_is_known_to_two_modules_and_its_preprocessing_to_another():
+def test_fuxictrs_training_is_known_to_three_modules_and_its_preprocessing_to_another():
     users = {str(path.relative_to(PACKAGE)) for path in files(".") if touches(path, "fuxictr")}
     others = {name for name in users if not name.startswith("models/")}
-    assert others == {"training/trainer.py", "training/fast_step.py", "datasets/preprocessing.py"}
+    training = {"training/trainer.py", "training/fast_step.py", "training/distributed/sharded_table.py"}
+    assert others == {*training, "datasets/preprocessing.py"}
 
 
 def test_configs_are_read_with_the_catalogue():

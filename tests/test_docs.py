@@ -11,7 +11,8 @@ from scripts import make_figures
 from tests.conftest import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-NAVIGATION = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+NAVIGATION = CONFIG["nav"]
 LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)")
 
 
@@ -24,6 +25,14 @@ def listed(part):
 
 def test_the_navigation_has_every_page_once():
     assert sorted(listed(NAVIGATION)) == [page.name for page in PAGES]
+
+
+def test_the_search_of_the_pages_loads_nothing_from_a_network():
+    """Without a polyfill of this name the plugin "offline" adds one that a web host serves."""
+    assert "offline" in CONFIG["plugins"]
+    (script,) = CONFIG["extra"]["polyfills"]
+    assert "iframe-worker" in script
+    assert (ROOT / "docs" / script).is_file()
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
@@ -42,6 +51,7 @@ def test_the_workflow_of_the_site_calls_what_there_is():
         command = command.commands[word]
     options = {name for parameter in command.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
+    assert "@ git+https://" in workflow["env"]["FUXIBENCH"]  # no release is on PyPI
 
 
 def test_the_pictures_show_what_the_records_say():

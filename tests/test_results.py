@@ -27,7 +27,7 @@ from fuxi_plugins.reporting.notes import tie_sentence
 from fuxi_plugins.reporting.paper import tables
 from fuxi_plugins.reporting.paper.gather import studies
 from fuxi_plugins.reporting.paper.numbers import auc_effect
-from scripts.update_results_page import PAGE, updated
+from scripts.update_results_page import PAGE, README, updated, with_standing
 from tests.conftest import ROOT
 
 WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
@@ -163,9 +163,12 @@ def test_the_page_of_results_shows_the_boards_and_what_they_say(tmp_path):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     if shipped_files:
-        page = PAGE.read_text()
+        page, readme = PAGE.read_text(), README.read_text()
         assert "<!-- said -->" in page
-        assert updated(page, Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")) == page
+        assert "<!-- standing -->" in readme
+        shipped = Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")
+        assert updated(page, shipped) == page
+        assert with_standing(readme, shipped) == readme
 
 
 def test_the_ledger_is_what_records_and_published_values_say():

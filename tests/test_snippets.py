@@ -28,6 +28,7 @@ NOT_RUN = {
     "check": "tests/cli/test_cli.py runs it",
     "data fetch": "downloads gigabytes",
     "data import": "the files are downloaded by hand",
+    "run-expid": "tests/experiments/test_published_folders.py runs it",
     "data verify": "needs files that are downloaded",
     "data prepare": "needs files that are downloaded",
     "data describe": "the reader's own files; tests/test_readme.py uses the page's dataset",

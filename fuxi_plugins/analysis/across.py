@@ -24,6 +24,7 @@ from fuxi_plugins.records.metrics import Metric
 
 Test = Literal["wilcoxon", "nemenyi"]
 _DRAWS = 2**14  # of signs, beyond which Wilcoxon's p is estimated instead of worked out
+_AT_ONCE = 2**20  # sums of ranks that are in memory together
 
 
 @dataclass(frozen=True)
@@ -144,22 +145,41 @@ def win_rates(keys: np.ndarray) -> np.ndarray:
 def wilcoxon_holm(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(M, M) p values of Wilcoxon's signed-rank test over the rows of keys (D, M), and Holm's; 1 on the diagonal.
 
-    p is exact up to 14 datasets: all 2^D signs of the differences are gone through.
+    Two-sided; differences of zero are split between the two sides. p is exact up to 14 datasets: all 2^D signs of the
+    differences are gone through.
     """
-    models = keys.shape[1]
-    pairs = list(itertools.combinations(range(models), 2))
-    alone = np.array([_signed_rank_p(keys[:, a] - keys[:, b]) for a, b in pairs])
+    datasets, models = keys.shape
+    first, second = np.triu_indices(models, 1)
+    differences = (keys[:, first] - keys[:, second]).T
+    alone = _exact_p(differences) if 2**datasets <= _DRAWS else np.array(list(map(_drawn_p, differences)))
     found = []
     for listed in (alone, holm(alone)):
         square = np.ones((models, models))
-        for (a, b), p in zip(pairs, listed, strict=True):
-            square[a, b] = square[b, a] = p
+        square[first, second] = square[second, first] = listed
         found.append(square)
     return found[0], found[1]
 
 
-def _signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided; differences of zero are split between the two sides."""
+def _exact_p(differences: np.ndarray) -> np.ndarray:
+    """(P,) p values of Wilcoxon's signed-rank test of differences (P, D), by all 2^D signs that they may have.
+
+    A zero's rank counts half on both sides whatever the signs, so it changes no comparison and is left out.
+    """
+    datasets = differences.shape[1]
+    ranks = stats.rankdata(np.abs(differences), axis=1) * (differences != 0)  # (P, D), multiples of 1/2: sums are exact
+    signs = np.array(list(itertools.product((0.0, 1.0), repeat=datasets)))  # (2^D, D), 1 where it is positive
+    seen = (ranks * (differences > 0)).sum(1)
+    p_values = []
+    step = max(1, _AT_ONCE // len(signs))
+    for start in range(0, len(ranks), step):
+        sums = ranks[start : start + step] @ signs.T  # (at most step, 2^D)
+        here = seen[start : start + step, None]
+        p_values.append(2 * np.minimum((sums <= here).mean(1), (sums >= here).mean(1)))
+    return np.minimum(1.0, np.concatenate(p_values))
+
+
+def _drawn_p(differences: np.ndarray) -> float:
+    """The p value of one pair's differences (D,), by signs that are drawn."""
     if not differences.any():
         return 1.0
     signs = stats.PermutationMethod(n_resamples=_DRAWS, rng=np.random.default_rng(0))
@@ -197,12 +217,17 @@ def _within(interval: Interval | None, low: float, high: float) -> Interval | No
 
 
 def _significant_wins(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str]) -> np.ndarray:
+    """(M, M) the number of boards on which the model of the row is ahead of that of the column, significantly."""
     wins = np.zeros((len(models),) * 2, int)
     for named in boards:
         ranked = SuiteBoard(named.suite, ranked_by(named.board, metric.name))
-        rows = [ranked.row(model) for model in models]
-        for (i, a), (j, b) in itertools.permutations(enumerate(rows), 2):
-            if a and b and a.rank and b.rank and a.rank < b.rank:
-                difference = ranked.board.difference(a, b)
-                wins[i, j] += bool(difference and difference.significant)
+        inference = ranked.board.inference
+        if inference is None:
+            continue
+        rows = [(place, row) for place, row in enumerate(map(ranked.row, models)) if row and row.rank]
+        here = [place for place, _ in rows]
+        there = [inference.names.index(row.key) for _, row in rows]
+        ranks = np.array([row.rank for _, row in rows])
+        ahead = ranks[:, None] < ranks
+        wins[np.ix_(here, here)] += ahead & inference.significant[np.ix_(there, there)]
     return wins

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.power import Needed, what_would_decide
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.metrics import Metric, find_metric
 from fuxi_plugins.records.record import FinishedRun
@@ -30,6 +31,8 @@ class Comparison:
     board: str = ""  # the board whose rows inform these two of the noise between seeds; "": nobody does
     pairs: int = 1  # of rows that are compared there, for all of which the p value is adjusted
     caveats: tuple[str, ...] = ()
+    needed: Needed | None = None  # what would decide it; None where it is decided, or nothing is known of the noise
+    test_rows: int | None = None
 
     @property
     def effect(self) -> float:
@@ -50,9 +53,10 @@ class Comparison:
         metric = find_metric(self.metric)
         won = f"{self.seeds_won} of {self.seeds_shared} shared seeds won"
         said = [*self._said_of_p(metric), won]
+        needed = f" {self.needed.sentence(self.test_rows)}" if self.needed else ""
         return (
             f"On {self.dataset}, {self.a} is {self.words} {self.b}: "
-            f"{metric.show_difference(self.difference.effect)} test {metric.compared_name} ({'; '.join(said)})."
+            f"{metric.show_difference(self.difference.effect)} test {metric.compared_name} ({'; '.join(said)}).{needed}"
         )
 
     def _said_of_p(self, metric: Metric) -> list[str]:
@@ -147,6 +151,8 @@ def _comparison(
         board=board,
         pairs=inference.compared if board else 1,
         caveats=tuple(caveats),
+        needed=what_would_decide(inference, ours[0], theirs[0]),
+        test_rows=evidence.rows if evidence else None,
     )
 
 

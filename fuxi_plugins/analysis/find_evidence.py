@@ -18,7 +18,7 @@ from fuxi_plugins.analysis.evidence import (
     read_evidence,
     render_evidence,
 )
-from fuxi_plugins.analysis.leaderboard import own_key
+from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, file_digest, write_text
 from fuxi_plugins.core.workspace import Workspace

@@ -5,17 +5,106 @@ makes smaller, and the noise between seeds, which n seeds divide by n. A differe
 with a power of 80%.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fuxi_plugins.analysis.statistics.inference import Inference
-from fuxi_plugins.analysis.statistics.noise import LEVEL, Noise
+from fuxi_plugins.analysis.statistics.noise import LEVEL, POWER, Noise
 from fuxi_plugins.analysis.statistics.roots import falling_root
 
 SEEDS = (2, 3, 5, 10, 20, 50)  # for which a forecast is made
 MOST_SEEDS = 200  # that anybody would train
 MOST_ROWS = 1e6  # times as many test rows, up to which a number is looked for
+OF_INTEREST = 0.001  # the smallest difference of interest, in AUC and in log loss; papers on CTR models call it large
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What it takes that a test finds a difference with a power of 80%.
+
+    Args:
+        difference: its size.
+        observed: whether it is the difference that was observed; otherwise the smallest of interest.
+        seeds: the fewest seeds of each row, from 2 to ``MOST_SEEDS``, that are enough; infinity: no such number is.
+        rows: how many times the test rows it takes by any number of seeds; 1: those at hand are enough.
+        at_hand: seeds of each row that are there; of two rows with different numbers, the smaller.
+        shown: the smallest difference that the seeds at hand show.
+    """
+
+    difference: float
+    observed: bool
+    seeds: float
+    rows: float
+    at_hand: int
+    shown: float
+
+    def phrase(self, test_rows: int | None = None, whose: str = "of each") -> str:
+        """Part of a sentence.
+
+        Args:
+            test_rows: their number now, or None where it is not known.
+            whose: seeds are counted.
+
+        >>> Needed(0.0014, observed=True, seeds=12, rows=1, at_hand=3, shown=0.003).phrase()
+        'about 12 seeds of each would show this difference'
+        >>> Needed(0.001, observed=False, seeds=np.inf, rows=5.31, at_hand=3, shown=0.01).phrase(10_000)
+        'no number of seeds shows a difference of 0.001, which takes at least 5.3 times as many test rows (53,000)'
+        """
+        what = "this difference" if self.observed else f"a difference of {self.difference:g}"
+        if self.seeds <= self.at_hand:
+            return f"the seeds at hand would have shown {what}"
+        if np.isfinite(self.seeds):
+            return f"about {self.seeds:.0f} seeds {whose} would show {what}"
+        if self.rows > 1:
+            times = f"{_two_digits(self.rows):,g} times"
+            rows = "" if test_rows is None else f" ({_two_digits(self.rows * test_rows):,.0f})"
+            return f"no number of seeds shows {what}, which takes at least {times} as many test rows{rows}"
+        return f"more than {MOST_SEEDS} seeds {whose} are needed to show {what}"
+
+    def sentence(self, test_rows: int | None = None, whose: str = "of each") -> str:
+        """The same with the power, as a sentence."""
+        said = self.phrase(test_rows, whose)
+        return f"{said[0].upper()}{said[1:]} (power {POWER:.0%})."
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def fewest_seeds(
+    noise: Callable[[np.ndarray], Noise], differences: np.ndarray | float, pairs: int, level: float = LEVEL
+) -> np.ndarray:
+    """(P,) the fewest seeds, from 2 to ``MOST_SEEDS``, with which a test shows each difference; infinity: none.
+
+    Args:
+        noise: of P differences with (P,) seeds; more seeds must not increase it.
+        pairs: P.
+    """
+    low, high = np.full(pairs, 1), np.full(pairs, MOST_SEEDS + 1)  # too few, and enough or one more than the most
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        enough = noise(np.maximum(middle, 2)).detectable(level) <= differences
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(high > MOST_SEEDS, np.inf, np.maximum(high, 2))
+
+
+def what_would_decide(inference: Inference, a: str, b: str, of_interest: float = OF_INTEREST) -> Needed | None:
+    """What it takes to find the difference of two rows, in the test of all pairs that has not found it.
+
+    The difference is the observed one, or the smallest of interest where that is larger. The level is that of Holm's
+    step at which this set of rows has stopped: its 5% are shared by the pairs that are not significant.
+
+    Returns:
+        None where the difference is significant, or where nothing is known of its noise.
+    """
+    place = inference.names.index(a), inference.names.index(b)
+    if inference.significant[place] or not (inference.comparable & inference.noise.known)[place]:
+        return None
+    effect = abs(float(inference.effects[place]))
+    pair = Power(inference, np.array(place)[:, None])
+    return pair.needed(max(effect, of_interest), LEVEL / inference.undecided, observed=effect >= of_interest)
 
 
 @dataclass(frozen=True)
@@ -62,9 +151,14 @@ class Power:
     def level_of_all(self) -> float:
         return LEVEL / self.pairs.shape[1]
 
-    def noise(self, seeds: float, rows: float | np.ndarray = 1.0) -> Noise:
+    @property
+    def noise_now(self) -> Noise:
+        """(P,) noise of the differences with the seeds and test rows at hand."""
+        return self.inference.noise[tuple(self.pairs)]
+
+    def noise(self, seeds: float | np.ndarray, rows: float | np.ndarray = 1.0) -> Noise:
         """(P,) noise of the differences with another number of seeds a row, and ``rows`` times as many test rows."""
-        now = self.inference.noise[tuple(self.pairs)]
+        now = self.noise_now
         had = self.inference.seeds[self.pairs]
         variances = np.array([now.variances[0] / rows, *(now.variances[1:] * had / seeds)])
         dof = np.array([now.dof[0] * rows, *(now.dof[1:] + (seeds - had))])  # the rest is what other rows told
@@ -82,18 +176,23 @@ class Power:
 
     def seeds_needed(self, effects: np.ndarray | float, level: float = LEVEL) -> np.ndarray:
         """(P,) the fewest seeds, from 2 to ``MOST_SEEDS``, with which each pair shows a difference; infinity: none."""
-        needed = np.full(self.pairs.shape[1], np.inf)
-        for seeds in range(2, MOST_SEEDS + 1):
-            shown = self.noise(seeds).detectable(level) <= effects
-            needed[shown & np.isinf(needed)] = seeds
-            if np.isfinite(needed).all():
-                break
-        return needed
+        return fewest_seeds(self.noise, effects, self.pairs.shape[1], level)
 
-    def rows_needed(self, effect: float) -> np.ndarray:
+    def rows_needed(self, effect: float, level: float = LEVEL) -> np.ndarray:
         """(P,) times as many test rows with which each pair shows a difference, by any number of seeds."""
         ends = np.zeros(self.pairs.shape[1]), np.full(self.pairs.shape[1], np.log(MOST_ROWS))
-        return np.exp(falling_root(lambda log: self.noise(np.inf, np.exp(log)).detectable() - effect, *ends))
+        return np.exp(falling_root(lambda log: self.noise(np.inf, np.exp(log)).detectable(level) - effect, *ends))
+
+    def needed(self, difference: float, level: float = LEVEL, *, observed: bool = False) -> Needed:
+        """What the median pair needs to show a difference, of those pairs whose noise is known."""
+        sizes = self.noise_now.detectable(level)
+        median = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
+        pair = Power(self.inference, self.pairs[:, [median]])
+        (seeds,) = pair.seeds_needed(difference, level)
+        too_small = bool(pair.noise(np.inf).detectable(level)[0] > difference)
+        rows = float(pair.rows_needed(difference, level)[0]) if too_small else 1.0
+        at_hand = int(self.inference.seeds[pair.pairs].min())
+        return Needed(difference, observed, float(seeds), rows, at_hand, float(sizes[median]))
 
     def against(self, name: str) -> list[tuple[str, float, bool, float]]:
         """Of each other row: its name, ``name``'s difference from it, whether that is significant now, seeds needed.

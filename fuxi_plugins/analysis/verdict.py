@@ -1,10 +1,11 @@
 """Ours against the published value: reproduced, above, below, or not comparable, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fuxi_plugins.analysis.power import OF_INTEREST, Needed, fewest_seeds
 from fuxi_plugins.analysis.published import PublishedRuns
 from fuxi_plugins.analysis.statistics.noise import LEVEL, Noise
 
@@ -35,19 +36,42 @@ def judge(values: Sequence[float], published: float, runs: PublishedRuns | None,
     seeds = len(values)
     if seeds < 2:
         return Verdict("not comparable", "one seed of ours does not say how much seeds differ")
-    variance, dof = np.var(values, ddof=1), np.array(seeds - 1)
     if runs:
         published = runs.mean
-        theirs = np.array(runs.variance / len(runs.values)), np.array(len(runs.values) - 1)
-        noise = Noise.of((np.array(variance / seeds), dof), theirs)
-        behind = f"{len(runs.values)} published runs"
-    else:
-        noise = Noise.of((np.array(variance / seeds + variance), dof))
-        behind = "one published run"
-    half_width = max(ROUNDING, float(noise.half_width(LEVEL)))
+    noise = _noise_by_seeds(float(np.var(values, ddof=1)), runs)
+    behind = f"{len(runs.values)} published runs" if runs else "one published run"
+    half_width = max(ROUNDING, float(noise(np.array(seeds)).half_width(LEVEL)))
     gap = float(np.mean(values)) - published
     reason = f"gap {gap:+.5f}, noise between seeds ±{half_width:.5f} ({seeds} seeds of ours, {behind})"
-    return Verdict("reproduced" if abs(gap) <= half_width else "above" if gap > 0 else "below", reason)
+    if abs(gap) > half_width:
+        return Verdict("above" if gap > 0 else "below", reason)
+    return Verdict("reproduced", f"{reason}; {_needed(noise, seeds)}")
+
+
+def _noise_by_seeds(variance: float, runs: PublishedRuns | None) -> Callable[[np.ndarray], Noise]:
+    """The noise of our mean less the published value, with any number of our seeds.
+
+    Args:
+        variance: between our seeds.
+    """
+
+    def noise(seeds: np.ndarray) -> Noise:
+        if runs is None:
+            return Noise.of((variance / seeds + variance, seeds - 1))
+        theirs = np.array(runs.variance / len(runs.values)), np.array(len(runs.values) - 1)
+        return Noise.of((variance / seeds, seeds - 1), theirs)
+
+    return noise
+
+
+def _needed(noise: Callable[[np.ndarray], Noise], seeds: int) -> str:
+    """How many of our seeds show the smallest gap of interest."""
+    (needed,) = fewest_seeds(noise, OF_INTEREST, pairs=1)
+    most = float(noise(np.array(np.inf)).detectable())
+    if most > OF_INTEREST:
+        return f"no number of seeds of ours shows a gap of {OF_INTEREST:g}: the published runs differ too much"
+    shown = float(noise(np.array(seeds)).detectable())
+    return Needed(OF_INTEREST, False, float(needed), 1, seeds, shown).phrase(whose="of ours")
 
 
 def why_other_data(dataset: str, published_as: str) -> str:

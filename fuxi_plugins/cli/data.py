@@ -59,8 +59,15 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
 )
 @click.option("--label", help="Label column. Default: a column with a usual name, such as label or click.")
 @click.option("--rule", help="Label values that count as positive, such as '>= 4' or 'in [click, buy]'.")
+@click.option(
+    "--interactions",
+    is_flag=True,
+    help="The file is a log of what users did, without a label: rows are made of it with sampled negatives.",
+)
 @click.pass_obj
-def describe(workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None) -> None:
+def describe(
+    workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None, interactions: bool
+) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
@@ -70,7 +77,7 @@ def describe(workspace: Workspace, name: str, origin: Path, label: str | None, r
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.all_configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
-    description = look_at(name, origin, label, rule)
+    description = look_at(name, origin, label, rule, interactions)
     text = yaml_text({name: description.entry})
     write_text(path, text)
     say(text)

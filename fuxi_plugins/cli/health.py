@@ -10,7 +10,7 @@ import numpy as np
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import read_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.analysis.leaderboard import own_key
+from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace

@@ -25,8 +25,11 @@ from fuxi_plugins.cli.leaderboard import leaderboard, show_boards
 from fuxi_plugins.cli.model_files import use_models
 from fuxi_plugins.cli.new import new
 from fuxi_plugins.cli.parameters import Integers
+from fuxi_plugins.cli.plan import plan as plan_command
 from fuxi_plugins.cli.power import power
+from fuxi_plugins.cli.predictions import predictions
 from fuxi_plugins.cli.report import report
+from fuxi_plugins.cli.run_expid import run_expid
 from fuxi_plugins.cli.show import show
 from fuxi_plugins.cli.splits import splits
 from fuxi_plugins.cli.status import status
@@ -39,6 +42,7 @@ from fuxi_plugins.core.files import cache_gone
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fuxi_plugins.execution.planner import Resources
     from fuxi_plugins.execution.ray_engine import Cluster
 
 MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -174,8 +178,10 @@ def check(workspace: Workspace) -> None:
     "processes",
     type=click.IntRange(min=1),
     default=1,
-    help="Processes per run; each uses one GPU or CPU core.",
+    help="Processes per run, on each host; each uses one GPU or CPU core.",
 )
+@click.option("--hosts", type=click.IntRange(min=1), default=1, help="Hosts that share each run; needs --rendezvous.")
+@click.option("--rendezvous", metavar="HOST:PORT", help="Address of this host, where the others run 'fuxibench join'.")
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Also save a checkpoint every N steps.")
 @click.option(
     "--tracker",
@@ -214,6 +220,8 @@ def run(
     jobs: int | None,
     threads: int | None,
     processes: int,
+    hosts: int,
+    rendezvous: str | None,
     checkpoint_steps: int | None,
     trackers: tuple[str, ...],
     engine: str,
@@ -243,16 +251,15 @@ def run(
     suite = dataclasses.replace(chosen.to_run, probe=chosen.to_run.probe or probe is not None)
     if suite.shape:
         say(suite.shape)
-    if processes > 1 and (suite.probe or checkpoint_steps):
-        raise UserError(
-            "--nproc-per-run cannot be combined with --probe or --checkpoint-steps: runs by several processes cannot "
-            "resume."
-        )
+    if processes * hosts > 1 and suite.probe:
+        raise UserError("--nproc-per-run cannot be combined with --probe. Leave one of them out.")
     if dry_run and not choosing.is_prepared(suite, workspace):
         choosing.show_without_data(suite, workspace)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
-    if cluster is None:
+    if hosts > 1 or rendezvous:
+        resources = _of_hosts(hosts, rendezvous, cluster, planner.Resources.choose(gpus, 1, threads, processes))
+    elif cluster is None:
         resources = planner.Resources.choose(gpus, jobs, threads, processes)
     else:
         resources = planner.Resources.choose([], 1, threads or 1, processes)
@@ -290,6 +297,39 @@ def run(
         sys.exit(FAILED_RUNS)
 
 
+def _of_hosts(hosts: int, rendezvous: str | None, cluster: "Cluster | None", resources: "Resources") -> "Resources":
+    """What one run at a time has on several hosts."""
+    if hosts == 1 or rendezvous is None or cluster is not None:
+        raise UserError("--hosts N and --rendezvous HOST:PORT belong together, and do not go with --engine ray.")
+    from fuxi_plugins.training.distributed.hosts import Address
+
+    return dataclasses.replace(resources, hosts=hosts, rendezvous=str(Address.read(rendezvous)))
+
+
+@main.command()
+@click.argument("address", metavar="HOST:PORT")
+@click.option("--gpu", type=click.IntRange(min=-1), default=-1, help="First GPU of this host's processes. -1: CPU.")
+@click.option("--wait", type=click.FloatRange(min=1), default=45, help="Seconds to wait for the first run.")
+def join(address: str, gpu: int, wait: float) -> None:
+    """Adds this host's processes to the runs of another host, which 'run --hosts N --rendezvous HOST:PORT' starts.
+
+    It ends when no further run is announced. FUXIBENCH_CACHE must be a folder that all hosts share.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints C++ frames where a host is slow to answer
+    from fuxi_plugins.training.distributed.hosts import PATIENCE, Address, joined
+    from fuxi_plugins.training.distributed.launch import launch_beside
+
+    place, known, failed = Address.read(address), None, False
+    while found := joined(place, known, PATIENCE.seconds if known else wait):
+        job, number, known = found
+        say(f"joined {job.name} as host {number + 1} of {job.hosts}")
+        if reason := launch_beside(dataclasses.replace(job, gpu=gpu), number, known):
+            say(f"error: {job.name}: {reason}", err=True)
+            failed = True
+    say(f"no further run is announced at {place}.")
+    sys.exit(FAILED_RUNS if failed else 0)
+
+
 def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int) -> "Cluster | None":
     """The Ray cluster that is asked for, or None for this machine."""
     if (engine == "ray") != (address is not None):
@@ -310,8 +350,11 @@ for command in (
     init,
     leaderboard,
     new,
+    plan_command,
     power,
+    predictions,
     report,
+    run_expid,
     show,
     splits,
     status,

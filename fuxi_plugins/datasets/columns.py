@@ -142,6 +142,7 @@ class LabelColumn(Strict):
     name: str
     dtype: Literal["float", "int"] = "float"
     rule: str | None = None
+    na_values: list[str] | None = None  # texts that stand for a missing value
 
     @field_validator("rule")
     @classmethod
@@ -149,6 +150,11 @@ class LabelColumn(Strict):
         if rule is not None:
             LabelRule.parse(rule)
         return rule
+
+    @property
+    def form(self) -> ColumnForm:
+        """How the files write it."""
+        return ColumnForm(na_values=tuple(self.na_values or ()))
 
     @property
     def parsed_rule(self) -> LabelRule | None:

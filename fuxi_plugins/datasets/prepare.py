@@ -26,7 +26,14 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.clusters import Clusters
 from fuxi_plugins.datasets.preprocessing import Encoder, Processor, Statistics
 from fuxi_plugins.datasets.reading.blocks import Block
-from fuxi_plugins.datasets.reading.checks import RowCount, check_header, check_split, typed_block
+from fuxi_plugins.datasets.reading.checks import (
+    RowCount,
+    check_header,
+    check_labels,
+    check_split,
+    labelled_rows,
+    typed_block,
+)
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
@@ -107,6 +114,12 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
     return PreparedData(spec, folder, card)
 
 
+def stored_fingerprint(folder: Path) -> str | None:
+    """That of the data that lie in a folder of prepared data; None where there are none."""
+    path = folder / CARD_FILE
+    return json.loads(path.read_text())["fingerprint"] if path.exists() else None
+
+
 def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
     """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
     libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
@@ -125,7 +138,8 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
         "feature_cols": [column.model_dump(exclude_none=True, exclude={"source"}) for column in spec.active_columns],
         "label_col": spec.label_col.model_dump(exclude_none=True),
     }
-    preprocessing |= spec.model_dump(include={"separator", "column_names", "split", "weight_col"}, exclude_none=True)
+    said = {"separator", "column_names", "split", "weight_col", "label_missing"}
+    preprocessing |= spec.model_dump(include=said, exclude_none=True)
     if spec.further_labels:
         preprocessing["further_labels"] = [column.model_dump(exclude_none=True) for column in spec.further_labels]
     if spec.weight_col:  # once they were stored, but not used
@@ -139,6 +153,7 @@ def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:
     return {
         "rows": {split: count.rows for split, count in counts.items()},
         "positive_rate": {split: count.positives / count.rows for split, count in counts.items()},
+        "unlabelled": {split: count.unlabelled for split, count in counts.items() if count.unlabelled},
         "bayes": {name: value for name, value in bayes.items() if is_metric(name)} if bayes else None,
     }
 
@@ -149,6 +164,7 @@ def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -
         check_header(raw / spec.split_file(split), spec, split)
     staged = {split: folder / f"{split}.stage" for split in SPLITS}
     statistics, counts, clusters = _stage(spec, raw, processor, staged, report)
+    check_labels(spec, counts)
     for split in SPLITS:
         check_split(spec.split_name(split), counts[split])
     _compare_with_published(spec, counts)
@@ -197,7 +213,8 @@ def _stage(
     started = time.perf_counter()
     with ExitStack() as opened:
         writers = {split: opened.enter_context(closing(StageWriter(path))) for split, path in staged.items()}
-        for block in work_ahead(stage, _blocks(spec, raw)):
+        labelled = ((split, labelled_rows(block, spec, counts[split])) for split, block in _blocks(spec, raw))
+        for block in work_ahead(stage, ((split, block) for split, block in labelled if block.frame.height)):
             statistics.add(block.rows, meta_only=block.split != "train")
             writers[block.split].write(block.rows)
             if block.clusters is not None:

@@ -87,6 +87,7 @@ class DatasetSpec(Strict):
     labels: list[LabelColumn] = Field(default=[])  # all of them, where the config names several
     label: str | None = None  # of several, the one that is learned; None is the first
     further_labels: list[LabelColumn] = Field(default=[])  # learned at the same time, as an experiment names them
+    label_missing: Literal["drop"] | None = None  # leaves out rows without a label; None refuses them
     weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
 
     @field_validator("train_data", "valid_data", "test_data")

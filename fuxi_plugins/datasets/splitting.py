@@ -127,7 +127,7 @@ def moments(block: Block, column: str) -> np.ndarray:
         UserError: a value is neither.
     """
     values = block.frame[column]
-    if values.dtype.is_temporal():
+    if values.dtype in (pl.Date, pl.Datetime):
         found = values.cast(pl.Datetime("us")).to_physical().cast(pl.Float64) / 1e6
     else:
         found = values.cast(pl.Float64, strict=False).fill_nan(None)
@@ -143,7 +143,11 @@ def moments(block: Block, column: str) -> np.ndarray:
 
 
 def _dates(values: pl.Series) -> pl.Series:
-    plain = values.str.strip_chars().str.replace(r"(Z|[+-]00:?00)$", "").str.replace("T", " ", literal=True)
+    text = values.str.strip_chars()
+    offset = text.str.extract_groups(r":\d{2}(?:\.\d+)?([+-])(\d{2}):?(\d{2})$").struct.unnest()
+    ahead = offset["1"].replace_strict({"+": 1, "-": -1}, return_dtype=pl.Int64)
+    seconds = ahead * (offset["2"].cast(pl.Int64) * 3600 + offset["3"].cast(pl.Int64) * 60)  # of the zone, before UTC
+    plain = text.str.replace(r"(:\d{2}(?:\.\d+)?)(Z|[+-]\d{2}:?\d{2})$", "${1}").str.replace("T", " ", literal=True)
     forms = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d %H:%M:%S")
     parsed = [
         plain.str.to_datetime(form, time_unit="us", strict=False)
@@ -151,4 +155,4 @@ def _dates(values: pl.Series) -> pl.Series:
         else plain.str.to_date(form, strict=False).cast(pl.Datetime("us"))
         for form in forms
     ]
-    return pl.select(pl.coalesce(parsed)).to_series().to_physical().cast(pl.Float64) / 1e6
+    return pl.select(pl.coalesce(parsed)).to_series().to_physical().cast(pl.Float64) / 1e6 - seconds.fill_null(0)

@@ -27,7 +27,9 @@ class Resources:
 
     slots: list[int]
     threads: int
-    processes: int = 1  # of a run; on GPUs they take the slot's and those that follow it
+    processes: int = 1  # of a run on each host; on GPUs they take the slot's and those that follow it
+    hosts: int = 1  # that share each run
+    rendezvous: str = ""  # where they meet
 
     @classmethod
     def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None, processes: int = 1) -> "Resources":
@@ -102,8 +104,8 @@ def plan_suite(
     for experiment in experiments:
         data = prepared[experiment.dataset_id]
         reason = unmet[experiment.id]
-        if resources.processes > 1:
-            require_shareable(experiment)
+        if resources.processes * resources.hosts > 1:
+            require_shareable(experiment, checkpoint_steps)
         if experiment.training.compile and -1 in resources.slots:
             require_compiler(experiment.id)
         widths = other_widths(data.spec, experiment.embedding_dim)
@@ -125,7 +127,9 @@ def plan_suite(
                 seed=seed,
                 gpu=-1,
                 threads=resources.threads,
-                processes=resources.processes,
+                processes=resources.processes * resources.hosts,
+                hosts=resources.hosts,
+                rendezvous=resources.rendezvous,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
                 compiled_folder=workspace.compiled_folder,

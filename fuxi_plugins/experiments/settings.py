@@ -31,9 +31,12 @@ from fuxi_plugins.records.record import DEVIATING_SETTINGS
 
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", "label", "labels", *DEVIATING_SETTINGS)
+OWN_SETTINGS = ("train_step", "label", "labels", "sharding", "deterministic", *DEVIATING_SETTINGS)
 # Those of the training that a tree model has: its library knows no steps and batches.
 SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode", "label")
+
+# Their step on a part of a table is the part of their step on the whole.
+SHARDED_OPTIMIZERS = ("adam", "Adam", "AdamW", "SGD", "Adagrad", "RMSprop")
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
@@ -55,6 +58,7 @@ class Training(BaseModel):
     ``label``: of a dataset with several, the one that is learned; the first if it is not said.
     ``labels``: those that a model of several tasks learns at once. Boards rank by the first.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
+    ``tf32``: a GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it.
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
@@ -62,6 +66,11 @@ class Training(BaseModel):
         place (see ``training/weight_average.py``).
     ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
         ``training/sparse_embeddings.py``).
+    ``sharding``: in a run by several processes, each holds a part of the embedding tables: some rows of every table
+        (``row_wise``), some tables (``table_wise``), or rows of the large ones and some of the small ones (``auto``).
+    ``shuffle_window``: rows that are shuffled together, for data larger than memory (see ``datasets/dataloader.py``).
+    ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such
+        form is an error. A CPU does not need it: with the same number of threads its runs are equal to the last bit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -84,10 +93,14 @@ class Training(BaseModel):
     label: str | None = None
     labels: list[str] = []
     amp: Literal["bf16"] | None = None
+    tf32: bool = False
     compile: bool = False
     sparse_embeddings: bool = False
+    sharding: Literal["row_wise", "table_wise", "auto"] | None = None
+    shuffle_window: int | None = Field(default=None, ge=2)
     batch_norm_gains: Literal["uniform"] | None = None
     weight_average: str | None = None
+    deterministic: bool = False
 
     @property
     def averaging(self) -> tuple[str, float] | None:
@@ -163,6 +176,15 @@ class Training(BaseModel):
     def _can_be_sparse(self) -> "Training":
         if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
             raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> "Training":
+        if self.sharding and (self.optimizer not in SHARDED_OPTIMIZERS or self.train_step != "fast" or self.compile):
+            raise ValueError(
+                f"sharding needs train_step: fast, compile: false and an optimizer that moves each number by itself "
+                f"({', '.join(SHARDED_OPTIMIZERS)})"
+            )
         return self
 
     @model_validator(mode="after")

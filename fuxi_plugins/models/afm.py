@@ -20,6 +20,7 @@ class AFM(CTRModel):
 
     Paper: Attentional Factorization Machines: Learning the Weight of Feature Interactions via Attention Networks,
     IJCAI 2017, https://arxiv.org/abs/1708.04617.
+    Authors: Jun Xiao, Hao Ye, Xiangnan He, Hanwang Zhang, Fei Wu, Tat-Seng Chua.
 
         y = sigmoid( w_0 + sum_i w_i x_i + p^T sum_{i<j} a_ij (v_i * v_j) )
         a = softmax over the pairs of h^T ReLU( W (v_i * v_j) + b )

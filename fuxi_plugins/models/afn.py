@@ -19,6 +19,7 @@ class AFN(CTRModel):
 
     Paper: Adaptive Factorization Network: Learning Adaptive-Order Feature Interactions, AAAI 2020,
     https://arxiv.org/abs/1909.03276.
+    Authors: Weiyu Cheng, Yanyan Shen, Linpeng Huang.
 
         v_j = prod_i |e_i|^{w_ij} = exp( sum_i w_ij ln|e_i| ),  AFN(x) = MLP([v_1; ...; v_m])
         AFN:  y = sigmoid( AFN(x) ),  AFN+: y = sigmoid( w_1 AFN(x) + w_2 MLP'([e'_1; ...; e'_n]) + b )

@@ -19,6 +19,7 @@ class AOANet(CTRModel):
 
     Paper: Architecture and Operation Adaptive Network for Online Recommendations, KDD 2021,
     https://doi.org/10.1145/3447548.3467133.
+    Authors: Lang Lang, Zhenlong Zhu, Xuanye Liu, Jianxin Zhao, Jixing Xu, Minghui Shan.
 
         b^0_i = e_i,  b^{l+1}_o = ( W_o * sum_{i,j} alpha_{ij,o} e_j (b^l_i)^T ) h_o,  o = 1 ... num_subspaces
         y = sigmoid( w [MLP([e_1; ...; e_n]); b^L_1; b^L_2; ...] + b )

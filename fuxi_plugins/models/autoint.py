@@ -19,6 +19,7 @@ class AutoInt(CTRModel):
 
     Paper: AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks, CIKM 2019,
     https://arxiv.org/abs/1810.11921.
+    Authors: Weiping Song, Chence Shi, Zhiping Xiao, Zhijian Duan, Yewen Xu, Ming Zhang, Jian Tang.
 
         E^{l+1} = ReLU( Attention(E^l W_q, E^l W_k, E^l W_v) + E^l W_res ),  y = sigmoid( w vec(E^L) + b [+
         MLP] )

@@ -22,6 +22,7 @@ class BST(CTRModel):
 
     Paper: Behavior Sequence Transformer for E-commerce Recommendation in Alibaba, DLP-KDD 2019,
     https://arxiv.org/abs/1905.06874.
+    Authors: Qiwei Chen, Huan Zhao, Wei Li, Pipei Huang, Wenwu Ou.
 
         X = [s_1 p_1; ...; s_L p_L; t p_(L+1)],  each block: S = LN(X + MHA(X)),  X' = LN(S + FFN(S))
         y = sigmoid( MLP([e_1; ...; e_n; pool(X')]) )

@@ -19,6 +19,7 @@ class CCPM(CTRModel):
     """CCPM runs convolutions along the fields, separately in each dimension, and keeps the largest of every layer.
 
     Paper: A Convolutional Click Prediction Model, CIKM 2015, https://doi.org/10.1145/2806416.2806603.
+    Authors: Qiang Liu, Feng Yu, Shu Wu, Liang Wang.
 
         E^l = f( top-p_l rows of conv^l(E^{l-1}) ),  p_l = max(3, floor((1 - (l/L)^{L-l}) n)),  p_L = 3
         y = sigmoid( w vec(E^L) + b )

@@ -18,6 +18,7 @@ class DCN(CTRModel):
     """DCN crosses the flat embeddings with themselves, one vector of weights a layer, with an MLP beside it.
 
     Paper: Deep & Cross Network for Ad Click Predictions, ADKDD 2017, https://arxiv.org/abs/1708.05123.
+    Authors: Ruoxi Wang, Bin Fu, Gang Fu, Mingliang Wang.
 
         x_0 = [e_1; ...; e_n],  x_{l+1} = x_0 (x_l^T w_l) + b_l + x_l,  y = sigmoid( w [cross; mlp] + b )
 

@@ -22,6 +22,7 @@ class DCNv2(CTRModel):
 
     Paper: DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems,
     WWW 2021, https://arxiv.org/abs/2008.13535.
+    Authors: Ruoxi Wang, Rakesh Shivanna, Derek Z. Cheng, Sagar Jain, Dong Lin, Lichan Hong, Ed H. Chi.
 
         x_0 = [e_1; ...; e_n],  x_{l+1} = x_0 * (W_l x_l + b_l) + x_l,  y = sigmoid( w [cross; mlp] + b )
 

@@ -18,7 +18,10 @@ class DCNv3(CTRModel):
     """DCNv3 averages a cross network of exponential and one of linear order, whose crosses are partly masked.
 
     Paper: DCNv3: Towards Next Generation Deep Cross Network for CTR Prediction, arXiv 2024,
-    https://arxiv.org/abs/2407.13349. Later versions of the paper call it FCN.
+    https://arxiv.org/abs/2407.13349.
+    Authors: Honghao Li, Yiwen Zhang, Yi Zhang, Hanwei Li, Lei Sang.
+
+    Later versions of the paper call it FCN.
 
         c = W_l x_l,  h = [c; c * ReLU(LayerNorm(c))]
         deep (ECN):     x_{l+1} = x_l * (h + b_l) + x_l

@@ -16,6 +16,7 @@ class DeepCrossing(CTRModel):
 
     Paper: Deep Crossing: Web-Scale Modeling without Manually Crafted Combinatorial Features, KDD 2016,
     https://doi.org/10.1145/2939672.2939704.
+    Authors: Ying Shan, T. Ryan Hoens, Jian Jiao, Haijing Wang, Dong Yu, JC Mao.
 
         x^0 = [e_1; ...; e_n],  x^{l+1} = f( W_1 f(W_0 x^l + b_0) + b_1 + x^l ),  y = sigmoid( w x^L + b )
 

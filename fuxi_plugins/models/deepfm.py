@@ -17,6 +17,7 @@ class DeepFM(CTRModel):
 
     Paper: DeepFM: A Factorization-Machine based Neural Network for CTR Prediction, IJCAI 2017,
     https://arxiv.org/abs/1703.04247.
+    Authors: Huifeng Guo, Ruiming Tang, Yunming Ye, Zhenguo Li, Xiuqiang He.
 
         y = sigmoid( FM(x) + MLP([e_1; ...; e_n]) ),  FM(x) = w_0 + sum_i w_i x_i + sum_{i<j} <e_i, e_j>
 

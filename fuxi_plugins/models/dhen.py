@@ -25,6 +25,8 @@ class DHEN(CTRModel):
 
     Paper: DHEN: A Deep and Hierarchical Ensemble Network for Large-Scale Click-Through Rate Prediction, arXiv 2022,
     https://arxiv.org/abs/2203.11014.
+    Authors: Buyun Zhang, Liang Luo, Xi Liu, Jay Li, Zeliang Chen, Weilin Zhang, Xiaohan Wei, Yuchen Hao, Michael Tsang,
+    Wenjun Wang, Yang Liu, Huayu Li, Yasmine Badr, Jongsoo Park, Jiyan Yang, Dheevatsa Mudigere, Ellie Wen.
 
         X_{l+1} = LayerNorm( sum_m I_m(X_l) + X_l ),  y = sigmoid( MLP(vec(X_L)) )
         dot:       reshape( MLP( <x_i, x_j> of all pairs i < j ) )

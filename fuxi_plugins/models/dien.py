@@ -25,6 +25,7 @@ class DIEN(CTRModel):
 
     Paper: Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019,
     https://arxiv.org/abs/1809.03672.
+    Authors: Guorui Zhou, Na Mou, Ying Fan, Qi Pi, Weijie Bian, Chang Zhou, Xiaoqiang Zhu, Kun Gai.
 
         i_1, ..., i_L = GRU(s_1, ..., s_L),  a = softmax_l( i_l^T W t )
         u_l, r_l = sigmoid([i_l; h_(l-1)] W_g + b_g),  h~_l = tanh([i_l; r_l * h_(l-1)] W_h + b_h)

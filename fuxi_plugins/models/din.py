@@ -18,6 +18,8 @@ class DIN(CTRModel):
     """DIN pools a history with a weight for each behaviour, which an MLP computes from it and the target item.
 
     Paper: Deep Interest Network for Click-Through Rate Prediction, KDD 2018, https://arxiv.org/abs/1706.06978.
+    Authors: Guorui Zhou, Xiaoqiang Zhu, Chenru Song, Ying Fan, Han Zhu, Xiao Ma, Yanghui Yan, Junqi Jin, Han Li, Kun
+    Gai.
 
         a_l = MLP_a([t; s_l; t - s_l; t * s_l]),  h = sum_l a_l s_l over the real behaviours
         y = sigmoid( MLP([e_1; ...; e_n; h]) )

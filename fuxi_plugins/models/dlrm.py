@@ -20,6 +20,10 @@ class DLRM(CTRModel):
 
     Paper: Deep Learning Recommendation Model for Personalization and Recommendation Systems, arXiv 2019,
     https://arxiv.org/abs/1906.00091.
+    Authors: Maxim Naumov, Dheevatsa Mudigere, Hao-Jun Michael Shi, Jianyu Huang, Narayanan Sundaraman, Jongsoo Park,
+    Xiaodong Wang, Udit Gupta, Carole-Jean Wu, Alisson G. Azzolini, Dmytro Dzhulgakov, Andrey Mallevich, Ilia
+    Cherniavskii, Yinghai Lu, Raghuraman Krishnamoorthi, Ansha Yu, Volodymyr Kondratenko, Stephanie Pereira, Xianjie
+    Chen, Wenlin Chen, Vijay Rao, Bill Jia, Liang Xiong, Misha Smelyanskiy.
 
         d = f( MLP_bottom(numbers) ),  e_{m+1} = d beside the embeddings e_1 ... e_m of all other fields
         y = sigmoid( MLP_top([<e_i, e_j> for all i < j; d]) )

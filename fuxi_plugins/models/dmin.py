@@ -36,6 +36,7 @@ class DMIN(CTRModel):
 
     Paper: Deep Multi-Interest Network for Click-through Rate Prediction, CIKM 2020,
     https://doi.org/10.1145/3340531.3412092.
+    Authors: Zhibo Xiao, Luwei Yang, Wen Jiang, Yi Wei, Yi Hu, Hao Wang.
 
         refiner: R = LayerNorm(S + A),  S' = R + FFN(R),  A the multi-head attention of S
         interest h = 1..H: C_h = LayerNorm( S' + softmax(Q_h K_h^T / sqrt(d)) V_h W_h ),  Z_h = C_h + FFN_h(C_h)

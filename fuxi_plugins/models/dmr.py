@@ -31,6 +31,7 @@ class DMR(CTRModel):
 
     Paper: Deep Match to Rank Model for Personalized Click-Through Rate Prediction, AAAI 2020,
     https://doi.org/10.1609/aaai.v34i01.5346.
+    Authors: Ze Lyu, Yu Dong, Chengfu Huo, Weijun Ren.
 
         item to item: q_l = ReLU(W [t; p_l] + b),  e_l = MLP_a([q_l; s_l; q_l - s_l; q_l * s_l])
                       h = sum_l softmax(e)_l s_l,  rel_i2i = sum_l e_l

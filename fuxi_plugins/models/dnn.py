@@ -17,6 +17,7 @@ class DNN(CTRModel):
 
     Paper: Deep Neural Networks for YouTube Recommendations, RecSys 2016,
     https://doi.org/10.1145/2959100.2959190.
+    Authors: Paul Covington, Jay Adams, Emre Sargin.
 
         y = sigmoid( MLP([e_1; ...; e_n]) )
 

@@ -18,6 +18,7 @@ class DSSM(CTRModel):
 
     Paper: Learning Deep Structured Semantic Models for Web Search using Clickthrough Data, CIKM 2013,
     https://doi.org/10.1145/2505515.2505665.
+    Authors: Po-Sen Huang, Xiaodong He, Jianfeng Gao, Li Deng, Alex Acero, Larry Heck.
 
         y = sigmoid( < MLP_user([e_i for all other fields]), MLP_item([e_i for all fields of the item]) > )
 

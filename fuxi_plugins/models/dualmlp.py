@@ -16,6 +16,7 @@ class DualMLP(CTRModel):
 
     Paper: FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction, AAAI 2023,
     https://arxiv.org/abs/2304.00902.
+    Authors: Kelong Mao, Jieming Zhu, Liangcai Su, Guohao Cai, Yuru Li, Zhenhua Dong.
 
         y = sigmoid( MLP_1([e_1; ...; e_n]) + MLP_2([e_1; ...; e_n]) )
 

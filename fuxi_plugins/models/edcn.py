@@ -21,6 +21,8 @@ class EDCN(CTRModel):
 
     Paper: Enhancing Explicit and Implicit Feature Interactions via Information Sharing for Parallel Deep CTR
     Models, CIKM 2021, https://dlp-kdd.github.io/assets/pdf/DLP-KDD_2021_paper_12.pdf.
+    Authors: Bo Chen, Yichao Wang, Zhirong Liu, Ruiming Tang, Wei Guo, Hongkun Zheng, Weiwei Yao, Muyu Zhang, Xiuqiang
+    He.
 
         x_0, h_0 = regulate_0([e_1; ...; e_n])
         c_l = x_0 (x_l^T w_l) + b_l + x_l,  d_l = ReLU(W_l h_l + v_l),  f_l = bridge_l(c_l, d_l)

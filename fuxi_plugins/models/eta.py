@@ -21,6 +21,7 @@ class ETA(CTRModel):
 
     Paper: End-to-End User Behavior Retrieval in Click-Through Rate Prediction Model, arXiv 2021,
     https://arxiv.org/abs/2108.04468.
+    Authors: Qiwei Chen, Changhua Pei, Shanshan Lv, Chao Li, Junfeng Ge, Wenwu Ou.
 
         code(v) = sign(R v), R fixed and random,  d_l = number of signs in which code(s_l) and code(t) differ
         y = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) )

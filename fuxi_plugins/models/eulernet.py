@@ -20,6 +20,7 @@ class EulerNet(CTRModel):
 
     Paper: EulerNet: Adaptive Feature Interaction Learning via Euler's Formula for CTR Prediction, SIGIR 2023,
     https://arxiv.org/abs/2304.10711.
+    Authors: Zhen Tian, Ting Bai, Wayne Xin Zhao, Ji-Rong Wen, Zhao Cao.
 
         z_j = mu_j exp(i e_j) = r_j + i p_j
         explicit: prod_j z_j^{a_jm} = exp( sum_j a_jm ln|z_j| + c_m ) exp( i (sum_j a_jm arg(z_j) + d_m) )

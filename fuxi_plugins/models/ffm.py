@@ -19,6 +19,7 @@ class FFM(CTRModel):
 
     Paper: Field-aware Factorization Machines for CTR Prediction, RecSys 2016,
     https://doi.org/10.1145/2959100.2959134.
+    Authors: Yuchin Juan, Yong Zhuang, Wei-Sheng Chin, Chih-Jen Lin.
 
         y = sigmoid( w_0 + sum_i w_i x_i + sum_{i<j} <v_ij, v_ji> ),  v_ij what field i shows to field j
 

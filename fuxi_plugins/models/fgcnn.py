@@ -21,6 +21,7 @@ class FGCNN(CTRModel):
 
     Paper: Feature Generation by Convolutional Neural Network for Click-Through Rate Prediction, WWW 2019,
     https://arxiv.org/abs/1904.04447.
+    Authors: Bin Liu, Ruiming Tang, Yingzhi Chen, Jinkai Yu, Huifeng Guo, Yuzhou Zhang.
 
         C_0 = E',  C_l = pool( tanh( BatchNorm( conv_l(C_{l-1}) ) ) ),  R_l = tanh( W_l vec(C_l) + b_l )
         F = [E; R_1; R_2; ...],  y = sigmoid( MLP([vec(F); <f_i, f_j> for all i < j]) )

@@ -18,6 +18,7 @@ class FiBiNET(CTRModel):
 
     Paper: FiBiNET: Combining Feature Importance and Bilinear feature Interaction for Click-Through Rate
     Prediction, RecSys 2019, https://arxiv.org/abs/1905.09433.
+    Authors: Tongwen Huang, Zhiqi Zhang, Junlin Zhang.
 
         v_i = a_i e_i,  a = ReLU( W2 ReLU( W1 [mean(e_1); ...; mean(e_n)] ) )
         y = sigmoid( LR(x) + MLP([(e_i W) * e_j; ...; (v_i W') * v_j; ...]) ),  all i < j

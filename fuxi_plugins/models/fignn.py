@@ -20,6 +20,7 @@ class FiGNN(CTRModel):
 
     Paper: Fi-GNN: Modeling Feature Interactions via Graph Neural Networks for CTR Prediction, CIKM 2019,
     https://arxiv.org/abs/1910.05552.
+    Authors: Zekun Li, Zeyu Cui, Shu Wu, Xiaoyu Zhang, Liang Wang.
 
         g_ij = softmax_{j != i}( LeakyReLU( w [e_i; e_j] ) )
         a_i = W_in^i sum_j g_ij W_out^j h_j + b,  h_i <- GRU(a_i, h_i) + e_i, from h_i = e_i

@@ -19,6 +19,7 @@ class FinalMLP(CTRModel):
 
     Paper: FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction, AAAI 2023,
     https://arxiv.org/abs/2304.00902.
+    Authors: Kelong Mao, Jieming Zhu, Liangcai Su, Guohao Cai, Yuru Li, Zhenhua Dong.
 
         o_s = MLP_s( 2 sigmoid(gate_s(context_s)) * [e_1; ...; e_n] ),  s = 1, 2
         y = sigmoid( b + w_1 o_1 + w_2 o_2 + sum_heads o_1h^T W_h o_2h )

@@ -19,6 +19,7 @@ class FinalNet(CTRModel):
 
     Paper: FINAL: Factorized Interaction Layer for CTR Prediction, SIGIR 2023,
     https://doi.org/10.1145/3539618.3591988.
+    Authors: Jieming Zhu, Qinglin Jia, Guohao Cai, Quanyu Dai, Jingjie Li, Zhenhua Dong, Ruiming Tang, Rui Zhang.
 
         concat: x_{l+1} = act( BatchNorm( [a_l; a_l * c_l] ) ),  sum: x_{l+1} = act( BatchNorm( a_l + a_l * c_l ) )
         a_l = A_l x_l + b_l,  c_l = C_l x_l + d_l

@@ -19,6 +19,7 @@ class FLEN(CTRModel):
     """FLEN crosses three groups of fields with each other and the fields within them, and adds an MLP.
 
     Paper: FLEN: Leveraging Field for Scalable CTR Prediction, arXiv 2019, https://arxiv.org/abs/1911.04690.
+    Authors: Wenqiang Chen, Lizhang Zhan, Yuanlong Ci, Minghua Yang, Chen Lin, Dugang Liu.
 
         g_u, g_i, g_c = sums of the embeddings of the user's, the item's and the context's fields
         mf = r_1 g_u * g_i + r_2 g_u * g_c + r_3 g_i * g_c

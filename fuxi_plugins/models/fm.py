@@ -16,6 +16,7 @@ class FM(CTRModel):
     """FM adds to logistic regression the inner products of all pairs of field embeddings.
 
     Paper: Factorization Machines, ICDM 2010, https://doi.org/10.1109/ICDM.2010.127.
+    Authors: Steffen Rendle.
 
         y = sigmoid( w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> )
 

@@ -19,6 +19,7 @@ class FmFM(CTRModel):
 
     Paper: FM²: Field-matrixed Factorization Machines for Recommender Systems, WWW 2021,
     https://arxiv.org/abs/2102.12994.
+    Authors: Yang Sun, Junwei Pan, Alex Zhang, Aaron Flores.
 
         y = sigmoid( w_0 + sum_i w_i x_i + sum_{i<j} <v_i M_ij, v_j> )
 

@@ -17,6 +17,7 @@ class FwFM(CTRModel):
 
     Paper: Field-weighted Factorization Machines for Click-Through Rate Prediction in Display Advertising,
     WWW 2018, https://arxiv.org/abs/1806.03514.
+    Authors: Junwei Pan, Jian Xu, Alfonso Lobos Ruiz, Wenliang Zhao, Shengjun Pan, Yu Sun, Quan Lu.
 
         y = sigmoid( w_0 + sum_i linear_i + sum_{i<j} r_ij <v_i, v_j> )
         linear_i: w_i (LW), <v_i, w_i> (FeLV) or <v_i, w_F(i)> (FiLV), with w_i a value's own and w_F(i) its field's

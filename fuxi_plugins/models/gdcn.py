@@ -19,6 +19,7 @@ class GDCN(CTRModel):
 
     Paper: Towards Deeper, Lighter and Interpretable Cross Network for CTR Prediction, CIKM 2023,
     https://arxiv.org/abs/2311.04635.
+    Authors: Fangye Wang, Hansu Gu, Dongsheng Li, Tun Lu, Peng Zhang, Ning Gu.
 
         x_0 = [e_1; ...; e_n],  x_{l+1} = x_0 * (W_l x_l + b_l) * sigmoid(G_l x_l) + x_l
         GDCN-S: y = sigmoid( MLP(cross) ),  GDCN-P: y = sigmoid( w [cross; MLP(x_0)] + b )

@@ -19,6 +19,7 @@ class HFM(CTRModel):
 
     Paper: Holographic Factorization Machines for Recommendation, AAAI 2019,
     https://doi.org/10.1609/aaai.v33i01.33015143.
+    Authors: Yi Tay, Shuai Zhang, Anh Tuan Luu, Siu Cheung Hui, Lina Yao, Tran Dang Quang Vinh.
 
         y = sigmoid( w_0 + sum_i w_i x_i + h^T sum_{i<j} v_i o v_j )         HFM
         y = sigmoid( w_0 + sum_i w_i x_i + MLP([v_i o v_j for all i < j]) )  HFM+

@@ -30,6 +30,7 @@ class HiFormer(TokenModel):
 
     Paper: Hiformer: Heterogeneous Feature Interactions Learning with Transformers for Recommender Systems, arXiv
     2023, https://arxiv.org/abs/2311.05884.
+    Authors: Huan Gui, Ruoxi Wang, Ke Yin, Long Jin, Maciej Kula, Taibai Xu, Lichan Hong, Ed H. Chi.
 
         [q_1; ...; q_T]_h = ( vec(X) L_h ) R_h, L (TD, rank), R (rank, T D/heads); keys and values likewise
         S  = LayerNorm_D( X + [softmax( Q_h K_h^T / sqrt(D/heads) ) V_h over the heads] )

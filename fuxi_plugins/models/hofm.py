@@ -17,6 +17,7 @@ class HOFM(CTRModel):
     """HOFM adds to a factorization machine the products of all sets of three fields, and so on to a given order.
 
     Paper: Higher-Order Factorization Machines, NIPS 2016, https://arxiv.org/abs/1607.07195.
+    Authors: Mathieu Blondel, Akinori Fujino, Naonori Ueda, Masakazu Ishihata.
 
         y = sigmoid( w_0 + sum_i w_i x_i + sum_{t=2}^{order} sum_{i_1<...<i_t} <v^t_i1, ..., v^t_it> )
 

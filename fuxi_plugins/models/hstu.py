@@ -32,6 +32,8 @@ class HSTU(CTRModel):
 
     Paper: Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative Recommendations,
     ICML 2024, https://arxiv.org/abs/2402.17152.
+    Authors: Jiaqi Zhai, Lucy Liao, Xing Liu, Yueming Wang, Rui Li, Xuan Cao, Leon Gao, Zhaojie Gong, Fangda Gu, Jiayuan
+    He, Yinghai Lu, Yu Shi.
 
         [U; V; Q; K] = W LN(X) + b,  U = SiLU(U)
         C  = SiLU( Q K^T / sqrt(a) ) V / m, over the places up to one's own

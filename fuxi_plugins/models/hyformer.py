@@ -50,6 +50,8 @@ class HyFormer(CTRModel):
 
     Paper: HyFormer: Revisiting the Roles of Sequence Modeling and Feature Interaction in CTR Prediction, arXiv 2026,
     https://arxiv.org/abs/2601.12681.
+    Authors: Yunwen Huang, Shiyong Hong, Xijun Xiao, Jinqiu Jin, Xuanyuan Luo, Zhe Wang, Zheng Chai, Shikang Wu, Yuchao
+    Zheng, Jingjian Lin.
 
         Q  = [FFN_1(G); ...; FFN_N(G)],  G = [f_1; ...; f_M; mean of the behaviours S], of each history, once
         H  = Encoder(S),  Q~ = Q + MHA( RMSNorm(Q), RMSNorm(H), RMSNorm(H) )         of each history

@@ -41,6 +41,9 @@ class InterFormer(CTRModel):
 
     Paper: InterFormer: Effective Heterogeneous Interaction Learning for Click-Through Rate Prediction, CIKM 2025,
     https://arxiv.org/abs/2411.09852.
+    Authors: Zhichen Zeng, Xiaolong Liu, Mengyue Hang, Xiaoyi Liu, Qinghai Zhou, Chaofei Yang, Yiqun Liu, Yichen Ruan,
+    Laming Chen, Yuxin Chen, Yujia Hao, Jiaqi Xu, Jade Nie, Xi Liu, Buyun Zhang, Wei Wen, Siyang Yuan, Hang Yin, Xin
+    Zhang, Kai Wang, Wen-Yen Chen, Yiping Han, Huayu Li, Chunzhi Yang, Bo Long, Philip S. Yu, Hanghang Tong, Jiyan Yang.
 
         X a field embedding in each row, S = [Gate(A X); the behaviours], both anew in every layer:
         X_sum = Gate(A X),  S_sum = Gate([S_cls; S_pool; S_recent])

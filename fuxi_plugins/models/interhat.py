@@ -20,6 +20,7 @@ class InterHAt(CTRModel):
 
     Paper: Interpretable Click-Through Rate Prediction through Hierarchical Attention, WSDM 2020,
     https://doi.org/10.1145/3336191.3371785.
+    Authors: Zeyu Li, Wei Cheng, Yang Chen, Haifeng Chen, Wei Wang.
 
         X_1 = transformer(E),  u_p = agg_p(X_p),  X_{p+1} = u_p * X_1 + X_p,  p = 1 ... order
         y = sigmoid( MLP( agg(u_1, ..., u_order) ) ),  agg(X) = sum_i softmax_i( c ReLU(W x_i + b) ) x_i

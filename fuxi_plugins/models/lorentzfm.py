@@ -17,6 +17,7 @@ class LorentzFM(CTRModel):
 
     Paper: Learning Feature Interactions with Lorentzian Factorization Machine, AAAI 2020,
     https://arxiv.org/abs/1911.09821.
+    Authors: Canran Xu, Ming Wu.
 
         y = sigmoid( sum_{i<j} (1 - <u, v>_L - u_0 - v_0) / (u_0 v_0) )  with u = e_i, v = e_j
         u_0 = sqrt(1 + <u, u>),  <u, v>_L = <u, v> - u_0 v_0

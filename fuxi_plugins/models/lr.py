@@ -15,6 +15,7 @@ class LR(CTRModel):
 
     Paper: Predicting Clicks: Estimating the Click-Through Rate for New Ads, WWW 2007,
     https://doi.org/10.1145/1242572.1242643.
+    Authors: Matthew Richardson, Ewa Dominowska, Robert Ragno.
 
         y = sigmoid( w_0 + sum_i w_i x_i )
 

@@ -19,6 +19,7 @@ class MaskNet(CTRModel):
 
     Paper: MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,
     DLP-KDD 2021, https://arxiv.org/abs/2102.07619.
+    Authors: Zhiqiang Wang, Qingyun She, Junlin Zhang.
 
         mask(E) = W2 ReLU(W1 vec(E) + b1) + b2,  block(E, h) = ReLU( LayerNorm( W (mask(E) * h) ) )
         h_0 = [LayerNorm_1(e_1); ...; LayerNorm_n(e_n)]

@@ -11,8 +11,11 @@ from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fuxi_plugins.models.operations import operations
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.parts import Parameters
+
+ROWS_COUNTED = 64  # of the batch whose operations are counted
 
 
 class StaysOnMeta:
@@ -67,6 +70,25 @@ def dense_parameters(model: str, settings: Mapping[str, Any], embedding_dims: Se
         settings: of its constructor, without ``embedding_dim``.
         embedding_dims: of the dataset's fields. Their kind and vocabulary change the embedding tables alone.
     """
+    return count_parameters(_on_fields(model, settings, embedding_dims)).dense
+
+
+def forward_operations(model: str, settings: Mapping[str, Any], embedding_dims: Sequence[int]) -> float:
+    """Floating-point operations a row of a model's forward pass, on a dataset that need not be there.
+
+    Args:
+        model, settings, embedding_dims: as of :func:`dense_parameters`. A history counts as the one vector that its
+            items are pooled to.
+    """
+    built = _on_fields(model, settings, embedding_dims)
+    built.device = torch.device("meta")
+    columns = [*built.feature_map.features, *built.feature_map.labels]
+    batch = {name: torch.zeros(ROWS_COUNTED, dtype=torch.long, device="meta") for name in columns}
+    return operations(built, batch)[0] / ROWS_COUNTED
+
+
+def _on_fields(model: str, settings: Mapping[str, Any], embedding_dims: Sequence[int]) -> Any:
+    """The model on the meta device, over one categorical column for each field."""
     features = FeatureMap("fields", "")
     field = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": 2}
     features.features = OrderedDict(
@@ -78,4 +100,4 @@ def dense_parameters(model: str, settings: Mapping[str, Any], embedding_dims: Se
     model_class = type("Meta", (StaysOnMeta, load_model_class(model)), {})
     training = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": [], "model_root": "unused", "verbose": 0}
     with on_meta():
-        return count_parameters(model_class(features, **training, **settings)).dense
+        return model_class(features, **training, **settings)

@@ -23,6 +23,8 @@ class MLPMixer(TokenModel):
     """MLPMixer mixes tokens by a learned MLP that all channels share, then channels by one that all tokens share.
 
     Paper: MLP-Mixer: An all-MLP Architecture for Vision, NeurIPS 2021, https://arxiv.org/abs/2105.01601.
+    Authors: Ilya Tolstikhin, Neil Houlsby, Alexander Kolesnikov, Lucas Beyer, Xiaohua Zhai, Thomas Unterthiner, Jessica
+    Yung, Andreas Steiner, Daniel Keysers, Jakob Uszkoreit, Mario Lucic, Alexey Dosovitskiy.
 
         U  = X + V2 GELU( V1 LayerNorm_D(X) + a1 ) + a2         V over the tokens, T -> tokens_mlp_dim -> T
         X' = U + GELU( LayerNorm_D(U) W1 + b1 ) W2 + b2         W over the channels, D -> channels_mlp_dim -> D

@@ -18,6 +18,7 @@ class NFM(CTRModel):
 
     Paper: Neural Factorization Machines for Sparse Predictive Analytics, SIGIR 2017,
     https://arxiv.org/abs/1708.05027.
+    Authors: Xiangnan He, Tat-Seng Chua.
 
         y = sigmoid( sum_i w_i x_i + MLP( sum_{i<j} v_i * v_j ) )
 

@@ -43,6 +43,7 @@ class OneTrans(CTRModel):
 
     Paper: OneTrans: Unified Feature Interaction and Sequence Modeling with One Transformer in Industrial Recommender,
     WWW 2026, https://arxiv.org/abs/2510.26104.
+    Authors: Zhaoqi Zhang, Haolei Pei, Jun Guo, Tianyu Wang, Yufei Feng, Hui Sun, Shaowei Liu, Aixin Sun.
 
         X  = [s_1; ...; s_L; f_1; ...; f_T], s the S tokens of the behaviours, f the NS tokens of all other fields
         Z  = X + MHA( RMSNorm(X) ),  X' = Z + FFN( RMSNorm(Z) ),  FFN(z) = W2 GELU(W1 z + b1) + b2

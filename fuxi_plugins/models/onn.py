@@ -19,6 +19,7 @@ class ONN(CTRModel):
 
     Paper: Operation-aware Neural Networks for User Response Prediction, Neural Networks 2020,
     https://arxiv.org/abs/1904.12579.
+    Authors: Yi Yang, Baile Xu, Shaofeng Shen, Furao Shen, Jian Zhao.
 
         y = sigmoid( MLP([v_11; ...; v_nn; <v_ij, v_ji> for all i < j]) ),  v_ij what field i shows to field j
 

@@ -19,6 +19,7 @@ class PNN(CTRModel):
 
     Paper: Product-based Neural Networks for User Response Prediction, ICDM 2016,
     https://arxiv.org/abs/1611.00144.
+    Authors: Yanru Qu, Han Cai, Kan Ren, Weinan Zhang, Yong Yu, Ying Wen, Jun Wang.
 
         y = sigmoid( MLP([e_1; ...; e_n; p]) )
         p = (<e_i, e_j> for all i < j), inner;  p = vec(s s^T) with s = sum_i e_i, outer

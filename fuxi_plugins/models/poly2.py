@@ -24,6 +24,7 @@ class Poly2(CTRModel):
 
     Paper: Simple and Scalable Response Prediction for Display Advertising, TIST 2014,
     https://doi.org/10.1145/2532128.
+    Authors: Olivier Chapelle, Eren Manavoglu, Romer Rosales.
 
         y = sigmoid( w_0 + sum_i w_i x_i + sum_{i<j} v[h_ij(x_i, x_j)] )
 

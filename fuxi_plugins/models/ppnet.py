@@ -20,6 +20,7 @@ class PPNet(CTRModel):
 
     Paper: PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior Information,
     KDD 2023, https://arxiv.org/abs/2302.01115.
+    Authors: Jianxin Chang, Chenbin Zhang, Yiqun Hui, Dewei Leng, Yanan Niu, Yang Song, Kun Gai.
 
         g = [stop_gradient([e_1; ...; e_n]); p_1; ...; p_q]
         h_0 = [e_1; ...; e_n],  h_i = dropout(act(W_i h_{i-1} + b_i)) * 2 sigmoid( V_i ReLU(U_i g + c_i) + d_i )

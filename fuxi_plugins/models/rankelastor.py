@@ -39,6 +39,8 @@ class RankElastor(TokenModel):
 
     Paper: Expand More, Shrink Less: Shaping Effective-Rank Dynamics for Dense Scaling in Recommendation,
     KDD 2026, https://arxiv.org/abs/2605.23191.
+    Authors: Guoming Li, Shangyu Zhang, Junwei Pan, Wentao Ning, Jin Chen, Gengsheng Xue, Chao Zhou, Shudong Huang,
+    Haijie Gu, Menglin Yang.
 
     ``formulation="official_code"`` is what the authors' published code computes, from which their numbers come:
 

@@ -34,6 +34,9 @@ class RankMixer(TokenModel):
 
     Paper: RankMixer: Scaling Up Ranking Models in Industrial Recommenders, CIKM 2025,
     https://arxiv.org/abs/2507.15551.
+    Authors: Jie Zhu, Zhifang Fan, Xiaoxie Zhu, Yuchen Jiang, Hangyu Wang, Xintian Han, Haoran Ding, Xinmin Wang, Wenlin
+    Zhao, Zhen Gong, Huizhi Yang, Zheng Chai, Zhe Chen, Yuchao Zheng, Qiwei Chen, Feng Zhang, Xun Zhou, Peng Xu, Xiao
+    Yang, Di Wu, Zuotao Liu.
 
     ``formulation="paper"`` is what the paper says:
 

@@ -30,6 +30,9 @@ class RankUp(TokenModel):
 
     Paper: RankUp: Towards High-rank Representations for Large Scale Advertising Recommender Systems, arXiv 2026,
     https://arxiv.org/abs/2604.17878.
+    Authors: Jin Chen, Shangyu Zhang, Bin Hu, Chao Zhou, Junwei Pan, Gengsheng Xue, Wentao Ning, Gengyu Weng, Wang
+    Zheng, Shaohua Liu, Zeen Xu, Chengyuan Mai, Shijie Quan, Tingyu Jiang, Lifeng Wang, Shudong Huang, Chengguo Yin,
+    Haijie Gu, Jie Jiang.
 
         H  = [g; slices 1 ... T-1 of the fields in a fixed random order],  g = W [e_1; ...; e_n]
         H' = H + P LayerNorm_D(H),  H'' = H' + F( LayerNorm_D(H') )

@@ -174,18 +174,23 @@ def model_summary(name: str) -> str:
     entry = _find(name)
     if entry.file:
         return f"from {entry.file.name}"
-    return f"from {entry.origin}" if entry.plugin else _docstring(entry.target).partition("\n")[0]
+    if entry.plugin:
+        return f"from {entry.origin}"
+    return _docstring(_file_of(entry.target), _split(entry.target)[1]).partition("\n")[0]
 
 
-def native_source(name: str) -> tuple[str, Path]:
-    """The docstring of a native model's class, read without running it, and the file that holds the class.
+def class_source(name: str) -> tuple[str, Path] | None:
+    """The docstring of a model's class, read without running it, and the file that holds the class.
 
-    Raises:
-        UserError: no native model has this name.
+    None for the class of an installed package and for that of a FuxiCTR checkout.
     """
-    if name not in NATIVE_MODELS:
-        raise unknown_name("native model", name, NATIVE_MODELS, listing="fuxibench list models")
-    return _docstring(NATIVE_MODELS[name]), _file_of(NATIVE_MODELS[name])
+    entry = _find(name)
+    if entry.file:
+        return _docstring(entry.file, entry.target), entry.file
+    if name not in NATIVE_MODELS and name not in TREE_MODELS:
+        return None
+    file = _file_of(entry.target)
+    return _docstring(file, _split(entry.target)[1]), file
 
 
 def load_model_class(name: str) -> type:
@@ -287,10 +292,9 @@ def _file_of(target: str) -> Path:
     return Path(spec.origin)
 
 
-def _docstring(target: str) -> str:
-    module_name, class_name = _split(target)
-    tree = ast.parse(_file_of(target).read_text(encoding="utf-8"))
+def _docstring(file: Path, class_name: str) -> str:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             return ast.get_docstring(node) or ""
-    raise UserError(f"the module {module_name!r} has no class {class_name!r}")
+    raise UserError(f"the file {file} has no class {class_name!r}")

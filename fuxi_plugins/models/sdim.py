@@ -22,6 +22,7 @@ class SDIM(CTRModel):
 
     Paper: Sampling Is All You Need on Modeling Long-Term User Behaviors for CTR Prediction, CIKM 2022,
     https://arxiv.org/abs/2205.10249.
+    Authors: Yue Cao, Xiaojiang Zhou, Jiaqi Feng, Peihao Huang, Yao Xiao, Dayao Chen, Sheng Chen.
 
         bucket_h(v) = sign(R_h v), R_h fixed and random,  b_h = sum of s_l over bucket_h(s_l) = bucket_h(t)
         h_long = mean over h of b_h,  y = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) )

@@ -24,6 +24,7 @@ class SIM(CTRModel):
 
     Paper: Search-based User Interest Modeling with Lifelong Sequential Behavior Data for Click-Through Rate Prediction,
     CIKM 2020, https://arxiv.org/abs/2006.05639.
+    Authors: Qi Pi, Guorui Zhou, Yujing Zhang, Zhe Wang, Lejian Ren, Ying Fan, Xiaoqiang Zhu, Kun Gai.
 
         r_l = (W_a t) . (W_b s_l),  u = sum_l r_l s_l
         y   = sigmoid( MLP([e_1; ...; e_n; h_short; h_long]) ),  y_search = sigmoid( MLP'([e_1; ...; e_n; u]) )

@@ -37,6 +37,9 @@ class TokenMixerLarge(TokenModel):
 
     Paper: TokenMixer-Large: Scaling Up Large Ranking Models in Industrial Recommenders, arXiv 2026,
     https://arxiv.org/abs/2602.06563.
+    Authors: Yuchen Jiang, Jie Zhu, Xintian Han, Hui Lu, Kunmin Bai, Mingyu Yang, Shikang Wu, Ruihao Zhang, Wenlin Zhao,
+    Shipeng Bai, Sijin Zhou, Huizhi Yang, Tianyi Liu, Wenda Liu, Ziyan Gong, Haoran Ding, Zheng Chai, Deping Xie, Zhe
+    Chen, Yuchao Zheng, Peng Xu.
 
         H  = Mix(X)                             head h of every token, H tokens of width TD/H
         H' = H + F1( RMSNorm(H) )

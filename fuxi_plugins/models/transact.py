@@ -23,6 +23,8 @@ class TransAct(CTRModel):
 
     Paper: TransAct: Transformer-based Realtime User Action Model for Recommendation at Pinterest, KDD 2023,
     https://arxiv.org/abs/2306.00248.
+    Authors: Xue Xia, Pong Eksombatchai, Nikil Pancha, Dhruvil Deven Badani, Po-Wei Wang, Neng Gu, Saurabh Vishwas
+    Joshi, Nazanin Farahpour, Zhiyuan Zhang, Andrew Zhai.
 
         X = Transformer([s_1 t; ...; s_L t]),  z = [X_1; ...; X_K; max_l X_l],  1 the latest behaviour
         x_0 = [e_1; ...; e_n; z],  y = sigmoid( w MLP_2([CrossNetV2(x_0); MLP(x_0)]) + b )

@@ -36,6 +36,8 @@ class UniMixer(TokenModel):
 
     Paper: UniMixer: A Unified Architecture for Scaling Laws in Recommendation Systems, arXiv 2026,
     https://arxiv.org/abs/2604.00590.
+    Authors: Mingming Ha, Guanchen Wang, Linxun Chen, Xuan Rao, Yuexin Shi, Tianbao Ma, Zhaojie Liu, Yunqian Fan, Zilong
+    Lu, Yanan Niu, Han Li, Kun Gai.
 
         vec(X) = [x_1; ...; x_N], N = T D / s blocks of s values
         Mix(X) = W_G [x_1 W_B1; ...; x_N W_BN],  W_G = SK(G / tau), W_Bi = SK(B_i / tau)

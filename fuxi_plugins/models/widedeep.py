@@ -15,6 +15,8 @@ class WideDeep(CTRModel):
     """WideDeep adds the logits of a linear part, the wide side, and of an MLP over the embeddings, the deep side.
 
     Paper: Wide & Deep Learning for Recommender Systems, DLRS 2016, https://arxiv.org/abs/1606.07792.
+    Authors: Heng-Tze Cheng, Levent Koc, Jeremiah Harmsen, Tal Shaked, Tushar Chandra, Hrishi Aradhye, Glen Anderson,
+    Greg Corrado, Wei Chai, Mustafa Ispir, Rohan Anil, Zakaria Haque, Lichan Hong, Vihan Jain, Xiaobing Liu, Hemal Shah.
 
         y = sigmoid( sum_i w_i x_i + MLP([e_1; ...; e_n]) )
 

@@ -19,6 +19,8 @@ class Wukong(CTRModel):
 
     Paper: Wukong: Towards a Scaling Law for Large-Scale Recommendation, ICML 2024,
     https://arxiv.org/abs/2403.02545.
+    Authors: Buyun Zhang, Liang Luo, Yuxin Chen, Jade Nie, Xi Liu, Shen Li, Yanli Zhao, Yuchen Hao, Yantao Yao, Ellie
+    Dingqiao Wen, Jongsoo Park, Maxim Naumov, Wenlin Chen.
 
         X' = LayerNorm( [FMB(X); LCB(X)] + X ),  LCB(X) = W X
         FMB(X) = ReLU( MLP( LayerNorm( vec(X (X^T Y)) ) ) ),  y = sigmoid( MLP(vec(X^L)) )

@@ -17,6 +17,7 @@ class xDeepFM(CTRModel):
 
     Paper: xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems, KDD 2018,
     https://arxiv.org/abs/1803.05170.
+    Authors: Jianxun Lian, Xiaohuan Zhou, Fuzheng Zhang, Zhongxia Chen, Xing Xie, Guangzhong Sun.
 
         y = sigmoid( LR(x) + CIN(E) + MLP([e_1; ...; e_n]) )
         CIN: X^l_h = sum_ij W^l_hij ( X^{l-1}_i * E_j ), its layers summed over k, then one linear map

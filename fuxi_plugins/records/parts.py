@@ -47,6 +47,7 @@ class DataCard(Frozen):
     valid_is_test: bool = False
     label: str | None = None  # the one that was learned, where the dataset has several
     further_labels: list[str] = []  # that were learned at the same time
+    unlabelled: dict[str, NonNegativeInt] = {}  # by split, rows that were left out because they have no label
     weighted_by: str | None = None  # the column by which training weighted the loss of each row
     warnings: list[str] = []  # of preparation: what most likely is a mistake, a sentence each
     bayes: Metrics | None = None  # what the true probabilities score on the test rows, where they are known

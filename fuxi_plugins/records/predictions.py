@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import replacing
 
 # What is refused could not be unpacked within bounds.
 _KNOWN_FILTERS = (
@@ -17,6 +18,17 @@ _KNOWN_FILTERS = (
 )
 MOST_ROWS_BEYOND = 1 << 16  # a file that can grow may have parts longer than its rows
 MOST_BYTES_OF_VALUE = 8
+
+
+def write_predictions(path: Path, predictions: np.ndarray) -> None:
+    """Test predictions as HDF5: ``row_id`` (N,), the row's place in the test file from 0, and ``y_pred`` (N,).
+
+    Neither features nor labels of the data are stored: most licences forbid passing them on.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        row_ids = np.arange(len(predictions), dtype=np.int32)
+        for name, values in (("row_id", row_ids), ("y_pred", predictions)):
+            file.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)
 
 
 def read_predictions(path: Path, rows: int) -> np.ndarray:

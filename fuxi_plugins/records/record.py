@@ -27,7 +27,9 @@ from fuxi_plugins.records.parts import (
 SCHEMA: Literal[2] = 2
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
-DEVIATING_SETTINGS = ("amp", "compile", "sparse_embeddings", "batch_norm_gains", "weight_average")
+DEVIATING_SETTINGS = (
+    "amp", "tf32", "compile", "sparse_embeddings", "shuffle_window", "batch_norm_gains", "weight_average"
+)  # fmt: skip
 
 # What a run is for: "result" stands for its model on the dataset, "trial" is one try of a search for settings, and
 # "study" one variant of a controlled comparison, as of models made equally large.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fuxi_plugins.analysis.across import Across, datasets_needed, smallest_p
-from fuxi_plugins.analysis.statistics.noise import LEVEL, Interval
+from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.tradeoff import COSTS, Tradeoff
 from fuxi_plugins.core.cleaning import csv_text
 from fuxi_plugins.core.files import write_text
@@ -67,9 +67,8 @@ def limits(found: Across) -> list[str]:
     if datasets >= needed:
         return []
     return [
-        f"With {datasets} datasets Wilcoxon's p cannot be below {smallest_p(datasets):.2g}, so it tells no two of "
-        f"these models apart at level {LEVEL:.0%}: one planned pair needs {datasets_needed(1)} datasets, all "
-        f"{pairs:,} pairs need {needed}."
+        f"{datasets} datasets are too few for Wilcoxon's test of all {pairs:,} pairs, which needs {needed}: "
+        f"its p is at least {smallest_p(datasets):.2g}. One planned comparison needs {datasets_needed(1)}."
     ]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
 from fuxi_plugins.analysis.find_evidence import find_evidence
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name

@@ -191,7 +191,8 @@ def _flat(row: Row, board: Leaderboard) -> dict[str, object]:
     return flat
 
 
-_SAID_IF_THERE = ("label", "further_labels", "weighted_by", "warnings")  # of the data card; most data have none of them
+# Of the data card; most data have none of them.
+_SAID_IF_THERE = ("label", "further_labels", "unlabelled", "weighted_by", "warnings")
 
 
 def _plain_row(row: Row) -> dict[str, object]:

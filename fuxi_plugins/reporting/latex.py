@@ -58,17 +58,24 @@ def _best_row(board: Leaderboard, metric: str) -> int | None:
     return min(keys, key=keys.__getitem__, default=None)
 
 
-def bibtex(key: str, title: str, how: str, year: int, url: str = "") -> str:
-    """An entry of a bibliography, without authors: neither a model's docstring nor a record names them.
+def bibtex(key: str, title: str, how: str, year: int, url: str = "", authors: Sequence[str] = ()) -> str:
+    """An entry of a bibliography; without authors where none are known.
 
-    >>> print(bibtex("DeepFM", "DeepFM: A Network", "IJCAI", 2017, "https://arxiv.org/abs/1703.04247"))
-    @misc{DeepFM,
-      title = {{DeepFM: A Network}},
-      howpublished = {IJCAI},
-      year = {2017},
-      url = {https://arxiv.org/abs/1703.04247},
+    >>> print(bibtex("FM", "Factorization Machines", "ICDM", 2010, "https://example.org", ["Steffen Rendle"]))
+    @misc{FM,
+      author = {Steffen Rendle},
+      title = {{Factorization Machines}},
+      howpublished = {ICDM},
+      year = {2010},
+      url = {https://example.org},
     }
     """
-    fields = [("title", f"{{{latex(title)}}}"), ("howpublished", latex(how)), ("year", str(year)), ("url", url)]
+    fields = [
+        ("author", latex(" and ".join(authors))),
+        ("title", f"{{{latex(title)}}}"),
+        ("howpublished", latex(how)),
+        ("year", str(year)),
+        ("url", url),
+    ]
     lines = [f"  {name} = {{{value}}}," for name, value in fields if value]
     return "\n".join([f"@misc{{{''.join(c for c in key if c.isalnum() or c in '-_')},", *lines, "}"])

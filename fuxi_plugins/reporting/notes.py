@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from fuxi_plugins.analysis.compare import clustering_warning
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
+from fuxi_plugins.analysis.power import OF_INTEREST, Power
+from fuxi_plugins.analysis.statistics.inference import Inference
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.training_steps import FEW
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
@@ -70,6 +72,9 @@ def _about_the_data(board: Leaderboard) -> list[str]:
         lines.append(
             f"The dataset has several labels; {data.label} is learned{together}, and none is a feature.{ranked}"
         )
+    if data.unlabelled:
+        left_out = ", ".join(f"{count:,} of {split}" for split, count in data.unlabelled.items())
+        lines.append(f"Rows without a label are left out: {left_out}.")
     if data.weighted_by:
         lines.append(f"Training weights the loss of each row by {data.weighted_by}; metrics count every row alike.")
     lines += [f"⚠ {warning}" for warning in data.warnings]
@@ -91,6 +96,7 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
             f"Smallest detectable difference: {metric.show_end(detectable)} {metric.compared_name} for the median pair "
             f"(one planned comparison, level {PER_CENT}, power 80%)."
         )
+        lines += _what_decides(inference, evidence.rows if evidence else None)
     if evidence is None:
         lines.append(
             "Intervals and comparisons count only the noise between seeds: the test labels are not on this machine."
@@ -110,6 +116,15 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
             "and large differences may go unnoticed."
         )
     return [*lines, *_about_seeds(board)]
+
+
+def _what_decides(inference: Inference, test_rows: int | None) -> list[str]:
+    """What the median pair needs, where pairs are left undecided."""
+    power = Power.of(inference) if inference.undecided else None
+    if power is None:
+        return []
+    pairs = f"{inference.undecided:,} of {inference.compared:,} pairs are not decided"
+    return [f"{pairs}; for the median pair {power.needed(OF_INTEREST).phrase(test_rows, 'a row')}."]
 
 
 def _about_seeds(board: Leaderboard) -> list[str]:

@@ -7,13 +7,11 @@ import numpy as np
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard
-from fuxi_plugins.analysis.power import MOST_SEEDS, Power
+from fuxi_plugins.analysis.power import MOST_SEEDS, OF_INTEREST, Power
 from fuxi_plugins.analysis.statistics.noise import LEVEL, POWER
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import find_metric
-
-USUAL_DIFFERENCE = 0.001  # of AUC, which papers on CTR models call large
 
 
 def power_of(board: SuiteBoard) -> Power:
@@ -30,7 +28,7 @@ def power_of(board: SuiteBoard) -> Power:
     return found
 
 
-def render_power(board: SuiteBoard, difference: float = USUAL_DIFFERENCE, model: str | None = None) -> str:
+def render_power(board: SuiteBoard, difference: float = OF_INTEREST, model: str | None = None) -> str:
     """A table over numbers of seeds, what ``difference`` needs, and one row's pairs if ``model`` is given.
 
     Raises:
@@ -49,15 +47,16 @@ def render_power(board: SuiteBoard, difference: float = USUAL_DIFFERENCE, model:
         f"Smallest difference that a test at level {LEVEL:.0%} finds with a power of {POWER:.0%}, for the median pair. "
         "Seeds cannot outdo the last line: it has the sampling of test rows alone."
     )
-    lines.append(_need(power, difference, f"{difference:g} {metric.compared_name}"))
+    lines.append(f"One planned comparison: {power.needed(difference).phrase(_test_rows(board.board), 'a row')}.")
     if model is not None:
         lines += ["", _against(board.board, power, model)]
     return "\n".join(lines) + "\n"
 
 
-def power_to_json(board: SuiteBoard, difference: float = USUAL_DIFFERENCE) -> dict[str, Any]:
+def power_to_json(board: SuiteBoard, difference: float = OF_INTEREST) -> dict[str, Any]:
     """The same numbers; None stands for a number of seeds without limit, or one that no pair reaches."""
     power = power_of(board)
+    needed = power.needed(difference)
     return {
         "suite": board.suite,
         "dataset": board.board.dataset,
@@ -73,8 +72,8 @@ def power_to_json(board: SuiteBoard, difference: float = USUAL_DIFFERENCE) -> di
             for one in power.forecasts()
         ],
         "difference": difference,
-        "seeds_needed": _finite(float(np.median(power.seeds_needed(difference)))),
-        "times_the_test_rows_needed": float(np.median(power.rows_needed(difference))),
+        "seeds_needed": _finite(needed.seeds),
+        "times_the_test_rows_needed": needed.rows,
     }
 
 
@@ -86,15 +85,8 @@ def _test_set(board: Leaderboard) -> str:
     return f"{board.dataset}, {evidence.rows:,} test rows{clusters}, {evidence.positives:,} of them positive"
 
 
-def _need(power: Power, difference: float, said: str) -> str:
-    """What one planned comparison of the median pair needs to show a difference."""
-    seeds = float(np.median(power.seeds_needed(difference)))
-    if math.isfinite(seeds):
-        return f"To show {said}, one planned comparison needs {seeds:.0f} seeds a row."
-    rows = float(np.median(power.rows_needed(difference)))
-    if rows > 1:
-        return f"No number of seeds shows {said} here: that takes at least {rows:.2g} times as many test rows."
-    return f"To show {said}, one planned comparison needs more than {MOST_SEEDS} seeds a row."
+def _test_rows(board: Leaderboard) -> int | None:
+    return board.evidence.rows if board.evidence else None
 
 
 def _against(board: Leaderboard, power: Power, model: str) -> str:

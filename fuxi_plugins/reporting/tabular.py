@@ -8,7 +8,7 @@ other. Sizes are in points and do not depend on the article's.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from fuxi_plugins.core.cleaning import latex
@@ -229,6 +229,7 @@ def _cell_width(cell: TexCell, limit: float) -> float:
     return widest * (_BOLD if cell.bold else 1) + (_MARK * mark + 0.1 if mark else 0)
 
 
+@lru_cache(maxsize=2**16)  # a cell is measured for every width that the table is tried at
 def text_width(text: str) -> float:
     """Of what LaTeX prints for the text, in ems of Computer Modern at 10 points; at least its true width.
 

@@ -23,6 +23,7 @@ import torch
 
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.records.parts import Epoch
+from fuxi_plugins.training.devices import synchronize
 
 STATE_FILE = "state.pt"
 COST = 0.05  # of the time, at most, goes into checkpoints at the ends of short epochs
@@ -73,39 +74,48 @@ class Checkpointer:
             self._save(model, epoch, batch)
 
     def _after_epoch(self, model: Any, epoch: int) -> None:
-        affordable = (time.perf_counter() - self._last_end) * COST >= self._last_cost
-        if self.steps or affordable:
+        if self.steps or self._is_affordable():
             self._save(model, epoch + 1, 0)
+
+    def _is_affordable(self) -> bool:
+        return (time.perf_counter() - self._last_end) * COST >= self._last_cost
 
     def _save(self, model: Any, epoch: int, batch: int) -> None:
         if self.folder is None:
             return
+        synchronize(model.device)  # steps that are still queued are no cost of the checkpoint
         started = time.perf_counter()
-        best = self._keep_best(model, self.folder)
-        state = {
+        progress = {
             "identity": self.identity,
             "epoch": epoch,
             "batch": batch,
             "counters": {name: _plain(getattr(model, name)) for name in _COUNTERS},
+            "best_epoch": getattr(model, "best_epoch", None),
+            "history": [entry.model_dump() for entry in model.history],
+            "seconds": self.seconds_before + started - self._since,
+            "trained": started - model._training_since,
+        }
+        self._write(model, self.folder, progress)
+        self._last_end = time.perf_counter()
+        self._last_cost = self._last_end - started
+        model._training_since += self._last_cost  # is no training
+
+    def _write(self, model: Any, folder: Path, progress: dict[str, Any]) -> None:
+        best = self._keep_best(model, folder)
+        state = {
+            **progress,
             "model": model.state_dict(),
             "buffers": dict(model.named_buffers()),  # those that a model declares not worth saving among them
             "optimizer": model.optimizer.state_dict(),
             "average": model.average_state() if hasattr(model, "average_state") else None,
             "random": _random_states(),
             "best": best and best.name,
-            "best_epoch": getattr(model, "best_epoch", None),
-            "history": [entry.model_dump() for entry in model.history],
-            "seconds": self.seconds_before + started - self._since,
-            "trained": started - model._training_since,
         }
-        with replacing(self.folder / STATE_FILE) as temporary:
+        with replacing(folder / STATE_FILE) as temporary:
             torch.save(state, temporary)
-        for path in self.folder.glob("best-*.model"):
+        for path in folder.glob("best-*.model"):
             if path != best:
                 path.unlink()
-        self._last_end = time.perf_counter()
-        self._last_cost = self._last_end - started
-        model._training_since += self._last_cost  # is no training
 
     def _keep_best(self, model: Any, folder: Path) -> Path | None:
         """A second name for the best weights, so that a later best does not take their place before the next state."""
@@ -138,6 +148,17 @@ class Checkpointer:
 
     def _restore(self, model: Any, state: dict[str, Any], folder: Path) -> None:
         logging.info("continuing in epoch %d after %d batches", state["epoch"] + 1, state["batch"])
+        self._read(model, state, folder)
+        for name, value in state["counters"].items():
+            setattr(model, name, value)
+        model.history = [Epoch(**entry) for entry in state["history"]]
+        if state["best"]:
+            model.best_epoch = state["best_epoch"]
+        self.seconds_before = state["seconds"]
+        self._since = self._last_end = time.perf_counter()
+        model._training_since = self._since - state["trained"]
+
+    def _read(self, model: Any, state: dict[str, Any], folder: Path) -> None:
         model.load_state_dict(state["model"])
         buffers = dict(model.named_buffers())
         for name, value in state["buffers"].items():
@@ -145,15 +166,8 @@ class Checkpointer:
         model.optimizer.load_state_dict(state["optimizer"])
         if state["average"] is not None:
             model.load_average_state(state["average"])
-        for name, value in state["counters"].items():
-            setattr(model, name, value)
-        model.history = [Epoch(**entry) for entry in state["history"]]
         if state["best"]:
-            model.best_epoch = state["best_epoch"]
             os.link(folder / state["best"], model.checkpoint)
-        self.seconds_before = state["seconds"]
-        self._since = self._last_end = time.perf_counter()
-        model._training_since = self._since - state["trained"]
         _restore_random_states(state["random"])
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from fuxi_plugins.models.operations import operations
 from fuxi_plugins.records.parts import Cost, Latency
 from fuxi_plugins.training import provenance, trainer
+from fuxi_plugins.training.devices import synchronize, use_arithmetic
 from fuxi_plugins.training.job import Job
 
 LATENCY_ROWS = (1, 256, 4096)
@@ -29,6 +29,7 @@ FEWEST, MOST = 5, 200  # calls that a figure stands on
 def measure(job: Job) -> Cost:
     """Builds the job's model anew and measures it; weights and records of runs are not touched."""
     trainer.use_seed(job.seed, job.threads)
+    use_arithmetic(job.experiment.training)
     model = trainer.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
     model._max_gradient_norm = job.experiment.training.max_gradient_norm
     model.watch(lambda news: None, [], trainer.NEVER)
@@ -57,37 +58,6 @@ def measure(job: Job) -> Cost:
     )
 
 
-def operations(model: Any, batch: Mapping[str, Tensor]) -> tuple[float, float]:
-    """Floating-point operations of a forward pass, and their coverage.
-
-    torch counts products of matrices and convolutions, a multiplication and an addition apart. Every other operation
-    is taken to cost one for each value that it writes; the coverage is the counted share of the sum.
-    """
-    model.eval()
-    others = OtherValues()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, others:
-        model.forward(batch)
-    counted = counter.get_total_flops()
-    return float(counted + others.values), counted / max(1, counted + others.values)
-
-
-class OtherValues(TorchDispatchMode):
-    """Counts the values that operations without a formula write; views write none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.values = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        results = function(*args, **(kwargs or {}))
-        if function.overloadpacket not in flop_registry and not function.is_view:
-            listed = results if isinstance(results, tuple | list) else (results,)
-            self.values += sum(result.numel() for result in listed if isinstance(result, Tensor))
-        return results
-
-
 @torch.no_grad()
 def latency(model: Any, batch: Mapping[str, Tensor]) -> Latency:
     """Of a prediction, from ids on the device to probabilities there."""
@@ -106,10 +76,10 @@ def times(call: Callable[[], object], device: torch.device) -> list[float]:
     for _ in range(2):
         call()
     while len(found) < FEWEST or (len(found) < MOST and sum(found) < SECONDS):
-        _wait_for(device)
+        synchronize(device)
         start = time.perf_counter()
         call()
-        _wait_for(device)
+        synchronize(device)
         found.append(time.perf_counter() - start)
     return found
 
@@ -131,11 +101,6 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _device_name(device: torch.device) -> str:

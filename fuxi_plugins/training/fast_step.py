@@ -7,11 +7,12 @@ another of torch's functions than its own, which gives the same bits sooner, and
 (``layers/products.py``). ``tests/training/test_fast_step.py`` holds both steps to the same parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as processes
 from fuxictr.pytorch.layers import FeatureEmbeddingDict
 from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import get_regularizer
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fuxi_plugins.layers import products
+from fuxi_plugins.training.distributed.sharded_table import Shard
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # those torch can fuse on a CPU and on a GPU
@@ -56,13 +58,17 @@ class FastStep(FuxiCTRModel):
         self.find_gradients(loss)
         with torch.no_grad():
             loss = loss + sum(penalty.add_gradient() for penalty in self._penalties)
-            gradients = [moved_rows(parameter.grad) for parameter in self.parameters() if parameter.grad is not None]
-            clip_gradients(gradients, self._max_gradient_norm)
+            gradients = gradients_of(self.parameters())
+            clip_gradients(gradients, self._max_gradient_norm, self.gradient_norm())
         self.optimizer.step()
         return loss
 
     def find_gradients(self, loss: Tensor) -> None:
         loss.backward()
+
+    def gradient_norm(self) -> Tensor:
+        """Of all gradients together, by which they are clipped."""
+        return nn.utils.get_total_norm(gradients_of(self.parameters()))
 
     def regularization_loss(self) -> float:
         """Nothing: ``train_step`` adds its value and its gradient without a graph."""
@@ -74,6 +80,11 @@ def moved_rows(gradient: Tensor) -> Tensor:
     return gradient.values() if gradient.is_sparse else gradient
 
 
+def gradients_of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """Those that the parameters have, or of sparse ones the rows."""
+    return [moved_rows(parameter.grad) for parameter in parameters if parameter.grad is not None]
+
+
 def moved_weights(parameter: nn.Parameter) -> Tensor:
     """A parameter, or of one with a sparse gradient the rows that a step moves."""
     gradient = parameter.grad
@@ -83,17 +94,22 @@ def moved_weights(parameter: nn.Parameter) -> Tensor:
 
 
 class Penalty:
-    """``weight / p * sum |x|^p`` over what a step moves of parameters, p being 1 or 2."""
+    """``weight / p * sum |x|^p`` over what a step moves of parameters, p being 1 or 2.
 
-    def __init__(self, parameters: Sequence[nn.Parameter], p: int, weight: float):
+    Of parameters that ``copies`` processes share out, each adds that many times its part to the loss, whose mean over
+    the processes then counts every part once.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], p: int, weight: float, copies: int = 1):
         self.parameters = parameters
         self.p = p
         self.weight = weight
+        self.copies = copies
 
     def add_gradient(self) -> Tensor:
         """Adds the penalty's gradient to those of the parameters; returns its value."""
         moved = [moved_weights(parameter) for parameter in self.parameters]
-        value = self.weight / self.p * nn.utils.get_total_norm(moved, self.p) ** self.p
+        value = self.copies * self.weight / self.p * nn.utils.get_total_norm(moved, self.p) ** self.p
         for parameter, weights in zip(self.parameters, moved, strict=True):
             direction = weights if self.p == 2 else weights.sign()
             if parameter.grad is None:  # a parameter that this batch did not use
@@ -123,9 +139,16 @@ def penalties(
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and name not in names_of_tables
     ]
+    shards = [parameter for parameter in tables if isinstance(parameter, Shard)]
+    whole = [parameter for parameter in tables if not isinstance(parameter, Shard)]
+    copies = processes.get_world_size() if shards else 1
     return [
-        Penalty(parameters, p, weight)
-        for parameters, regularizer in ((tables, embedding_regularizer), (rest, net_regularizer))
+        Penalty(parameters, p, weight, times)
+        for parameters, regularizer, times in (
+            (whole, embedding_regularizer, 1),
+            (shards, embedding_regularizer, copies),
+            (rest, net_regularizer, 1),
+        )
         for p, weight in get_regularizer(regularizer)
         if parameters
     ]
@@ -140,7 +163,7 @@ def lookups(model: nn.Module) -> list[nn.Embedding]:
 
 def look_up(table: nn.Embedding, ids: Tensor) -> Tensor:
     """What ``table(ids)`` is, with the gradient of :class:`Lookup` where that is the faster one."""
-    if table.sparse or table.weight.device.type != "cpu":
+    if table.weight.device.type != "cpu":
         return nn.Embedding.forward(table, ids)
     return Lookup.apply(ids, table.weight, table.padding_idx)
 
@@ -168,8 +191,7 @@ class Lookup(torch.autograd.Function):
         return None, of_table, None
 
 
-def clip_gradients(gradients: list[Tensor], limit: float) -> None:
-    """torch's ``clip_grad_norm_``. On a CPU, where looking costs nothing, it does not multiply by 1."""
-    norm = nn.utils.get_total_norm(gradients)
+def clip_gradients(gradients: list[Tensor], limit: float, norm: Tensor) -> None:
+    """torch's ``clip_grads_with_norm_``. On a CPU, where looking costs nothing, it does not multiply by 1."""
     if norm.device.type != "cpu" or not norm + 1e-6 <= limit:  # 1e-6 as there; a NaN goes on to the parameters
         torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))

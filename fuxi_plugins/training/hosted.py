@@ -13,9 +13,12 @@ import torch
 
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
-from fuxi_plugins.records.parts import Epoch, Metrics
+from fuxi_plugins.records.parts import Epoch, Metrics, Parameters
 from fuxi_plugins.training.checkpoint import Checkpointer
+from fuxi_plugins.training.devices import synchronize
+from fuxi_plugins.training.divergence import is_time_to_look, may_be_nan
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 Report = Callable[[dict[str, Any]], None]
@@ -72,6 +75,11 @@ class TrainerMixin(FuxiCTRModel):
         self._loss_steps = 0
         self._training_since = time.perf_counter()
 
+    def compile(self, optimizer: str, loss: str, lr: float) -> None:
+        super().compile(optimizer, loss, lr)
+        several = isinstance(self.loss_fn, list)  # of a model of several tasks, one each
+        self.loss_fn = [may_be_nan(each) for each in self.loss_fn] if several else may_be_nan(self.loss_fn)
+
     def train_epoch(self, data_generator: ColumnLoader) -> None:
         self.checkpointer.train_epoch(self, data_generator, super().train_epoch)
 
@@ -79,32 +87,31 @@ class TrainerMixin(FuxiCTRModel):
         with replacing(Path(checkpoint)) as temporary:
             super().save_weights(temporary)
 
+    def delete_weights(self) -> None:
+        """Those that an earlier process has saved."""
+        Path(self.checkpoint).unlink(missing_ok=True)
+
+    def counted_parameters(self) -> Parameters:
+        """Of the whole model."""
+        return count_parameters(self)
+
     def load_weights(self, checkpoint: str) -> None:
         self.load_state_dict(torch.load(checkpoint, map_location=self.device, weights_only=True))
 
     def train_step(self, batch_data: dict[str, torch.Tensor]) -> LossOnDevice:
-        try:
-            loss = super().train_step(batch_data)
-        except RuntimeError as error:  # torch's loss refuses predictions that are not numbers, but not by that name
-            with torch.no_grad():
-                finite = torch.isfinite(self.forward(batch_data)["y_pred"]).all()
-            if finite:
-                raise
-            raise TrainingFailed(
-                f"the predictions left the finite numbers in epoch {self._epoch_index + 1}; "
-                "a lower learning rate may help"
-            ) from error
+        loss = super().train_step(batch_data)
         self._loss_sum = self._loss_sum + loss.detach()  # stays on the device; read once an evaluation
         self._loss_steps += 1
+        if is_time_to_look(self._loss_steps, self.device):
+            self._mean_loss()
         step = self._total_steps - self._epoch_index * self._steps_per_epoch
         self.report({"epoch": self._epoch_index + 1, "step": step, "steps": self._steps_per_epoch})
         return LossOnDevice(loss.detach())
 
     def eval_step(self) -> None:
+        synchronize(self.device)  # steps that are still queued are training
         trained = time.perf_counter() - self._training_since
-        train_loss = float(self._loss_sum) / self._loss_steps
-        if not math.isfinite(train_loss):
-            raise TrainingFailed(f"the training loss became {train_loss} in epoch {self._epoch_index + 1}")
+        train_loss = self._mean_loss()
         rate = self.optimizer.param_groups[0]["lr"]
         started = time.perf_counter()
         super().eval_step()
@@ -126,6 +133,19 @@ class TrainerMixin(FuxiCTRModel):
             callback(self, self._epoch_index + 1)
         self._loss_sum, self._loss_steps = 0.0, 0
         self._training_since = time.perf_counter()
+
+    def _mean_loss(self) -> float:
+        """Of the steps since the last evaluation.
+
+        Raises:
+            TrainingFailed: it is not finite.
+        """
+        loss = float(self._loss_sum) / self._loss_steps
+        if not math.isfinite(loss):
+            raise TrainingFailed(
+                f"the training loss became {loss} in epoch {self._epoch_index + 1}; a lower learning rate may help"
+            )
+        return loss
 
     def evaluate(self, data_generator: ColumnLoader, metrics: list[str] | None = None) -> Metrics:
         """Every metric of the experiment, whichever of them is monitored."""

@@ -24,7 +24,9 @@ class Job:
     compiled_folder: Path | None = None  # where compiled code is kept between runs
     probe: bool = False  # whether effective ranks are measured along the way
     gpu_share: float = 1.0  # of its memory, where several runs are on one
-    processes: int = 1  # that share the run; on GPUs, of those that follow ``gpu`` one each
+    processes: int = 1  # that share the run, on all hosts; on GPUs, of those that follow ``gpu`` one each
+    hosts: int = 1  # on which these processes are, as many on each
+    rendezvous: str = ""  # HOST:PORT at which several hosts meet
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch

@@ -26,8 +26,8 @@ def preflight(experiment: Experiment, data: PreparedData) -> Parameters:
         return count_parameters(construct((StaysOnMeta,), experiment, data, gpu=-1, model_root="unused"))
 
 
-def require_shareable(experiment: Experiment) -> None:
-    """Holds that several processes can share a run.
+def require_shareable(experiment: Experiment, checkpoint_steps: int | None = None) -> None:
+    """Holds that several processes can share a run, with a checkpoint every so many steps.
 
     Raises:
         UserError: the model trains in a way of its own.
@@ -43,10 +43,15 @@ def require_shareable(experiment: Experiment) -> None:
             "whose values on parts of a batch may not add up, so it cannot be run by several processes. "
             "Leave out --nproc-per-run."
         )
-    if experiment.training.sparse_embeddings:
+    if checkpoint_steps and not experiment.training.sharding:
         raise UserError(
-            f"experiment {experiment.id!r}: sparse_embeddings: true cannot be run by several processes. "
-            "Leave out --nproc-per-run."
+            f"experiment {experiment.id!r}: a run by several processes keeps checkpoints only with sharding. Set "
+            "sharding: row_wise, or leave out --checkpoint-steps or --nproc-per-run."
+        )
+    if experiment.training.sparse_embeddings and not experiment.training.sharding:
+        raise UserError(
+            f"experiment {experiment.id!r}: sparse_embeddings: true needs sharding to be run by several processes. Set "
+            "sharding: row_wise, or leave out --nproc-per-run."
         )
 
 

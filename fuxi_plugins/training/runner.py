@@ -3,11 +3,7 @@
 import shutil
 import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import h5py
-import numpy as np
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
@@ -15,6 +11,7 @@ from fuxi_plugins.core.source import reached_files, source_digest
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import EPOCHS_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RANK_FILE, write_record
 from fuxi_plugins.records.parts import RankSummary, Seconds
+from fuxi_plugins.records.predictions import write_predictions
 from fuxi_plugins.records.record import FailedRun, FinishedRun, SkippedRun
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
@@ -37,13 +34,13 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
-    from fuxi_plugins.models.meta import count_parameters
     from fuxi_plugins.training import compiling, trainer
-    from fuxi_plugins.training.checkpoint import Checkpointer
+    from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
 
     trainer.use_seed(job.seed, job.threads)
+    use_arithmetic(job.experiment.training)
     if job.compiled_folder:
         compiling.keep_code_in(job.compiled_folder)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
@@ -60,10 +57,9 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if is_first():
         keep_model_source(job)
     probe = start_probe(model, job) if job.probe else None
-    # A probed run is not continued: what its probe measured before an interruption is in no checkpoint. Nor are the
-    # random states of several processes.
-    continued = not job.probe and job.processes == 1
-    checkpointer = Checkpointer(job.checkpoint_folder if continued else None, continued_by(job), job.checkpoint_steps)
+    # What a probe measured before an interruption is in no checkpoint.
+    folder = None if job.probe else job.checkpoint_folder
+    checkpointer = trainer.checkpointer_of(model, folder, continued_by(job), job.checkpoint_steps)
     callbacks: list[Callback] = [probe] if probe else []
     if is_first():
         callbacks.append(write_epochs(job.run_folder / EPOCHS_FILE))
@@ -83,7 +79,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         further_metrics={label: {"valid": valid.further[label], "test": test.further[label]} for label in test.further},
         best_epoch=model.best_epoch,
         history=history,
-        parameters=count_parameters(model),
+        parameters=model.counted_parameters(),
         seconds=Seconds(
             train=train_seconds,
             evaluation=sum(entry.evaluation_seconds for entry in history),
@@ -241,14 +237,3 @@ def identity(job: Job) -> dict[str, Any]:
         "uncommitted_changes": changed,
         "model_source": provenance.model_source(job.experiment.model),
     }
-
-
-def write_predictions(path: Path, predictions: np.ndarray) -> None:
-    """Test predictions as HDF5: ``row_id`` (N,), the row's place in the test file from 0, and ``y_pred`` (N,).
-
-    Neither features nor labels of the data are stored: most licences forbid passing them on.
-    """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        row_ids = np.arange(len(predictions), dtype=np.int32)
-        for name, values in (("row_id", row_ids), ("y_pred", predictions)):
-            file.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)

@@ -8,6 +8,7 @@ improve (floor 1e-6), gradients clipped at norm 10, best checkpoint by the monit
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ from fuxi_plugins.experiments.settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.parts import Epoch
-from fuxi_plugins.training import accumulation, fast_step, options, sample_weights, sparse_embeddings
+from fuxi_plugins.training import accumulation, devices, fast_step, options, sample_weights, sparse_embeddings
 from fuxi_plugins.training.accumulation import AccumulatingStep
 from fuxi_plugins.training.checkpoint import NEVER, Checkpointer
-from fuxi_plugins.training.distributed import ddp
+from fuxi_plugins.training.distributed import ddp, sharded
 from fuxi_plugins.training.distributed.ddp import DistributedMixin
+from fuxi_plugins.training.distributed.sharded import ShardedMixin
+from fuxi_plugins.training.distributed.sharded_checkpoint import ShardedCheckpointer
+from fuxi_plugins.training.distributed.sharded_table import sharded_tables
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 from fuxi_plugins.training.hosted import Callback, Report, TrainerMixin, TrainingFailed
 from fuxi_plugins.training.several_labels import SeveralLabels
@@ -52,6 +56,11 @@ def mixins(experiment: Experiment, data: PreparedData, parts: int = 1, processes
             f"experiment {experiment.id!r}: sparse_embeddings: true replaces the training step, but {experiment.model} "
             "brings one, a loss or a regulariser of its own. Leave the setting out."
         )
+    if training.sharding and processes > 1 and not is_fast:
+        raise UserError(
+            f"experiment {experiment.id!r}: sharding replaces the training step, but {experiment.model} brings one, a "
+            "loss or a regulariser of its own. Leave the setting out."
+        )
     if training.labels and data.spec.weight_col:
         raise UserError(
             f"experiment {experiment.id!r}: rows are weighted where one label is learned, but {data.spec.dataset_id} "
@@ -59,7 +68,8 @@ def mixins(experiment: Experiment, data: PreparedData, parts: int = 1, processes
         )
     fast = SparseEmbeddings if training.sparse_embeddings else fast_step.FastStep if is_fast else None
     own_step = AccumulatingStep if parts > 1 else fast
-    shared = (DistributedMixin,) if processes > 1 else (SeveralLabels,) if training.labels else ()
+    tied = ShardedMixin if training.sharding else DistributedMixin
+    shared = (tied,) if processes > 1 else (SeveralLabels,) if training.labels else ()
     weighted = (sample_weights.WeightedRows,) if data.spec.weight_col else ()
     return (*shared, TrainerMixin, *weighted, *options.mixins(training), *((own_step,) if own_step else ()))
 
@@ -73,8 +83,15 @@ def deviations(experiment: Experiment, data: PreparedData, parts: int = 1, proce
         *([how_it_steps] if uses_fast_step(experiment) and parts == 1 else []),
         *([accumulation.deviation(parts)] if parts > 1 else []),
         *([ddp.deviation(processes)] if processes > 1 else []),
+        *([sharded.deviation(training.sharding)] if processes > 1 and training.sharding else []),
         *([sample_weights.deviation(data.spec.weight_col)] if data.spec.weight_col else []),
+        *(
+            [f"shuffle_window={window}: rows are shuffled within windows"]
+            if (window := training.shuffle_window)
+            else []
+        ),
         *options.deviations(training),
+        *devices.deviations(training),
     ]
 
 
@@ -102,18 +119,45 @@ def build_model(
         UserError: the model's constructor refuses its settings.
         TrainingFailed: the training step is one that cannot be done in parts.
     """
-    is_sparse = experiment.training.sparse_embeddings
-    if parts > 1 and (is_sparse or not fast_step.can_replace_the_step_of(load_model_class(experiment.model))):
-        whose = "with sparse_embeddings the" if is_sparse else "the model's own"
-        raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
+    training = experiment.training
+    if parts > 1:
+        _require_divisible_step(experiment, processes)
     folder = checkpoint_folder / data.spec.dataset_id  # FuxiCTR writes there but does not make it
     folder.mkdir(parents=True, exist_ok=True)
-    model: TrainerMixin = construct(
-        mixins(experiment, data, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
-    )
+    with sharded_tables(training.sharding) if training.sharding and processes > 1 else nullcontext():
+        model: TrainerMixin = construct(
+            mixins(experiment, data, parts, processes), experiment, data, gpu=gpu, model_root=str(checkpoint_folder)
+        )
     model.parts = parts
     model.checkpoint = str(folder / "best.model")  # FuxiCTR would name it after the experiment
     return model
+
+
+def _require_divisible_step(experiment: Experiment, processes: int) -> None:
+    training = experiment.training
+    if training.sparse_embeddings:
+        whose = "with sparse_embeddings the"
+    elif training.sharding and processes > 1:
+        whose = "with sharding the"
+    elif not fast_step.can_replace_the_step_of(load_model_class(experiment.model)):
+        whose = "the model's own"
+    else:
+        return
+    raise TrainingFailed(f"memory ran out, and {whose} training step cannot be done in parts")
+
+
+def checkpointer_of(
+    model: TrainerMixin, folder: Path | None, identity: dict[str, Any], steps: int | None
+) -> Checkpointer:
+    """What keeps the checkpoints of a model's run; a run by several processes has them if its tables are sharded.
+
+    Args:
+        folder, identity, steps: as those of :class:`Checkpointer`.
+    """
+    if isinstance(model, ShardedMixin):
+        any_number = {name: value for name, value in identity.items() if name != "processes"}
+        return ShardedCheckpointer(folder, any_number, steps)
+    return Checkpointer(None if isinstance(model, DistributedMixin) else folder, identity, steps)
 
 
 def train_model(
@@ -133,7 +177,7 @@ def train_model(
         TrainingFailed: the loss is not finite, or no evaluation improved on the start.
     """
     training = experiment.training
-    Path(model.checkpoint).unlink(missing_ok=True)  # a run that never improves must not load an older one
+    model.delete_weights()  # a run that never improves must not load an older one's
     model.watch(report, callbacks, checkpointer)
     report({"epochs": training.epochs})
     try:
@@ -151,16 +195,22 @@ def train_model(
 
 
 def load_split(model: FuxiCTRModel, data: PreparedData, split: str, experiment: Experiment, seed: int) -> ColumnLoader:
-    training = experiment.training
+    training, trains = experiment.training, split == "train"
+    # Averages by SWA measure batch normalisation on whole batches.
+    reads_share = (
+        trains and isinstance(model, DistributedMixin) and not (training.weight_average or "").startswith("swa")
+    )
     return ColumnLoader(
         model.feature_map,
         data.split_folder(split),
         split=split,
         batch_size=training.batch_size,
-        shuffle=training.shuffle and split == "train",
+        shuffle=training.shuffle and trains,
+        window=training.shuffle_window,
+        share=ddp.part_of if reads_share else None,
         seed=seed,
         num_workers=training.num_workers,
-        weight=data.spec.weight_col if split == "train" else None,
+        weight=data.spec.weight_col if trains else None,
         device=model.device,
     )
 

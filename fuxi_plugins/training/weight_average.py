@@ -38,14 +38,14 @@ class Averaging(FuxiCTRModel):
         with self._averages_in_place():
             super().eval_step()
 
-    def _values(self) -> dict[str, Tensor]:
+    def averaged_values(self) -> dict[str, Tensor]:
         """What is averaged, by name."""
         return dict(self.named_parameters())
 
     @torch.no_grad()
     def _take(self, average: Any) -> None:
         """Takes the present values into the averages, the first as they are."""
-        values = self._values()
+        values = self.averaged_values()
         if self._averaged:
             average(list(self._averages.values()), list(values.values()), self._averaged)
         else:
@@ -62,7 +62,7 @@ class Averaging(FuxiCTRModel):
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, value in self._values().items():
+        for name, value in self.averaged_values().items():
             kept = value.clone()
             value.copy_(self._averages[name])
             self._averages[name].copy_(kept)
@@ -79,9 +79,9 @@ class EMAWeights(Averaging):
         self._take(get_ema_multi_avg_fn(self._number))
         return loss
 
-    def _values(self) -> dict[str, Tensor]:
+    def averaged_values(self) -> dict[str, Tensor]:
         running = {name: value for name, value in self.named_buffers() if value.is_floating_point()}
-        return {**super()._values(), **running}
+        return {**super().averaged_values(), **running}
 
 
 class SWAWeights(Averaging):

@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-
-def synchronize(device: torch.device) -> None:
-    """Waits until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+from fuxi_plugins.training.devices import synchronize
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.store import writing
 from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.distributed.ddp import DistributedMixin
+from fuxi_plugins.training.distributed.sharded import ShardedMixin
+from fuxi_plugins.training.distributed.sharded_table import sharded_tables
 from fuxi_plugins.training.fast_step import FastStep
 from fuxi_plugins.training.hosted import TrainerMixin
 from fuxi_plugins.training.options import InBfloat16
@@ -88,6 +91,7 @@ def build(
     sparse: bool = False,
     hosted: bool = False,
     shared: bool = False,
+    sharding: str | None = None,
     bf16: bool = False,
     compiled: bool = False,
     gpu: int = -1,
@@ -96,17 +100,20 @@ def build(
 ) -> Any:
     """A model ready to be stepped: FuxiCTR's own, or with our step, and what a run mixes in.
 
-    A ``shared`` one is to be joined with those of other processes, one of ``bf16`` has its products in bfloat16, and a
-    ``compiled`` one its forward pass through ``torch.compile``.
+    A ``shared`` one is to be joined with those of other processes, and so is one with ``sharding``, which has a part of
+    the tables; one of ``bf16`` has its products in bfloat16, and a ``compiled`` one its forward pass through
+    ``torch.compile``.
     """
     torch.manual_seed(0)
     step = (SparseEmbeddings,) if sparse else (FastStep,) if fast else ()
-    around = (*((DistributedMixin,) if shared else ()), *((TrainerMixin,) if hosted else ()))
+    tied = (ShardedMixin,) if sharding else (DistributedMixin,) if shared else ()
+    around = (*tied, *((TrainerMixin,) if hosted else ()))
     options = (*((Compiled,) if compiled else ()), *((InBfloat16,) if bf16 else ()))
     mixins = (*around, *options, *step)
     made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
-    model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)
+    with sharded_tables(sharding) if sharding else nullcontext():
+        model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)
     return ready(model)
 
 

@@ -6,6 +6,7 @@ Nothing in it is a measurement of that size: what is computed is a constant time
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -103,15 +104,17 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
         Line(
             "the same with sharded tables",
             _bytes(2 * 7 / 8 * exchanged / 8),
-            f"rows / n x {FIELDS} fields x {DIM} floats, there and back; not supported",
+            f"rows / n x {FIELDS} fields x {DIM} floats, there and back, at most",
         ),
     ]
 
 
 def write_page(folder: Path, page: Path) -> None:
     """Puts the measured scaling and the plan between the page's markers."""
-    cases = json.loads((folder / "scaling.json").read_text())["cases"]
-    text = _between(page.read_text(), "scaling", scaling_table(cases))
+    measured = json.loads((folder / "scaling.json").read_text())
+    text = _between(page.read_text(), "scaling", scaling_table(measured["cases"]))
+    if measured.get("sharded"):
+        text = _between(text, "sharded", sharded_table(**measured["sharded"]))
     write_text(page, _between(text, "plan", plan_table(plan(read(folder)))))
 
 
@@ -131,6 +134,24 @@ def scaling_table(cases: list[dict]) -> str:
     return tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
 
 
+def sharded_table(ways: list[dict], memory: dict[str, int], **_: Any) -> str:
+    """Without a second line for one process; the memory is that of ten million ids by two processes."""
+    rows = [
+        (
+            way["tables"], way["way"], way["processes"], f"{way['rows_per_second']:,.0f}",
+            f"{way['of_one_process']:.2f}", _bytes(way["held_bytes"]), _bytes(way["sent_bytes"]),
+            _bytes(memory[way["way"]]) if way["processes"] == 2 and "million" in way["tables"] else "",
+        )
+        for number, way in enumerate(ways)
+        if (way["tables"], way["way"], way["processes"]) not in [
+            (other["tables"], other["way"], other["processes"]) for other in ways[:number]
+        ]
+    ]  # fmt: skip
+    header = ["tables", "way", "processes", "rows/s", "of one process", "held by each", "sent by each / step",
+              "largest memory of each"]  # fmt: skip
+    return tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
+
+
 def plan_table(lines: list[Line]) -> str:
     rows = [(line.what, line.value, line.how) for line in lines]
     return tabulate(
@@ -147,7 +168,8 @@ def _between(text: str, name: str, table: str) -> str:
 
 
 def _bytes(count: float) -> str:
-    unit, size = next((u, s) for u, s in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= s)
+    units = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+    unit, size = next(((u, s) for u, s in units if count >= s), ("bytes", 1))
     return f"{count / size:,.1f} {unit}"
 
 

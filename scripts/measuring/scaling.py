@@ -26,6 +26,7 @@ from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training.distributed import ddp
+from fuxi_plugins.training.fast_step import moved_rows
 from fuxi_plugins.training.trainer import load_feature_map
 from measuring import peers
 from measuring.clock import synchronize
@@ -120,10 +121,10 @@ def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> 
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
-        _timed(way, 1, alone.device)
+        timed(way, 1, alone.device)
     for _ in range(rounds):
         for name, way in ways.items():
-            times[name].append(_timed(way, steps, alone.device))
+            times[name].append(timed(way, steps, alone.device))
     one, apart, shared_times = times["one"], times["apart"], times["together"]
     seconds = {name: statistics.median(taken) for name, taken in times.items()}
     return Scaling(
@@ -138,11 +139,11 @@ def _scaling(case: Case, rounds: int, steps: int, batch_size: int, gpu: int) -> 
         },
         efficiency=statistics.median(a / (size * t) for a, t in zip(one, shared_times, strict=True)),
         efficiency_of_machine=statistics.median(a / (size * t) for a, t in zip(apart, shared_times, strict=True)),
-        bytes_per_parameter=_held_bytes(shared) / parameters,
+        bytes_per_parameter=held_bytes(shared) / parameters,
     )
 
 
-def _timed(way: Callable[[], object], steps: int, device: torch.device) -> float:
+def timed(way: Callable[[], object], steps: int, device: torch.device) -> float:
     """Seconds a step until the last process is done."""
     processes.barrier()
     start = time.perf_counter()
@@ -153,8 +154,9 @@ def _timed(way: Callable[[], object], steps: int, device: torch.device) -> float
     return (time.perf_counter() - start) / steps
 
 
-def _held_bytes(model: Any) -> int:
+def held_bytes(model: Any) -> int:
     """What a model keeps between two steps; activations, which grow with the batch, are not in it."""
-    states = [value for state in model.optimizer.state.values() for value in state.values()]
-    held = [*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), *states]
-    return sum(tensor.nbytes for tensor in held)
+    optimizers = getattr(model.optimizer, "optimizers", [model.optimizer])
+    states = [value for one in optimizers for state in one.state.values() for value in state.values()]
+    gradients = [moved_rows(p.grad) for p in model.parameters() if p.grad is not None]
+    return sum(tensor.nbytes for tensor in [*model.parameters(), *gradients, *states] if torch.is_tensor(tensor))

@@ -1,6 +1,7 @@
 """Records made up for tables small enough to check by hand."""
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Code, DataCard, Epoch, Parameters, Seconds

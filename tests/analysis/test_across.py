@@ -97,6 +97,17 @@ def test_wilcoxons_p_is_that_of_all_signs(differences):
     assert wilcoxon_holm(keys)[0][0, 1] == pytest.approx(spelled_out_wilcoxon(differences))
 
 
+@settings(max_examples=30)
+@given(arrays(float, (5, 4), elements=st.integers(-3, 3).map(float)))
+def test_wilcoxons_p_with_zeros_and_ties_is_scipys(keys):
+    found, _ = wilcoxon_holm(keys)
+    for a, b in itertools.combinations(range(4), 2):
+        differences = keys[:, a] - keys[:, b]
+        if differences.any():
+            known = stats.wilcoxon(differences, zero_method="zsplit", method=stats.PermutationMethod(n_resamples=32))
+            assert found[a, b] == found[b, a] == pytest.approx(known.pvalue)
+
+
 def test_equal_models_have_p_one():
     assert wilcoxon_holm(np.ones((7, 3)))[0].tolist() == np.ones((3, 3)).tolist()
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from fuxi_plugins.analysis.compare import compare
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.evidence import TestRows, measure_evidence
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from fuxi_plugins.analysis.compare import compare
 from fuxi_plugins.analysis.evidence import TestRows, measure_evidence, read_evidence, render_evidence
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import evaluate_metrics

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.parts import Code, Cost, Latency, Machine, Parameters, Seconds
@@ -280,6 +281,13 @@ def test_the_bayes_row_is_first_and_unranked(tmp_path):
     assert "Bayes" in lines[2]
     assert "0.81000" in lines[2]
     assert "synthetic" in text
+
+
+def test_a_board_says_how_many_rows_had_no_label(tmp_path):
+    left_out = board([record("A", 1, data=card(unlabelled={"train": 9430, "test": 4}))], tmp_path)
+    assert "Rows without a label are left out: 9,430 of train, 4 of test." in render(left_out, "Title", "md")
+    assert '"unlabelled": {' in render(left_out, "Title", "json")
+    assert "unlabelled" not in render(board([record("A", 1)], tmp_path), "Title", "json")
 
 
 def test_a_split_whose_validation_is_test_says_so(tmp_path):

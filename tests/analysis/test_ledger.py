@@ -63,6 +63,9 @@ def test_a_cell_with_several_published_runs(published):
     assert entry.ours.interval.low == pytest.approx(stats.t.interval(0.95, 2, 0.71, 0.002 / 3**0.5)[0], abs=5e-5)
     assert entry.verdict.word == "reproduced"
     assert "3 seeds of ours, 3 published runs" in entry.verdict.reason
+    assert entry.verdict.reason.endswith(
+        "no number of seeds of ours shows a gap of 0.001: the published runs differ too much"
+    )
 
 
 def test_names_of_one_model_in_several_tables_meet(published):
@@ -70,6 +73,18 @@ def test_names_of_one_model_in_several_tables_meet(published):
     assert (entry.paper, entry.bars, entry.bars_runs) == (0.79, 0.800123, 1)
     assert entry.verdict.word == "above"
     assert "one published run" in entry.verdict.reason
+
+
+def test_reproduced_says_how_many_seeds_would_show_a_gap_that_matters():
+    values, published = [0.8000, 0.8004, 0.7996], PublishedRuns((0.80000, 0.80001, 0.79999, 0.80001, 0.79999))
+    reason = judge(values, published.mean, published).reason
+    wanted = next(
+        n for n in range(2, 200)
+        if (stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)) * 0.0004 / n**0.5 <= 0.001 - 3e-5  # theirs adds little
+    )  # fmt: skip
+    assert reason.endswith(f"about {wanted} seeds of ours would show a difference of 0.001")
+    few = judge([0.8, 0.80001, 0.79999], published.mean, published).reason
+    assert few.endswith("the seeds at hand would have shown a difference of 0.001")
 
 
 def test_lowest_logloss_is_the_best(published):

@@ -1,9 +1,11 @@
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
 
 from fuxi_plugins.datasets import dataloader
-from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.datasets.dataloader import PIECES, ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
@@ -55,7 +57,7 @@ def test_blocks_that_workers_gather_ahead_come_in_their_order(data, workers, mon
 
 def test_the_order_is_the_same_on_every_machine(data):
     """Worked out once; another value means that seeds no longer name what they named."""
-    assert loader(data)._order()[:8].tolist() == [237, 199, 70, 231, 588, 24, 239, 2]
+    assert next(loader(data)._orders(0))[:8].tolist() == [237, 199, 70, 231, 588, 24, 239, 2]
 
 
 def test_no_epoch_of_a_seed_is_an_epoch_of_another(data):
@@ -63,7 +65,7 @@ def test_no_epoch_of_a_seed_is_an_epoch_of_another(data):
     for seed in range(3):
         batches = loader(data, seed=seed)
         for batches.epoch in range(3):
-            orders.add(tuple(batches._order()))
+            orders.add(tuple(next(batches._orders(batches.epoch))))
     assert len(orders) == 9
 
 
@@ -141,3 +143,40 @@ def test_an_error_in_a_worker_reaches_the_caller(data, monkeypatch):
     monkeypatch.setattr(batches, "_gather", fail)
     with pytest.raises(OSError, match="the disk is gone"):
         list(batches)
+
+
+@given(st.integers(1, 300), st.integers(2, 40), st.integers(2, 300), st.integers(0, 5))
+def test_windows_hold_every_row_once_in_an_order_of_the_seed_and_the_epoch(rows, batch_size, window, epoch):
+    batches = object.__new__(ColumnLoader)
+    batches.num_samples, batches.shuffle, batches.seed = rows, True, 3
+    batches.window = -(-window // batch_size) * batch_size
+    orders = [order.tolist() for order in batches._orders(epoch)]
+    assert sorted(row for order in orders for row in order) == list(range(rows))
+    assert orders == [order.tolist() for order in batches._orders(epoch)]
+    assert all(len(order) == batches.window for order in orders[:-1])
+
+
+def test_a_window_reads_few_places_and_shuffles_what_it_reads(data):
+    batches = loader(data, window=100, batch_size=10)
+    windows = list(batches._orders(0))
+    assert [len(window) for window in windows] == [100] * 6
+    for window in windows:
+        pieces = np.split(np.sort(window), np.flatnonzero(np.diff(np.sort(window)) > 1) + 1)
+        assert len(pieces) <= PIECES + 2
+        assert (np.diff(window) != 1).mean() > 0.9
+    assert windows[0].tolist() != next(iter(batches._orders(1))).tolist()
+    assert rows_in_order(batches) != rows_in_order(loader(data, batch_size=10))
+
+
+@pytest.mark.parametrize("settings", [{}, {"window": 64}, {"num_workers": 2}], ids=str)
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_read_the_same_batches_each_its_part(data, settings, processes):
+    def share(rank):
+        return lambda rows: range(rows * rank // processes, rows * (rank + 1) // processes)
+
+    whole = list(loader(data, batch_size=47, **settings))
+    parts = [list(loader(data, batch_size=47, share=share(rank), **settings)) for rank in range(processes)]
+    for batch, *of_batch in zip(whole, *parts, strict=True):
+        assert {part.rows for part in of_batch} == {len(batch["label"])}
+        for name, column in batch.items():
+            assert torch.equal(torch.cat([part[name] for part in of_batch]), column)

@@ -8,7 +8,7 @@ from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.spec import load_dataset_spec, read_spec
 
 ROWS = {"train": 400, "valid": 150, "test": 150}
 
@@ -87,6 +87,29 @@ def test_a_label_may_be_named(folder):
         describe("clicks", folder, "tags")
 
 
+def test_rows_without_a_label_are_left_out_and_that_is_said(workspace, folder):
+    """As of a delay that is NA where a flight was cancelled: such rows are in no split and change no guess."""
+    for path in folder.glob("*.csv"):
+        header, *rows = path.read_text().splitlines()
+        delays = ["NA" if row % 10 == 0 else str(row % 40 - 10) for row in range(len(rows))]
+        rows = [",".join([*row.split(",")[:-1], delay]) for row, delay in zip(rows, delays, strict=True)]
+        path.write_text("\n".join([header, *rows]))
+    found = describe("clicks", folder, "Click", ">= 15")
+    assert found.entry["label_col"] == {"name": "Click", "dtype": "float", "rule": ">= 15", "na_values": ["NA"]}
+    assert found.entry["label_missing"] == "drop"
+    assert "have no label Click: such rows are left out (label_missing: drop)." in " ".join(found.remarks)
+    assert describe("clicks", folder, "Click").entry["label_col"]["rule"] == "> 0"
+    prepared = prepare_dataset(read_spec("clicks", found.entry, folder), workspace)
+    assert prepared.card.unlabelled == {split: -(-rows // 10) for split, rows in ROWS.items()}
+    assert prepared.card.rows == {split: rows - -(-rows // 10) for split, rows in ROWS.items()}
+
+
+def test_a_label_without_values_is_refused(folder):
+    (folder / "train.csv").write_text("label,user\n,1\n,2\n")
+    with pytest.raises(UserError, match="the label 'label' of .* must have values, but the first 2 rows have none"):
+        describe("clicks", folder)
+
+
 def test_some_file_must_be_there(folder):
     (folder / "train.csv").unlink()
     with pytest.raises(
@@ -123,3 +146,12 @@ def test_a_dataset_of_that_name_stays_the_only_one(workspace, folder):
     assert result.exit_code == 2
     assert "the dataset 'tiny2' has a config already" in result.output
     assert not (workspace.configs / "dataset_config" / "tiny2.yaml").exists()
+
+
+def test_a_column_that_only_some_files_have_is_left_out_and_named(folder):
+    train = folder / "train.csv"
+    lines = train.read_text().splitlines()
+    train.write_text("\n".join([f"{lines[0]},constant", *(f"{line},1" for line in lines[1:])]) + "\n")
+    found = describe("clicks", folder)
+    assert "constant" not in columns(found)
+    assert "Left out, for not every file has them: constant." in found.remarks

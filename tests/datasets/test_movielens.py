@@ -1,11 +1,13 @@
 """MovieLens 100K: every column by the book, and nothing of the future in a row."""
 
 import hashlib
+import json
 from bisect import bisect_left
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -310,6 +312,28 @@ def test_counts_of_the_real_files(real):
     assert (everything["label"] == "1").sum() == 55_375  # 34,174 fours and 21,201 fives
     likes = {split: (frame["label"] == "1").sum() for split, frame in splits.items()}
     assert likes == {"train": 44_072, "valid": 5_674, "test": 5_629}
+
+
+def test_a_split_at_random_draws_the_same_rows_everywhere_and_no_history_tells_a_test_label(real_data, tmp_path):
+    source = real_data / "ml-100k"
+    build_ml100k(source, tmp_path, split="random")
+    drawn = read(tmp_path)
+    build_ml100k(source, tmp_path)
+    in_order = pl.concat(read(tmp_path).values()).drop("history")
+    expected = json.loads((real_data / "ml-100k-reference" / "reference.json").read_text())["splits"]["random_2026"]
+    order = np.random.Generator(np.random.PCG64(2026)).permutation(100_000)
+    for split, places in zip(drawn, np.split(order, [80_000, 90_000]), strict=True):
+        digest = hashlib.sha256(places.astype("<i8").tobytes()).hexdigest()
+        assert digest == expected["sha256_of_positions"][split]
+        assert drawn[split].drop("history").equals(in_order[places]), split
+    likes = {(row["user_id"], row["item_id"]) for row in drawn["train"].iter_rows(named=True) if row["label"] == "1"}
+    found = 0
+    for split, frame in drawn.items():
+        for row in frame.iter_rows(named=True):
+            for film in filter(None, row["history"].split("^")):
+                found += 1
+                assert (row["user_id"], film) in likes, split
+    assert found > 1_000_000
 
 
 def test_most_of_the_real_test_is_about_new_users(real):

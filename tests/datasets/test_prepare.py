@@ -124,7 +124,11 @@ def spoil(path, old, new, count=1):
         (None, "1,three,s2,1.5,s1", r"train.csv, line 602: column 'user' must hold a whole number"),
         (None, "2,3,s2,1.5,s1", r"train.csv, line 602: the label 'label' must be 0 or 1, but is '2'"),
         (None, "nan,3,s2,1.5,s1", r"line 602: the label 'label' must be 0 or 1, but is 'nan'"),
-        (None, ",3,s2,1.5,s1", r"line 602: the label 'label' must be 0 or 1, but is None"),
+        (
+            None,
+            ",3,s2,1.5,s1",
+            r"a label, 'label', but of the rows 1 of 601 in train.csv have none \(the first: .*line 602",
+        ),
     ],
 )
 def test_bad_data_name_file_line_and_remedy_and_leave_nothing(workspace, tmp_path, old, new, message):

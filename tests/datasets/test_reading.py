@@ -262,7 +262,7 @@ def test_a_rule_of_numbers_compares_as_python_does(comparison, operand, values):
 def test_how_rows_are_read_is_part_of_the_fingerprint(workspace):
     spec = load_dataset_spec(workspace.configs, "tiny")
     changes = [{}, {"separator": ";"}, {"column_names": ["label", "user"]}, {"column_names": ["user", "label"]}]
-    changes += [{"weight_col": "w"}, {"label_col": LabelColumn(name="label", rule="> 0")}]
+    changes += [{"weight_col": "w"}, {"label_missing": "drop"}, {"label_col": LabelColumn(name="label", rule="> 0")}]
     prints = [data_fingerprint(spec.model_copy(update=change), {"train": "a"}) for change in changes]
     assert len(set(prints)) == len(changes)
     assert data_fingerprint(spec.model_copy(update={"cluster_id": "user"}), {"train": "a"}) == prints[0]
@@ -308,6 +308,42 @@ def test_weights_are_stored_beside_the_columns_and_are_part_of_the_data(workspac
     path.write_text(path.read_text() + "\n1,3,s2,1.5,s1,-1")
     with pytest.raises(UserError, match="test.csv, line 302: the weight 'w' must be at least 0, but is '-1'"):
         prepare(workspace, weight_col="w")
+
+
+def test_rows_without_a_label_are_refused_or_left_out(workspace, tmp_path):
+    """What is left equals the same files without these rows, and the counts are told."""
+    missing = {"train": ("NA", "", "NA"), "valid": (), "test": ("",)}
+    whole = {split: (tmp_path / "csv" / f"{split}.csv").read_text().splitlines() for split in SPLITS}
+    for split, texts in missing.items():
+        path = tmp_path / "csv" / f"{split}.csv"
+        path.write_text("\n".join(whole[split][:50] + whole[split][50 + len(texts) :]))
+    expected = prepare(workspace)
+    for split, texts in missing.items():
+        path = tmp_path / "csv" / f"{split}.csv"
+        rows = [",".join([text, *row.split(",")[1:]]) for text, row in zip(texts, whole[split][50:], strict=False)]
+        path.write_text("\n".join(whole[split][:50] + rows + whole[split][50 + len(texts) :]))
+    label = {"name": "label", "na_values": ["NA"]}
+    with pytest.raises(
+        UserError, match=r"3 of 600 in train.csv have none \(the first: train.csv, line 51\), 1 of 300 in"
+    ):
+        prepare(workspace, label_col=label)
+    with pytest.raises(
+        UserError, match="line 51: the label 'label' must be 0 or 1, but is 'NA' .* na_values in label_"
+    ):
+        prepare(workspace, label_missing="drop")
+    prepared = prepare(workspace, label_col=label, label_missing="drop")
+    assert_same(prepared, expected)
+    assert prepared.card.unlabelled == {"train": 3, "test": 1}
+    assert prepared.card.rows == expected.card.rows == {"train": 597, "valid": 300, "test": 299}
+    assert prepared.card.fingerprint != expected.card.fingerprint
+
+
+def test_a_split_without_any_label_is_refused(workspace, tmp_path):
+    path = tmp_path / "csv" / "test.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *("," + row.split(",", 1)[1] for row in rows)]))
+    with pytest.raises(UserError, match="test.csv must hold rows with a label, but none of its 300 rows has one"):
+        prepare(workspace, label_missing="drop")
 
 
 def test_text_groups_are_numbered_whatever_remap_says(workspace):

@@ -112,6 +112,13 @@ def test_a_missing_value_is_unknown_and_so_is_all_in_an_empty_vocabulary():
     assert empty.ids_of(pl.Series(["a", None])).tolist() == [1, 1]
 
 
+def test_values_that_share_a_hash_stay_apart(monkeypatch):
+    """A seed that gives two known values one hash is passed over; an unknown value of a known one's hash is unknown."""
+    monkeypatch.setattr(pl.Series, "hash", lambda values, seed: values.str.len_chars().cast(pl.UInt64) * (seed > 1))
+    vocabulary = Vocabulary(pl.Series(["bb", "a"]), np.array([1, 2]), 3)
+    assert vocabulary.ids_of(pl.Series(["a", "c", "bb", "dd", None])).tolist() == [2, 3, 1, 3, 3]
+
+
 def test_fuxictrs_class_is_back_after_fitting():
     with pytest.raises(RuntimeError), _fitting_arrays():
         assert feature_processor.Tokenizer is _Tokenizer

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
@@ -284,8 +285,8 @@ def test_encoded_files_run(encoded, tmp_path, monkeypatch):
     folder, _ = encoded
     monkeypatch.setenv("FUXIBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    words = ["--config", str(folder), "--expid", "DIN_test", "--results", str(tmp_path / "results")]
-    result = CliRunner().invoke(script("run_expid").run_expid, words)
+    words = ["--results", str(tmp_path / "results"), "run-expid", "--config", str(folder), "--expid", "DIN_test"]
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     (record,) = find_records(tmp_path / "results")
     assert record.finished
@@ -312,10 +313,10 @@ def test_csv_files_take_the_place_of_encoded_ones_and_tfrecord_is_refused(folder
         translate_folder(folder, "DCN_tiny_001", tmp_path / "new")
 
 
-def test_the_script_behaves_as_fuxictrs(folder, workspace, tmp_path, monkeypatch):
+def test_the_command_behaves_as_fuxictrs_script(folder, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--config", str(folder), "--expid", "DCN_tiny_001", "--gpu", "-1", "--data", str(tmp_path / "csv")]
-    result = CliRunner().invoke(script("run_expid").run_expid, [*words, "--results", str(workspace.results)])
+    result = CliRunner().invoke(main, ["--results", str(workspace.results), "run-expid", *words])
     assert result.exit_code == 0, result.output
     assert "crossing_layers: 2 (num_cross_layers: 2)" in result.output
     (record,) = find_records(workspace.results)
@@ -325,12 +326,15 @@ def test_the_script_behaves_as_fuxictrs(folder, workspace, tmp_path, monkeypatch
     assert f"[test] AUC: {record.metrics['test']['AUC']:.6f} - logloss:" in line
 
 
-def test_the_script_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch):
+def test_the_command_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["--config", str(folder), "--expid", "DCN_tiny_002", "--results", str(workspace.results)]
-    result = CliRunner().invoke(script("run_expid").run_expid, words)
+    words = ["--results", str(workspace.results), "run-expid", "--config", str(folder), "--expid", "DCN_tiny_002"]
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert "did you mean 'DCN_tiny_001'?" in result.output
+    result = CliRunner().invoke(main, [*words[:-1], "DCN_tiny_001", "--data", "nowhere"])
+    assert result.exit_code == 2
+    assert "--data must name a folder, but nowhere is none." in result.output
 
 
 def test_a_checkouts_own_class_is_taken_if_asked_for(folder, tmp_path):

@@ -36,6 +36,8 @@ def test_the_committed_files_are_what_the_script_writes(script):
         assert (folder / f"{dataset}_zoo.yaml").read_text() == script.zoo_file(dataset, published)
     assert (folder / "ml100k_zoo.yaml").read_text() == script.common_file()
     assert (CONFIGS / "suites" / "ml100k_zoo_board.yaml").read_text() == script.common_suite()
+    assert (folder / "ml100k_random.yaml").read_text() == script.common_file("ml100k_random")
+    assert (CONFIGS / "suites" / "ml100k_random_board.yaml").read_text() == script.random_suite()
 
 
 @pytest.mark.parametrize("dataset", BARS_DATASETS)

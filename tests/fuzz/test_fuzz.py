@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
@@ -22,10 +23,9 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.records.files import find_records, read_record, write_record
-from fuxi_plugins.records.predictions import read_predictions
+from fuxi_plugins.records.predictions import read_predictions, write_predictions
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.formats import FORMATS, render
-from fuxi_plugins.training.runner import write_predictions
 from tests.analysis.make import record
 from tests.conftest import TINY_DATASET, TINY_EXPERIMENTS, TINY_SUITE, make_workspace, write_tiny_csv
 from tests.fuzz.mutate import ANY_VALUES, ESCAPED, as_bytes, mutated

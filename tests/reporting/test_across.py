@@ -55,8 +55,8 @@ def test_the_csv_files_hold_the_numbers(found, tmp_path):
 
 def test_the_summary_says_what_so_few_datasets_cannot_tell(found):
     text = summary(found, tradeoff(found, "parameters"))
-    assert "With 3 datasets Wilcoxon's p cannot be below 0.25" in text
-    assert "one planned pair needs 6 datasets, all 3 pairs need 7" in text
+    assert "3 datasets are too few for Wilcoxon's test of all 3 pairs, which needs 7: its p is at least 0.25." in text
+    assert "One planned comparison needs 6." in text
     assert "0 of 3 pairs" in text
 
 

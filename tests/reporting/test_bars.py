@@ -6,7 +6,8 @@ import re
 
 import yaml
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.records.parts import Machine
 from fuxi_plugins.reporting.bars import Origin, folder_name, leaderboard_csv, result_folder, result_line
 from tests.analysis.make import record

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.execution import planner
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import RANK_FILE
 from fuxi_plugins.records.parts import Cost, Latency, Parameters, RankFamily, RankSummary, StageRank
-from fuxi_plugins.reporting.paper import claims, rank_figures, result_figures, tables
+from fuxi_plugins.reporting.paper import glance, rank_figures, result_figures, tables
+from fuxi_plugins.reporting.paper.claims import claims, size_exponents
 from fuxi_plugins.reporting.paper.document import build_sections, write_report
 from fuxi_plugins.reporting.paper.gather import studies
 from fuxi_plugins.reporting.paper.numbers import auc_effect, effect_of, fit_power_law
@@ -135,8 +137,9 @@ def test_agreement_needs_a_significant_effect():
     clear = effect([0.7, 0.7001, 0.6999], [0.6, 0.6001, 0.5999])
     assert tables.agreement(-0.001, clear) == "agrees"
     assert tables.agreement(+0.001, clear) == "contradicts"
-    assert tables.agreement(-0.001, effect([0.7], [0.6])) == "undecided (same sign, too few seeds)"
-    assert tables.agreement(-0.001, effect([0.7, 0.7], [0.6, 0.75])) == "undecided (same sign, not significant)"
+    assert tables.agreement(-0.001, effect([0.7], [0.6])) == "undecided (same sign; one seed)"
+    open_one = effect([0.7, 0.7], [0.6, 0.75])
+    assert tables.agreement(-0.001, open_one) == f"undecided (same sign; {open_one.needed.phrase()})"
     assert tables.agreement(None, clear) == "–"
 
 
@@ -185,7 +188,12 @@ def probed(display_name: str, seed: int, mixing: float, ffn: float, untrained: f
     return record(display_name, seed, rank=RankSummary(sample=8, seconds=0.1, stages=stages))
 
 
-def test_the_four_claims_by_hand(tmp_path):
+def claimed(*studies):
+    """By name of the claim."""
+    return {claim.name: claim for claim in claims(studies)}
+
+
+def test_the_claims_by_hand(tmp_path):
     main_table = made_up(
         "paper_main", {"RankElastor": [0.80, 0.801, 0.802], "RankMixer": [0.79, 0.791, 0.792]}, tmp_path
     )
@@ -193,18 +201,53 @@ def test_the_four_claims_by_hand(tmp_path):
     ranks.records["RankElastor"] = [probed("RankElastor", seed, 3.6, 3.8, 3.2) for seed in (1, 2)]
     ranks.records["RankMixer"] = [probed("RankMixer", 1, 3.9, 3.0, 3.0), probed("RankMixer", 2, 3.9, 3.004, 3.0)]
     costs = made_up("paper_efficiency", {"RankElastor": [0.8], "RankMixer": [0.8], "MLP": []}, tmp_path)
-    lines = {row[0]: row[1:] for row in claims.at_a_glance([main_table, ranks, costs]).rows}
-    assert lines["more test AUC"] == [
-        "toy, matched, 3 seeds", "0.80100", "0.79100", "+0.01000 [+0.00649, +0.01351]", "holds",
+    found = claimed(main_table, ranks, costs)
+    rows = {row[0]: row[1:] for row in glance.details(list(found.values())).rows}
+    assert rows["better AUC than the baselines"] == [
+        "toy, matched, 3 seeds", "0.80100", "RankMixer 0.79100", "+0.01000 [+0.00649, +0.01351]", "–", "holds",
     ]  # fmt: skip
-    assert lines["less collapse of rank"][1:3] == ["90.0%", "75.0%"]  # not the tokens' own
-    assert lines["less collapse of rank"][3].endswith("of which +5.0% untrained")
-    assert lines["less collapse of rank"][4] == "holds"
-    assert lines["little cost"][1:] == ["–", "–", "–", "not measured"]
-    assert set(lines) == {"more test AUC", "less collapse of rank", "little cost"}
+    assert rows["less collapse of rank"][1:3] == ["90.0%", "RankMixer 75.0%"]  # not the tokens' own
+    assert rows["less collapse of rank"][-1] == "holds"
+    assert rows["less of it by training"][1:3] == ["10.0%", "RankMixer 0.1%"]
+    assert rows["little cost"][1:] == ["–", "–", "–", "–", "not measured"]
+    assert len(found) == 4
+    assert glance.matrix(list(found.values())).rows == [["toy, matched", "holds", "holds", "holds", "not measured"]]
 
 
-@pytest.mark.parametrize(("seeds", "said"), [(1, "undecided (too few seeds)"), (3, "holds")])
+def test_a_claim_of_more_than_several_needs_all_of_them(tmp_path):
+    ours, worse, better = [0.80, 0.8001, 0.7999], [0.79, 0.7901, 0.7899], [0.81, 0.8101, 0.8099]
+    open_one = [0.7992, 0.8003, 0.7996]
+
+    def verdict(**others):
+        study = made_up("paper_main", {"RankElastor": ours, "RankMixer": worse, **others}, tmp_path)
+        return claimed(study)["better AUC than the baselines"].verdict
+
+    assert str(verdict(MLP=worse)) == "holds"
+    assert str(verdict(MLP=better, DCNv2=open_one)) == "does not hold (significantly worse than MLP)"
+    undecided = verdict(MLP=worse, DCNv2=open_one)
+    assert undecided.word == "undecided"
+    assert "not significant against DCNv2; about " in undecided.why
+    assert undecided.power
+    nearer = [0.7995, 0.8007, 0.7997]  # its difference is smaller, so that it takes more seeds
+    both = verdict(DCNv2=open_one, MLP=nearer)
+    assert both.why.startswith("not significant against DCNv2, MLP; for MLP about ")
+    study = made_up("paper_main", {"RankElastor": [0.8], "RankMixer": [0.79]}, tmp_path)
+    (claim,) = claims([study])
+    assert str(claim.verdict) == "undecided (one seed: how much seeds differ is not known)"
+    assert glance.matrix([claim]).rows == [["toy, matched", "undecided (1 seed)"]]
+
+
+def test_each_part_of_the_block_is_judged_beside_blocks_without_it(tmp_path):
+    values = {"RankElastor": 0.80, "RankMixer": 0.70, "RankMixer+GLU": 0.79, "NoMixing+GLU": 0.78,
+              "RankElastor-GELU": 0.81, "RankElastor-ReLU": 0.77}  # fmt: skip
+    seeds = {name: [auc, auc + 1e-4, auc - 1e-4] for name, auc in values.items()}
+    found = claimed(made_up("paper_ablation", seeds, tmp_path))
+    assert str(found["full mixing helps"].verdict) == "holds"
+    assert found["full mixing helps"].others == "RankMixer+GLU 0.79000"  # the best of the two, RankMixer is none
+    assert str(found["GLU helps"].verdict) == "does not hold (significantly worse than RankElastor-GELU)"
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "undecided (one seed"), (3, "holds")])
 def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
     sized = {}
     for depth in range(4):
@@ -213,9 +256,14 @@ def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
             name, level = f"{variant} depth{depth}", start + 0.01 * depth
             sized[name] = [record(name, seed, level + 1e-4 * seed, parameters=size) for seed in range(seeds)]
     study = Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 8, sized, tmp_path)
-    (line,) = claims.at_a_glance([study]).rows
-    assert line[0] == "better with size (depth)"
-    assert line[-1] == said
+    (claim,) = claims([study])
+    assert claim.name == "better with size (depth)"
+    assert str(claim.verdict).startswith(said)
+    losses = [sized[f"RankElastor depth{depth}"][0].metrics["test"]["logloss"] for depth in range(4)]
+    slope = np.polyfit(np.log(1000.0 * 2 ** np.arange(4)), np.log(losses), 1)[0]
+    assert size_exponents(study, "RankElastor")[0] == pytest.approx(slope)
+    sized["RankElastor depth0"].pop(0)  # a seed without one of the sizes has no exponent, where others have them all
+    assert seeds == 1 or 0 not in size_exponents(study, "RankElastor")
 
 
 def measured(flops: float, rows_per_second: float, processor: str = "one") -> Cost:
@@ -249,9 +297,9 @@ def test_cost_is_judged_by_operations_and_several_timings(tmp_path, ours, theirs
     study = made_up("paper_efficiency", {}, tmp_path)
     for variant, costs in (("RankElastor", ours), ("RankMixer", theirs)):
         study.records[variant] = [record(variant, seed, cost=cost) for seed, cost in enumerate(costs, 1)]
-    (line,) = claims.at_a_glance([study]).rows
-    assert line[0] == "little cost"
-    assert line[-1].startswith(said)
+    (claim,) = claims([study])
+    assert claim.name == "little cost"
+    assert str(claim.verdict).startswith(said)
 
 
 def test_costs_are_listed_without_a_comparison_of_seconds(tmp_path):

@@ -3,7 +3,8 @@
 import pytest
 
 from fuxi_plugins.analysis.compare import compare_on_board
-from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, build_leaderboard, own_key
+from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard
+from fuxi_plugins.analysis.ranking import build_leaderboard, own_key
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Code
 from fuxi_plugins.reporting.formats import FORMATS, render

@@ -7,7 +7,7 @@ from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.files import write_record
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.training.runner import write_predictions
+from fuxi_plugins.records.predictions import write_predictions
 from tests.analysis.make import record as made_up
 
 

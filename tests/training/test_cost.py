@@ -6,8 +6,9 @@ from click.testing import CliRunner
 from torch import nn
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.models.operations import operations
 from fuxi_plugins.records.files import find_records, write_record
-from fuxi_plugins.training.cost import LATENCY_ROWS, measure, operations, repeated, times
+from fuxi_plugins.training.cost import LATENCY_ROWS, measure, repeated, times
 from tests.training.test_runner import make_job, run
 
 

@@ -220,9 +220,15 @@ def test_a_model_with_a_step_of_its_own_is_refused_before_anything_starts(worksp
     assert not list(workspace.results.rglob("record.json"))
 
 
-@pytest.mark.parametrize("option", [["--probe", "rank"], ["--checkpoint-steps", "5"]])
-def test_what_several_processes_cannot_do_is_refused(workspace, option):
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--probe", "rank"], "--nproc-per-run cannot be combined with --probe"),
+        (["--checkpoint-steps", "5"], "a run by several processes keeps checkpoints only with sharding"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(workspace, option, message):
     places = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     result = CliRunner().invoke(main, [*places, "run", "LR_tiny", "--processes", "2", *option])
     assert result.exit_code == 2
-    assert "--nproc-per-run cannot be combined with --probe or --checkpoint-steps" in result.stderr
+    assert message in result.stderr

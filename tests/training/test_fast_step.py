@@ -127,7 +127,8 @@ def test_clipping_is_torchs(scale):
         for parameter in parameters[:2]:  # the last has no gradient
             parameter.grad = scale * torch.randn_like(parameter)
         sides.append(parameters)
-    clip_gradients([parameter.grad for parameter in sides[0][:2]], 2.0)
+    gradients = [parameter.grad for parameter in sides[0][:2]]
+    clip_gradients(gradients, 2.0, nn.utils.get_total_norm(gradients))
     nn.utils.clip_grad_norm_(sides[1], 2.0)
     for ours, theirs in zip(*sides, strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=0, equal_nan=True)

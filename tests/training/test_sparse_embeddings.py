@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.models.dcnv2 import DCNv2
@@ -50,6 +51,70 @@ def test_batches_with_every_id_are_trained_as_by_adam(model_class, regularizer, 
     assert train(sparse) == pytest.approx(train(dense), rel=1e-3)
     assert distances(sparse, dense)[1] < 3e-3
     assert distances(start, dense)[1] > 0.1
+
+
+class TorchsSparse(SparseEmbeddings):
+    """The same with torch's own sparse gradients, each made coalesced by itself."""
+
+    def compile(self, optimizer, loss, lr):
+        super().compile(optimizer, loss, lr)
+        for layer in lookups(self):
+            del layer.forward
+            layer.sparse = True
+
+    def find_gradients(self, loss):
+        FastStep.find_gradients(self, loss)
+        for table in self._tables.weights:
+            table.grad = table.grad.coalesce()
+
+
+def test_gradients_of_all_tables_at_once_are_torchs_up_to_the_order_of_a_sum():
+    """With padding, ids that come many times, and a table that two columns share; torch leaves the order open."""
+    models = [build(step, embedding_regularizer=1e-3).double() for step in (SparseEmbeddings, TorchsSparse)]
+    for batch in batches(5):
+        rows = {**batch, "user": batch["user"].clamp(max=5), "device": batch["device"] * (batch["device"] > 3)}
+        with tiny.in_float64():
+            ours, torchs = ([model.train_step(rows), *model.parameters()] for model in models)
+        for one, other in zip(ours, torchs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+            if one.grad is not None and one.grad.is_sparse:
+                assert torch.equal(one.grad.indices(), other.grad.indices())
+                torch.testing.assert_close(one.grad.values(), other.grad.values(), rtol=1e-12, atol=1e-14)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes a program wait for its GPU: whatever has a size, or gives a number, that the device decides."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "_unique2", "_coalesce", "masked_select")
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self.seen = []
+        tolist = torch.Tensor.tolist
+        monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: self.seen.append("tolist") or tolist(tensor))
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in self.WAITING:
+            self.seen.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("fields", [2, 9])
+def test_a_step_waits_for_the_device_as_often_whatever_the_number_of_tables(fields, monkeypatch):
+    seen = {}
+    for step in (SparseEmbeddings, TorchsSparse):
+        the_map = tiny.plain_feature_map(fields, 4)
+        model = tiny.build(type("Built", (step, DCNv2), {}), the_map, embedding_dim=4)
+        model._max_gradient_norm = 10.0
+        batch = {name: torch.randint(0, 9, (30,)) for name in the_map.features} | {"click": torch.ones(30)}
+        with monkeypatch.context() as patch, Waits(patch) as waits:
+            loss = model.compute_loss(model(batch), model.get_labels(batch))
+            waits.seen.clear()  # on a CPU dropout and the loss look
+            model.find_gradients(loss)
+        seen[step] = waits.seen
+    assert seen[SparseEmbeddings] == ["_unique2", "tolist"]
+    assert seen[TorchsSparse].count("_coalesce") == fields
 
 
 def test_other_rows_stand_still():
@@ -123,7 +188,7 @@ def test_other_optimizers_and_steps_are_refused(workspace, tmp_path, changes):
 
 def test_several_processes_and_smaller_batches_are_refused(workspace, tmp_path):
     job = make_job(workspace, tmp_path / "sparse", changes={"sparse_embeddings": True})
-    with pytest.raises(UserError, match="cannot be run by several processes"):
+    with pytest.raises(UserError, match="needs sharding to be run by several processes"):
         require_shareable(job.experiment)
     with pytest.raises(TrainingFailed, match="with sparse_embeddings the training step cannot be done in parts"):
         build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=4)

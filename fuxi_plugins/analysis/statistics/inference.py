@@ -92,6 +92,11 @@ class Inference:
         """The number of pairs that were tested."""
         return int(np.triu(self.comparable, 1).sum())
 
+    @property
+    def undecided(self) -> int:
+        """The number of pairs that were tested and are not significant."""
+        return self.compared - int(np.triu(self.significant, 1).sum())
+
     def difference(self, a: str, b: str) -> Difference:
         """Row ``a`` less row ``b``."""
         place = self.names.index(a), self.names.index(b)

@@ -21,6 +21,8 @@ SAME = 0.95  # of a column's rows that must agree on what it is
 MISSING = ("NA", "N/A", "n/a", "NULL", "Null", "null", "None", "none", "NaN", "nan", "\\N", "-", "--", "?")
 _WHOLE = r"^[+-]?\d+(\.0*)?$"
 _FLOAT_FORM = r"^[+-]?\d+\.0*$"
+_FRACTION = r"^[+-]?\d*\.\d*[1-9]\d*$"
+_COMMA_NUMBER = r"^[+-]?(\d+(,\d+)?|\d{1,3}(,\d{3})+(\.\d+)?)$"  # 3,14 or 1,000
 _DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
 _EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
@@ -76,7 +78,7 @@ def guess_column(head: Head) -> Guess:
     if head.is_list:
         lists = head.train if head.train.dtype == pl.List else head.train.arr.to_list()
         return _sequence(name, lists.list.eval(pl.element().cast(pl.String)), {})
-    values, missing = _without_missing(head)
+    values, missing = without_missing(head)
     if not len(values):
         return _idle(name, "empty")
     extra: dict[str, Any] = {"na_values": missing} if missing else {}
@@ -97,6 +99,8 @@ def guess_column(head: Head) -> Guess:
             extra["normalize_ids"], notes = True, (*notes, "floats")
         notes = (*notes, "whole", *(("beyond int64",) if values.cast(pl.Int64, strict=False).null_count() else ()))
         return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
+    if _share(values, _COMMA_NUMBER) > SAME and values.str.contains(",", literal=True).any():
+        return _idle(name, "comma")
     listed = _listed(name, values, extra)
     if listed is not None:
         return listed
@@ -127,6 +131,8 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
 def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     entries = lists.explode(empty_as_null=True).drop_nulls()
     entries = entries.filter(entries != "")
+    if _share(entries, _FRACTION) > SPLIT_ROWS:
+        return _idle(name, "vector")
     if not len(entries) or _most_frequent(entries) < MIN_COUNT:
         return _idle(name, "own" if len(entries) else "empty")
     notes: tuple[str, ...] = ("list",)
@@ -145,8 +151,8 @@ def entries_of(guess: Guess, values: pl.Series) -> set[str]:
     return set(cleaned(entries.drop_nulls().unique(), ColumnForm(normalize_ids=True))) - {""}
 
 
-def _without_missing(head: Head) -> tuple[pl.Series, list[str]]:
-    """The values of train that are there, and the texts that stand for a missing number, as they occur in any file.
+def without_missing(head: Head) -> tuple[pl.Series, list[str]]:
+    """The texts of train that are there, and the texts that stand for a missing number, as they occur in any file.
 
     Only numbers have such texts: NA among names may be a name.
     """
@@ -154,14 +160,14 @@ def _without_missing(head: Head) -> tuple[pl.Series, list[str]]:
     seen = head.any_text()
     tokens = [token for token in seen.unique().sort() if token.strip() in MISSING]
     rest = values.filter(~values.is_in(tokens))
-    if tokens and len(rest) and rest.cast(pl.Float64, strict=False).null_count() == 0:
+    if tokens and rest.cast(pl.Float64, strict=False).null_count() == 0:
         return rest, tokens
     return values, []
 
 
 def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     if dtype.is_temporal():
-        return True
+        return dtype != pl.Time  # which says no day
     if _share(values, _DATE) > SAME:
         return True
     nameless = is_made_up(name)

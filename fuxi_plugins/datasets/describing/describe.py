@@ -1,21 +1,22 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
-from fuxi_plugins.datasets.describing.labels import guess_label
-from fuxi_plugins.datasets.describing.names import is_weight
+from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
+from fuxi_plugins.datasets.describing.labels import find_label, guess_label
+from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.values import UnreadableColumnError
 from fuxi_plugins.datasets.spec import read_spec
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of each file
@@ -27,6 +28,8 @@ NOTES = {
     "free text": "Left out, for it is free text: {}.",
     "moment": "Left out as features, for they are times: {}.",
     "not finite": "Left out, for a number is not finite or beyond 3.4e38: {}.",
+    "comma": "Left out, for a comma stands in their numbers (3,14 or 1,000); write 3.14 and 1000: {}.",
+    "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
     "before the row is shown.",
     "leak": f"Left out, for one of them alone tells the label with an AUC above {LEAK}: {{}}.",
@@ -38,13 +41,9 @@ NOTES = {
 }
 
 
-@dataclass(frozen=True)
-class Description:
-    entry: dict[str, Any]  # of the dataset's config
-    remarks: list[str]  # what its owner should look at
-
-
-def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None) -> Description:
+def describe(
+    dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None, interactions: bool = False
+) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
     Floating-point numbers become numeric columns; lists, however written, become sequences, sharing the table of the
@@ -56,26 +55,50 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
         origin: a folder, or one file.
         label: its column, or None to go by usual names.
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
+        interactions: the files are a log of what users did; rows with sampled negatives are made of it.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
     found = find_files(origin)
-    heads = {split: _head(found, name) for split, name in found.names.items()}
-    frame = heads["train"]
-    chosen = guess_label(frame, label, rule, str(found.root / found.names["train"]))
-    remarks = [f"Looked at the first {len(frame):,} rows of train.", *_on_files(found)]
+    unreadable: list[str] = []
+    heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
+    if interactions:
+        return describe_log(dataset_id, found, heads["train"], label, rule)
+    name = find_label(heads["train"], label)
+    if name is None:
+        raise _no_label(found, heads["train"], label)
+    further = [head for split, head in heads.items() if split != "train"]
+    for split, head in heads.items():
+        if name not in head:
+            raise UserError(
+                f"{found.names[split]} must have the label {name!r} as {found.names['train']} has. Where it is not "
+                f"known, take the test set out of train, with --from {found.root / found.names['train']}."
+            )
+    chosen = guess_label(heads["train"], further, name, rule, str(found.root / found.names["train"]))
+    remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
     remarks += [chosen.said] if chosen.said else []
+    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values())
+    if lacking:
+        remarks.append(
+            f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
+            f"{chosen.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
+        )
+    frame = heads["train"].filter(chosen.is_there(heads["train"]))
+    if unreadable:
+        remarks.append(f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}.")
     others = [name for name in frame.columns if name and name != chosen.name]
+    if absent := [name for name in others if any(name not in head for head in further)]:
+        remarks.append(f"Left out, for not every file has them: {', '.join(absent)}.")
+    others = [name for name in others if name not in absent]
     weight = next((name for name in others if is_weight(name) and _holds_weights(frame[name])), None)
     if weight:
         remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
     if "" in frame.columns:
         remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
-    further = [head for split, head in heads.items() if split != "train"]
     guesses = {
-        name: guess_column(Head(name, frame[name], [head[name] for head in further if name in head.columns]))
+        name: guess_column(Head(name, frame[name], [head[name] for head in further]))
         for name in others
         if name != weight
     }
@@ -90,11 +113,12 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
-        **_format_settings(found),
+        **found.settings,
         **{f"{split}_data": found.names[split] for split in SPLITS if split in found.names},
         "min_categr_count": MIN_COUNT,
         "feature_cols": [guess.entry for guess in guesses.values()],
         "label_col": chosen.entry,
+        **({"label_missing": "drop"} if lacking else {}),
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
@@ -104,12 +128,20 @@ def describe(dataset_id: str, origin: Path, label: str | None = None, rule: str 
     return Description(entry, remarks)
 
 
-def _head(found: FoundFiles, name: str) -> pl.DataFrame:
+def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
+    """The first rows of a file without the columns that cannot be read, whose names are added to ``unreadable``."""
     path = found.root / name
-    block = next(read_blocks(path, read_header(path, found.file_format), found.file_format, LOOKED_AT), None)
-    if block is None or not block.frame.height:
-        raise UserError(f"{path} must hold rows, but has only its header.")
-    return block.frame
+    header = read_header(path, found.file_format)
+    while True:
+        columns = [column for column in header if column not in unreadable]
+        try:
+            block = next(read_blocks(path, columns, found.file_format, LOOKED_AT), None)
+        except UnreadableColumnError as error:
+            unreadable.append(error.column)
+            continue
+        if block is None or not block.frame.height:
+            raise UserError(f"{path} must hold rows, but has only its header.")
+        return block.frame
 
 
 def _on_files(found: FoundFiles) -> list[str]:
@@ -121,13 +153,19 @@ def _on_files(found: FoundFiles) -> list[str]:
     return remarks
 
 
-def _format_settings(found: FoundFiles) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    if found.file_format.separator:
-        settings["separator"] = found.file_format.separator
-    if found.file_format.column_names:
-        settings["column_names"] = list(found.file_format.column_names)
-    return settings
+def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> UserError:
+    sought = f"named {label!r}" if label else f"named one of {', '.join(LABELS)}"
+    log = find_log(frame)
+    hint = (
+        f" Or are the rows interactions of {log.user} with {log.item} at {log.time}? With --interactions each of them "
+        "becomes a positive row, and negatives are sampled."
+        if log
+        else ""
+    )
+    return UserError(
+        f"{found.root / found.names['train']} has no label {sought}; --label COLUMN says which it is of "
+        f"{', '.join(frame.columns)}.{hint}"
+    )
 
 
 def _holds_weights(values: pl.Series) -> bool:

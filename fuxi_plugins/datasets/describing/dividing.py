@@ -37,8 +37,8 @@ def divide_rows(entry: dict[str, Any], found: FoundFiles, moments: list[str], sh
         "random": f"at random (seed {rule.seed}), because no column of times gives every split both classes",
     }
     return [
-        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {found.names['train']} are held out for "
-        f"each, {how[rule.by]}. Change split if you want another."
+        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {found.names['train']} are held out"
+        f"{' for each' if len(lacking) > 1 else ''}, {how[rule.by]}. Change split if you want another."
     ]
 
 

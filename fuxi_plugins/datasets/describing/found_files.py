@@ -4,6 +4,7 @@ import csv
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
@@ -19,6 +20,7 @@ NAMES = {
     "test": ("test", "testing"),
 }
 SEPARATORS = (",", "\t", ";", "|", "::")
+RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class FoundFiles:
     root: Path
     names: dict[str, str]
     file_format: FileFormat
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How they are written, as a dataset config says it where their names do not tell."""
+        settings: dict[str, Any] = {}
+        if self.file_format.separator:
+            settings["separator"] = self.file_format.separator
+        if self.file_format.column_names:
+            settings["column_names"] = list(self.file_format.column_names)
+        return settings
 
 
 def find_files(origin: Path) -> FoundFiles:
@@ -69,7 +81,8 @@ def _named_after_splits(data: list[Path]) -> dict[str, str]:
 def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
     """The one data file of a folder, or the folder itself where its files are parts of one table."""
     if names or not data:
-        seen = ", ".join(path.name for path in data) or "no data file"
+        others = [path.name for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_"))]
+        seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
         raise UserError(
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
             f"or jsonl, packed or not), but holds {seen}."
@@ -92,13 +105,22 @@ def _format(path: Path) -> FileFormat:
     if found.kind_of(part) != "csv":
         return found
     line = first_line(part).decode(errors="replace").removeprefix("\ufeff").strip("\r\n")
-    separator = max(SEPARATORS, key=line.count)
-    if line.count(separator) and separator != found.separator_of(part):
+    separator = _separator(line)
+    if separator and separator != found.separator_of(part):
         found = replace(found, separator=separator)
-    header = next(csv.reader([line.replace(separator, "\x1f")], delimiter="\x1f"), [])
+    header = next(csv.reader([line.replace(separator or ",", "\x1f")], delimiter="\x1f"), [])
     if any(_is_number(name) for name in header) and not any(name.casefold() in LABELS[:-1] for name in header):
         found = replace(found, column_names=tuple(made_up(place) for place in range(1, len(header) + 1)))
     return found
+
+
+def _separator(line: str) -> str | None:
+    """What the values of a line are most likely separated by; None where it has one value."""
+    most = max(SEPARATORS, key=line.count)
+    if not line.count(most):
+        return next((separator for separator in RARE_SEPARATORS if separator in line), None)
+    # ", " and "||" are separators of two characters.
+    return next((two for two in (f"{most} ", 2 * most) if line.count(two) * two.count(most) == line.count(most)), most)
 
 
 def _is_number(text: str) -> bool:

@@ -1,13 +1,17 @@
 """Which column is the label, and by which rule its values are positive."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.describing.columns import Head, without_missing
 from fuxi_plugins.datasets.describing.names import LABELS
 from fuxi_plugins.datasets.label_rule import LabelRule
-from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.reading.forms import ColumnForm
+from fuxi_plugins.datasets.reading.values import cleaned
 from fuxi_plugins.datasets.statistics import number
 
 _POSITIVE_TEXTS = ("true", "yes", "y", "t", "click", "clicked", "positive", "1")
@@ -21,56 +25,74 @@ class LabelGuess:
     name: str
     rule: str | None
     said: str
+    na_values: list[str]
 
     @property
-    def entry(self) -> dict[str, str]:
-        return {"name": self.name, "dtype": "float"} | ({"rule": self.rule} if self.rule else {})
+    def entry(self) -> dict[str, Any]:
+        rule = {"rule": self.rule} if self.rule else {}
+        return {"name": self.name, "dtype": "float"} | rule | ({"na_values": self.na_values} if self.na_values else {})
+
+    def is_there(self, frame: pl.DataFrame) -> pl.Series:
+        """Whether each row has a label."""
+        return cleaned(frame[self.name], ColumnForm(na_values=tuple(self.na_values))).is_not_null()
 
 
-def guess_label(frame: pl.DataFrame, asked: str | None, rule: str | None, where: str) -> LabelGuess:
-    """The label among a table's columns.
+def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
+    """The column that the user names or, with None, the one with a usual name; None where there is no such column."""
+    if asked is not None:
+        return asked if asked in frame.columns else None
+    by_name = {name.casefold(): name for name in reversed(frame.columns)}
+    return next((by_name[name] for name in LABELS if name in by_name), None)
+
+
+def guess_label(
+    frame: pl.DataFrame, others: Sequence[pl.DataFrame], name: str, rule: str | None, where: str
+) -> LabelGuess:
+    """How a column is a label.
 
     Args:
         frame: the first rows of train.
-        asked: the column that the user names, or None to go by usual names.
+        others: those of the other files.
+        name: the column.
         rule: the user's, or None to guess one where the values are not 0 and 1.
         where: the file, for messages.
 
     Raises:
-        UserError: there is no such column, its values need a rule that cannot be guessed, or the rule does not fit.
+        UserError: it has no values, they need a rule that cannot be guessed, or the rule does not fit.
     """
-    by_name = {name.casefold(): name for name in reversed(frame.columns)}
-    found = asked if asked in frame.columns else None
-    if asked is None:
-        found = next((by_name[name] for name in LABELS if name in by_name), None)
-    if found is None:
-        sought = f"named {asked!r}" if asked else f"named one of {', '.join(LABELS)}"
-        raise UserError(
-            f"{where} has no label {sought}; --label COLUMN says which it is of {', '.join(frame.columns)}."
-        )
-    if frame[found].dtype in (pl.List, pl.Array):
-        raise UserError(f"the label {found!r} of {where} must be one value a row, but is a list.")
-    if rule is not None:
-        return _asked(found, frame[found], rule, where)
-    return _guessed(found, as_text(frame[found]).drop_nulls(), where)
+    if frame[name].dtype in (pl.List, pl.Array):
+        raise UserError(f"the label {name!r} of {where} must be one value a row, but is a list.")
+    values, missing = without_missing(Head(name, frame[name], [other[name] for other in others]))
+    if not len(values):
+        raise UserError(f"the label {name!r} of {where} must have values, but the first {len(frame):,} rows have none.")
+    said = ""
+    if rule is None:
+        rule, said = _guessed(name, values, where)
+    else:
+        _check(name, values, rule, where)
+    return LabelGuess(name, rule, said, missing)
 
 
-def _asked(name: str, values: pl.Series, rule: str, where: str) -> LabelGuess:
+def _check(name: str, values: pl.Series, rule: str, where: str) -> None:
+    """
+    Raises:
+        UserError: ``rule``, which the user gave, is none or cannot compare the values.
+    """
     try:
         positive = LabelRule.parse(rule).positives(values)
     except ValueError as error:
         raise UserError(f"--rule must be a rule, but is {rule!r}: {error}.") from error
-    if positive.null_count() > values.null_count():
-        seen = values.filter(positive.is_null() & values.is_not_null())[0]
+    if positive.null_count():
+        seen = values.filter(positive.is_null())[0]
         raise UserError(
             f"the label {name!r} of {where} must be what the rule {rule!r} can compare, but is also {seen!r}."
         )
-    return LabelGuess(name, rule, "")
 
 
-def _guessed(name: str, values: pl.Series, where: str) -> LabelGuess:
+def _guessed(name: str, values: pl.Series, where: str) -> tuple[str | None, str]:
+    """The rule, or None for 0 and 1, and what is said of it."""
     numbers = values.cast(pl.Float64, strict=False)
-    if len(values) and numbers.null_count() == 0 and numbers.is_finite().all():
+    if numbers.null_count() == 0 and numbers.is_finite().all():
         rule, why = _rule_for_numbers(numbers)
     else:
         rule, why = _rule_for_texts(values.str.strip_chars().str.to_lowercase())
@@ -81,12 +103,11 @@ def _guessed(name: str, values: pl.Series, where: str) -> LabelGuess:
             "--rule '== buy' or --rule 'in [click, buy]'."
         )
     if rule is None:
-        return LabelGuess(name, None, "")
+        return None, ""
     share = number(LabelRule.parse(rule).positives(values).mean() or 0)
-    said = (
+    return rule, (
         f"The label {name} is {why}: positive where it is {rule} ({share:.0%} of the rows). Change the rule if need be."
     )
-    return LabelGuess(name, rule, said)
 
 
 def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
@@ -97,6 +118,8 @@ def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
         return None, ""
     if distinct <= {-1.0, 1.0}:
         return "> 0", "-1 or 1"
+    if low >= 0 and high <= 1:
+        return ">= 0.5", "a share between 0 and 1"
     if low < 0:
         return "> 0", "a number on both sides of 0"
     for most, positive in ((5, 4), (10, 8), (100, 80)):

@@ -1,5 +1,6 @@
 """What columns are to each other: outcomes beside the label, histories of items, users whose rows belong together."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,8 @@ def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.Data
     with_both = classes.group_by("user").agg(pl.col("positive").n_unique() == 2)["positive"].sum()
     if with_both < FEWEST_GROUPS:
         return [f"{remark}. Only {with_both} of them have rows of both classes, too few for gAUC."]
-    group = next(name for name in ("group_id", "group_of_user", "gauc_group") if name not in guesses)
+    numbered = (f"group_id_{number}" for number in itertools.count(2))
+    group = next(name for name in itertools.chain(["group_id"], numbered) if name not in guesses)
     normal = {"normalize_ids": True} if guesses[user].entry.get("normalize_ids") else {}
     copy = {"name": group, "type": "meta", "dtype": "str", "preprocess": f"copy_from({user})"} | normal
     entry["feature_cols"] = [*entry["feature_cols"], copy]

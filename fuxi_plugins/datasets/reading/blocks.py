@@ -8,12 +8,24 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from fuxi_plugins.core.errors import UserError
+
 
 def first_row(wrong: pl.Series) -> int:
     """The first row for which ``wrong`` is true, where there is one."""
     row = wrong.arg_max()
     assert row is not None
     return row
+
+
+def require_own_names(path: Path, names: list[str]) -> None:
+    """
+    Raises:
+        UserError: two columns of a file share a name.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{path.name}: each column must have a name of its own, but {', '.join(twice)} stands twice.")
 
 
 @dataclass(frozen=True)

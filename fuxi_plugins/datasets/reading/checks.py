@@ -22,10 +22,12 @@ _KINDS = {"float": "a number of at most 3.4e38", "int": "a whole number of at mo
 
 @dataclass
 class RowCount:
-    """Rows and positives of a split, added up block by block."""
+    """Rows and positives of a split, and the rows without a label, which are not among them."""
 
     rows: int = 0
     positives: int = 0
+    unlabelled: int = 0
+    first_unlabelled: str = ""  # where it stands
 
     def add(self, other: "RowCount") -> None:
         self.rows += other.rows
@@ -48,6 +50,18 @@ def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
         )
 
 
+def labelled_rows(block: Block, spec: DatasetSpec, count: RowCount) -> Block:
+    """The rows that have every label that is learned; adds the others to ``count``."""
+    missing = np.zeros(block.frame.height, bool)
+    for column in spec.learned_labels:
+        missing |= cleaned(block.frame[column.name], column.form).eq_missing(None).to_numpy()
+    if not missing.any():
+        return block
+    count.unlabelled += int(missing.sum())
+    count.first_unlabelled = count.first_unlabelled or block.place(int(missing.argmax()))
+    return block.filter(~missing)
+
+
 def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFrame:
     """A block's raw columns in their types, a missing value as null; adds its rows and positives to ``count``.
 
@@ -62,11 +76,15 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
         name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
         for name, dtype in raw.items()
     }
-    for name, dtype in spec.numbers_read.items():
-        number = columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
+    numbers = {
+        name: columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
+        for name, dtype in spec.numbers_read.items()
+    }
+    unusable = _columns_beyond_float32(numbers)
+    for name, number in numbers.items():
         # A missing number is FuxiCTR's to fill; text, NaN and what is infinite in float32 are nobody's.
-        if number.null_count() > read[name].null_count() or not _usable(number).all():
-            raise _wrong_number(block, name, dtype, read[name], number)
+        if number.null_count() > read[name].null_count() or name in unusable:
+            raise _wrong_number(block, name, spec.numbers_read[name], read[name], number)
     if spec.weight_col and not (columns[spec.weight_col].fill_null(-1.0) >= 0).all():
         row = first_row(columns[spec.weight_col].fill_null(-1.0) < 0)
         seen = block.frame[spec.weight_col][row]
@@ -92,11 +110,32 @@ def _label(block: Block, column: LabelColumn) -> pl.Series:
     return label
 
 
+def check_labels(spec: DatasetSpec, counts: dict[str, RowCount]) -> None:
+    """
+    Raises:
+        UserError: rows have no label, and the dataset's config does not say what becomes of them.
+    """
+    lacking = [
+        f"{count.unlabelled:,} of {count.unlabelled + count.rows:,} in {spec.split_name(split)} have none (the first: "
+        f"{count.first_unlabelled})"
+        for split, count in counts.items()
+        if count.unlabelled
+    ]
+    if lacking and spec.label_missing is None:
+        labels = " and ".join(repr(column.name) for column in spec.learned_labels)
+        raise UserError(
+            f"every row must have a label, {labels}, but of the rows {', '.join(lacking)}. Mend the files, or write "
+            "label_missing: drop in the dataset config to leave such rows out."
+        )
+
+
 def check_split(name: str, count: RowCount) -> None:
     """
     Raises:
         UserError: a split without rows or with rows of one class only; ``name`` says which it is.
     """
+    if count.rows == 0 and count.unlabelled:
+        raise UserError(f"{name} must hold rows with a label, but none of its {count.unlabelled:,} rows has one.")
     if count.rows == 0:
         raise UserError(f"{name} must hold rows, but has only its header; every split needs both classes.")
     if count.positives in (0, count.rows):
@@ -106,8 +145,11 @@ def check_split(name: str, count: RowCount) -> None:
         )
 
 
-def _usable(number: pl.Series) -> pl.Series:
-    return number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
+def _columns_beyond_float32(columns: dict[str, pl.Series]) -> list[str]:
+    """The names of those that hold NaN or a number that is infinite in float32."""
+    floats = pl.selectors.float()
+    within = pl.DataFrame(columns).select((floats.nan_min() >= -_LARGEST) & (floats.nan_max() <= _LARGEST))
+    return [column.name for column in within if column.item() is False]
 
 
 def _wrong_label(block: Block, column: LabelColumn, wrong: pl.Series) -> UserError:
@@ -119,16 +161,18 @@ def _wrong_label(block: Block, column: LabelColumn, wrong: pl.Series) -> UserErr
             f"{block.place(row)}: the header stands here a second time, as after joining files. Remove the line."
         )
     if rule:
-        must, remedy = f"be what its rule {rule!r} can compare", "Mend the file, or the rule in the dataset config."
+        must, remedy = f"be what its rule {rule!r} can compare", "Mend the file, or the rule in the dataset config"
     else:
-        must, remedy = "be 0 or 1", 'A rule in the dataset config says what is positive: label_col: {rule: ">= 4"}.'
+        must, remedy = "be 0 or 1", 'In the dataset config a rule says what is positive, label_col: {rule: ">= 4"}'
     return UserError(
-        f"{block.place(row)}: the label {name!r} must {must}, but is {seen!r} ({wrong.sum()} such rows near). {remedy}"
+        f"{block.place(row)}: the label {name!r} must {must}, but is {seen!r} ({wrong.sum()} such rows near). "
+        f"{remedy}; na_values in label_col names texts that stand for a missing label."
     )
 
 
 def _wrong_number(block: Block, name: str, dtype: str, read: pl.Series, number: pl.Series) -> UserError:
-    wrong = read.is_not_null() & (number.is_null() | ~_usable(number).fill_null(True))
+    usable = number.is_finite() & (number.cast(pl.Float64).abs() <= _LARGEST)
+    wrong = read.is_not_null() & (number.is_null() | ~usable.fill_null(True))
     row = first_row(wrong)
     return UserError(
         f"{block.place(row)}: column {name!r} must hold {_KINDS[dtype]}, but holds {read[row]!r} "

@@ -14,13 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.blocks import Block, require_own_names
 from fuxi_plugins.datasets.reading.forms import Encoding, FileFormat
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 
 BLOCK_BYTES = 16 * 2**20
 _QUOTED = re.compile(rb'"[^"]*"')
 _BOM = b"\xef\xbb\xbf"
+_BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _UNIT_SEPARATOR = "\x1f"  # stands for a separator of several characters, which parsers do not take
 
@@ -116,15 +117,17 @@ def first_line(path: Path, encoding: Encoding = "utf-8") -> bytes:
 
 def _header(path: Path, line: bytes, separator: str) -> list[str]:
     line = line.removeprefix(_BOM)
+    if line.startswith(_BOMS_OF_UTF16) or b"\0" in line:
+        raise UserError(
+            f"{path.name}: the file must be UTF-8, but looks like UTF-16. Convert it, as with iconv -f utf-16 -t utf-8."
+        )
     if not line.strip():
         raise UserError(f"{path.name} must hold a header and rows, but is empty.")
     text = _decode(path, line, 1)
     if len(separator) > 1:
         text, separator = text.replace(separator, _UNIT_SEPARATOR), _UNIT_SEPARATOR
     names = next(csv.reader([text], delimiter=separator))
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{path.name}: each column must have a name of its own, but {', '.join(twice)} stands twice.")
+    require_own_names(path, names)
     if len(names) == 1:
         for other, word in _WORDS.items():
             if other in names[0] and other != separator:

@@ -77,4 +77,7 @@ def _refuse_other_than_objects(path: Path, text: bytes, first_line: int) -> None
             is_object = False
         if not is_object:
             shown = row[:60].decode(errors="replace")
-            raise UserError(f"{path.name}, line {line}: each line must be one JSON object, but this one is {shown!r}.")
+            remedy = f" Write the array as lines, as with jq -c '.[]' {path.name}." if row.startswith(b"[") else ""
+            raise UserError(
+                f"{path.name}, line {line}: each line must be one JSON object, but this one is {shown!r}.{remedy}"
+            )

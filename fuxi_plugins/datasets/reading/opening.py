@@ -45,6 +45,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     elif path.suffix == ".zip":
         with _archive(path) as archive:
             names = [member.filename for member in archive.infolist() if not member.is_dir()]
+            names = [name for name in names if not name.startswith("__MACOSX/")]  # which a Mac adds to each file
             if len(names) != 1:
                 raise UserError(f"the archive {path.name} must hold one file, but holds {', '.join(names) or 'none'}.")
             with archive.open(names[0]) as file:

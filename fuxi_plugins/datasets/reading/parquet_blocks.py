@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block
+from fuxi_plugins.datasets.reading.blocks import Block, require_own_names
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import plain
 
@@ -19,12 +19,14 @@ def read_header(path: Path, _: FileFormat) -> list[str]:
     """The names of a parquet file's columns.
 
     Raises:
-        UserError: not a complete parquet file.
+        UserError: not a complete parquet file, or two columns share a name.
     """
     try:
-        return list(pq.read_schema(path).names)
+        names = list(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from error
+    require_own_names(path, names)
+    return names
 
 
 def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: int | None = None) -> Iterator[Block]:

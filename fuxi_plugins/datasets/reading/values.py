@@ -18,26 +18,35 @@ _INT64 = 2.0**63
 _MISSING_ENTRIES = ["", "nan", "NaN", "None", "null"]
 
 
+class UnreadableColumnError(UserError):
+    """A column holds neither text nor numbers nor lists of them; ``column`` is its name."""
+
+    def __init__(self, path: Path, column: str, dtype: pl.DataType):
+        super().__init__(
+            f"{path.name}: column {column!r} must hold text, numbers or lists of them, but holds {dtype}. "
+            "Leave it out of the dataset config, or write its parts as columns of their own."
+        )
+        self.column = column
+
+
 def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     """Text, numbers, truth values, moments and lists of these; NaN, which pandas writes for a missing value, is null.
 
     Raises:
-        UserError: a column of another kind.
+        UnreadableColumnError: a column of another kind.
     """
     columns = []
     for name, dtype in frame.schema.items():
         column = pl.col(name)
-        if isinstance(dtype, pl.Struct | pl.Object) or dtype == pl.Binary:
-            raise UserError(
-                f"{path.name}: column {name!r} must hold text, numbers or lists of them, but holds {dtype}. "
-                "Leave it out of the dataset config, or write its parts as columns of their own."
-            )
+        entries: Any = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+        if entries.is_nested() or entries in (pl.Binary, pl.Object, pl.Duration):
+            raise UnreadableColumnError(path, name, dtype)
         if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
             column = column.cast(pl.String)
         elif isinstance(dtype, pl.Decimal):
-            column = column.cast(pl.Float64)
+            column = column.cast(pl.Float64 if dtype.scale else pl.Int128)
         elif dtype.is_float():
-            column = column.fill_nan(None)
+            column = (column.cast(pl.Float32) if dtype == pl.Float16 else column).fill_nan(None)
         columns.append(column)
     return frame.select(columns)
 

@@ -12,12 +12,11 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.reading.files import read_blocks
+from fuxi_plugins.datasets.sources.tenths import random_order, tenths
 
 FLIGHTS_FILE = "flights.csv.zip"
 LATE_MINUTES = 15
-RANDOM_SEED = 2026
 
 _IDS = ["carrier", "flight", "tailnum", "origin", "dest"]
 _NUMBERS = ["distance", "hour", "minute", "month", "day"]
@@ -60,9 +59,6 @@ def build_flights(source: Path, folder: Path, *, split: Literal["time", "random"
         (date.dt.weekday() - 1).alias("weekday"),
         date.alias("date"),
     )
-    order = np.arange(rows.height)
-    if split == "random":
-        order = np.random.Generator(np.random.PCG64(RANDOM_SEED)).permutation(rows.height)
-    ends = [rows.height * 8 // 10, rows.height * 8 // 10 + rows.height // 10]
-    for name, places in zip(SPLITS, np.split(order, ends), strict=True):
+    order = random_order(rows.height) if split == "random" else np.arange(rows.height)
+    for name, places in tenths(order).items():
         rows[places].write_csv(folder / f"{name}.csv")

@@ -3,18 +3,22 @@
 The source is GroupLens's own distribution (Harper and Konstan 2015, doi 10.1145/2827872): 100,000 ratings by 943
 users of 1,682 films, from September 1997 to April 1998, each with its second.
 
-The split is by time, as a recommender lives it: a model learns from the past and is asked about the future. A
-row holds nothing that became known in its own second or later, except its label.
+A row holds nothing that became known in its own second or later, except its label. The split is by time, as a
+recommender lives it: a model learns from the past and is asked about the future. A split at random is there to be
+compared with it.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.sources.tenths import random_order, tenths
 
 POSITIVE_STARS = 4  # a rating of four or five is a like
 HISTORY_LENGTH = 50
@@ -32,7 +36,7 @@ _GENRE_WORDS = "genre|its number, counting from 0"
 _YEAR_IN_TITLE = re.compile(r"\((\d{4})\)")
 
 
-def build_ml100k(source: Path, folder: Path) -> None:
+def build_ml100k(source: Path, folder: Path, *, split: Literal["time", "random"] = "time") -> None:
     """Writes train.csv, valid.csv and test.csv from the raw files; the same files give the same bytes.
 
     Columns, in this order:
@@ -44,16 +48,19 @@ def build_ml100k(source: Path, folder: Path) -> None:
         genres: joined by ``^``, in the order of u.genre.
         hour (0 to 23), weekday (1 Monday to 7 Sunday): of the rating, in UTC.
         history: the films that the user liked in seconds before this row's, oldest first (within a second by
-            film number), the latest 50, joined by ``^``; empty for none. It runs on through valid and test.
+            film number), the latest 50, joined by ``^``; empty for none. In a split by time it runs on through valid
+            and test; in one at random it holds films of training rows alone, so that no input of training tells the
+            label of a test row.
         timestamp: Unix second, for checking; no feature, since it tells the future from the past.
 
-    Rows are in order of time, then user number, then film number. The border between two splits lies before the
-    second of the row at 80% (90%) of the table, so a second with several ratings belongs whole to the later
-    split: of a page of films rated at one stroke, never a part is in train and the rest in test.
+    Split by time, rows are in order of time, then user number, then film number. The border between two splits lies
+    before the second of the row at 80% (90%) of the table, so a second with several ratings belongs whole to the
+    later split: of a page of films rated at one stroke, never a part is in train and the rest in test.
 
     Args:
         source: folder with u.data, u.item, u.user and u.genre (Latin-1).
         folder: an existing folder to write to.
+        split: ``time``; or ``random``: 80%, 10% and 10% of that order, shuffled by numpy's PCG64(2026).
 
     Raises:
         UserError: a raw line is not of its file's layout, a rating is of an unknown user or film, or the
@@ -67,11 +74,14 @@ def build_ml100k(source: Path, folder: Path) -> None:
         .join(films, on="item_id", how="left")
         .sort("timestamp", "user_id", "item_id")
     )
+    places = tenths(random_order(rows.height)) if split == "random" else _split_by_time(rows["timestamp"])
+    known = np.zeros(rows.height, dtype=bool)
+    known[places["train"] if split == "random" else slice(None)] = True
     moment = pl.from_epoch("timestamp", time_unit="s")
     rows = rows.with_columns(
         hour=moment.dt.hour(),
         weekday=moment.dt.weekday(),
-        history=pl.Series(_histories(rows), dtype=pl.String),
+        history=pl.Series(_histories(rows, known), dtype=pl.String),
     ).select(
         *(
             "label",
@@ -86,32 +96,33 @@ def build_ml100k(source: Path, folder: Path) -> None:
         ),
         *("hour", "weekday", "history", "timestamp"),
     )
-    for name, split in _split_by_time(rows).items():
-        split.write_csv(folder / f"{name}.csv", quote_style="never")
+    for name, of_split in places.items():
+        rows[of_split].write_csv(folder / f"{name}.csv", quote_style="never")
 
 
-def _split_by_time(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Cuts rows in order of time near 80% and 90%, never within a second."""
-    valid_from, test_from = (rows["timestamp"][rows.height * tenths // 10] for tenths in (8, 9))
-    if not rows["timestamp"][0] < valid_from < test_from:
+def _split_by_time(seconds: pl.Series) -> dict[str, np.ndarray]:
+    """The places of rows in order of time, cut near 80% and 90%, never within a second."""
+    valid_from, test_from = (seconds[len(seconds) * tenth // 10] for tenth in (8, 9))
+    if not seconds[0] < valid_from < test_from:
         raise UserError(
             "the ratings must reach over enough seconds to be split by time, but train, valid and test would "
-            f"begin at the seconds {rows['timestamp'][0]}, {valid_from} and {test_from}."
+            f"begin at the seconds {seconds[0]}, {valid_from} and {test_from}."
         )
-    second = pl.col("timestamp")
-    return {
-        "train": rows.filter(second < valid_from),
-        "valid": rows.filter((second >= valid_from) & (second < test_from)),
-        "test": rows.filter(second >= test_from),
-    }
+    ends = np.searchsorted(seconds.to_numpy(), [valid_from, test_from])
+    return dict(zip(SPLITS, np.split(np.arange(len(seconds)), ends), strict=True))
 
 
-def _histories(rows: pl.DataFrame) -> list[str]:
-    """For each row the films that its user liked before its second, latest HISTORY_LENGTH, oldest first."""
+def _histories(rows: pl.DataFrame, known: np.ndarray) -> list[str]:
+    """For each row the films that its user liked before its second, latest HISTORY_LENGTH, oldest first.
+
+    Args:
+        rows: in order of time.
+        known: the rows whose likes a history may hold, one bool a row.
+    """
     # User and second as one number, so that all users' likes lie in one sorted array, user after user.
     user = rows["user_id"].to_numpy() * _SECONDS
     moment = user + rows["timestamp"].to_numpy()
-    is_like = rows["label"].to_numpy() == 1
+    is_like = known & (rows["label"].to_numpy() == 1)
     like_moment, like_film = moment[is_like], rows["item_id"].to_numpy()[is_like]
     order = np.lexsort((like_film, like_moment))
     like_moment = like_moment[order]

@@ -15,6 +15,7 @@ class CatBoost(TreeModel):
     """CatBoost adds oblivious trees to each other, and sees an id as how the rows before with it were labelled.
 
     Paper: CatBoost: Unbiased Boosting with Categorical Features, NeurIPS 2018, https://arxiv.org/abs/1706.09516.
+    Authors: Liudmila Prokhorenkova, Gleb Gusev, Aleksandr Vorobev, Anna Veronika Dorogush, Andrey Gulin.
 
         y = sigmoid( sum_t f_t(x) ),  f_t a tree with one split a level, fitted to the gradient of the logloss
 

@@ -14,6 +14,7 @@ class LightGBM(TreeModel):
 
     Paper: LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017,
     https://papers.nips.cc/paper/6907-lightgbm-a-highly-efficient-gradient-boosting-decision-tree.
+    Authors: Guolin Ke, Qi Meng, Thomas Finley, Taifeng Wang, Wei Chen, Weidong Ma, Qiwei Ye, Tie-Yan Liu.
 
         y = sigmoid( sum_t f_t(x) ),  f_t a tree fitted to the gradient of the logloss after t - 1 trees
 

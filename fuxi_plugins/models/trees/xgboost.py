@@ -13,6 +13,7 @@ class XGBoost(TreeModel):
     """XGBoost adds trees to each other, each fitted to gradient and curvature of the loss.
 
     Paper: XGBoost: A Scalable Tree Boosting System, KDD 2016, https://doi.org/10.1145/2939672.2939785.
+    Authors: Tianqi Chen, Carlos Guestrin.
 
         y = sigmoid( sum_t f_t(x) ),  f_t a tree fitted to the second-order expansion of the logloss after t - 1 trees
 

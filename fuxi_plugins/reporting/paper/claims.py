@@ -1,44 +1,103 @@
-"""The paper's four claims, each on every dataset in one line: RankElastor beside RankMixer."""
+"""The paper's claims, each on every dataset: holds, does not hold, or undecided and what would decide it."""
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.records.record import FinishedRun
-from fuxi_plugins.reporting.paper.numbers import Effect, PowerLaw, auc, auc_effect, effect_of, fit_power_law
+from fuxi_plugins.reporting.paper.numbers import Effect, auc, auc_effect, effect_against_zero, effect_of
 from fuxi_plugins.reporting.paper.study import Study
-from fuxi_plugins.reporting.paper.tables import Table
 
-VARIANTS = ("RankElastor", "RankMixer")
+OURS, OTHER = "RankElastor", "RankMixer"
+# What each part of the block must be better than: the same block with another part in its place.
+PARTS = {
+    "full mixing helps": ("RankMixer+GLU", "NoMixing+GLU"),
+    "GLU helps": ("RankElastor-GELU", "RankElastor-ReLU"),
+}
 MORE_COST = 1.15  # that RankElastor may take of RankMixer's, by the paper's "10-15%"
-EXPLAINED = (
-    "One line for each dataset on which the suites have run. More AUC: the claim is decided where the suite's board "
-    "finds the difference significant. The board counts the sampling of test rows and the noise between seeds, with "
-    "Holm's procedure over all pairs of variants; the interval is that of this one comparison. Less collapse: the "
-    "entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage from the first "
-    "mixing on where it is lowest. A share near 100% means no collapse. The interval counts the noise between seeds. "
-    "A difference that the untrained models have already is no effect of training. Scaling: the exponent b in test "
-    "logloss = c N^b, where N is the number of dense parameters; below 0, larger models are better. Cost: operations "
-    "per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. It is judged only where "
-    "both models were timed several times on one machine by 'fuxibench cost', and not by the time that runs took."
-)
+SHARE_OF_INTEREST = 0.01  # the smallest difference of interest in a share of the rank of random numbers
+EXPONENT_OF_INTEREST = 0.001  # a log loss lower by 0.07% at twice the size
+FEWEST_SIZES = 3
+ONE_SEED = "one seed: how much seeds differ is not known"
 
 
-def at_a_glance(studies: Sequence[Study]) -> Table:
-    """Claim by claim, dataset by dataset; studies without both models say nothing here."""
-    both = [study for study in studies if all(_runs(study, variant) for variant in VARIANTS)]
-    lines = [*_more_auc(both), *_less_collapse(both), *_scaling(both), *_little_cost(both)]
-    return Table(["claim", "data", "RankElastor", "RankMixer", "difference [95%]", "verdict"], lines)
+@dataclass(frozen=True)
+class Verdict:
+    """
+    Args:
+        word: ``holds``, ``does not hold``, ``undecided`` or ``not measured``.
+        why: what is missing, and what would decide it.
+        power: the smallest difference that the runs at hand show with a power of 80%, in words; "" where that is not
+            the question.
+    """
+
+    word: str
+    why: str = ""
+    power: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.word} ({self.why})" if self.why else self.word
 
 
-def verdict(effect: Effect) -> str:
+@dataclass(frozen=True)
+class Claim:
+    """A claim on one dataset under one protocol.
+
+    Args:
+        name: of the claim, the same on all datasets.
+        study: whose runs decide it.
+        ours, others: values of RankElastor and of what it is compared with.
+        difference: with its 95% interval.
+    """
+
+    name: str
+    study: Study
+    ours: str
+    others: str
+    difference: str
+    verdict: Verdict
+
+
+def judge(effect: Effect, digits: str = ".2g") -> Verdict:
     """Whether a claim of "more" holds."""
     if not effect.known:
-        return "undecided (too few seeds)"
-    if not effect.significant:
-        return "undecided (not significant)"
-    return "holds" if effect.mean > 0 else "does not hold"
+        return Verdict("undecided", ONE_SEED)
+    if effect.significant:
+        return Verdict("holds" if effect.mean > 0 else "does not hold")
+    if effect.needed is None:
+        return Verdict("undecided", "all seeds gave the same value")
+    return Verdict("undecided", effect.needed.phrase(effect.test_rows), f"{effect.needed.shown:{digits}}")
+
+
+def judge_all(effects: Mapping[str, Effect]) -> Verdict:
+    """Whether a claim of "more than each of these" holds.
+
+    It holds if every difference is significant, and does not hold if one is significant the other way.
+    """
+    worse = [name for name, effect in effects.items() if effect.significant and effect.mean < 0]
+    if worse:
+        return Verdict("does not hold", f"significantly worse than {', '.join(worse)}")
+    open_ones = {name: effect for name, effect in effects.items() if not effect.significant}
+    if not open_ones:
+        return Verdict("holds")
+    if any(not effect.known for effect in open_ones.values()):
+        return Verdict("undecided", ONE_SEED)
+    hardest = max(open_ones, key=lambda name: _effort(open_ones[name]))
+    found = judge(open_ones[hardest])
+    against = f"not significant against {', '.join(open_ones)}"
+    of_which = f"for {hardest} {found.why}" if len(open_ones) > 1 else found.why
+    return Verdict("undecided", f"{against}; {of_which}", found.power)
+
+
+def claims(studies: Sequence[Study]) -> list[Claim]:
+    """Claim by claim, dataset by dataset; studies without the runs that a claim compares say nothing of it."""
+    both = [study for study in studies if all(_runs(study, variant) for variant in (OURS, OTHER))]
+    of_parts = (claim for name in PARTS for claim in _part_helps(both, name))
+    return [*_more_auc(both), *of_parts, *_less_collapse(both), *_scaling(both), *_little_cost(both)]
 
 
 def lowest_share(record: FinishedRun, moment: str = "trained") -> float:
@@ -48,76 +107,104 @@ def lowest_share(record: FinishedRun, moment: str = "trained") -> float:
     return min(getattr(family, moment)["entropy"] / family.gaussian["entropy"] for family in families)
 
 
-def _more_auc(studies: Sequence[Study]) -> Iterator[list[str]]:
+def size_exponents(study: Study, variant: str) -> dict[int, float]:
+    """By seed, the exponent b of test logloss = c N^b over sizes N; only of seeds that have run at every size."""
+    by_seed: dict[int, dict[int, float]] = {}
+    for record in _runs(study, variant):
+        by_seed.setdefault(record.seed, {})[record.parameters.dense] = record.metrics["test"]["logloss"]
+    most = max(map(len, by_seed.values()), default=0)
+    return {
+        seed: float(np.polyfit(np.log(list(losses)), np.log(list(losses.values())), 1)[0])
+        for seed, losses in by_seed.items()
+        if len(losses) == most >= FEWEST_SIZES
+    }
+
+
+def _more_auc(studies: Sequence[Study]) -> Iterator[Claim]:
     for study in studies:
-        effect = auc_effect(study, *VARIANTS) if study.suite == "paper_main" else None
-        if effect:
-            means = (f"{statistics.fmean(map(auc, study.records[variant])):.5f}" for variant in VARIANTS)
-            yield ["more test AUC", _where(study), *means, str(effect), verdict(effect)]
+        if study.suite == "paper_main":
+            baselines = [variant for variant in study.records if variant != OURS]
+            yield _better_auc("better AUC than the baselines", study, baselines)
 
 
-def _less_collapse(studies: Sequence[Study]) -> Iterator[list[str]]:
+def _part_helps(studies: Sequence[Study], name: str) -> Iterator[Claim]:
+    for study in studies:
+        others = [variant for variant in PARTS[name] if variant in study.records]
+        if study.suite == "paper_ablation" and others:
+            yield _better_auc(name, study, others)
+
+
+def _better_auc(name: str, study: Study, others: Sequence[str]) -> Claim:
+    """The difference shown is that from the best of the others."""
+    means = {variant: statistics.fmean(map(auc, study.records[variant])) for variant in (OURS, *others)}
+    effects = {variant: effect for variant in others if (effect := auc_effect(study, OURS, variant))}
+    best = max(others, key=lambda variant: means[variant])
+    shown = f"{best} {means[best]:.5f}"
+    return Claim(name, study, f"{means[OURS]:.5f}", shown, str(effects[best]), judge_all(effects))
+
+
+def _less_collapse(studies: Sequence[Study]) -> Iterator[Claim]:
+    """Of the trained models, and of what training alone has changed."""
     for study in studies:
         probed = study.probed()
-        if study.suite == "paper_rank" and set(VARIANTS) <= set(probed):
-            runs = {variant: probed[variant] for variant in VARIANTS}
-            effect = effect_of(runs, lowest_share, *VARIANTS)
-            before = effect_of(runs, lambda record: lowest_share(record, "untrained"), *VARIANTS)
-            means = (f"{statistics.fmean(map(lowest_share, records)):.1%}" for records in runs.values())
-            difference = f"{effect:+.1%}, of which {before.mean:+.1%} untrained"
-            yield ["less collapse of rank", _where(study), *means, difference, verdict(effect)]
+        if study.suite == "paper_rank" and {OURS, OTHER} <= set(probed):
+            runs = {variant: probed[variant] for variant in (OURS, OTHER)}
+            for name, measure in (("less collapse of rank", lowest_share), ("less of it by training", _by_training)):
+                effect = effect_of(runs, measure, OURS, OTHER, SHARE_OF_INTEREST)
+                means = [f"{statistics.fmean(map(measure, records)):.1%}" for records in runs.values()]
+                yield Claim(name, study, means[0], f"{OTHER} {means[1]}", f"{effect:+.1%}", judge(effect, ".1%"))
 
 
-def _scaling(studies: Sequence[Study]) -> Iterator[list[str]]:
+def _by_training(record: FinishedRun) -> float:
+    return lowest_share(record) - lowest_share(record, "untrained")
+
+
+def _scaling(studies: Sequence[Study]) -> Iterator[Claim]:
     for study in studies:
         if study.suite.startswith("paper_scaling"):
-            ours, theirs = (_fit(study, variant) for variant in VARIANTS)
-            if ours and theirs:
-                shown = (f"{fit.exponent:+.4f} [{fit.low:+.4f}, {fit.high:+.4f}]" for fit in (ours, theirs))
-                several = all(len(records) > 1 for records in study.records.values())
-                said = _falls(ours) if several else "undecided (too few seeds)"
-                how = study.suite.removeprefix("paper_scaling_")
-                difference = f"{ours.exponent - theirs.exponent:+.4f}"
-                yield [f"better with size ({how})", _where(study), *shown, difference, said]
+            ours, others = (size_exponents(study, variant) for variant in (OURS, OTHER))
+            if ours and others:
+                falls = effect_against_zero({seed: -b for seed, b in ours.items()}, EXPONENT_OF_INTEREST)
+                shown, beside = (f"{effect_against_zero(b, EXPONENT_OF_INTEREST):+.4f}" for b in (ours, others))
+                difference = infer({OURS: ours, OTHER: others}).difference(OURS, OTHER)
+                name = f"better with size ({study.suite.removeprefix('paper_scaling_')})"
+                apart = f"{Effect([], difference, None):+.4f}"
+                yield Claim(name, study, shown, f"{OTHER} {beside}", apart, judge(falls))
 
 
-def _falls(fit: PowerLaw) -> str:
-    """Whether logloss falls with size, by the interval of the exponent."""
-    if fit.low is None or fit.high is None or fit.low <= 0 <= fit.high:
-        return "undecided (interval contains 0)"
-    return "holds" if fit.high < 0 else "does not hold"
-
-
-def _little_cost(studies: Sequence[Study]) -> Iterator[list[str]]:
+def _little_cost(studies: Sequence[Study]) -> Iterator[Claim]:
     for study in studies:
         if study.suite == "paper_efficiency":
-            yield ["little cost", _where(study), *_cost(study)]
+            yield Claim("little cost", study, *_cost(study))
 
 
-def _cost(study: Study) -> list[str]:
+def _cost(study: Study) -> tuple[str, str, str, Verdict]:
     """Operations a row of both, how much more RankElastor takes, and whether that is little."""
-    costs = [[record.cost for record in _runs(study, variant) if record.cost] for variant in VARIANTS]
+    costs = [[record.cost for record in _runs(study, variant) if record.cost] for variant in (OURS, OTHER)]
     if not all(costs) or len({cost.hardware for listed in costs for cost in listed}) > 1:
-        return ["–", "–", "–", "not measured"]
+        return "–", "–", "–", Verdict("not measured")
     ours, theirs = (listed[0].flops_per_row for listed in costs)
-    shown = [
-        f"{ours / 1e3:,.0f} kFLOP per row",
-        f"{theirs / 1e3:,.0f} kFLOP per row",
-        f"{ours / theirs - 1:+.0%} operations",
-    ]
+    shown = f"{ours / 1e3:,.0f} kFLOP per row", f"{OTHER} {theirs / 1e3:,.0f} kFLOP per row"
+    difference = f"{ours / theirs - 1:+.0%} operations"
     # Records of several seeds share one measurement: only different ones are timings of their own.
     times = [sorted({-math.log(cost.training_rows_per_second) for cost in listed}) for listed in costs]
     if min(map(len, times)) < 2:
-        return [*shown, "not measured (one timing)"]
-    timed = infer(
-        {variant: dict(enumerate(listed)) for variant, listed in zip(VARIANTS, times, strict=True)}
-    ).difference(*VARIANTS)
+        return *shown, difference, Verdict("not measured", "one timing")
+    values = {variant: dict(enumerate(listed)) for variant, listed in zip((OURS, OTHER), times, strict=True)}
+    timed = infer(values).difference(OURS, OTHER)
     assert timed.interval is not None
     low, high = math.exp(timed.interval.low), math.exp(timed.interval.high)
-    shown[-1] += f", {math.exp(timed.effect) - 1:+.0%} time [{low - 1:+.0%}, {high - 1:+.0%}]"
+    difference += f", {math.exp(timed.effect) - 1:+.0%} time [{low - 1:+.0%}, {high - 1:+.0%}]"
     if max(ours / theirs, high) <= MORE_COST:
-        return [*shown, "holds"]
-    return [*shown, "does not hold" if low > MORE_COST else "undecided (interval contains 15%)"]
+        return *shown, difference, Verdict("holds")
+    if low > MORE_COST:
+        return *shown, difference, Verdict("does not hold")
+    return *shown, difference, Verdict("undecided", "the interval contains 15%: more timings are needed")
+
+
+def _effort(effect: Effect) -> tuple[float, float]:
+    """By which open differences are ordered: seeds needed, then test rows."""
+    return (effect.needed.seeds, effect.needed.rows) if effect.needed else (0, 0)
 
 
 def _runs(study: Study, variant: str) -> list[FinishedRun]:
@@ -125,12 +212,3 @@ def _runs(study: Study, variant: str) -> list[FinishedRun]:
     return [
         r for display_name, records in study.records.items() if display_name.split(" ")[0] == variant for r in records
     ]
-
-
-def _fit(study: Study, variant: str) -> PowerLaw | None:
-    runs = _runs(study, variant)
-    return fit_power_law([r.parameters.dense for r in runs], [r.metrics["test"]["logloss"] for r in runs])
-
-
-def _where(study: Study) -> str:
-    return f"{study.dataset}, {study.protocol}, {study.seeds}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fuxi_plugins.analysis.power import OF_INTEREST, Needed, what_would_decide
 from fuxi_plugins.analysis.statistics.inference import Difference, Inference, infer
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.study import Study
@@ -18,6 +19,8 @@ class Effect:
 
     by_seed: list[float]  # of the seeds that both have
     difference: Difference
+    needed: Needed | None  # what would decide it; None where it is decided, or nothing is known of the noise
+    test_rows: int | None = None  # whose sampling is counted
 
     @property
     def mean(self) -> float:
@@ -50,15 +53,26 @@ def auc_effect(study: Study, variant: str, reference: str) -> Effect | None:
     """Test AUC of a variant less that of another, as the study's board has it; None where one has no finished run."""
     if not study.records.get(variant) or not study.records.get(reference):
         return None
-    return _effect(study.inference("AUC"), _by_seed(study.records, auc), variant, reference)
+    test_rows = study.evidence.rows if study.evidence else None
+    return _effect(study.inference("AUC"), _by_seed(study.records, auc), variant, reference, OF_INTEREST, test_rows)
 
 
 def effect_of(
-    runs: Mapping[str, Sequence[FinishedRun]], measure: Callable[[FinishedRun], float], variant: str, reference: str
+    runs: Mapping[str, Sequence[FinishedRun]],
+    measure: Callable[[FinishedRun], float],
+    variant: str,
+    reference: str,
+    of_interest: float = OF_INTEREST,
 ) -> Effect:
     """One variant less another in a quantity that only the noise between seeds moves."""
     values = _by_seed(runs, measure)
-    return _effect(infer(values), values, variant, reference)
+    return _effect(infer(values), values, variant, reference, of_interest)
+
+
+def effect_against_zero(by_seed: Mapping[int, float], of_interest: float) -> Effect:
+    """A quantity that has one value a seed, less 0: a row without noise."""
+    values = {"quantity": dict(by_seed), "zero": dict.fromkeys(by_seed, 0.0)}
+    return _effect(infer(values), values, "quantity", "zero", of_interest)
 
 
 def _by_seed(
@@ -67,10 +81,18 @@ def _by_seed(
     return {variant: {record.seed: measure(record) for record in records} for variant, records in runs.items()}
 
 
-def _effect(inference: Inference, values: dict[str, dict[int, float]], variant: str, reference: str) -> Effect:
+def _effect(
+    inference: Inference,
+    values: Mapping[str, Mapping[int, float]],
+    variant: str,
+    reference: str,
+    of_interest: float,
+    test_rows: int | None = None,
+) -> Effect:
     ours, theirs = values[variant], values[reference]
     shared = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
-    return Effect(shared, inference.difference(variant, reference))
+    needed = what_would_decide(inference, variant, reference, of_interest)
+    return Effect(shared, inference.difference(variant, reference), needed, test_rows)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Tables of the report: published, ours, difference, verdict."""
 
 import csv
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fuxi_plugins.analysis.published import load_published
+from fuxi_plugins.analysis.rank_auc import Correlation
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import Effect, auc, auc_effect
 from fuxi_plugins.reporting.paper.study import Study, short_stage
@@ -71,8 +73,8 @@ def agreement(gap: float | None, effect: Effect | None) -> str:
         return "–"
     same = gap * effect.mean > 0
     if not effect.significant:
-        why = "not significant" if effect.known else "too few seeds"
-        return f"undecided ({'same' if same else 'opposite'} sign, {why})"
+        why = effect.needed.phrase(effect.test_rows) if effect.needed else "one seed"
+        return f"undecided ({'same' if same else 'opposite'} sign; {why})"
     return "agrees" if same else "contradicts"
 
 
@@ -122,6 +124,21 @@ def costs(study: Study) -> Table:
         else:
             rows.append([variant, "–", "–", "–", "; ".join(study.failed.get(variant, ["not run"]))])
     return Table(["variant", "dense parameters", "embedding parameters", "kFLOP per row", "seconds per epoch"], rows)
+
+
+def correlations(found: Mapping[str, Correlation]) -> Table:
+    """Rank and AUC, by dataset."""
+    rows = [
+        [
+            name,
+            str(one.runs),
+            str(one.models),
+            "–" if math.isnan(one.rho) else f"{one.rho:+.2f}",
+            f"{one.interval.low:+.2f} to {one.interval.high:+.2f}" if one.interval else "too few models",
+        ]
+        for name, one in found.items()
+    ]
+    return Table(["data", "runs", "models", "Spearman's correlation", "95%, by models"], rows)
 
 
 def bounds(path: Path) -> Table:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
 from fuxi_plugins.records.record import Record
@@ -46,8 +47,10 @@ def dataset_config(dataset: str) -> str:
     return f"configs/{slug(dataset)}.yaml"
 
 
+@cache
 def code_file(file: Path) -> str:
-    return f"code/{file.name}.txt"  # as text, which every browser shows
+    """Of a source file, as text, which every browser shows; files of one name that differ have two addresses."""
+    return f"code/{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:6]}{file.suffix}.txt"
 
 
 def logo(file: Path) -> str:

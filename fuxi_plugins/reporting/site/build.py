@@ -22,7 +22,7 @@ from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.figure import front_figure
 from fuxi_plugins.reporting.site.folder import SiteFolder
 from fuxi_plugins.reporting.site.front import front, listed_boards
-from fuxi_plugins.reporting.site.models import model, records_by_model
+from fuxi_plugins.reporting.site.models import model, model_code, records_by_model
 from fuxi_plugins.reporting.site.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
@@ -67,6 +67,7 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
         if dataset["card"]:
             yield addresses.dataset_config(name), dataset["card"].config
     yield from _runs(pages, contents)
+    yield from _code(contents, by_model)
     if contents.ledger:
         yield from _ledger(pages, contents)
     if contents.tuning_results:
@@ -112,12 +113,14 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
 def _models(
     pages: Pages, contents: Contents, by_model: Mapping[str, Sequence[Record]]
 ) -> Iterator[tuple[str, str | bytes]]:
-    files: set[Path] = set()
     for name, records in by_model.items():
-        shown = model(name, records, contents)
-        yield model_page(name), pages.render("model.html", "../", model=shown)
-        if shown["card"].code:
-            files.add(shown["card"].code)
+        yield model_page(name), pages.render("model.html", "../", model=model(name, records, contents))
+
+
+def _code(contents: Contents, by_model: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, bytes]]:
+    """The source files that pages of models and runs link to, each once."""
+    files = {file for name, records in by_model.items() for file in model_code(name, records, contents)}
+    files |= {file for kept in contents.sources.values() for file in kept}
     for file in sorted(files):
         yield addresses.code_file(file), file.read_bytes()
 
@@ -127,7 +130,8 @@ def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for record in map(_published, contents.records):
         yield run_record(record), record.model_dump_json(indent=1) + "\n"
         yield addresses.run_config(record), model_config(record)
-        yield run_page(record), pages.render("run.html", "../", record=record, run=views.run(record, suites))
+        shown = views.run(record, suites, model_code(record.model, [record], contents))
+        yield run_page(record), pages.render("run.html", "../", record=record, run=shown)
 
 
 def _published(record: Record) -> Record:
@@ -146,7 +150,8 @@ def _ledger(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
 def _searches(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for search in contents.tuning_results:
         yield search_data(search.suite), MODELS.dump_json(search.models, indent=1).decode() + "\n"
-    shown = list(map(views.search, contents.tuning_results))
+    titles = {named.suite: named.title for named in contents.boards}
+    shown = [views.search(found, titles) for found in contents.tuning_results]
     yield "tuning_results.html", pages.render("tuning_results.html", "", tuning_results=shown)
 
 
@@ -156,5 +161,5 @@ def _paper(pages: Pages, report: Path) -> Iterator[tuple[str, str | bytes]]:
         if file.is_file() and file.name != "index.html":
             yield f"paper/{file.relative_to(report).as_posix()}", file.read_bytes()
     text = (report / "index.html").read_text(encoding="utf-8")
-    content = re.search(r"<main>(.*)</main>", text, flags=re.DOTALL)
+    content = re.search(r"<main>(.*)</main>", text, flags=re.DOTALL) or re.search(r"<body>(.*)</body>", text, re.DOTALL)
     yield "paper/index.html", pages.render("paper.html", "../", content=Markup(content[1] if content else text))

@@ -1,5 +1,6 @@
 """Inline SVG, drawn with classes that the style sheet colours; every text is escaped."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from fuxi_plugins.core.cleaning import html
 
 WIDTH, HEIGHT = 640, 360  # of a plot
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 16, 46  # its margins
-LETTER, LINE = 6.9, 15  # at most, of a label's letter and line, in the style sheet's font
+LETTER, LINE = 7.8, 15  # of a label's letter and line in pixels, in the widest of the fonts that a system may choose
 MARK = 6  # pixels from the middle of a point to its rim
 
 
@@ -135,7 +136,8 @@ def scatter(
         kind = "mean best" if point in front else "mean"
         mark = _tag("circle", cx=x(point.x), cy=y(point.y), r=5, class_=kind, inside=_tag("title", inside=point.label))
         parts.append(_tag("a", href=point.href, aria_label=point.label, inside=mark) if point.href else mark)
-    for label, box in place_labels([(x(p.x), y(p.y), p.label) for p in ordered]):
+    line = [(x(p.x), y(p.y)) for p in front]
+    for label, box in place_labels([(x(p.x), y(p.y), p.label) for p in ordered], line):
         parts.append(_tag("text", x=box.left, y=box.bottom - 3, class_="name", inside=label))
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}", role="group")  # holds links
 
@@ -190,16 +192,20 @@ class Box:
         return across and other.top <= self.top and self.bottom <= other.bottom
 
 
-def place_labels(marks: Sequence[tuple[float, float, str]]) -> list[tuple[str, Box]]:
-    """Labels beside their marks, at places where they cover no mark and no other label.
+def place_labels(
+    marks: Sequence[tuple[float, float, str]], line: Sequence[tuple[float, float]] = ()
+) -> list[tuple[str, Box]]:
+    """Labels beside their marks, at places where they cover no mark, no other label and not the line.
 
     A mark for whose label there is no room has none; its name is in its tooltip.
 
     Args:
         marks: x, y and label of each, the most important first.
+        line: the corners of a line through the plot.
     """
     plot = Box(LEFT, TOP, WIDTH, HEIGHT - BOTTOM)
     taken = [Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y, _ in marks]
+    taken += [Box(x - 1, y - 1, x + 1, y + 1) for x, y in _along(line)]
     placed = []
     for x, y, label in marks:
         width = LETTER * len(label)
@@ -210,6 +216,14 @@ def place_labels(marks: Sequence[tuple[float, float, str]]) -> list[tuple[str, B
                 placed.append((label, box))
                 break
     return placed
+
+
+def _along(line: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Points of a line, at most 4 pixels apart."""
+    for (x1, y1), (x2, y2) in itertools.pairwise(line):
+        steps = math.ceil(math.dist((x1, y1), (x2, y2)) / 4)
+        for step in range(1, steps):
+            yield x1 + (x2 - x1) * step / steps, y1 + (y2 - y1) * step / steps
 
 
 def _places(x: float, y: float, width: float) -> Iterator[tuple[float, float]]:
@@ -253,8 +267,7 @@ def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str,
 
 def _tag(name: str, *, inside: str | Markup | None = None, **attributes: object) -> Markup:
     """An element whose attributes are escaped; ``class_`` and ``aria_label`` stand for class and aria-label."""
-    named = {key.rstrip("_").replace("aria_", "aria-"): value for key, value in attributes.items()}
-    text = "".join(
-        f' {key}="{escape(html(value))}"' for key, value in named.items()
-    )  # Markup.format is many times slower
+    # Markup.format is many times slower than these strings, and most attributes are numbers.
+    written = ((key, v if isinstance(v, int | float) else escape(html(v))) for key, v in attributes.items())
+    text = "".join(f' {key.rstrip("_").replace("aria_", "aria-")}="{value}"' for key, value in written)
     return Markup(f"<{name}{text}/>" if inside is None else f"<{name}{text}>{escape(html(inside))}</{name}>")

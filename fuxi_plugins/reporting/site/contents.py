@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import Entry
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.datasets.spec import Source
-from fuxi_plugins.models.citation import Paper
+from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.records.record import Record
 
 # What a board is for: "board" compares models on real data, "rehearsal" tries things out on synthetic data, "study"
@@ -38,9 +38,9 @@ class ModelCard:
     """What is known of a model beside its results."""
 
     summary: str = ""  # in one line
-    formula: str = ""
+    passages: Sequence[Passage] = ()  # its formulas and what its docstring says of them
     paper: Paper | None = None
-    code: Path | None = None  # the file of its class; of a native model alone
+    code: Path | None = None  # the file of its class; of a model of this package alone
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Contents:
     across: Across | None = None  # the models that stand on all of these, where there are at least two
     models: Mapping[str, ModelCard] = field(default_factory=dict)  # by the name of a class or of a variant
     datasets: Mapping[str, DatasetCard] = field(default_factory=dict)
+    # Source files of models that lie in files of their own, as the runs kept them, by dataset, experiment and seed.
+    sources: Mapping[tuple[str, str, int], Sequence[Path]] = field(default_factory=dict)
     tuning_results: Sequence[Search] = ()
     paper: Path | None = None  # the folder of the paper's tables and figures with our runs, a page of its own
     frame: Frame = DEFAULT_FRAME

@@ -22,6 +22,18 @@ def training_curves(runs: Sequence[Record]) -> Markup:
     return lines(series, "epoch", f"valid {metric}")
 
 
+def loss_curves(record: Record) -> tuple[list[str], Markup]:
+    """Names and drawing of training loss and validation logloss by epoch.
+
+    The training loss is the mean over an epoch's steps, regularisation included.
+    """
+    series = [
+        Line("train loss, with regularisation", [(e.epoch, e.train_loss) for e in record.history]),
+        Line("valid logloss", [(e.epoch, e.valid["logloss"]) for e in record.history if "logloss" in e.valid]),
+    ]
+    return [line.label for line in series if line.points], lines(series, "epoch", "loss")
+
+
 def monitored(record: Record) -> str:
     monitor = record.params.get("training", {}).get("monitor", main_metric())
     return monitor if isinstance(monitor, str) else next(iter(monitor))

@@ -5,13 +5,14 @@ from typing import Any
 
 from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.across import limits
 from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page
 from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 
-ENDS = (6, 114)  # pixels of the drawn scales
+ENDS = (6, 92)  # pixels of the drawn scales: five datasets fit a laptop's screen
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
     "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
@@ -31,6 +32,7 @@ def front(contents: Contents) -> dict[str, Any]:
             {
                 "name": name,
                 "href": model_page(name),
+                "paper": _paper(name, contents),
                 "average": average,
                 "interval": across.rank_intervals[across.models.index(name)] if across and average else None,
                 "cells": [cells[column["dataset"]].get(name) for column in columns],
@@ -39,9 +41,17 @@ def front(contents: Contents) -> dict[str, Any]:
         ],
         "ranked": across.models if across else [],
         "limits": limits(across) if across else [],
+        "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
         "better": columns[0]["metric"].direction if columns else "",
         "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
     }
+
+
+def _paper(name: str, contents: Contents) -> Paper | None:
+    """Of a row: a variant has that of its class."""
+    classes = (row.model for named in contents.main for row in named.board.rows if row.display_name == name)
+    card = contents.models.get(name) or contents.models.get(next(classes, name))
+    return card.paper if card else None
 
 
 def _column(named: NamedBoard) -> dict[str, Any]:
@@ -59,17 +69,15 @@ def _column(named: NamedBoard) -> dict[str, Any]:
 
 
 def _cells(column: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By model: value, drawn interval, rank and whether the row is not significantly worse than the best."""
-    metric = column["metric"]
+    """By model: value, drawn interval and whether the row is not significantly worse than the best."""
+    metric, ranked = column["metric"], column["named"].board.ranked()
     return {
         row.display_name: {
             "value": row.test[metric.name].mean,
-            "rank": row.rank,
-            "range": row.rank_range,
             "alike": row.key in column["alike"],
-            "chart": drawn_interval(row, metric.name, column["scale"], published=False),
+            "chart": drawn_interval(row, metric.name, column["scale"], published=False, among=len(ranked)),
         }
-        for row in column["named"].board.ranked()
+        for row in ranked
         if row.key == row.experiment  # runs with other settings or code stand on the board alone
     }
 

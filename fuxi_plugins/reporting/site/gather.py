@@ -1,9 +1,10 @@
 """Gathers what the site shows: the boards and searches of suites, their records, the ledger and the paper."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from fuxi_plugins.analysis.across import Across, across
-from fuxi_plugins.analysis.ledger import build_ledger
+from fuxi_plugins.analysis.ledger import NOT_PUBLISHED, build_ledger
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.tuning_results import find_tuning_results
 from fuxi_plugins.core.cleaning import json_value
@@ -13,10 +14,10 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
-from fuxi_plugins.models.citation import formula_in, paper_in
-from fuxi_plugins.models.registry import NATIVE_MODELS, model_names, model_summary, native_source
+from fuxi_plugins.models.citation import paper_in, passages_in
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, class_source, model_names, model_summary
 from fuxi_plugins.models.variants import VARIANTS
-from fuxi_plugins.records.files import find_records
+from fuxi_plugins.records.files import MODEL_FOLDER, find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
@@ -47,7 +48,7 @@ def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAU
         shown = {row.experiment for named in boards for row in named.board.rows}
         records = [record for record in records if record.experiment in shown]
     main = main_boards(boards)
-    ledger = build_ledger(records, workspace.results)
+    ledger = [entry for entry in build_ledger(records, workspace.results) if entry.verdict != NOT_PUBLISHED]
     report = workspace.results / "paper"
     return Contents(
         boards=boards,
@@ -59,8 +60,20 @@ def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAU
         datasets=_datasets(workspace, {named.board.dataset for named in boards} | {r.dataset for r in records}),
         tuning_results=[one for one in find_tuning_results(workspace.results) if not names or one.suite in names],
         paper=report if not names and (report / "index.html").exists() else None,
+        sources=_kept_sources(workspace, records),
         frame=frame,
     )
+
+
+def _kept_sources(workspace: Workspace, records: Sequence[Record]) -> dict[tuple[str, str, int], list[Path]]:
+    """The source files that lie beside the runs of models with a file of their own, by dataset, experiment and seed."""
+    found = {}
+    for record in records:
+        if record.model_source and not record.model_source.commit:
+            run = workspace.results / "runs" / record.dataset / record.experiment / f"seed-{record.seed}"
+            files = sorted((run / MODEL_FOLDER).rglob("*.py"))
+            found[record.dataset, record.experiment, record.seed] = files
+    return found
 
 
 def _boards(workspace: Workspace, records: Sequence[Record], names: Sequence[str]) -> Iterator[NamedBoard]:
@@ -126,14 +139,15 @@ def model_cards() -> dict[str, ModelCard]:
     """Of every known model and every variant, by its name."""
     cards = {}
     for name in model_names():
-        if name in NATIVE_MODELS:
-            docstring, code = native_source(name)
-            cards[name] = ModelCard(docstring.partition("\n")[0], formula_in(docstring), paper_in(docstring), code)
-        else:
+        if (source := class_source(name)) is None:
             cards[name] = ModelCard(model_summary(name))
+        else:
+            docstring, file = source
+            own = file if name in NATIVE_MODELS or name in TREE_MODELS else None  # others are kept beside their runs
+            cards[name] = ModelCard(docstring.partition("\n")[0], passages_in(docstring), paper_in(docstring), own)
     for name, variant in VARIANTS.items():
         whole = cards[variant.model]
-        cards[name] = ModelCard(variant.summary, whole.formula, whole.paper, whole.code)
+        cards[name] = ModelCard(variant.summary, whole.passages, whole.paper, whole.code)
     return cards
 
 

@@ -52,7 +52,13 @@ def _median_gap(rows: Sequence[Row], metric: str) -> float:
     return median_low([abs(row.test[metric].mean - first) for row in rows[1:]] or [0.0])
 
 
-def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = True) -> Markup:
+def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = True, among: int = 0) -> Markup:
+    """The drawing of a row; its tooltip has the numbers.
+
+    Args:
+        published: draw the published value too.
+        among: ranked rows of the board; the tooltip then has the rank too.
+    """
     mean, bounds = row.test[metric].mean, row.intervals.get(metric)
     value = row.published.metrics.get(metric) if published and row.published else None
     show = find_metric(metric).show_end
@@ -61,5 +67,7 @@ def drawn_interval(row: Row, metric: str, scale: Scale, *, published: bool = Tru
         text += f", 95% interval {show(bounds.low)} to {show(bounds.high)}"
     if value is not None:
         text += f", published {show(value)}"
+    if among and row.rank_range:
+        text += f", rank {row.rank} of {among}, within noise {row.rank_range[0]} to {row.rank_range[1]}"
     low, high = (bounds.low, bounds.high) if bounds else (None, None)
     return interval(mean, low, high, value, scale, text, show(mean))

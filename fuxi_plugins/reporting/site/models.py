@@ -1,10 +1,12 @@
 """A model's page, written as a model card: what it is, where it stands, what it costs, how it trains."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.latex import bibtex
 from fuxi_plugins.reporting.site.addresses import board_page, code_file, dataset_page
@@ -12,6 +14,8 @@ from fuxi_plugins.reporting.site.contents import Contents, ModelCard, NamedBoard
 from fuxi_plugins.reporting.site.curves import rank_dynamics, training_curves
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 from fuxi_plugins.reporting.site.views import INTERVAL_ENDS
+
+MOST_NAMED = 10  # authors in the text of a page; the entry of the bibliography has all
 
 
 def records_by_model(contents: Contents) -> dict[str, list[Record]]:
@@ -55,10 +59,9 @@ def model(display_name: str, records: Sequence[Record], contents: Contents) -> d
         "display_name": display_name,
         "class": name,
         "card": card,
-        "code": code_file(card.code) if card.code else "",
-        "bibtex": bibtex(display_name, card.paper.title, card.paper.venue, card.paper.year, card.paper.url)
-        if card.paper
-        else "",
+        "code": [(file.name, code_file(file)) for file in model_code(display_name, records, contents)],
+        **_cited(display_name, card.paper),
+        **_explained(card.passages),
         "average": _average(display_name, contents.across),
         "places": [place for place in places if place["named"].kind == "board"],
         "others": [place for place in places if place["named"].kind != "board"],
@@ -69,6 +72,35 @@ def model(display_name: str, records: Sequence[Record], contents: Contents) -> d
         "settings": own[0].params["model"] if own else {},
         "settings_of": own[0].experiment if own else "",
     }
+
+
+def model_code(name: str, records: Sequence[Record], contents: Contents) -> Sequence[Path]:
+    """The source files of a model: those that its newest run has kept, else the file of its class in this package.
+
+    Args:
+        name: that the model has in the cards, where it has no run.
+    """
+    newest = max(records, key=lambda record: record.started, default=None)
+    if newest and (kept := contents.sources.get((newest.dataset, newest.experiment, newest.seed))):
+        return kept
+    card = contents.models.get(newest.model if newest else name)
+    return [card.code] if card and card.code else []
+
+
+def _cited(display_name: str, paper: Paper | None) -> dict[str, str]:
+    """The paper's authors, the first few of many, and its entry of a bibliography with all of them."""
+    if paper is None:
+        return {"by": "", "bibtex": ""}
+    names = list(paper.authors)
+    by = ", ".join(names) if len(names) <= MOST_NAMED else f"{', '.join(names[:MOST_NAMED])} and others"
+    entry = bibtex(display_name, paper.title, paper.venue, paper.year, paper.url, names)
+    return {"by": by, "bibtex": entry}
+
+
+def _explained(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
+    """The equations with their text, and from the line on data on what else the docstring says."""
+    start = next((place for place, one in enumerate(passages) if one.text.startswith("Data: ")), len(passages))
+    return {"formulas": list(passages[:start]), "remarks": list(passages[start:])}
 
 
 def _place(named: NamedBoard, row: Row) -> dict[str, Any]:

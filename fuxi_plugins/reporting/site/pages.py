@@ -1,6 +1,7 @@
 """Jinja's templates of the pages, and what all pages have in common."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,17 +65,32 @@ class Pages:
             run_page=addresses.run_page,
             run_record=addresses.run_record,
             run_config=addresses.run_config,
+            prose=_prose,
             five=lambda value: "–" if value is None else f"{value:.5f}",
             shown=lambda value, metric: "–" if value is None else find_metric(metric).show(value),
             ends=lambda interval, metric: "–".join(map(find_metric(metric).show_end, (interval.low, interval.high))),
             difference=lambda value, metric: "–" if value is None else find_metric(metric).show_difference(value),
             thousands=lambda value: "–" if value is None else f"{value:,}",
-            pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+            setting=_setting,
         )
 
     def render(self, template: str, root: str, **values: object) -> str:
         """A page as HTML; ``root`` leads from its folder to the site's."""
         return self._environment.get_template(template).render(root=root, **values)
+
+
+def _prose(text: str) -> Markup:
+    """A sentence of a docstring or of a note as HTML: what stands between backticks is code."""
+    parts = re.split(r"`+([^`]+)`+", text)  # every second part stood between backticks
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(html(part)) if place % 2 else html(part) for place, part in enumerate(parts))
+
+
+def _setting(value: object) -> str:
+    """A setting's value as YAML writes it; a dash where it is not set."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _stamp(contents: Contents) -> Stamp:

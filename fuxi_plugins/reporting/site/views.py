@@ -1,6 +1,7 @@
 """What each page shows, worked out before a template draws it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.analysis.leaderboard import Row
@@ -8,13 +9,14 @@ from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Record
-from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page, search_data
+from fuxi_plugins.reporting.site.addresses import board_page, code_file, dataset_page, model_page, search_data
 from fuxi_plugins.reporting.site.charts import Line, Point, lines, scatter
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
-from fuxi_plugins.reporting.site.curves import monitored, training_curves
+from fuxi_plugins.reporting.site.curves import loss_curves, monitored, training_curves
+from fuxi_plugins.reporting.site.front import listed_boards
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval, near_the_first
 
-INTERVAL_ENDS = (8, 172)  # pixels of the drawn scale
+INTERVAL_ENDS = (7, 143)  # pixels of the drawn scale
 
 
 def board(named: NamedBoard) -> dict[str, Any]:
@@ -44,17 +46,22 @@ def board(named: NamedBoard) -> dict[str, Any]:
         "has_published": any(row.published for row in board.rows),
         "origins": sorted({row.hparam_source for row in board.rows}),
         "plots": _plots(near, metric),
-        "detectable": board.inference.smallest_detectable() if board.inference else None,
         "beyond": [row.display_name for row in ranked if row not in near],
     }
 
 
-def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
-    """A run's training curve and the command that repeats it."""
+def run(record: Record, suites: Mapping[str, str], code: Sequence[Path]) -> dict[str, Any]:
+    """A run's curves and the command that repeats it.
+
+    Args:
+        code: the source files of its model.
+    """
     by_suite = record.suite or suites.get(record.experiment, record.experiment)
     target = record.experiment if record.role == "result" else by_suite
     return {
         "chart": training_curves([record]),
+        "losses": loss_curves(record),
+        "code": [(file.name, code_file(file)) for file in code],
         "metric": monitored(record),
         "measures": _measures(record),
         "command": f"fuxibench run {target} --seeds {record.seed}",
@@ -63,12 +70,13 @@ def run(record: Record, suites: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def search(found: Search) -> dict[str, Any]:
+def search(found: Search, titles: Mapping[str, str]) -> dict[str, Any]:
     """A search's curves, one a model, and the table below them."""
     metric = found.models[0].metric if found.models else ""
     series = [Line(model.display_name, list(enumerate(model.expected_best, start=1))) for model in found.models]
     return {
         "suite": found.suite,
+        "title": titles.get(found.suite, found.suite),
         "metric": metric,
         "models": found.models,
         "chart": lines(series, "trials", f"valid {metric}"),
@@ -112,16 +120,15 @@ def dataset(name: str, contents: Contents) -> dict[str, Any]:
         "name": name,
         "card": contents.datasets.get(name),
         "data": seen or next((r.data for r in contents.records if r.dataset == name and r.data), None),
-        "boards": [
-            {"named": named, "href": board_page(named.stem), "models": len(named.board.ranked())} for named in boards
-        ],
+        "kinds": listed_boards(boards),
     }
 
 
 def search_index(contents: Contents, models: Sequence[str], datasets: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Name, page and kind of what the search box finds."""
+    """Name, page and kind of what the search box finds; a row of studies and searches alone is a variant."""
+    whole = {row.display_name for named in contents.boards if named.kind == "board" for row in named.board.rows}
     return [
-        *((name, model_page(name), "model") for name in models),
+        *((name, model_page(name), "model" if name in whole or not whole else "variant") for name in models),
         *((name, dataset_page(name), "dataset") for name in datasets),
         *((named.title, board_page(named.stem), named.kind) for named in contents.boards),
     ]

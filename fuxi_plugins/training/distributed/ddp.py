@@ -7,6 +7,7 @@ The first of them writes the files.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ import torch.distributed as processes
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from fuxi_plugins.datasets.dataloader import ROW_WEIGHT, Part
+from fuxi_plugins.training.distributed.sharded_table import Shard
 from fuxi_plugins.training.fast_step import can_replace_the_step_of
-from fuxi_plugins.training.sample_weights import share_of
 
 if TYPE_CHECKING:
     from fuxi_plugins.training.hosted import LossOnDevice, Scores, TrainerMixin
@@ -27,11 +29,15 @@ SEED_STRIDE = 1_000_003  # between the random states of two processes, so that t
 
 
 @contextmanager
-def group(gpu: int) -> Iterator[None]:
-    """Joins the processes that the launcher has started; by NCCL where each has a GPU, else by Gloo."""
+def group(gpu: int, silence: timedelta | None = None) -> Iterator[None]:
+    """Joins the processes that the launcher has started; by NCCL where each has a GPU, else by Gloo.
+
+    Args:
+        silence: after which a process that is waited for counts as gone; None is torch's, half an hour.
+    """
     if gpu >= 0:
         torch.cuda.set_device(gpu)
-    processes.init_process_group("nccl" if gpu >= 0 else "gloo")
+    processes.init_process_group("nccl" if gpu >= 0 else "gloo", timeout=silence)
     try:
         yield
     finally:
@@ -56,8 +62,11 @@ class DistributedMixin(TrainerMixin):
     def join(self, seed: int) -> None:
         """Ties the model to its likes in the other processes; it is collective, as is every method below."""
         devices = [self.device] if self.device.type == "cuda" else None
+        whole = _Forward(self, super().forward)
+        shards = [name for name, parameter in whole.named_parameters() if isinstance(parameter, Shard)]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(whole, shards)
         tied = DistributedDataParallel(
-            _Forward(self, super().forward),
+            whole,
             device_ids=devices,
             find_unused_parameters=True,  # a batch may leave some of a FuxiCTR model's tables alone
             gradient_as_bucket_view=True,  # else the gradients of all tables are held twice
@@ -70,13 +79,10 @@ class DistributedMixin(TrainerMixin):
         return self.__dict__["_tied"](inputs) if trains else super().forward(inputs)
 
     def train_step(self, batch_data: dict[str, Tensor]) -> "LossOnDevice":
-        rows, size, place = len(self.get_labels(batch_data)), processes.get_world_size(), processes.get_rank()
-        start, stop = rows * place // size, rows * (place + 1) // size
-        if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
-            start, stop = 0, rows
-        part = {name: column[start:stop] for name, column in batch_data.items()}
-        self._weight = 1.0 if stop - start == rows else share_of(part, stop - start, batch_data, rows) * size
-        return super().train_step(part)
+        part = batch_data if isinstance(batch_data, Part) else cut(batch_data, len(self.get_labels(batch_data)))
+        own = len(self.get_labels(part))
+        self._weight = 1.0 if own == part.rows else _share_of(part, own) * processes.get_world_size()
+        return super().train_step(dict(part))
 
     def compute_loss(self, return_dict: dict[str, Tensor], y_true: Tensor) -> Tensor:
         """Weighted so that the mean over processes is the mean over the batch's rows, the regulariser once."""
@@ -105,6 +111,31 @@ class DistributedMixin(TrainerMixin):
         if is_first():
             super().save_weights(checkpoint)
         processes.barrier()  # none reads it before it is whole
+
+
+def part_of(rows: int) -> range:
+    """Which rows of a batch are this process's."""
+    size, place = processes.get_world_size(), processes.get_rank()
+    if rows < 2 * size:  # batch normalisation needs two rows: each process takes all of them
+        return range(rows)
+    return range(rows * place // size, rows * (place + 1) // size)
+
+
+def cut(batch: dict[str, Tensor], rows: int) -> Part:
+    """This process's part of a batch that was read as a whole."""
+    ours = part_of(rows)
+    part = Part({name: column[ours.start : ours.stop] for name, column in batch.items()})
+    part.rows = rows
+    return part
+
+
+def _share_of(part: Part, own: int) -> float:
+    """A part's share of a batch's loss: of its weights, or of its rows where it has no weights, or none above 0."""
+    if ROW_WEIGHT in part:
+        here = part[ROW_WEIGHT].sum()
+        if total := float(_sum(here)):
+            return float(here) / total
+    return own / part.rows
 
 
 class _Forward(nn.Module):

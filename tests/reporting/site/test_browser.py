@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fuxi_plugins.reporting.site.build import write_site
-from tests.reporting.site.make import ATTACK, contents
+from tests.reporting.site.make import ATTACK, whole
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = os.environ.get("FUXIBENCH_BROWSER") == "required"  # as .ci/run sets it
@@ -23,13 +23,15 @@ PAGES = (  # one of each kind
     "models/Alpha*.html",
     "datasets/toy*.html",
     "runs/toy-Alpha-toy-1-*.html",
+    "tuning_results.html",
+    "paper/index.html",
 )
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    write_site(folder / "site", contents(folder, hostile=True))
+    write_site(folder / "site", whole(folder))
     return folder / "site"
 
 
@@ -138,14 +140,8 @@ def test_a_hostile_name_is_text(page):
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
-def test_no_page_is_wider_than_its_window(page, browser, site, width):
-    for pattern in (
-        "index.html",
-        "ledger.html",
-        "boards/toy*.html",
-        "models/Alpha*.html",
-        "runs/toy-Alpha-toy-1-*.html",
-    ):
+def test_no_page_is_wider_than_its_window(page, browser, width):
+    for pattern in PAGES:
         page(pattern)
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
@@ -190,27 +186,41 @@ def test_the_keyboard_reaches_the_table_and_sees_where_it_is(page):
     assert ("div", "scroll tall") in reached
 
 
-def test_without_the_script_the_page_is_complete(browser, site):
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
-        (path,) = site.glob("boards/toy*.html")
-        browser.get(path.as_uri())
-        assert css(browser, "#board")[0].text.count("\n") > 5
-        assert not css(browser, "button.theme")[0].is_displayed()
-    finally:
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+def test_without_the_script_every_page_is_complete(page, browser):
+    for pattern in PAGES:
+        shown = css(page(pattern), "main")[0].text
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            browser.refresh()
+            assert css(browser, "main")[0].text == shown, pattern
+            assert not css(browser, "button.theme")[0].is_displayed()
+            assert not css(browser, "form.find")[0].is_displayed()
+        finally:
+            browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_in_print_the_table_is_whole(page):
+def test_in_print_every_table_is_whole_and_what_was_folded_is_open(page, browser):
+    for pattern in PAGES:
+        page(pattern)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        try:
+            assert not any(form.is_displayed() for form in css(browser, "form")), pattern
+            cut = """
+                return [...document.querySelectorAll(".scroll")].filter(
+                    box => getComputedStyle(box).overflowX != "visible" || getComputedStyle(box).maxHeight != "none")"""
+            assert browser.execute_script(cut) == [], pattern
+            folded = "return [...document.querySelectorAll('.unverified td')].filter(e => !e.checkVisibility())"
+            assert browser.execute_script(folded) == [], pattern
+        finally:
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_unverified_results_are_shown_when_that_is_asked(page):
     browser = page("boards/toy*.html")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    try:
-        assert not css(browser, "form.filters")[0].is_displayed()
-        assert (
-            browser.execute_script("return getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"
-        )
-    finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert not css(browser, "#unverified")[0].is_displayed()
+    css(browser, ".unverified summary")[0].send_keys("\ue007")  # Enter
+    assert css(browser, "#unverified tbody")[0].text.startswith("Mailed unverified")
+    assert "Mailed" not in css(browser, "#board")[0].text
 
 
 def test_a_link_shows_what_was_sorted_and_filtered(page):
@@ -306,10 +316,10 @@ def test_no_page_has_a_serious_barrier(page, browser, scheme):
 
 def test_the_keyboard_reaches_every_control(page):
     """Tab goes through all that can be clicked, and never stays."""
-    for pattern in ("index.html", "boards/toy*.html", "models/Alpha*.html"):
+    for pattern in PAGES:
         browser = page(pattern)
         script = """
-            const all = "a[href], button, input, select, summary";
+            const all = "a[href], button, input, select, summary, [tabindex]";
             const seen = e => e.checkVisibility() && !e.closest("details:not([open]) > :not(summary)");
             return [...document.querySelectorAll(all)].filter(seen)"""
         expected = set(browser.execute_script(script))

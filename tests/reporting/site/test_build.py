@@ -8,15 +8,16 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuxi_plugins.analysis.leaderboard import Cell, build_leaderboard
-from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
+from fuxi_plugins.analysis.leaderboard import Cell
+from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.records.parts import Cost, Latency, RankFamily, RankSummary, StageRank
+from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.charts import (
@@ -41,12 +42,12 @@ from fuxi_plugins.reporting.site.contents import NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
 from tests.analysis.make import suite_board
 from tests.conftest import ROOT
-from tests.reporting.site.make import ATTACK, Page, contents
+from tests.reporting.site.make import ATTACK, Page, contents, search, whole
 
 
 @pytest.fixture
 def site(tmp_path):
-    write_site(tmp_path / "site", contents(tmp_path, hostile=True))
+    write_site(tmp_path / "site", whole(tmp_path))
     return tmp_path / "site"
 
 
@@ -57,8 +58,9 @@ def pages(site):
 def test_every_board_model_and_run_has_its_page(site):
     found = pages(site)
     runs = 15 + 9
-    assert len(found) == 3 + 2 + 2 + 6 + runs  # first page, list and ledger, boards, datasets, models
-    assert len(list((site / "data").glob("*.json"))) == runs + 3  # and of both boards and the ledger
+    # First page, list, ledger, search and paper; boards, datasets and models.
+    assert len(found) == 5 + 2 + 2 + 6 + runs
+    assert len(list((site / "data").glob("*.json"))) == runs + 4  # and of both boards, the ledger and the search
     assert len(list((site / "configs").glob("*.yaml"))) == runs + 1
 
 
@@ -69,7 +71,7 @@ def test_every_link_leads_to_a_file_of_the_folder(site):
                 assert link == "data:," or link[1:] in page.ids
                 continue
             if link.startswith("https://"):  # of papers and datasets, which a reader may follow
-                assert ("a", {"href": link}) in page.tags
+                assert any(tag == "a" and named.get("href") == link for tag, named in page.tags)
                 continue
             file, _, part = link.partition("#")
             target = (path.parent / file).resolve()
@@ -130,9 +132,15 @@ def test_a_model_card_cites_its_paper_and_shows_formula_code_and_places(site):
     text = next((site / "models").glob("Alpha-*.html")).read_text()
     assert '<a href="https://arxiv.org/abs/2000.00001">Alpha: &lt;img' in text
     assert "y = x &lt;img" in text
-    assert '<a href="../code/fm.py.txt">fm.py</a>' in text
-    assert "class FM" in (site / "code" / "fm.py.txt").read_text()
+    address = re.search(r'<a href="../(code/fm-\w{6}\.py\.txt)">fm.py</a>', text)[1]
+    assert "class FM" in (site / address).read_text()
     assert "@misc{Alpha," in text
+    assert "author = {Ada One and Bo " in text
+    assert "by Ada One, Bo &lt;img" in text
+    equations, _, remarks = text.partition('id="remarks"')
+    assert "Where <code>x</code> is &lt;img" in equations
+    assert "Data: any" in remarks
+    assert "Data: any" not in equations
     assert "Average rank 1.5" in text
     assert "over 2 datasets: toy, fun" in text
     assert text.count("Toy &lt;img") == 1
@@ -175,6 +183,53 @@ def test_a_run_says_how_to_repeat_it(site):
     assert "fuxibench run Alpha_toy --seeds 1" in path.read_text()
 
 
+def test_a_run_shows_its_curves_and_the_code_of_its_model(tmp_path):
+    history = [
+        Epoch(epoch=epoch, step=epoch, train_loss=0.75 / epoch, learning_rate=1e-3, seconds=1, evaluation_seconds=1,
+              valid={"AUC": 0.5, "logloss": 0.625 / epoch})
+        for epoch in (1, 2)
+    ]  # fmt: skip
+    made = contents(tmp_path)
+    run = made.records[0].model_copy(update={"history": history})
+    write_site(tmp_path / "site", replace(made, records=[run, *made.records[1:]]))
+    text = next((tmp_path / "site" / "runs").glob("toy-Alpha-toy-1-*.html")).read_text()
+    assert "train loss, with regularisation: epoch 2, loss 0.37500" in text
+    assert "valid logloss: epoch 2, loss 0.31250" in text
+    assert re.search(r'<a class="button" href="../code/fm-\w{6}.py.txt">fm.py</a>', text)
+
+
+def test_a_model_of_ones_own_shows_the_source_that_each_run_kept(tmp_path):
+    made = contents(tmp_path)
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(f"# {folder}")
+    runs = [("toy", "Beta_toy", 1), ("toy", "Beta_toy", 2)]
+    records = [
+        record.model_copy(update={"started": "2027-01-01T00:00:00+00:00"})
+        if (record.dataset, record.experiment, record.seed) == runs[1]
+        else record
+        for record in made.records
+    ]
+    sources = {run: [tmp_path / folder / "mine.py"] for run, folder in zip(runs, ("old", "new"), strict=True)}
+    write_site(tmp_path / "site", replace(made, records=records, sources=sources))
+    linked = {}
+    for page in ("runs/toy-Beta-toy-1-*", "runs/toy-Beta-toy-2-*", "models/Beta-*"):
+        text = next((tmp_path / "site").glob(f"{page}.html")).read_text()
+        linked[page] = (tmp_path / "site" / re.search(r'href="../(code/mine-[^"]+)"', text)[1]).read_text()
+    assert list(linked.values()) == ["# old", "# new", "# new"]
+
+
+def test_unverified_results_stand_apart_and_are_never_ranked(tmp_path):
+    write_site(tmp_path / "site", whole(tmp_path))
+    text = next((tmp_path / "site" / "boards").glob("toy*.html")).read_text()
+    ranked, _, apart = text.partition('<details class="unverified">')
+    assert "Mailed" not in ranked
+    assert "Sent by Ann Lee" in ranked
+    assert "Show 1 unverified result</summary>" in apart
+    assert 'Mailed <span class="flag">unverified</span>' in apart
+    assert "Mailed" not in (tmp_path / "site" / "index.html").read_text()
+
+
 def test_a_probed_run_shows_its_effective_ranks(tmp_path):
     family = RankFamily(
         rows=8, columns=4, untrained={"entropy": 1.25}, trained={"entropy": 2.5}, gaussian={"entropy": 3.75}
@@ -210,13 +265,7 @@ def test_a_measured_model_shows_what_it_costs(tmp_path):
 
 
 def test_a_search_is_drawn_and_can_be_downloaded(tmp_path):
-    trials = [Trial(number=n, experiment=f"Alpha@{n}", settings={"rate": n}, valid=v) for n, v in enumerate([0.7, 0.8])]
-    trials.append(Trial(number=2, experiment="Alpha@2", settings={"rate": 2}, valid=None, reason=ATTACK))
-    alpha = ModelSearch(
-        experiment="Alpha_toy", display_name="Alpha", metric="AUC", space=ATTACK, trials=trials, best=trials[1],
-        expected_best=[0.75, 0.8],
-    )  # fmt: skip
-    write_site(tmp_path / "site", replace(contents(tmp_path), tuning_results=[Search("toy_board", [alpha])]))
+    write_site(tmp_path / "site", replace(contents(tmp_path), tuning_results=[search()]))
     text = (tmp_path / "site" / "tuning_results.html").read_text()
     assert ATTACK not in text
     assert "<title>Alpha: trials 2, valid AUC 0.80000</title>" in text
@@ -326,8 +375,13 @@ marks = st.lists(
 
 
 @given(marks)
-def test_no_label_covers_another_or_a_mark(marks):
-    boxes = [box for _, box in place_labels(marks)]
+def test_no_label_covers_another_or_a_mark_or_the_line(marks):
+    line = [(x, y) for x, y, _ in sorted(marks)]
+    boxes = [box for _, box in place_labels(marks, line)]
+    for (x1, y1), (x2, y2) in itertools.pairwise(line):
+        for t in np.linspace(0, 1, 50):
+            x, y = x1 + t * (x2 - x1), y1 + t * (y2 - y1)
+            assert not any(box.left + 4 < x < box.right - 4 and box.top + 4 < y < box.bottom - 4 for box in boxes)
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     points = [Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y, _ in marks]
     assert not any(box.overlaps(point) for box in boxes for point in points)

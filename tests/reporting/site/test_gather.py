@@ -58,14 +58,17 @@ def test_every_native_model_and_variant_has_a_card():
     cards = model_cards()
     assert set(cards) >= {*NATIVE_MODELS, *VARIANTS}
     assert cards["DCNv2"].paper.url == "https://arxiv.org/abs/2008.13535"
-    assert cards["DCNv2"].formula.startswith("x_0 = [e_1; ...; e_n]")
+    formula = next(passage for passage in cards["DCNv2"].passages if passage.is_formula)
+    assert formula.text.startswith("x_0 = [e_1; ...; e_n]")
+    assert cards["XGBoost"].paper.authors == ("Tianqi Chen", "Carlos Guestrin")
     assert cards["CrossNetV2"].paper == cards["DCNv2"].paper
     for name in NATIVE_MODELS:
         card = cards[name]
         assert card.summary, name
         assert card.paper, name
         assert card.code.exists(), name
-        assert "Args:" not in card.formula, name
+        assert any(passage.is_formula for passage in card.passages), name
+        assert not any("Args:" in passage.text or "Authors:" in passage.text for passage in card.passages), name
 
 
 def test_the_committed_searches_can_be_read():
@@ -87,7 +90,7 @@ def test_a_site_of_ones_own(tmp_path):
     assert done.exit_code == 0, done.output
     assert len(list((out / "boards").iterdir())) == 1
     assert {path.name.split("-")[0] for path in (out / "models").iterdir()} == {"DSSM", "AFN"}
-    assert {path.name for path in (out / "code").iterdir()} == {"dssm.py.txt", "afn.py.txt"}
+    assert {path.name.split("-")[0] for path in (out / "code").iterdir()} == {"dssm", "afn"}
     for page in out.rglob("*.html"):
         text = page.read_text()
         assert "Our &amp; models" in text

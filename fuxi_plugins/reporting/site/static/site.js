@@ -22,10 +22,13 @@ function nextOrder(header) {
   return before === "none" ? best : before === "ascending" ? "descending" : "ascending";
 }
 
+function sortable(table) {
+  return [...table.tHead.querySelectorAll("th[aria-sort]")];
+}
+
 function sortBy(table, header, order) {
-  const headers = [...header.parentNode.cells];
-  const column = headers.indexOf(header);
-  for (const other of headers) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
+  const column = Number(header.dataset.column ?? header.cellIndex); // a head of two rows counts its columns itself
+  for (const other of sortable(table)) other.setAttribute("aria-sort", "none");
   header.setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
   const body = table.tBodies[0];
@@ -49,7 +52,7 @@ function remember(changes) {
 }
 
 function columnName(header) {
-  return header.textContent.trim();
+  return header.dataset.key ?? header.textContent.trim();
 }
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -99,8 +102,7 @@ function restore() {
     form.elements.first.checked = state.get("first") === "1";
     filter(form);
     const table = document.getElementById(form.dataset.filters);
-    const headers = [...table.tHead.rows[0].cells].filter((header) => header.hasAttribute("aria-sort"));
-    const header = headers.find((one) => columnName(one) === state.get("sort"));
+    const header = sortable(table).find((one) => columnName(one) === state.get("sort"));
     if (header) sortBy(table, header, state.get("order") === "ascending" ? "ascending" : "descending");
   }
 }
@@ -111,9 +113,10 @@ addEventListener("hashchange", restore);
 const MOST_FOUND = 12;
 
 function found(text) {
-  const key = ([name]) => [!name.toLowerCase().startsWith(text), name.length]; // the nearest to what was typed first
-  const hits = siteIndex.filter(([name]) => name.toLowerCase().includes(text));
-  return hits.sort((a, b) => key(a)[0] - key(b)[0] || key(a)[1] - key(b)[1]).slice(0, MOST_FOUND);
+  // Models before their variants, then the nearest to what was typed.
+  const key = ([name, , kind]) => [kind === "variant", !name.toLowerCase().startsWith(text), name.length];
+  const order = (a, b) => key(a).map((part, place) => part - key(b)[place]).find((part) => part) ?? 0;
+  return siteIndex.filter(([name]) => name.toLowerCase().includes(text)).sort(order).slice(0, MOST_FOUND);
 }
 
 function find(form) {

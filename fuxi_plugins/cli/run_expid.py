@@ -1,0 +1,71 @@
+"""``fuxibench run-expid``: an experiment of a published folder of configs, as FuxiCTR's ``run_expid.py`` runs it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fuxi_plugins.cli.console import say
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.experiments.translation.accounts import Outcome
+    from fuxi_plugins.experiments.translation.folder import Translated
+
+SAID: "dict[Outcome, str]" = {"translated": "Translated", "added": "Added", "no effect": "Without effect here"}
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command("run-expid")
+@click.option("--config", "folder", required=True, type=FOLDER, help="Config folder.")
+@click.option("--expid", required=True, help="Id of the experiment.")
+@click.option("--gpu", type=int, default=-1, show_default=True, help="-1 is the CPU.")
+@click.option("--data", type=FOLDER, help="Folder with the data files.")
+@click.option("--zoo", type=FOLDER, help="FuxiCTR checkout whose own class of the model runs. Executes its code.")
+@click.pass_context
+def run_expid(context: click.Context, folder: Path, expid: str, gpu: int, data: Path | None, zoo: Path | None) -> None:
+    """Runs an experiment of a published folder of configs.
+
+    The folder may be FuxiCTR's, BARS's or the RankElastor authors', and the options are those of FuxiCTR's
+    run_expid.py. Says what is translated and what has no effect here. Appends FuxiCTR's result line to NAME.csv in the
+    current folder, NAME being that of the config folder.
+
+    \b
+    fuxibench run-expid --config DCNv2_frappe_x1_tuner_config_03 --expid DCNv2_frappe_x1_007_c207b717 \\
+        --data ~/Frappe_x1
+    """
+    from fuxi_plugins.experiments.translation.folder import translate_folder
+    from fuxi_plugins.models.registry import Sources, use_sources
+    from fuxi_plugins.records.files import find_records
+    from fuxi_plugins.records.record import finished_runs
+    from fuxi_plugins.reporting.bars import result_line
+
+    workspace: Workspace = context.obj
+    for option, given in {"--data": data, "--zoo": zoo}.items():
+        if given and not given.is_dir():
+            raise UserError(f"{option} must name a folder, but {given} is none.")
+    if zoo:
+        use_sources(Sources(str(zoo.resolve())))
+    translated = translate_folder(folder, expid, workspace.cache / "published_folders" / expid, data, zoo)
+    _tell(translated)
+    words = ["--configs", str(translated.configs), "--results", str(workspace.results)]
+    words += ["--zoo", str(zoo)] if zoo else []
+    context.find_root().command.main([*words, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
+    runs = [run for run in finished_runs(find_records(workspace.results)) if run.experiment == expid]
+    lines = "".join(f"{result_line(record)}\n" for record in runs)
+    with Path(f"{folder.resolve().name.removesuffix('.yaml')}.csv").open("a", encoding="utf-8") as file:
+        file.write(lines)
+    say(lines, nl=False)
+
+
+def _tell(translated: "Translated") -> None:
+    from fuxi_plugins.experiments.translation.accounts import of
+
+    for outcome, heading in SAID.items():
+        accounts = of(translated.accounts, outcome)
+        if accounts:
+            say(f"{heading}:")
+            say("\n".join(f"    {account}" for account in accounts))
+    for remark in translated.remarks:
+        say(f"Note: {remark}.")

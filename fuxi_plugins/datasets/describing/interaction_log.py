@@ -1,0 +1,103 @@
+"""A first config for a log of what users did, which has no label: its rows are made, with sampled negatives."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.description import Description
+from fuxi_plugins.datasets.describing.found_files import FoundFiles
+from fuxi_plugins.datasets.describing.labels import find_label, guess_label
+from fuxi_plugins.datasets.describing.names import is_item, is_user
+from fuxi_plugins.datasets.spec import read_spec
+
+_SHARE = 0.1  # of the rows, for each of valid and test
+
+
+@dataclass(frozen=True)
+class LogColumns:
+    """Which columns of a table say who did something with what, and when."""
+
+    user: str
+    item: str
+    time: str
+
+
+def find_log(frame: pl.DataFrame) -> LogColumns | None:
+    """Users and items by their names, times by names and values; None where one of the three is missing."""
+    user = next((name for name in frame.columns if is_user(name)), None)
+    item = next((name for name in frame.columns if is_item(name) and name != user), None)
+    time = next((name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment), None)
+    return LogColumns(user, item, time) if user and item and time else None
+
+
+def describe_log(
+    dataset_id: str, found: FoundFiles, frame: pl.DataFrame, label: str | None, rule: str | None
+) -> Description:
+    """A config that makes rows of a log, whose interactions are all positive, or those that ``rule`` says of ``label``.
+
+    Raises:
+        UserError: the table has no users, items or times, or no such label, or there are several files.
+    """
+    file = found.root / found.names["train"]
+    log = find_log(frame)
+    if log is None:
+        raise UserError(
+            f"{file} must have columns of users, items and times to be a log of interactions, named as in user_id, "
+            f"item_id and timestamp, but has {', '.join(frame.columns)}. docs/datasets.md shows a config in which "
+            "columns have other names (from_interactions)."
+        )
+    if len(found.names) > 1:
+        raise UserError(
+            f"a log must be one file or a folder of parts, but {found.root} holds {', '.join(found.names.values())}. "
+            "--from FILE takes one of them; docs/datasets.md shows a config with several (from_interactions)."
+        )
+    if label is not None and find_label(frame, label) is None:
+        raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
+    positive = guess_label(frame, [], label, rule, str(file)) if label else None
+    rated = {"positive": {"column": label, "rule": positive.rule or "== 1"}} if positive else {}
+    columns = {"file": found.names["train"], "user": log.user, "item": log.item, "time": log.time}
+    entry = {
+        "title": dataset_id,
+        "data_root": str(found.root.resolve()),
+        "from_interactions": {
+            "log": {**columns, **found.settings, **rated},
+            "history": LONGEST,
+            "negatives": {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026},
+            "split": {"by": "time", "valid": _SHARE, "test": _SHARE},
+        },
+        "min_categr_count": MIN_COUNT,
+        "group_id": "group_id",
+        "cluster_id": "user_id",
+        "feature_cols": _feature_columns(),
+        "label_col": {"name": "label", "dtype": "float"},
+    }
+    spec = read_spec(dataset_id, entry, file)
+    remarks = [
+        f"A log of {log.user} with {log.item} at {log.time}; the rows call them user_id, item_id and timestamp.",
+        spec.whole_note,
+    ]
+    if positive is None:
+        remarks.append("If only some interactions are positive, say which, as with --label rating --rule '>= 4'.")
+    elif positive.said:
+        remarks.append(positive.said)
+    left = [name for name in frame.columns if name not in (log.user, log.item, log.time, label)]
+    if left:
+        remarks.append(
+            f"Left out: {', '.join(left)}. log.context keeps columns that do not depend on the item, such as a page; "
+            "attributes of items and users come from tables of their own (items, users)."
+        )
+    return Description(entry, remarks)
+
+
+def _feature_columns() -> list[dict[str, Any]]:
+    """The columns that every made row has."""
+    history = {"name": "history", "type": "sequence", "dtype": "str", "splitter": "^", "max_len": LONGEST}
+    pooled = {"padding": "pre", "share_embedding": "item_id", "feature_encoder": "layers.MaskedAveragePooling()"}
+    return [
+        {"name": ["user_id", "item_id"], "type": "categorical", "dtype": "str"},
+        history | pooled,
+        {"name": "group_id", "type": "meta", "dtype": "str", "preprocess": "copy_from(user_id)"},
+    ]

@@ -1,0 +1,74 @@
+"""A log of what users did has no label: describing it says so, and on demand writes a config that makes rows of it."""
+
+import numpy as np
+import pytest
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.describing.describe import describe
+from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.store import read_columns
+
+NAMES = {
+    "MovieLens": ("userId", "movieId", "timestamp"),
+    "Amazon": ("reviewerID", "asin", "unixReviewTime"),
+    "a shop": ("customer_id", "sku", "bought_at_ts"),
+}
+
+
+def write_log(path, names, separator=","):
+    """600 interactions of 20 users with 50 items, a rating and a page each."""
+    random = np.random.default_rng(1)
+    rows = [separator.join([*names, "rating", "page"])]
+    for moment in range(600):
+        user, item, rating = random.integers(20), random.integers(50), random.integers(1, 6)
+        rows.append(
+            separator.join([f"u{user}", f"i{item}", str(964982703 + 60 * moment), str(rating), f"p{moment % 3}"])
+        )
+    path.write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_an_error_without_a_label_shows_how_to_make_rows(tmp_path, names):
+    write_log(tmp_path / "log.csv", names)
+    user, item, time = names
+    with pytest.raises(
+        UserError, match=rf"no label .* interactions of {user} with {item} at {time}\? .*--interactions"
+    ):
+        describe("mine", tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_a_log_becomes_rows_with_sampled_negatives(workspace, tmp_path, names):
+    write_log(tmp_path / "log.csv", names, separator=";")
+    found = describe("mine", tmp_path / "log.csv", interactions=True)
+    assert "Left out: rating, page." in " ".join(found.remarks)
+    assert "Each interaction is positive." in " ".join(found.remarks)
+    prepared = prepare_dataset(read_spec("mine", found.entry, tmp_path), workspace)
+    labels = {split: read_columns(prepared.split_folder(split))["label"] for split in SPLITS}
+    assert sum(map(len, labels.values())) == 2 * (600 - 20)  # without the first of each user, which has no history
+    assert all(values.mean() == 0.5 for values in labels.values())
+
+
+def test_a_rating_says_which_interactions_are_positive(tmp_path):
+    write_log(tmp_path / "log.csv", NAMES["MovieLens"])
+    guessed = describe("mine", tmp_path, "rating", None, interactions=True)
+    assert guessed.entry["from_interactions"]["log"]["positive"] == {"column": "rating", "rule": ">= 4"}
+    assert "a rating of up to 5" in " ".join(guessed.remarks)
+    asked = describe("mine", tmp_path, "rating", ">= 3", interactions=True)
+    assert asked.entry["from_interactions"]["log"]["positive"]["rule"] == ">= 3"
+    assert "Left out: page." in " ".join(asked.remarks)
+
+
+def test_what_is_no_log_is_told_what_one_is(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y2,z\n1,2,3\n4,5,6\n")
+    with pytest.raises(UserError, match="must have columns of users, items and times .* but has x, y2, z"):
+        describe("mine", tmp_path / "a.csv", interactions=True)
+    with pytest.raises(UserError, match=r"no label .* of x, y2, z\.$"):
+        describe("mine", tmp_path / "a.csv")
+    write_log(tmp_path / "train.csv", NAMES["MovieLens"])
+    write_log(tmp_path / "test.csv", NAMES["MovieLens"])
+    with pytest.raises(UserError, match="a log must be one file .* but .* holds train.csv, test.csv"):
+        describe("mine", tmp_path, interactions=True)
+    with pytest.raises(UserError, match="must have the column 'stars', but has userId"):
+        describe("mine", tmp_path / "train.csv", "stars", ">= 4", interactions=True)
