@@ -78,13 +78,17 @@ def require_compiler(experiment_id: str) -> None:
     Raises:
         UserError: there is none.
     """
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
+    named = os.environ.get(CACHE_VARIABLE)
     try:
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
+
         get_cpp_compiler()
     except InvalidCxxCompiler as error:
         raise UserError(
             f"experiment {experiment_id!r}: compile: true needs a C++ compiler, but neither $CXX nor g++ is one. "
             "Install g++ or clang++, name it in CXX, or leave the setting out."
         ) from error
+    finally:
+        if named is None:  # torch writes its own choice there, which the runs would take for the user's
+            os.environ.pop(CACHE_VARIABLE, None)
