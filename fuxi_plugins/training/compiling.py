@@ -79,10 +79,10 @@ def require_compiler(experiment_id: str) -> None:
         UserError: there is none.
     """
     named = os.environ.get(CACHE_VARIABLE)
-    try:
-        from torch._inductor.cpp_builder import get_cpp_compiler
-        from torch._inductor.exc import InvalidCxxCompiler
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
 
+    try:
         get_cpp_compiler()
     except InvalidCxxCompiler as error:
         raise UserError(
