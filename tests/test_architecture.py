@@ -89,6 +89,7 @@ LATE_IMPORTS = {
     "reporting/table.py": "pandas, for a frame",
     "reporting/tabular.py": "matplotlib, for the widths of letters",
     "submissions/bundle.py": "what prepares data, to verify alone",
+    "training/compiling.py": "torch's compiler, which takes seconds and is asked for by few",
     "training/provenance.py": "torch, without which a record of failure can be written",
     "training/runner.py": "the trainer, without which a record of failure can be written",
     "training/trackers.py": "trackers, which are extras",
@@ -130,8 +131,8 @@ def test_the_layers_know_torch_alone():
 def test_fuxictrs_training_is_known_to_three_modules_and_its_preprocessing_to_another():
     users = {str(path.relative_to(PACKAGE)) for path in files(".") if touches(path, "fuxictr")}
     others = {name for name in users if not name.startswith("models/")}
-    training = {"training/trainer.py", "training/fast_step.py", "training/distributed/sharded_table.py"}
-    assert others == {*training, "datasets/preprocessing.py"}
+    training = {"trainer.py", "fast_step.py", "compiling.py", "distributed/sharded_table.py"}
+    assert others == {*(f"training/{name}" for name in training), "datasets/preprocessing.py"}
 
 
 def test_configs_are_read_with_the_catalogue():

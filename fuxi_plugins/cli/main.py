@@ -276,6 +276,8 @@ def run(
     choosing.say_rows_to_run(chosen, plan)
     for reason in dict.fromkeys(reason for _, reason in plan.skipped):
         say(f"skipped: {reason}.")
+    for note in plan.notes:
+        say(note)
     for job, twin in plan.equal:
         say(f"{job.name} is the same run as {twin.experiment}, which is finished.")
     if dry_run:

@@ -27,6 +27,7 @@ class Plan:
     equal: list[tuple[Job, FinishedRun]]  # finished under another experiment's name, as a tuning's winner is
     before: dict[Path, RecordState]  # by run folder, how the record of each job stood when this was planned
     skipped: list[tuple[Job, str]] = field(default_factory=list)  # what cannot be run, with the reason
+    notes: list[str] = field(default_factory=list)  # what to know before the first run
 
 
 def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:

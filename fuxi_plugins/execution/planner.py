@@ -83,6 +83,7 @@ def plan_suite(
     from fuxi_plugins.models.registry import load_model_class, model_source, sources
     from fuxi_plugins.training.compiling import require_compiler
     from fuxi_plugins.training.job import Job
+    from fuxi_plugins.training.options import NO_BFLOAT16, cpu_has_bfloat16
     from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
     experiments = [resolve(config) for config in suite.experiments]
@@ -143,7 +144,9 @@ def plan_suite(
             else:
                 jobs.append(job)
     records = [record for name in specs for record in find_records(workspace.results, name)]
-    return replace(plan_runs(jobs, records, force=force), skipped=skipped)
+    plan = plan_runs(jobs, records, force=force)
+    on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
+    return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
 
 
 def run_plan(

@@ -78,6 +78,7 @@ def require_compiler(experiment_id: str) -> None:
     Raises:
         UserError: there is none.
     """
+    named = os.environ.get(CACHE_VARIABLE)
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -88,3 +89,6 @@ def require_compiler(experiment_id: str) -> None:
             f"experiment {experiment_id!r}: compile: true needs a C++ compiler, but neither $CXX nor g++ is one. "
             "Install g++ or clang++, name it in CXX, or leave the setting out."
         ) from error
+    finally:
+        if named is None:  # torch writes its own choice there, which the runs would take for the user's
+            os.environ.pop(CACHE_VARIABLE, None)

@@ -8,6 +8,18 @@ from fuxi_plugins.training import compiling, weight_average
 from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # by any of which a CPU multiplies faster in bfloat16
+NO_BFLOAT16 = (
+    f"amp: bf16: this CPU has neither {' nor '.join(BFLOAT16_INSTRUCTIONS)} among its flags, so bfloat16 is likely "
+    "slower here than float32; see docs/speed.md."
+)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this machine's CPU has instructions for products in bfloat16."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
+
 
 class InBfloat16(FuxiCTRModel):
     """Mixed in front of a model class: ``amp: bf16``.

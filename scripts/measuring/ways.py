@@ -75,9 +75,10 @@ class BytesMoved(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         out = func(*args, **(kwargs or {}))
-        if not func.is_view:
+        name = func.overloadpacket.__name__
+        if not func.is_view and "empty" not in name:
             moved = _bytes([args, kwargs]) + _bytes(out)
-            if func.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm"):
+            if name in ("mm", "addmm", "bmm", "baddbmm"):
                 self.products += moved
             else:
                 self.others += moved

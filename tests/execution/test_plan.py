@@ -1,16 +1,19 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from fuxi_plugins.cli.listing import table
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.plan import plan_runs, take_over
 from fuxi_plugins.execution.planner import Resources, plan_suite
 from fuxi_plugins.execution.status import suite_status
+from fuxi_plugins.experiments.adhoc import adhoc_suite
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record, write_record
 from fuxi_plugins.records.parts import Code, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.boards import suite_cells
+from fuxi_plugins.training import compiling
 from fuxi_plugins.training.runner import failed_record, identity
 from tests.analysis.make import record, with_digest
 
@@ -200,3 +203,29 @@ def test_further_seeds_of_one_experiment(workspace):
     assert [(run.experiment, run.seed) for run in suite_status(found, workspace)] == planned
     assert "2 experiments x 2 seeds + 2 runs" in table("suites", workspace)
     assert len(suite_cells(find_suite("tiny_suite", workspace, seeds=[7]))) == 2
+
+
+def plan_of(settings, workspace):
+    suite = adhoc_suite("DNN", "tiny", settings, [1], workspace)
+    return plan_suite(suite, workspace, RESOURCES)
+
+
+@pytest.mark.parametrize(("has_it", "settings"), [(True, {"amp": "bf16"}), (False, {}), (False, {"amp": "bf16"})])
+def test_a_cpu_without_bfloat16_is_said_before_the_runs(has_it, settings, workspace, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_it})
+    assert any("bfloat16" in note for note in plan_of(settings, workspace).notes) == (bool(settings) and not has_it)
+
+
+def test_without_a_compiler_nothing_that_is_compiled_starts(workspace, monkeypatch):
+    def missing(experiment_id):
+        raise UserError(f"{experiment_id} needs a compiler")
+
+    monkeypatch.setattr(compiling, "require_compiler", missing)
+    assert plan_of({}, workspace).todo
+    with pytest.raises(UserError, match="needs a compiler"):
+        plan_of({"compile": True}, workspace)
+
+
+def test_runs_of_a_workspace_share_compiled_code(workspace):
+    (job,) = plan_of({}, workspace).todo
+    assert job.compiled_folder == workspace.cache / "compiled"
