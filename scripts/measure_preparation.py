@@ -1,11 +1,12 @@
 """Measures preparation: rows per second and peak memory, ours beside FuxiCTR's own build_dataset on the same rows.
 
-    python scripts/measure_preparation.py --rows 1000000 2000000 5000000 --fuxictr-rows 1000000 --rounds 3
+    python scripts/measure_preparation.py                                            some minutes
+    python scripts/measure_preparation.py --rows 10000000 --fuxictr-rows --add       adds to what is measured already
 
 The rows are those of the twin of Criteo_x1 with about two million ids, as csv and parquet. Each measurement is a
 process of its own; ours and FuxiCTR's take turns, and medians over the rounds are reported. CPU time and peak memory
-are those of the process and its children together, sampled from /proc. Writes results/speed/preparation.json and the
-table of docs/datasets.md.
+are those of the process and its children together, sampled from /proc. Writes results/speed/preparation.json, the
+table of docs/datasets.md, and docs/scale.md, which computes with these figures.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 import polars as pl
 import torch
 from measuring.machine import ceiling, description
+from measuring.plan import write_page
 from measuring.report import update_page
 from tabulate import tabulate
 
@@ -32,6 +34,7 @@ from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
 
 ROOT = Path(__file__).resolve().parents[1]
+OUTPUT = ROOT / "results" / "speed" / "preparation.json"
 OURS = """
 import sys
 from pathlib import Path
@@ -55,12 +58,13 @@ LARGE = 20e9  # bytes of csv for which memory is extrapolated
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 5_000_000])
-    parser.add_argument("--fuxictr-rows", type=int, nargs="*", default=[1_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[200_000, 1_000_000, 2_000_000, 5_000_000])
+    parser.add_argument("--fuxictr-rows", type=int, nargs="*", default=[200_000])
     parser.add_argument("--formats", nargs="+", choices=["csv", "parquet"], default=["csv", "parquet"])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--add", action="store_true", help="keep the file's measurements that are not made anew")
     parser.add_argument("--keep", type=Path, help="folder to keep the generated rows in")
-    parser.add_argument("--output", type=Path, default=ROOT / "results" / "speed" / "preparation.json")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "datasets.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -95,15 +99,45 @@ def report(measured: dict[tuple, list[dict]], arguments: argparse.Namespace) -> 
     asked = {"--rows": arguments.rows, "--fuxictr-rows": arguments.fuxictr_rows, "--formats": arguments.formats}
     options = " ".join(f"{name} {' '.join(map(str, given))}" for name, given in asked.items())
     medians = [median(rounds) for rounds in measured.values()]
+    command = f"python scripts/measure_preparation.py {options} --rounds {arguments.rounds}"
+    commands = [command]
+    if arguments.add:
+        known = json.loads(arguments.output.read_text())
+        made = [place(one) for one in medians]
+        medians += [one for one in known["measured"] if place(one) not in made]
+        commands = [*(earlier for earlier in known["commands"] if earlier != command), command]
+    medians.sort(key=place)
     content = {
-        "command": f"python scripts/measure_preparation.py {options} --rounds {arguments.rounds}",
+        "commands": commands,
         "dataset": "criteo_x1_twin",
         "machine": description(torch.device("cpu")) | {"copy_gbytes": ceiling(torch.device("cpu"))["copy_gbytes"]},
         "measured": medians,
         "memory_at_20_gb": extrapolated(medians),
     }
     write_text(arguments.output, json.dumps(content, indent=1) + "\n")
-    update_page(arguments.page, "preparation", as_table(medians))
+    update_page(arguments.page, "preparation", f"{as_table(medians)}\n\n{in_words(content)}")
+    if arguments.output == OUTPUT:
+        write_page(OUTPUT.parent, ROOT / "docs" / "scale.md")
+
+
+def place(one: dict) -> tuple[bool, str, int]:
+    """Where a measurement stands among the others."""
+    return one["what"] == OWN, one["format"], one["train_rows"]
+
+
+def in_words(content: dict) -> str:
+    """What is measured, as a sentence or two."""
+    most = max(load for one in content["measured"] for load in one["loads"])
+    said = (
+        "Valid and test add 200,000 rows. Times include the start of Python and its imports, on "
+        f"{content['machine']['cores']} cores that up to {most:.0f} processes wanted."
+    )
+    if large := content["memory_at_20_gb"]:
+        said += (
+            f" Csv files of 20 GB have {large['rows'] / 1e6:.0f} million such rows. If memory grew for them as between "
+            f"the largest two sizes, they would need {large['at_most_gb']:.1f} GB. Vocabularies grow more slowly."
+        )
+    return said
 
 
 def median(rounds: list[dict]) -> dict:

@@ -97,7 +97,7 @@ class Tables:
         padding: the id in each that has no gradient, or None.
     """
 
-    def __init__(self, weights: list[nn.Parameter], padding: Sequence[int | None]):
+    def __init__(self, weights: list[Tensor], padding: Sequence[int | None]):
         self.weights, self.padding = weights, padding
         self.starts = [0, *accumulate(len(table) for table in weights)]  # the number of each table's first row
 

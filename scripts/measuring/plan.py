@@ -18,7 +18,7 @@ LARGE, SMALL, WIDE = "DNN, Criteo's tables", "DNN, small tables", "DCNv2, small 
 
 @dataclass(frozen=True)
 class Constants:
-    """What ``scripts/measure_scaling.py`` has measured."""
+    """What ``scripts/measure_scaling.py`` has measured, and of preparation ``scripts/measure_preparation.py``."""
 
     store_bytes_per_row: float
     prepared_rows_per_cpu_second: float
@@ -42,14 +42,17 @@ class Line:
 
 
 def read(folder: Path) -> Constants:
-    """The constants from ``scaling.json`` in a folder."""
+    """The constants from ``scaling.json`` and ``preparation.json`` in a folder."""
     measured = json.loads((folder / "scaling.json").read_text())
+    prepared = json.loads((folder / "preparation.json").read_text())["measured"]
+    of_csv = [one for one in prepared if (one["what"], one["format"]) == ("fuxibench", "csv")]
     cases = {case["case"]: case for case in measured["cases"]}
     data = {name: value for name, value in measured["data"].items() if name != "rows"}
     large, small, wide = cases[LARGE], cases[SMALL], cases[WIDE]
     added = large["parameters"] - small["parameters"]
     return Constants(
         **data,
+        prepared_rows_per_cpu_second=max(of_csv, key=lambda one: one["train_rows"])["rows_per_cpu_second"],
         trained_rows_per_second=wide["rows_per_second"]["one"],
         efficiency=wide["efficiency"],
         processes=wide["processes"],
@@ -68,7 +71,11 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
     return [
         Line("a row in the store", f"{of.store_bytes_per_row:.0f} bytes", "measured"),
         Line("the store", _bytes(rows * of.store_bytes_per_row), "rows x bytes a row"),
-        Line("preparation", f"{of.prepared_rows_per_cpu_second:,.0f} rows a core's second", "measured"),
+        Line(
+            "preparation",
+            f"{of.prepared_rows_per_cpu_second:,.0f} rows a core's second",
+            "measured: [preparation](datasets.md#preparation)",
+        ),
         Line("preparation of all rows", _time(rows / of.prepared_rows_per_cpu_second), "one core; not shared by more"),
         Line("loading, shuffled", f"{of.loaded_rows_per_cpu_second:,.0f} rows a core's second", "measured, in memory"),
         Line("loading an epoch", _time(rows / of.loaded_rows_per_cpu_second), "if the store fits in memory"),

@@ -63,12 +63,14 @@ def _part_of(event: Any) -> str | None:
 def _named_parts(model: Any) -> Iterator[None]:
     """Has the profiler see where the regulariser, clipping and the optimizer begin and end."""
     step, clip, penalise = model.optimizer.step, fast_step.clip_gradients, fast_step.Penalty.add_gradient
+    object.__setattr__(model, "gradient_norm", _named(CLIPPING, model.gradient_norm))
     fast_step.clip_gradients = _named(CLIPPING, clip)
     fast_step.Penalty.add_gradient = _named(REGULARISER, penalise)  # type: ignore[method-assign]
     model.optimizer.step = _named(OPTIMIZER, step)
     try:
         yield
     finally:
+        object.__delattr__(model, "gradient_norm")  # the class has its own again
         fast_step.clip_gradients = clip
         fast_step.Penalty.add_gradient = penalise  # type: ignore[method-assign]
         model.optimizer.step = step

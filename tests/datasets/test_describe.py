@@ -105,8 +105,8 @@ def test_rows_without_a_label_are_left_out_and_that_is_said(workspace, folder):
 
 
 def test_a_label_without_values_is_refused(folder):
-    (folder / "train.csv").write_text("label,user\n,1\n,2\n")
-    with pytest.raises(UserError, match="the label 'label' of .* must have values, but the first 2 rows have none"):
+    (folder / "train.csv").write_text("Click,user\n,1\n,2\n")
+    with pytest.raises(UserError, match="the label 'Click' of .* must have values, but the first 2 rows have none"):
         describe("clicks", folder)
 
 

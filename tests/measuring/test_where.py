@@ -21,7 +21,7 @@ def test_wide_layers_are_products_and_large_tables_are_not():
     wide = of_a_step(vocabulary=9, units=600, rows=500)
     assert wide[PRODUCTS] > 0.5
     large = of_a_step(vocabulary=400_000, units=4, rows=20, embedding_regularizer=1e-3)
-    assert large[OPTIMIZER] > large[PRODUCTS] < 0.1
+    assert large[OPTIMIZER] > large[PRODUCTS]
     assert min(large[REGULARISER], large[CLIPPING]) > 0.005
     for found in (wide, large):
         assert set(found) == set(KINDS)

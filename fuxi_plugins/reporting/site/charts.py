@@ -157,11 +157,14 @@ def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") ->
         kind = f"series s{index % 6}"
         coordinates = " ".join(f"{x(px)},{y(py)}" for px, py in line.points)
         parts.append(_tag("polyline", points=coordinates, class_=kind, inside=title))
+        said = escape(html(f"{line.label}: {x_title}")), escape(html(y_title))  # once, because points are many
         parts += [
-            _tag("circle", cx=x(px), cy=y(py), r=2.5, class_=f"dot s{index % 6}", inside=_tag(
-                "title", inside=f"{line.label}: {x_title} {px:g}, {y_title} {py:.5f}"))
+            Markup(
+                f'<circle cx="{x(px)}" cy="{y(py)}" r="2.5" class="dot s{index % 6}">'
+                f"<title>{said[0]} {px:g}, {said[1]} {py:.5f}</title></circle>"
+            )
             for px, py in line.points
-        ]  # fmt: skip
+        ]
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} over {x_title}")
 
 

@@ -103,11 +103,10 @@ def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, 
         store = _connect(address, end - time.monotonic())
         if store is None:
             break
-        call = Call(**json.loads(store.get("call")))
-        if call.id == known:  # it has not ended on the first host yet
+        if (found := _take(store, known)) is None:
             time.sleep(1)
             continue
-        number = store.add("joined", 1)
+        call, number = found
         job = Job.from_json(call.job)
         try:
             _require_same(job, call, number)
@@ -115,7 +114,11 @@ def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, 
             store.set(f"ready/{number}", f"{socket.gethostname()}: {error}")
             raise
         store.set(f"ready/{number}", "")
-        if refusal := store.get("go").decode():
+        try:
+            refusal = store.get("go").decode()
+        except DistError as error:
+            raise UserError(f"the host that called the run at {address} has gone: {_first_line(error)}") from error
+        if refusal:
             raise UserError(refusal)
         return job, number, call.id
     if known is None:
@@ -142,6 +145,15 @@ def use_interface_towards(address: Address) -> str:
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
                 os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
     return own
+
+
+def _take(store: TCPStore, known: str | None) -> tuple[Call, int] | None:
+    """The run that is announced and this host's number in it; None if it is one that is ending."""
+    try:
+        call = Call(**json.loads(store.get("call")))
+        return None if call.id == known else (call, store.add("joined", 1))
+    except DistError:
+        return None
 
 
 def _open(address: Address) -> TCPStore:
