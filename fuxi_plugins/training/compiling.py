@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from fuxictr.pytorch.layers import FeatureEmbedding, FeatureEmbeddingDict
 from torch import Tensor, nn
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
@@ -69,7 +70,8 @@ def region(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def keep_code_in(folder: Path) -> None:
     """Where compiled code is kept for the next run and the next process, unless the environment names a folder."""
-    os.environ.setdefault(CACHE_VARIABLE, str(folder))
+    if os.environ.get(CACHE_VARIABLE) in (None, default_cache_dir()):  # torch writes its own choice there
+        os.environ[CACHE_VARIABLE] = str(folder)
 
 
 def require_compiler(experiment_id: str) -> None:
@@ -78,7 +80,6 @@ def require_compiler(experiment_id: str) -> None:
     Raises:
         UserError: there is none.
     """
-    named = os.environ.get(CACHE_VARIABLE)
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -89,6 +90,3 @@ def require_compiler(experiment_id: str) -> None:
             f"experiment {experiment_id!r}: compile: true needs a C++ compiler, but neither $CXX nor g++ is one. "
             "Install g++ or clang++, name it in CXX, or leave the setting out."
         ) from error
-    finally:
-        if named is None:  # torch writes its own choice there, which the runs would take for the user's
-            os.environ.pop(CACHE_VARIABLE, None)
