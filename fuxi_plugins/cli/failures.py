@@ -6,6 +6,7 @@ from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.records.record import Record
 
+FAILED_RUNS = 1  # exit code
 LAST_LINES = 4
 
 

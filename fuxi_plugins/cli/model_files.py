@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from fuxi_plugins.core.workspace import Workspace
+
+MODEL_FILE = click.Path(dir_okay=False, path_type=Path)
+MODEL_FILES = "fuxi_plugins.model_files"  # in click's context: the files that are named before the command
 
 
 def use_models(workspace: Workspace, named: Sequence[Path] = (), zoo: Path | None = None) -> None:
