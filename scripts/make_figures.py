@@ -24,6 +24,7 @@ from fuxi_plugins.reporting.site.intervals import board_scale
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 SHOWN = 12  # models of the first table
+IN_A_LINE = 3  # datasets of the first table
 READING = "ml100k_board"
 INK, BLUE, SOFT = "#1c2024", "#0b6bcb", "#5b636b"
 
@@ -33,13 +34,17 @@ def front(contents: Contents) -> Drawing:
     found, main = contents.across, contents.main
     assert found is not None, "the first table needs two datasets"
     models, whole = found.models[:SHOWN], len(found.models)
-    with drawing(2.4 + 2.6 * len(main), 0.7 + 0.24 * len(models)) as figure:
-        names, *panels = figure.subplots(1, 1 + len(main), width_ratios=[1.35] + [2] * len(main))
-        _columns(names, [[f"{rank:.1f}", name] for rank, name in zip(found.average_ranks, models, strict=False)],
-                 ["average rank", "model"], [0.45, 0.55])  # fmt: skip
-        for axes, named in zip(panels, main, strict=True):
-            rows = {row.display_name: row for row in named.board.ranked()}
-            _intervals(axes, named.board, [rows[name] for name in models])
+    lines = [main[start : start + IN_A_LINE] for start in range(0, len(main), IN_A_LINE)]
+    with drawing(2.4 + 2.6 * IN_A_LINE, (0.7 + 0.24 * len(models)) * len(lines)) as figure:
+        grid = figure.subplots(len(lines), 1 + IN_A_LINE, width_ratios=[1.35] + [2] * IN_A_LINE, squeeze=False)
+        for line, (names, *panels) in zip(lines, grid, strict=True):
+            _columns(names, [[f"{rank:.1f}", name] for rank, name in zip(found.average_ranks, models, strict=False)],
+                     ["average rank", "model"], [0.45, 0.55])  # fmt: skip
+            for axes, named in zip(panels, line, strict=False):
+                rows = {row.display_name: row for row in named.board.ranked()}
+                _intervals(axes, named.board, [rows[name] for name in models])
+            for axes in panels[len(line) :]:
+                axes.axis("off")
     metrics = {named.board.rank_by for named in main}
     caption = (
         f"The first {len(models)} of {whole} models that stand on all of {len(main)} datasets, by average rank; test "
