@@ -41,7 +41,7 @@ class StageWriter:
 def staged_blocks(path: Path) -> Iterator[pa.RecordBatch]:
     """The blocks of a split as they were written."""
     if path.stat().st_size:
-        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
 
