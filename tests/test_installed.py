@@ -101,6 +101,7 @@ LISTING = {
     "status quickstart": "18 waiting",
     "run ml100k_board --dry-run": "50 of 55 runs took",
     "report ledger --format csv": "Criteo_x1",
+    "plan paper_full --dataset criteo_x1": "fuxibench run",
 }
 # What needs results or files says so in one message.
 WITHOUT_RESULTS = {
@@ -118,6 +119,10 @@ WITHOUT_RESULTS = {
     "data describe mine --from nowhere": "nowhere",
     "data import ml100k --from nowhere": "nowhere",
     "zoo nowhere": "nowhere",
+    "join nowhere": "must be HOST:PORT",
+    "run-expid --config nowhere --expid X": "must hold model_config.yaml",
+    "predictions pack quickstart": "has no finished run",
+    "predictions unpack nowhere": "nowhere",
 }
 # In this order in one folder; the suite is trained whole, so this takes minutes.
 WITH_RESULTS = {
