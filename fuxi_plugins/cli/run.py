@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fuxi_plugins.execution.planner import Resources
     from fuxi_plugins.execution.ray_engine import Cluster
 
-JOIN_SECONDS = 600.0  # that torchrun's other hosts wait for the first, which may have data to prepare
+WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may have data to prepare
 
 
 @click.command()
@@ -51,6 +51,7 @@ JOIN_SECONDS = 600.0  # that torchrun's other hosts wait for the first, which ma
 )
 @click.option("--hosts", type=click.IntRange(min=1), default=1, help="Hosts that share each run; needs --rendezvous.")
 @click.option("--rendezvous", metavar="HOST:PORT", help="Address of this host, where the others run 'fuxibench join'.")
+@click.option("--wait", type=click.FloatRange(min=1), help="Seconds to wait for the other hosts. Default: 45.")
 @click.option(
     "--host-timeout",
     type=click.FloatRange(min=1),
@@ -97,6 +98,7 @@ def run(
     processes: int,
     hosts: int,
     rendezvous: str | None,
+    wait: float | None,
     host_timeout: float,
     checkpoint_steps: int | None,
     trackers: tuple[str, ...],
@@ -121,12 +123,12 @@ def run(
 
     if place := torchrun.place():
         torchrun.require_no_other_engine(hosts, rendezvous, processes, engine)
-        if place.number:
+        if place.number or (place.host and dry_run):
             return
         if place.host:
-            sys.exit(FAILED_RUNS if join_runs(place.rendezvous, gpus[0] if gpus else -1, JOIN_SECONDS) else 0)
+            sys.exit(FAILED_RUNS if join_runs(place.rendezvous, gpus[0] if gpus else -1, wait or WAIT) else 0)
         processes, hosts = place.processes, place.hosts
-        rendezvous = place.rendezvous if hosts > 1 else None
+        rendezvous, wait = place.rendezvous if hosts > 1 else None, wait or WAIT
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
         choosing.use_named_files(files, workspace)
@@ -143,7 +145,7 @@ def run(
     cluster = _cluster(engine, address, gpus, jobs, processes)
     if hosts > 1 or rendezvous:
         resources = _of_hosts(hosts, rendezvous, cluster, planner.Resources.choose(gpus, 1, threads, processes))
-        resources = dataclasses.replace(resources, host_timeout=host_timeout)
+        resources = dataclasses.replace(resources, host_wait=wait or resources.host_wait, host_timeout=host_timeout)
     elif cluster is None:
         resources = planner.Resources.choose(gpus, jobs, threads, processes)
     else:

@@ -30,6 +30,7 @@ class Resources:
     processes: int = 1  # of a run on each host; on GPUs they take the slot's and those that follow it
     hosts: int = 1  # that share each run
     rendezvous: str = ""  # where they meet
+    host_wait: float = 45.0  # seconds for them to come there
     host_timeout: float = 300.0  # seconds without an answer of one of them, after which a run ends
 
     @classmethod
@@ -131,6 +132,7 @@ def plan_suite(
                 processes=resources.processes * resources.hosts,
                 hosts=resources.hosts,
                 rendezvous=resources.rendezvous,
+                host_wait=resources.host_wait,
                 host_timeout=resources.host_timeout,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),

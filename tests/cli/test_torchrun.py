@@ -37,9 +37,12 @@ def run(workspace, *options):
     return CliRunner().invoke(main, [*places, "run", "LR_tiny", *options])
 
 
-def test_all_but_the_first_process_of_a_host_end_at_once(workspace, told):
-    told(GROUP_RANK="0")
-    result = run(workspace)
+@pytest.mark.parametrize(
+    ("place", "options"), [({"GROUP_RANK": "0"}, []), ({"LOCAL_RANK": "0"}, ["--dry-run"])], ids=str
+)
+def test_whoever_has_nothing_to_do_ends_at_once(workspace, told, place, options):
+    told(**place)
+    result = run(workspace, *options)
     assert (result.exit_code, result.output) == (0, "")
     assert not workspace.results.exists()
 
@@ -51,7 +54,8 @@ def test_the_first_process_plans_runs_of_as_many_processes(workspace, told, monk
     result = run(workspace, "--host-timeout", "60")
     assert result.exit_code == 0, result.output
     job = planned[0]
-    assert (job.processes, job.hosts, job.rendezvous, job.host_timeout) == (4, 2, "node1:29401", 60)
+    assert (job.processes, job.hosts, job.rendezvous) == (4, 2, "node1:29401")
+    assert (job.host_wait, job.host_timeout) == (600, 60)
 
 
 @pytest.mark.parametrize(("failed", "code"), [(False, 0), (True, 1)])

@@ -29,7 +29,7 @@ from fuxi_plugins.models import registry
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
-PATIENCE = timedelta(seconds=45)  # for the others to come, or for an address to answer
+PATIENCE = timedelta(seconds=45)  # for an address to answer, or for a host that has come to be ready
 SAME_CODE = "all hosts must have the same code"
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux: the address of a network interface
 
@@ -79,7 +79,7 @@ def called(job: Job, call_id: str) -> Iterator[None]:
         call = Call(call_id, job.to_json(), _versions(), str(mark))
         store.set("call", json.dumps(vars(call)))
         try:
-            _require_all(store, address, job.hosts)
+            _require_all(store, address, job.hosts, job.host_wait)
         except UserError as error:
             store.set("go", str(error))
             time.sleep(1)  # for the others to read it, before the store goes with this process
@@ -120,6 +120,7 @@ def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, 
             raise
         store.set(f"ready/{number}", "")
         try:
+            store.set_timeout(timedelta(seconds=job.host_wait) + PATIENCE)
             refusal = store.get("go").decode()
         except DistError as error:
             raise UserError(f"the host that called the run at {address} has gone: {_first_line(error)}") from error
@@ -184,8 +185,8 @@ def _connect(address: Address, seconds: float) -> TCPStore:
             time.sleep(0.5)
 
 
-def _require_all(store: TCPStore, address: Address, hosts: int) -> None:
-    end = time.monotonic() + PATIENCE.total_seconds()
+def _require_all(store: TCPStore, address: Address, hosts: int, wait: float) -> None:
+    end = time.monotonic() + wait
     waiting = [f"ready/{number}" for number in range(1, hosts)]
     while waiting:
         if store.check([waiting[0]]):
@@ -193,7 +194,7 @@ def _require_all(store: TCPStore, address: Address, hosts: int) -> None:
                 raise UserError(f"a host cannot join the run. {refusal}")
         elif time.monotonic() > end:
             raise UserError(
-                f"{hosts - len(waiting)} of {hosts} hosts came to {address} within {PATIENCE.seconds} s. Run "
+                f"{hosts - len(waiting)} of {hosts} hosts came to {address} within {wait:.0f} s. Run "
                 f"'fuxibench join {address}' on each of the others."
             )
         else:

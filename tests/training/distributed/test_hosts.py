@@ -2,7 +2,7 @@
 
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,16 +26,18 @@ def job(workspace, tmp_path):
     return replace(made, processes=2, hosts=2, rendezvous=f"127.0.0.1:{free_port()}")
 
 
-def call(job):
+def call(job, others=()):
+    """What the first host does; the run lasts until the others have been told."""
     with called(job, "the run"):
+        wait(others)
         return "all are here"
 
 
 def meet(job, seconds=45.0):
     """What happens on the host that calls, and on one that joins."""
     with ThreadPoolExecutor(2) as pool:
-        calling = pool.submit(call, job)
         joining = pool.submit(joined, Address.read(job.rendezvous), None, seconds)
+        calling = pool.submit(call, job, [joining])
         return tuple(future.exception() or future.result() for future in (calling, joining))
 
 
@@ -44,6 +46,18 @@ def test_hosts_that_agree_meet(job):
     assert here == "all are here"
     assert there == (job, 1, "the run")
     assert not list(job.checkpoint_folder.glob("called-*"))
+
+
+def test_those_that_have_come_wait_for_the_last(job, monkeypatch):
+    monkeypatch.setattr(hosts, "PATIENCE", timedelta(seconds=1))
+    run = replace(job, processes=3, hosts=3)
+    address = Address.read(job.rendezvous)
+    with ThreadPoolExecutor(2) as pool:
+        early = pool.submit(joined, address, None, 45.0)
+        late = pool.submit(lambda: time.sleep(2.5) or joined(address, None, 45.0))
+        assert call(run, [early, late]) == "all are here"
+        assert early.result() == (run, 1, "the run")
+        assert late.result() == (run, 2, "the run")
 
 
 def other_version(monkeypatch, job):
@@ -92,7 +106,7 @@ def test_a_host_that_differs_is_told_on_both(job, monkeypatch, differs, message)
 def test_nobody_waits_for_ever(job, monkeypatch):
     monkeypatch.setattr(hosts, "PATIENCE", timedelta(seconds=1))
     with pytest.raises(UserError, match="1 of 2 hosts came to .* within 1 s. Run 'fuxibench join 127.0.0.1:"):
-        call(job)
+        call(replace(job, host_wait=1.0))
     with pytest.raises(UserError, match=r"no run was announced at .* within 1 s \(.*Connection refused\)"):
         joined(Address.read(job.rendezvous), None, 1.0)
     assert joined(Address.read(job.rendezvous), "the run before", 1.0) is None

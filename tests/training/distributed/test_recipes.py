@@ -24,9 +24,9 @@ FUXIBENCH = """\
 """
 SRUN = """\
     #!/bin/sh
-    SLURM_PROCID=0 "$@" & first=$!
-    SLURM_PROCID=1 "$@" & second=$!
-    wait $first && wait $second
+    SLURM_PROCID=0 "$@" & one=$!
+    SLURM_PROCID=1 "$@" & other=$!
+    wait $one && wait $other
 """
 SCONTROL = """\
     #!/bin/sh

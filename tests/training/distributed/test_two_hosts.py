@@ -54,9 +54,9 @@ def start_run(host, workspace, results, *options):
 
 def start_on_both(hosts, workspace, results):
     meeting = f"{hosts[0].address}:{PORT}"
-    shared = ("--hosts", "2", "--rendezvous", meeting, "--host-timeout", str(TIMEOUT))
+    shared = ("--hosts", "2", "--rendezvous", meeting, "--wait", "200", "--host-timeout", str(TIMEOUT))
     calling = start_run(hosts[0], workspace, results, *shared)
-    return [calling, hosts[1].fuxibench(*arguments(workspace, results), "join", meeting, "--wait", "120")]
+    return [calling, hosts[1].fuxibench(*arguments(workspace, results), "join", meeting, "--wait", "200")]
 
 
 def ends(commands, seconds=400):
