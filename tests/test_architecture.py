@@ -81,7 +81,7 @@ LATE_IMPORTS = {
     "execution/planner.py": "torch and FuxiCTR, which listing and reporting do without",
     "execution/processes.py": "the trainer, which only a run's own process needs",
     "experiments/equal_size.py": "torch and FuxiCTR, without which suites are listed",
-    "experiments/settings.py": "torch, for the name of an optimizer",
+    "experiments/training_settings.py": "torch, for the name of an optimizer",
     "models/checkouts.py": "torch, when a class of a checkout is loaded",
     "models/registry.py": "FuxiCTR, when a class is loaded",
     "records/metrics/ranking.py": "scipy, which takes half a second",

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
-@click.option("--force", is_flag=True, help="Repeat finished runs.")
+@click.option("--force", is_flag=True, help="Repeat finished runs; with --beside, those of --model.")
 @click.option(
     "--dataset",
     shell_complete=datasets,

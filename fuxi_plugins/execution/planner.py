@@ -69,6 +69,7 @@ def plan_suite(
     experiments, one whose model needs what its dataset lacks, or a library that is not installed, is skipped.
 
     Args:
+        force: repeat finished runs; of the experiments that the suite is about, where some are named.
         not_skipped: experiments that the suite is about, for which such a lack is an error.
 
     Raises:
@@ -80,7 +81,7 @@ def plan_suite(
     from fuxi_plugins.execution.plan import plan_runs
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.requirements import other_widths, unmet_need
-    from fuxi_plugins.models.registry import load_model_class, model_source, sources
+    from fuxi_plugins.models.registry import is_native, load_model_class, sources
     from fuxi_plugins.training.compiling import require_compiler
     from fuxi_plugins.training.job import Job
     from fuxi_plugins.training.options import NO_BFLOAT16, cpu_has_bfloat16
@@ -94,7 +95,8 @@ def plan_suite(
         )
         for experiment in experiments
     }
-    not_skipped = [experiments[0].id] if len(experiments) == 1 else not_skipped
+    every = [experiment.id for experiment in experiments]
+    not_skipped = every if len(every) == 1 else [name for name in not_skipped if name in every]
     if reason := next((unmet[name] for name in not_skipped if unmet.get(name)), ""):
         raise UserError(f"{reason}.")
     require_writable(workspace.results, "the results folder")
@@ -111,7 +113,7 @@ def plan_suite(
         widths = other_widths(data.spec, experiment.embedding_dim)
         if not reason and experiment.is_of_trees:
             reason = missing_library(experiment, data)
-        elif not reason and not widths and not model_source(experiment.model):
+        elif not reason and not widths and is_native(experiment.model):
             preflight(experiment, data)
         elif not reason:
             reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
@@ -144,7 +146,7 @@ def plan_suite(
             else:
                 jobs.append(job)
     records = [record for name in specs for record in find_records(workspace.results, name)]
-    plan = plan_runs(jobs, records, force=force)
+    plan = plan_runs(jobs, records, forced=(not_skipped or every) if force else ())
     on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
     return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
 
