@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.code import code_of
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
