@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import read_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import evidence_files, find_evidence
 from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
@@ -61,7 +60,7 @@ def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Findin
     finished = finished_runs(records)
     wrong: set[str] = set()
     outdated = []
-    for path in sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}")):
+    for path in evidence_files(workspace):
         kept = read_evidence(path)
         if kept is None:
             outdated.append(path.name)
