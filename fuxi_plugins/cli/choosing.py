@@ -115,7 +115,9 @@ def remember_files(model_files: Sequence[Path], workspace: Workspace) -> None:
 
 def is_prepared(suite: "Suite", workspace: Workspace) -> bool:
     """Whether some preparation of each of the suite's datasets is in the cache."""
-    return all(any(workspace.dataset_folder(name).glob("*/feature_map.json")) for name in suite.datasets)
+    from fuxi_plugins.datasets.inventory import latest_card
+
+    return all(latest_card(name, workspace) for name in suite.datasets)
 
 
 def show_without_data(suite: "Suite", workspace: Workspace) -> None:

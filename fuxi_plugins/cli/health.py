@@ -13,6 +13,7 @@ from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.inventory import latest_card
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
@@ -41,7 +42,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     yield from versions(pins)
     yield devices()
     for spec in load_dataset_specs(workspace.all_configs).values():
-        if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
+        if latest_card(spec.dataset_id, workspace):
             yield from splits(prepare_dataset(spec, workspace))
     left_out: list[LeftOut] = []
     records = find_records(workspace.results, left_out=left_out.append)
