@@ -80,7 +80,7 @@ def adhoc_experiment(
     merged = apply_variant(model, {"model": model_of(model), **settings}, f"--model {model}")
     model_class = merged.pop("model")
     defaults = {"metrics": metrics_on(spec), **embedding_dim_on(spec)}
-    # A tree model's own settings, such as its learning rate, are not those that rows of a board share.
+    # A tree model has a learning rate too, which is not the one that the rows of a board share.
     legal = set(SETTINGS_OF_TREES) if is_tree_model(model_class) else legal_settings(load_model_class(model_class))
     given = {name: value for name, value in {**defaults, **(shared or {})}.items() if name in legal}
     return ExperimentConfig(

@@ -8,7 +8,8 @@ from typing import Any
 from fuxi_plugins.analysis.tuning_results import Trial
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.execution import planner
+from fuxi_plugins.execution.planner import plan_suite, run_plan
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
@@ -41,7 +42,7 @@ def tune(
     seed: int,
     sampler: str,
     workspace: Workspace,
-    resources: "planner.Resources",
+    resources: Resources,
 ) -> list[Tuned]:
     """Gives every experiment of a suite the same number of trials, and goes on where an earlier call stopped.
 
@@ -110,10 +111,10 @@ def _run(
     suite: Suite,
     seed: int,
     workspace: Workspace,
-    resources: "planner.Resources",
+    resources: Resources,
 ) -> None:
     part = replace(suite, experiments=list(variants), seeds=[seed])
-    planner.run_plan(planner.plan_suite(part, workspace, resources), part, workspace, resources)
+    run_plan(plan_suite(part, workspace, resources), part, workspace, resources)
 
 
 def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace: Workspace) -> None:

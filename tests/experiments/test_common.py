@@ -11,7 +11,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.execution import planner
+from fuxi_plugins.execution.planner import plan_suite
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.common import board_rows, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import legal_settings
@@ -158,7 +159,7 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
     write_text(workspace.configs / "dataset_config" / "twin.yaml", yaml_text({twin: entry}))
     board = start_board(workspace.configs, twin, seeds=[1], training={"batch_size": 500, "epochs": 1})
     suite = find_suite(board.suite, workspace)
-    plan = planner.plan_suite(suite, workspace, planner.Resources([-1], threads=1))
+    plan = plan_suite(suite, workspace, Resources([-1], threads=1))
     assert all("fuxibench[trees]" in reason for _, reason in plan.skipped)
     without_library = {job.experiment.display_name for job, _ in plan.skipped}
     assert [job.experiment.display_name for job in plan.todo] == [r for r in board.rows if r not in without_library]

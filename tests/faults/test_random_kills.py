@@ -18,8 +18,9 @@ import pytest
 from fuxi_plugins.execution import local, running
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.processes import RunProcess
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.training import worker
 from tests.conftest import write
