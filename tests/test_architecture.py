@@ -82,7 +82,7 @@ LATE_IMPORTS = {
     "execution/processes.py": "the trainer, which only a run's own process needs",
     "execution/resources.py": "torch, when GPUs are named",
     "experiments/equal_size.py": "torch and FuxiCTR, without which suites are listed",
-    "experiments/settings.py": "torch, for the name of an optimizer",
+    "experiments/training_settings.py": "torch, for the name of an optimizer",
     "models/checkouts.py": "torch, when a class of a checkout is loaded",
     "models/registry.py": "FuxiCTR, when a class is loaded",
     "records/metrics/ranking.py": "scipy, which takes half a second",

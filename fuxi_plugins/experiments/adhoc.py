@@ -19,8 +19,9 @@ from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
 from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, legal_settings
+from fuxi_plugins.experiments.settings import legal_settings
 from fuxi_plugins.experiments.suite import Suite, load_suite, suite_of_one, with_experiment
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.models.variants import apply_variant, model_of
 from fuxi_plugins.records.files import find_records

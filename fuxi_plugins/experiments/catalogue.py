@@ -8,8 +8,8 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES
 from fuxi_plugins.experiments.template import load_templated_experiment
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES
 from fuxi_plugins.models.registry import is_tree_model
 from fuxi_plugins.models.variants import apply_variant
 from fuxi_plugins.records.files import read_record, record_files

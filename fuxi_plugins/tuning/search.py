@@ -13,6 +13,7 @@ from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.experiments.training_settings import weights_of
 from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.tuning.space import Space
@@ -130,9 +131,8 @@ def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace
 
 
 def _objective(record: FinishedRun) -> float:
-    """What the run itself was stopped by: a metric, or FuxiCTR's weighted sum of several."""
-    monitor = record.params["training"]["monitor"]
-    weights = {monitor: 1.0} if isinstance(monitor, str) else monitor
+    """The best validation value of what the run monitored."""
+    weights = weights_of(record.params["training"]["monitor"])
     return sum(weight * record.metrics["valid"][name] for name, weight in weights.items())
 
 
