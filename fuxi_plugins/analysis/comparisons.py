@@ -63,7 +63,7 @@ def _runs(name: str, records: Sequence[FinishedRun]) -> dict[str, list[FinishedR
 def _compare(
     a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str | None, workspace: Workspace
 ) -> Comparison:
-    """By the largest board that holds both with these seeds; by themselves where there is none."""
+    """Compares two rows on the largest board that holds both with these seeds, or alone where there is none."""
     measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
     metric = find_metric(metric).name if metric else main_metric(measured)
     for record in (*a, *b):

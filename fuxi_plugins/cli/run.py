@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
-@click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
+@click.option("--model", shell_complete=models, help="Model to run on --dataset, instead of NAME.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option(
     "--beside",

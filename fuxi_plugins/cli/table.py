@@ -13,7 +13,9 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.command(cls=Names)
 @click.option("--boards", multiple=True, help="Suites whose boards make the table, separated by spaces.")
-@click.option("--datasets", multiple=True, help="Instead of --boards: for each, the board with most of the models.")
+@click.option(
+    "--datasets", multiple=True, help="Datasets, instead of --boards. Each shows the board with most of the models."
+)
 @click.option("--models", multiple=True, help="Models to show, in this order. Default: all, the best first.")
 @click.option("--metrics", multiple=True, help="Metrics, RelaImpr or Impr, such as AUC,RelaImpr; for one dataset such "
               "as ml100k:gAUC,AUC. Default: AUC,logloss.")  # fmt: skip

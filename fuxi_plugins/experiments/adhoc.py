@@ -192,7 +192,7 @@ def _finished_besides(board: Suite, seeds: Sequence[int], workspace: Workspace) 
 def _shared_settings(
     board: Suite, model: str, legal: Collection[str], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Of each shared setting the value that most rows have, and a remark on each in which the model is not like all.
+    """The value of each shared setting that most rows have, and remarks on those in which the model is not like all.
 
     Args:
         legal: the settings that the model has.

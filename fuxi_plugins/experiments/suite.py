@@ -65,6 +65,8 @@ class SuiteFile(BaseModel):
 
 @dataclass(frozen=True)
 class Suite:
+    """Experiments, and the seeds that each is run with."""
+
     name: str
     title: str
     description: str
@@ -92,6 +94,7 @@ class Suite:
 
 
 def suite_names(configs: AnyConfigs) -> list[str]:
+    """The suites that have a file, sorted."""
     return list(files_by_name(configs, "suites"))
 
 

@@ -260,7 +260,7 @@ class _Builder:
         return self.protocol.equal_size if chosen is None else chosen
 
     def plain_settings(self, variant: str) -> Settings:
-        """Those of a variant of no particular size, ``model`` among them."""
+        """A variant's settings, ``model`` among them, before it is made as large as another."""
         entry = self._variant(variant)
         settings = {**self.protocol.token_model, **entry.changes} if entry.settings is None else entry.settings
         if settings.get("mixing") == "block_transpose" and settings["formulation"] == "official_code":
