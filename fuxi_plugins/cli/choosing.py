@@ -131,14 +131,18 @@ def show_without_data(suite: "Suite", workspace: Workspace) -> None:
     from fuxi_plugins.models.registry import load_model_class
 
     specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
-    skipped = {}
+    skipped, digests = {}, {}
     for config in suite.experiments:
         experiment = resolve(config)
+        digests[experiment.id] = experiment.digest
         reason = unmet_need(load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id])
         if reason:
             skipped[experiment.id] = reason
             say(f"skipped: {reason}.")
-    wanted = [run for run in suite_status(suite, workspace) if run.state != "done" and run.experiment not in skipped]
+    wanted = [
+        run for run in suite_status(suite, workspace)
+        if run.experiment not in skipped and (run.state != "done" or run.digest != digests[run.experiment])
+    ]  # fmt: skip
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")

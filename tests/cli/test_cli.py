@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import write_record
+from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
 from tests.conftest import ROOT
 
@@ -171,6 +174,16 @@ def test_a_dry_run_trains_nothing(workspace):
     result = call(workspace, "run", "tiny_suite", "--dry-run")
     assert result.output.count("would run") == 4
     assert not list(workspace.results.rglob("record.json"))
+
+
+def test_a_dry_run_without_data_counts_no_run_of_other_settings(workspace):
+    [experiment, _] = [resolve(config) for config in find_suite("tiny_suite", workspace).experiments]
+    for seed, code in [(1, experiment.code), (2, Code(model="revision 0", training="revision 0"))]:
+        run = record("LR", seed, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
+        write_record(workspace.run_folder("tiny", "LR_tiny", seed), run)
+    output = call(workspace, "run", "tiny_suite", "--dry-run").output
+    assert "3 to run" in output
+    assert "would run LR_tiny seed 2" in output
 
 
 def test_check_finds_every_config_in_order_and_names_what_is_not(workspace):
