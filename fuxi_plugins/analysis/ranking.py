@@ -121,7 +121,7 @@ def _rows(
         ]  # fmt: skip
     first, *others = runs[chosen]
     if changed := changed_since(listed[0].settings, first[0]):
-        problems.append(f"the config was changed after these runs ({'; '.join(changed)}); 'fuxibench run' repeats them")
+        problems.append(f"the config was changed after these runs ({'; '.join(changed)}); 'run --force' repeats them")
     rows = [_row(display_name, chosen, first, len(listed), problems, results, rank_by, common)]
     for other in others:
         seeds = ", ".join(str(record.seed) for record in other)

@@ -118,11 +118,11 @@ def is_prepared(suite: "Suite", workspace: Workspace) -> bool:
     return all(any(workspace.dataset_folder(name).glob("*/feature_map.json")) for name in suite.datasets)
 
 
-def show_without_data(suite: "Suite", workspace: Workspace) -> None:
+def show_without_data(suite: "Suite", workspace: Workspace, *, force: bool) -> None:
     """A dry run before the data are prepared: settings and needs are checked, shapes and data are not.
 
     Raises:
-        UserError: a setting that is not legal.
+        UserError: a setting that is not legal, or, without ``force``, a finished run of other settings or code.
     """
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.execution.status import suite_status
@@ -139,10 +139,14 @@ def show_without_data(suite: "Suite", workspace: Workspace) -> None:
         if reason:
             skipped[experiment.id] = reason
             say(f"skipped: {reason}.")
-    wanted = [
-        run for run in suite_status(suite, workspace)
-        if run.experiment not in skipped and (run.state != "done" or run.digest != digests[run.experiment])
-    ]  # fmt: skip
+    runs = [run for run in suite_status(suite, workspace) if run.experiment not in skipped]
+    wanted = runs if force else [run for run in runs if run.state != "done"]
+    for run in runs:
+        if run.digest not in ("", digests[run.experiment]) and not force:
+            raise UserError(
+                f"{run.experiment} seed {run.seed} has a finished run of other settings or code. Give the new "
+                "experiment an id of its own, or repeat the run with --force."
+            )
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")

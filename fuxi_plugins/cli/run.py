@@ -120,7 +120,7 @@ def run(
     if processes * hosts > 1 and suite.probe:
         raise UserError("--nproc-per-run cannot be combined with --probe. Leave one of them out.")
     if dry_run and not choosing.is_prepared(suite, workspace):
-        choosing.show_without_data(suite, workspace)
+        choosing.show_without_data(suite, workspace, force=force)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
     if hosts > 1 or rendezvous:

@@ -176,14 +176,20 @@ def test_a_dry_run_trains_nothing(workspace):
     assert not list(workspace.results.rglob("record.json"))
 
 
-def test_a_dry_run_without_data_counts_no_run_of_other_settings(workspace):
+def test_a_dry_run_without_data_takes_no_run_of_other_settings_for_done(workspace):
     [experiment, _] = [resolve(config) for config in find_suite("tiny_suite", workspace).experiments]
-    for seed, code in [(1, experiment.code), (2, Code(model="revision 0", training="revision 0"))]:
-        run = record("LR", seed, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
-        write_record(workspace.run_folder("tiny", "LR_tiny", seed), run)
-    output = call(workspace, "run", "tiny_suite", "--dry-run").output
-    assert "3 to run" in output
-    assert "would run LR_tiny seed 2" in output
+
+    def dry_run(code, *arguments):
+        run = record("LR", 1, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
+        write_record(workspace.run_folder("tiny", "LR_tiny", 1), run)
+        return call(workspace, "run", "tiny_suite", "--dry-run", *arguments)
+
+    assert "3 to run" in dry_run(experiment.code).output
+    edited = Code(model="revision 0", training="revision 0")
+    refused = dry_run(edited)
+    assert refused.exit_code == 2
+    assert "LR_tiny seed 1 has a finished run of other settings or code" in refused.output
+    assert "4 to run" in dry_run(edited, "--force").output
 
 
 def test_check_finds_every_config_in_order_and_names_what_is_not(workspace):
