@@ -1,12 +1,10 @@
 """How a suite stands, from its records and leases alone; needs neither torch nor the data."""
 
-import glob
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
-from fuxi_plugins.analysis.find_evidence import changed_since_measured
+from fuxi_plugins.analysis.find_evidence import changed_since_measured, evidence_files
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
@@ -36,7 +34,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     finished run says that its config was changed since, or that its record or predictions are not what the suite's
     board measured.
     """
-    kept = sorted((workspace.results / "leaderboards").glob(f"{glob.escape(suite.name)}*.{EVIDENCE}"))
+    kept = evidence_files(workspace, suite.name)
     found = []
     for config in suite.experiments:
         for seed in suite.seeds_of(config.id):
