@@ -119,7 +119,7 @@ def run(
     if processes * hosts > 1 and suite.probe:
         raise UserError("--nproc-per-run cannot be combined with --probe. Leave one of them out.")
     if dry_run and not choosing.is_prepared(suite, workspace):
-        run_messages.show_dry_run_without_data(suite, workspace)
+        run_messages.show_dry_run_without_data(suite, workspace, force=force)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
     resources = _resources(cluster, gpus, jobs, threads, processes, hosts, rendezvous)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fuxi_plugins.cli.choosing import Asked, Chosen
 from fuxi_plugins.cli.console import say
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def show_dry_run(plan: "Plan", workspace: Workspace) -> None:
     _say_times([job.experiment.id for job in plan.todo], workspace)
 
 
-def show_dry_run_without_data(suite: "Suite", workspace: Workspace) -> None:
+def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bool) -> None:
     """A dry run before the data are prepared: settings and needs are checked, shapes and data are not.
 
     Raises:
-        UserError: a setting that is not legal.
+        UserError: a setting that is not legal, or, without ``force``, a finished run of other settings or code.
     """
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.execution.status import suite_status
@@ -55,14 +56,22 @@ def show_dry_run_without_data(suite: "Suite", workspace: Workspace) -> None:
     from fuxi_plugins.models.registry import load_model_class
 
     specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
-    skipped = {}
+    skipped, digests = {}, {}
     for config in suite.experiments:
         experiment = resolve(config)
+        digests[experiment.id] = experiment.digest
         reason = unmet_need(load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id])
         if reason:
             skipped[experiment.id] = reason
             say(f"skipped: {reason}.")
-    wanted = [run for run in suite_status(suite, workspace) if run.state != "done" and run.experiment not in skipped]
+    runs = [run for run in suite_status(suite, workspace) if run.experiment not in skipped]
+    wanted = runs if force else [run for run in runs if run.state != "done"]
+    for run in runs:
+        if run.digest not in ("", digests[run.experiment]) and not force:
+            raise UserError(
+                f"{run.experiment} seed {run.seed} has a finished run of other settings or code. Give the new "
+                "experiment an id of its own, or repeat the run with --force."
+            )
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source)
+        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source, config.settings)
         for config in suite.experiments
         for seed in suite.seeds_of(config.id)
     ]

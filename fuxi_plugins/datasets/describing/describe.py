@@ -1,5 +1,6 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ from fuxi_plugins.datasets.describing.dividing import divide_rows
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
-from fuxi_plugins.datasets.describing.names import LABELS, is_weight
+from fuxi_plugins.datasets.describing.names import LABELS, is_made_up, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
@@ -29,6 +30,9 @@ NOTES = {
     "moment": "Left out as features, for they are times: {}.",
     "not finite": "Left out, for a number is not finite or beyond 3.4e38: {}.",
     "comma": "Left out, for a comma stands in their numbers (3,14 or 1,000); write 3.14 and 1000: {}.",
+    "unit": "Left out, for a unit stands with their numbers ($3.50 or 12%); write 3.5 and 12: {}.",
+    "unread date": "Left out, for they are dates of which nobody can tell day and month (03/01/2026), or in words: {}. "
+    "Write them as 2026-03-01 12:30:00, and rows can be split by time.",
     "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
     "before the row is shown.",
@@ -37,12 +41,20 @@ NOTES = {
     "floats": "Whole numbers written as floats are ids, 7.0 the same as 7 (normalize_ids): {}.",
     "whole": "Whole numbers taken for ids; counts and amounts should be numeric: {}.",
     "beyond int64": "Whole numbers beyond 64 bits taken for ids: {}.",
+    "rounded ids": "Ids in scientific notation (1.23E+17): {}. A spreadsheet writes long numbers so and drops their "
+    "last digits, which makes one id of several. Export such columns as text.",
+    "powers": "Whole numbers in scientific notation (1.2e5) taken for amounts: {}. Ids need all their digits.",
     "list": "Lists of several values: {}.",
 }
 
 
 def describe(
-    dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None, interactions: bool = False
+    dataset_id: str,
+    origin: Path,
+    label: str | None = None,
+    rule: str | None = None,
+    interactions: bool = False,
+    column_names: Sequence[str] = (),
 ) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
@@ -56,12 +68,13 @@ def describe(
         label: its column, or None to go by usual names.
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
         interactions: the files are a log of what users did; rows with sampled negatives are made of it.
+        column_names: of csv files without a header; empty to number the columns of such files.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
-    found = find_files(origin)
+    found = find_files(origin, column_names)
     unreadable: list[str] = []
     heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
     if interactions:
@@ -79,6 +92,12 @@ def describe(
     chosen = guess_label(heads["train"], further, name, rule, str(found.root / found.names["train"]))
     remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
     remarks += [chosen.said] if chosen.said else []
+    remarks += [
+        f"All labels of {found.names[split]} that were looked at are {int(classes[0])}, but every split needs both "
+        "classes."
+        for split, head in heads.items()
+        if len(classes := chosen.positives(head).drop_nulls().unique()) == 1
+    ]
     lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values())
     if lacking:
         remarks.append(
@@ -148,9 +167,19 @@ def _on_files(found: FoundFiles) -> list[str]:
     remarks = []
     if found.file_format.separator:
         remarks.append(f"Values are separated by {found.file_format.separator!r}.")
-    if found.file_format.column_names:
-        remarks.append("The first row looks like values, not like a header: the columns got names, for you to better.")
-    return remarks
+    if found.file_format.encoding != "utf-8":
+        remarks.append("The text is not UTF-8 and is read as latin-1: other letters may show, but ids stay apart.")
+    return [*remarks, *_on_header(found)]
+
+
+def _on_header(found: FoundFiles) -> list[str]:
+    names = found.file_format.column_names
+    if not names or not all(map(is_made_up, names)):
+        return []
+    return [
+        "The first row looks like values, not like a header, so the columns are numbered. To name them: --column-names "
+        "label,user_id,item_id."
+    ]
 
 
 def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> UserError:
@@ -164,7 +193,7 @@ def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> User
     )
     return UserError(
         f"{found.root / found.names['train']} has no label {sought}; --label COLUMN says which it is of "
-        f"{', '.join(frame.columns)}.{hint}"
+        f"{', '.join(frame.columns)}.{hint} {' '.join(_on_header(found))}".rstrip()
     )
 
 

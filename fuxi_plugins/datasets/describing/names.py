@@ -75,6 +75,11 @@ def is_user(name: str) -> bool:
     return bool(_USER.fullmatch(_plain(name)))
 
 
+def is_id(name: str) -> bool:
+    """Of a user, an item or anything else that is numbered."""
+    return is_user(name) or is_item(name) or _plain(name).split("_")[-1] in {"id", "uid", "uuid", "idx", "key"}
+
+
 def is_item(name: str) -> bool:
     return bool(_ITEM.fullmatch(_plain(name)))
 

@@ -9,7 +9,6 @@ import polars as pl
 from fuxi_plugins.datasets.describing.columns import Guess, entries_of
 from fuxi_plugins.datasets.describing.labels import LabelGuess
 from fuxi_plugins.datasets.describing.names import alike, is_history, is_item, is_outcome, is_user
-from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.leaks import LEAK, auc_of_column
 from fuxi_plugins.datasets.reading.values import as_text
 
@@ -19,7 +18,7 @@ FEWEST = 25  # rows of each class without which no column is said to tell the la
 
 def without_outcomes(guesses: dict[str, Guess], frame: pl.DataFrame, label: LabelGuess) -> dict[str, Guess]:
     """Leaves out what became known with the label: columns that tell it, or are named like another outcome."""
-    positive = _positives(frame, label).fill_null(False).to_numpy()
+    positive = label.positives(frame).fill_null(False).to_numpy()
     changed = dict(guesses)
     for name, guess in guesses.items():
         if not guess.active or guess.entry["type"] == "sequence":
@@ -109,7 +108,7 @@ def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.Data
     user = min(users, key=lambda name: (not guesses[name].active, len(name)))
     entry["cluster_id"] = user
     remark = f"Rows of one {user} are taken to belong together, for statistics (cluster_id)"
-    classes = pl.DataFrame({"user": as_text(frame[user]), "positive": _positives(frame, label)}).drop_nulls()
+    classes = pl.DataFrame({"user": as_text(frame[user]), "positive": label.positives(frame)}).drop_nulls()
     with_both = classes.group_by("user").agg(pl.col("positive").n_unique() == 2)["positive"].sum()
     if with_both < FEWEST_GROUPS:
         return [f"{remark}. Only {with_both} of them have rows of both classes, too few for gAUC."]
@@ -120,7 +119,3 @@ def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.Data
     entry["feature_cols"] = [*entry["feature_cols"], copy]
     entry["group_id"] = group
     return [f"{remark} and for gAUC (group_id)."]
-
-
-def _positives(frame: pl.DataFrame, label: LabelGuess) -> pl.Series:
-    return LabelRule.parse(label.rule or "> 0").positives(frame[label.name])
