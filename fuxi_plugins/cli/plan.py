@@ -39,8 +39,8 @@ def plan(
 ) -> None:
     """Says what a large set of runs takes.
 
-    That is every run, GPU hours, disk, memory, the commands, and what to send.
-    NAME is a file of benchmark_configs/plans. Neither the data nor a GPU need to be here.
+    Lists every run, GPU hours, disk, memory, the commands, and what to send.
+    NAME is a file of benchmark_configs/plans. No data and no GPU are needed.
 
     \b
     fuxibench plan paper_full

@@ -27,7 +27,7 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--no-rank", is_flag=True, help="Leave out the column of average ranks.")
 @click.option("--digits", type=click.IntRange(1, 8), default=4, show_default=True, help="Decimals of a metric.")
 @click.option("--format", "form", type=click.Choice(["md", "tex", "csv", "json", "html"]), default="md",
-              show_default=True)  # fmt: skip
+              show_default=True, help="Format to print.")  # fmt: skip
 @click.option("--columns", type=click.Choice(["one", "two"]), default="one", show_default=True,
               help="LaTeX: the width of one column of an article (240 pt) or of both (504 pt).")  # fmt: skip
 @click.option("--caption", default="", help="LaTeX: the caption. Default: a sentence that names metrics and datasets.")

@@ -78,6 +78,8 @@ def adhoc_experiment(
     known = load_experiment_configs(workspace.all_configs)
     if experiment_id in known:
         raise UserError(f"{known[experiment_id].file} has an experiment {experiment_id!r} already; run that by its id.")
+    if "model" in settings:
+        raise UserError(f"the model is named once, here as {model}; leave model out of the settings.")
     merged = apply_variant(model, {"model": model_of(model), **settings}, f"--model {model}")
     model_class = merged.pop("model")
     defaults = {"metrics": metrics_on(spec), **embedding_dim_on(spec)}

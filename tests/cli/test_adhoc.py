@@ -220,6 +220,8 @@ WRONG = {
     "unknown dataset": (["--model", "LR", "--dataset", "tinny"], "did you mean 'tiny'?"),
     "unknown model": (["--model", "LRR", "--dataset", "tiny"], "no model 'LRR'"),
     "unknown setting": (["--model", "LR", "--dataset", "tiny", "--set", "epoch=1"], "did you mean 'epochs'?"),
+    "no setting": (["--model", "LR", "--dataset", "tiny", "--set", "display_name=x"], "no setting 'display_name'"),
+    "two models": (["--model", "LR", "--dataset", "tiny", "--set", "model=DNN"], "leave model out of the settings"),
     "unknown board": (["--model", "LR", "--beside", "tiny_suit"], "did you mean 'tiny_suite'?"),
     "rows of no board": (["--model", "LR", "--dataset", "tiny", "--rows", "DNN"], "that --beside names"),
     "a dataset and a board": (["--model", "LR", "--beside", "tiny_suite", "--dataset", "tiny"], "leave out --dataset"),
