@@ -7,14 +7,14 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
-from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
-from fuxi_plugins.datasets.describing.dividing import divide_rows
+from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_made_up, is_weight
-from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
+from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError
@@ -34,6 +34,8 @@ NOTES = {
     "unread date": "Left out, for they are dates of which nobody can tell day and month (03/01/2026), or in words: {}. "
     "Write them as 2026-03-01 12:30:00, and rows can be split by time.",
     "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
+    "split": "Left out as a feature, for it says which split a row belongs to: {}.",
+    "request": "Left out as features, for they number sessions or requests: {}.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
     "before the row is shown.",
     "leak": f"Left out, for one of them alone tells the label with an AUC above {LEAK}: {{}}.",
@@ -121,7 +123,10 @@ def describe(
         for name in others
         if name != weight
     }
-    guesses = without_outcomes(guesses, frame, chosen)
+    marks = find_marks(frame)
+    if marks:
+        guesses[marks.read_column] = idle(marks.read_column, "split")
+    guesses = without_requests(without_outcomes(guesses, frame, chosen), frame)
     for key, sentence in NOTES.items():
         names = [name for name, guess in guesses.items() if key in guess.notes]
         if names:
@@ -142,7 +147,7 @@ def describe(
     }
     remarks += name_groups(entry, guesses, frame, chosen)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
-    remarks += divide_rows(entry, found, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    remarks += divide_rows(entry, found, marks, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
 
@@ -164,7 +169,7 @@ def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
 
 
 def _on_files(found: FoundFiles) -> list[str]:
-    remarks = []
+    remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
     if found.file_format.separator:
         remarks.append(f"Values are separated by {found.file_format.separator!r}.")
     if found.file_format.encoding != "utf-8":
