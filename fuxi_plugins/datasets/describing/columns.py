@@ -91,7 +91,8 @@ def guess_column(head: Head) -> Guess:
     notes = ("missing",) if missing else ()
     if _is_moment(name, head.train.dtype, values):
         return Guess(idle(name, "moment").entry, ("moment",), is_moment=True)
-    everywhere = head.any_text().filter(~head.any_text().is_in(missing))
+    seen = head.any_text()
+    everywhere = seen.filter(~seen.is_in(missing))
     numbers = everywhere.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
         return _of_numbers(name, values, everywhere, numbers, extra, notes)
