@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from fuxi_plugins.analysis.compare import Comparison, compare
 from fuxi_plugins.analysis.evidence import read_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import board_of, evidence_file, evidence_files, find_evidence
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.differences import require_one_digest
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import FinishedRun, finished_runs
-
-EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
 
 def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
@@ -76,14 +73,14 @@ def _compare(
             raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
     pair = {runs[0].experiment: runs for runs in (a, b)}
     names = (a[0].experiment, b[0].experiment)
-    files = sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}"))
+    files = evidence_files(workspace)
     boards: list[tuple[str, dict[str, list[FinishedRun]]]] = []
     other_seeds = []
     for path in files:
         evidence = read_evidence(path)
         if evidence is None or evidence.dataset != a[0].dataset or not set(names) <= set(evidence.runs):
             continue
-        stem = path.name.removesuffix(f".{EVIDENCE}")
+        stem = board_of(path)
         rows = {
             name: [r for r in records if r.experiment == name and r.seed in by_seed]
             for name, by_seed in evidence.runs.items()
@@ -95,7 +92,7 @@ def _compare(
             other_seeds.append(stem)
     boards.sort(key=lambda board: -len(board[1]))
     found = [
-        compare(a, b, metric, find_evidence([_evidence_file(stem, workspace)], rows, workspace).strict(), rows, stem)
+        compare(a, b, metric, find_evidence([evidence_file(stem, workspace)], rows, workspace).strict(), rows, stem)
         for stem, rows in boards
         if len(rows) > 2
     ]
@@ -113,7 +110,3 @@ def _compare(
             "adjusts p for its own pairs."
         )
     return replace(first, caveats=(*first.caveats, *caveats))
-
-
-def _evidence_file(stem: str, workspace: Workspace) -> Path:
-    return workspace.results / "leaderboards" / f"{stem}.{EVIDENCE}"

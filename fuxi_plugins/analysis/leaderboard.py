@@ -1,8 +1,9 @@
 """What a leaderboard holds: its rows, and what the statistics say of them. ``ranking`` makes it from records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult
@@ -22,6 +23,7 @@ class Cell:
     display_name: str
     seed: int
     hparam_source: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of its config today
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.core.explain import explain
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import shape_for
 from fuxi_plugins.models.meta import dense_parameters, forward_operations
 
 KIND = "plans"  # the folder of such files
-SPLITS = ("train", "valid", "test")
 
 
 class _Strict(BaseModel):
@@ -44,10 +43,6 @@ class PlanFile(_Strict):
     search_seed: int = Field(ge=0)
     epochs: float = Field(gt=0)  # a run
     datasets: dict[str, DatasetFacts] = Field(min_length=1)
-
-
-def plan_names(workspace: Workspace) -> list[str]:
-    return list(files_by_name(workspace.all_configs, KIND))
 
 
 def make_budget(

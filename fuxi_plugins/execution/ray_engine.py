@@ -62,7 +62,7 @@ class Cluster:
         named = Counter(gpu for gpu in gpus if gpu >= 0)
         share = 1 / max(named.values()) if named else 0.0
         if processes > 1 and 0 < share < 1:
-            raise UserError("with --processes on a Ray cluster each process has a GPU: name none twice in --gpu.")
+            raise UserError("on a Ray cluster --nproc-per-run gives each process a GPU; name none twice in --gpu.")
         return cls(address, share * processes, jobs)
 
 

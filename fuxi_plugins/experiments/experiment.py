@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.experiments.code import code_of
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, resolve_settings
+from fuxi_plugins.experiments.settings import resolve_settings
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.records.parts import Code
 from fuxi_plugins.records.record import Role, run_digest

@@ -155,6 +155,12 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
     )
 
 
+def suite_of_one(config: ExperimentConfig, seeds: Sequence[int]) -> Suite:
+    """An experiment by itself, under its own id."""
+    title = f"{config.display_name} on {config.dataset_id}"
+    return Suite(config.id, title, "", [config], list(seeds), timeout_minutes=24 * 60)
+
+
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
     """A suite by its name, or an experiment by its id as a suite of one; one in no file is found by its records.
 
@@ -173,9 +179,7 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
             if recorded is None:
                 raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
             config, own_seeds = recorded
-        suite = Suite(
-            name, f"{config.display_name} on {config.dataset_id}", "", [config], own_seeds, timeout_minutes=24 * 60
-        )
+        suite = suite_of_one(config, own_seeds)
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from fuxi_plugins.analysis.evidence import Evidence, render_evidence
+from fuxi_plugins.analysis.find_evidence import evidence_file
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing, write_text
 from fuxi_plugins.core.workspace import Workspace
@@ -153,7 +154,7 @@ def unpack(path: Path, workspace: Workspace) -> Unpacked:
     )
     kept = None
     if manifest.evidence and same:
-        kept = workspace.results / "leaderboards" / f"{manifest.board}.statistics.json"
+        kept = evidence_file(manifest.board, workspace)
         if not kept.exists():
             write_text(kept, render_evidence(manifest.evidence))
     return Unpacked(manifest, list(records.values()), len(waiting), same, kept)

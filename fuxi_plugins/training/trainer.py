@@ -21,7 +21,7 @@ from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.experiments.settings import OWN_SETTINGS
+from fuxi_plugins.experiments.training_settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.parts import Epoch

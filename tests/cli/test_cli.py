@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import write_record
+from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
 from tests.conftest import ROOT
 
@@ -171,6 +174,22 @@ def test_a_dry_run_trains_nothing(workspace):
     result = call(workspace, "run", "tiny_suite", "--dry-run")
     assert result.output.count("would run") == 4
     assert not list(workspace.results.rglob("record.json"))
+
+
+def test_a_dry_run_without_data_takes_no_run_of_other_settings_for_done(workspace):
+    [experiment, _] = [resolve(config) for config in find_suite("tiny_suite", workspace).experiments]
+
+    def dry_run(code, *arguments):
+        run = record("LR", 1, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
+        write_record(workspace.run_folder("tiny", "LR_tiny", 1), run)
+        return call(workspace, "run", "tiny_suite", "--dry-run", *arguments)
+
+    assert "3 to run" in dry_run(experiment.code).output
+    edited = Code(model="revision 0", training="revision 0")
+    refused = dry_run(edited)
+    assert refused.exit_code == 2
+    assert "LR_tiny seed 1 has a finished run of other settings or code" in refused.output
+    assert "4 to run" in dry_run(edited, "--force").output
 
 
 def test_check_finds_every_config_in_order_and_names_what_is_not(workspace):

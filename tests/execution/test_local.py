@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.execution import planner
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record
 from fuxi_plugins.training import trainer
@@ -182,7 +182,7 @@ def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
 )
 def test_runs_on_one_gpu_share_its_memory(workspace, monkeypatch, gpus, processes, expected):
     """What a run's process is told; no GPU is needed to see it."""
-    monkeypatch.setattr(planner, "_require_gpus", lambda asked: None)
+    monkeypatch.setattr("fuxi_plugins.execution.resources._require_gpus", lambda asked: None)
     resources = Resources.choose(gpus, None, None, processes)
     assert resources.slots == gpus
     plan = plan_suite(find_suite("tiny_suite", workspace, seeds=[1, 2, 3]), workspace, resources)
@@ -211,6 +211,6 @@ def test_a_run_keeps_to_its_share(monkeypatch):
 
 
 def test_gpus_that_runs_of_several_processes_would_share_by_halves_are_refused(monkeypatch):
-    monkeypatch.setattr(planner, "_require_gpus", lambda asked: None)
+    monkeypatch.setattr("fuxi_plugins.execution.resources._require_gpus", lambda asked: None)
     with pytest.raises(UserError, match="must lie as far apart; 0,1 do not"):
         Resources.choose([0, 1], None, None, 2)
