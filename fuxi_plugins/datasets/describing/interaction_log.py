@@ -49,13 +49,13 @@ def describe_log(
     if log is None:
         raise UserError(
             f"{file} must have columns of users, items and times to be a log of interactions, named as in user_id, "
-            f"item_id and timestamp, but has {', '.join(frame.columns)}. docs/datasets.md shows a config in which "
-            "columns have other names (from_interactions)."
+            f"item_id and timestamp, but has {', '.join(frame.columns)}. A dataset config takes other names: "
+            f"from_interactions: {{log: {{file: {file.name}, user: COLUMN, item: COLUMN, time: COLUMN}}}}."
         )
     if len(found.names) > 1:
         raise UserError(
             f"a log must be one file or a folder of parts, but {found.root} holds {', '.join(found.names.values())}. "
-            "--from FILE takes one of them; docs/datasets.md shows a config with several (from_interactions)."
+            "--from FILE takes one of them; in a dataset config file: [a.csv, b.csv] takes several."
         )
     if label is not None and find_label(frame, label) is None:
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")

@@ -12,6 +12,11 @@ from fuxi_plugins.datasets.describing.names import alike, is_history, is_item, i
 from fuxi_plugins.datasets.leaks import LEAK, auc_of_column
 from fuxi_plugins.datasets.reading.values import as_text
 
+# What is said where no column is named like users.
+NO_GROUPS = (
+    "No column is named like users, so gAUC has no groups. If COLUMN holds some, write cluster_id: COLUMN and "
+    "group_id: group, and in feature_cols {name: group, type: meta, dtype: str, preprocess: copy_from(COLUMN)}."
+)
 FEWEST_GROUPS = 5  # with rows of both classes, without which groups are not named
 MOST_ROWS = 50  # of a session or request; what is counted more coarsely, as the days of a campaign, is a feature
 FEWEST = 25  # rows of each class without which no column is said to tell the label
@@ -121,7 +126,7 @@ def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.Data
     users = users or [name for name, guess in guesses.items() if "request" in guess.notes]
     users = [name for name in users if "empty" not in guesses[name].notes and not set(name) & set("()")]
     if not users:
-        return ["gAUC needs groups: docs/datasets.md shows the two lines."]
+        return [NO_GROUPS]
     user = min(users, key=lambda name: (not guesses[name].active, len(name)))
     entry["cluster_id"] = user
     remark = f"Rows of the same {user} are taken to belong together, for statistics (cluster_id)"
