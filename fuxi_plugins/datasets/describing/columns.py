@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_id, is_made_up, is_moment
-from fuxi_plugins.datasets.reading.dates import seconds
+from fuxi_plugins.datasets.reading.dates import seconds, unit_of
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 from fuxi_plugins.datasets.statistics import number
@@ -32,7 +32,6 @@ _UNREAD_DATES = (
     rf"(?i)^(\w{{3,9}}, ?)?(\d{{1,2}}[ -]{_MONTH}|{_MONTH} \d{{1,2}}),?[ -]\d{{4}}\b",  # 1 Mar 2026, Mar 1, 2026
 )
 _ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
-_EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
 _LONGEST_LOG = 6e8  # seconds that a log may span if nothing but its values tells that they are times: 19 years
 # Dates without separators and the digits they are written with; the last is how Avazu writes hours.
 _DATES_OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
@@ -87,26 +86,27 @@ def guess_column(head: Head) -> Guess:
         return _sequence(name, lists.list.eval(pl.element().cast(pl.String)), {})
     values, missing = without_missing(head)
     if not len(values):
-        return _idle(name, "empty")
+        return idle(name, "empty")
     extra: dict[str, Any] = {"na_values": missing} if missing else {}
     notes = ("missing",) if missing else ()
     if _is_moment(name, head.train.dtype, values):
-        return Guess(_idle(name, "moment").entry, ("moment",), is_moment=True)
-    everywhere = head.any_text().filter(~head.any_text().is_in(missing))
+        return Guess(idle(name, "moment").entry, ("moment",), is_moment=True)
+    seen = head.any_text()
+    everywhere = seen.filter(~seen.is_in(missing))
     numbers = everywhere.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
         return _of_numbers(name, values, everywhere, numbers, extra, notes)
     if _share(values, _COMMA_NUMBER) > SAME and values.str.contains(",", literal=True).any():
-        return _idle(name, "comma")
+        return idle(name, "comma")
     if _share(values, _UNIT_NUMBER) > SAME:
-        return _idle(name, "unit")
+        return idle(name, "unit")
     if any(_share(values, form) > SAME for form in _UNREAD_DATES):
-        return _idle(name, "unread date")
+        return idle(name, "unread date")
     listed = _listed(name, values, extra)
     if listed is not None:
         return listed
     if _tells_rows_apart(values):
-        return _idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
+        return idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
     return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
 
 
@@ -129,11 +129,11 @@ def _of_numbers(
     are_ids = _all(everywhere, _WHOLE) or _are_long_ids(everywhere, numbers) or (has_powers and is_id(name))
     if not are_ids:
         if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
-            return _idle(name, "not finite")
+            return idle(name, "not finite")
         entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
         return Guess(entry, (*notes, "powers") if has_powers else notes)
     if _tells_rows_apart(values):
-        return _idle(name, "own")
+        return idle(name, "own")
     if everywhere.str.contains(_FLOAT_FORM).any():
         extra, notes = extra | {"normalize_ids": True}, (*notes, "floats")
     is_long = bool((numbers.abs() >= 2.0**63).any())
@@ -166,9 +166,9 @@ def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     entries = lists.explode(empty_as_null=True).drop_nulls()
     entries = entries.filter(entries != "")
     if _share(entries, _FRACTION) > SPLIT_ROWS:
-        return _idle(name, "vector")
+        return idle(name, "vector")
     if not len(entries) or _most_frequent(entries) < MIN_COUNT:
-        return _idle(name, "own" if len(entries) else "empty")
+        return idle(name, "own" if len(entries) else "empty")
     notes: tuple[str, ...] = ("list",)
     if _share(entries, _FLOAT_FORM) > 0:
         settings, notes = settings | {"normalize_ids": True}, ("list", "floats")
@@ -209,9 +209,8 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     if not (is_moment(name) or is_day_or_hour(name) or nameless) or numbers.null_count():
         return False
     low, high = number(numbers.min()), number(numbers.max())
-    for unit in (1, 1e3, 1e6, 1e9):
-        if _EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit:
-            return not nameless or high - low < _LONGEST_LOG * unit
+    if unit := unit_of(low, high):
+        return not nameless or high - low < _LONGEST_LOG * unit
     return any(_are_dates(values, form, digits) for form, digits in _DATES_OF_DIGITS.items())
 
 
@@ -239,7 +238,8 @@ def _most_frequent(values: pl.Series) -> float:
     return number(values.value_counts()["count"].max())
 
 
-def _idle(name: str, why: str) -> Guess:
+def idle(name: str, why: str) -> Guess:
+    """A column that is no feature; ``why`` is the key of its note."""
     return Guess({"name": name, "type": "categorical", "dtype": "str", "active": False}, (why,))
 
 

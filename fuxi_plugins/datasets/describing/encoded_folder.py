@@ -7,6 +7,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets import encoded
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.description import Description
+from fuxi_plugins.datasets.describing.relations import NO_GROUPS
 from fuxi_plugins.datasets.spec import read_spec
 
 
@@ -49,5 +50,4 @@ def describe_encoded(dataset_id: str, folder: Path, target: Path) -> Description
     anew = [path.name for key, path in taken.items() if path != files[key]]
     if anew:
         remarks.append(f"Written anew as parquet, histories without their padding, in {root}: {', '.join(anew)}.")
-    remarks.append("gAUC needs groups: docs/datasets.md shows the two lines.")
-    return Description(entry, remarks)
+    return Description(entry, [*remarks, NO_GROUPS])

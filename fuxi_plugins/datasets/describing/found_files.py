@@ -41,11 +41,13 @@ class FoundFiles:
     root: the folder that holds them.
     names: by split, the file's name; a split without rows of its own is missing.
     file_format: how all of them are written.
+    others: data files beside them that are not read.
     """
 
     root: Path
     names: dict[str, str]
     file_format: FileFormat
+    others: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -70,24 +72,30 @@ def find_files(origin: Path, column_names: Sequence[str] = ()) -> FoundFiles:
     Raises:
         UserError: there is no data file, or several of which none is named as a split.
     """
-    root, names = _named_files(origin)
+    root, names, others = _named_files(origin)
     file_format = _format(root / names["train"], tuple(column_names))
     if any(_encoding(root / name, file_format) != "utf-8" for name in names.values()):
         file_format = replace(file_format, encoding="latin-1")
-    return FoundFiles(root, names, file_format)
+    return FoundFiles(root, names, file_format, others)
 
 
-def _named_files(origin: Path) -> tuple[Path, dict[str, str]]:
-    """The folder that holds the data files, and by split the name of each."""
+def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
+    """The folder that holds the data files, by split the name of each, and the names of those that are not read."""
     if origin.is_file():
-        return origin.parent, {"train": origin.name}
+        return origin.parent, {"train": origin.name}, ()
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
-    data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
-    # Beside tables, a file called .json most likely describes them.
-    data = [path for path in data if path.suffix != ".json"] or data
+    data = _data_files(origin)
     names = _named_after_splits(data)
-    return origin, names if "train" in names else {"train": _only(origin, data, names)}
+    if "train" not in names:
+        return origin, {"train": _only(origin, data, names)}, ()
+    return origin, names, tuple(path.name for path in data if path.name not in names.values())
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The files and folders of data; beside tables, a file called .json most likely describes them."""
+    data = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
+    return [path for path in data if path.suffix != ".json"] or data
 
 
 def _named_after_splits(data: list[Path]) -> dict[str, str]:

@@ -5,17 +5,17 @@ import gzip
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.forms import PACKED
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What a file begins with that is no text: what it is, and what to do with it.
 _WRITE_AGAIN = "Read it with pandas or polars, and write it as parquet or csv"
 _OTHER_KINDS = {
