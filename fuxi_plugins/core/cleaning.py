@@ -56,6 +56,8 @@ def visible(text: str) -> str:
 
 def terminal(text: str) -> str:
     """Text for a terminal: lines and tabs stay, everything else that cannot be seen is an escape."""
+    if text.isprintable():  # most texts; pages ask for hundreds of thousands
+        return text
     return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in text.split("\n"))
 
 
@@ -92,7 +94,7 @@ def latex_comment(text: str) -> str:
 
 def html(value: Any) -> Any:
     """A value of a page, before its template escapes ``<``, ``>``, ``&`` and quotation marks; markup stays."""
-    if hasattr(value, "__html__") or not isinstance(value, str | list | tuple | dict):
+    if hasattr(value, "__html__") or not isinstance(value, (str, list, tuple, dict)):
         return value
     return terminal(without_folders(str(value)))
 
