@@ -112,7 +112,8 @@ def run(
     Raises:
         UserError: whatever the command ``fuxibench run`` would refuse.
     """
-    from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+    from fuxi_plugins.execution.planner import plan_suite, run_plan
+    from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments import adhoc
     from fuxi_plugins.experiments.suite import find_suite
 

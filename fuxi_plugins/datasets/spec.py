@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
-from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
-from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
+from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat
 
 Builder = Literal[
     "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
@@ -74,6 +74,7 @@ class DatasetSpec(Strict):
     data_format: DataFormat | None = None  # None: as the files' names tell
     separator: str | None = Field(default=None, min_length=1)  # of csv files; None: a tab in .tsv, else a comma
     column_names: list[str] | None = None  # of csv files without a header
+    encoding: Encoding | None = None  # of csv files; None: UTF-8
     train_data: str  # a file or a folder of parts
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
@@ -113,7 +114,7 @@ class DatasetSpec(Strict):
         if settings.get("from_interactions") is None:
             return settings
         made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
-        own = ("build", "split", "data_format", "separator", "column_names", *made)
+        own = ("build", "split", "data_format", "separator", "column_names", "encoding", *made)
         if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
@@ -215,7 +216,8 @@ class DatasetSpec(Strict):
 
     @property
     def file_format(self) -> FileFormat:
-        return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
+        names = tuple(self.column_names) if self.column_names else None
+        return FileFormat(self.data_format, self.separator, names, self.encoding or "utf-8")
 
     def with_labels(self, names: Sequence[str]) -> "DatasetSpec":
         """The dataset with these of its labels to be learned at once, the main one first; none leaves the one it has.
@@ -377,10 +379,8 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     """
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
-    try:
-        return DatasetSpec(dataset_id=dataset_id, **_with_holdout(dataset_id, settings))
-    except ValidationError as error:
-        raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    named = {**_with_holdout(dataset_id, settings), "dataset_id": dataset_id}
+    return checked(DatasetSpec, named, f"{where}: dataset {dataset_id!r}")
 
 
 def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -12,16 +12,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    ValidationError,
-    create_model,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
-from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.core.explain import checked, describe, explain
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read, parameters_of
@@ -33,7 +28,6 @@ _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"feature_map", "model_id", "gpu", "kwargs"}
 _HARNESS_KEYWORDS = {"verbose", "model_root", "model_id", "gpu"}  # that it passes beside them
-
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -97,10 +91,7 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
 
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
     """The settings that belong to this part, checked."""
-    try:
-        return part(**{name: value for name, value in settings.items() if name in part.model_fields})
-    except ValidationError as error:
-        raise UserError(f"{where}: {explain(error, part)}") from error
+    return checked(part, {name: value for name, value in settings.items() if name in part.model_fields}, where)
 
 
 def _chosen_of_model(schema: type[Part], settings: Mapping[str, Any], where: str) -> Part:

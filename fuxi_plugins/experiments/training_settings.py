@@ -1,4 +1,4 @@
-"""The settings of the training, which all models have."""
+"""The settings of the training. All models share them but tree models, which a library of their own trains."""
 
 import re
 from typing import Any, Literal
@@ -11,7 +11,6 @@ from fuxi_plugins.records.record import DEVIATING_SETTINGS
 # Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
 # default, so that what was never asked for changes no digest.
 OWN_SETTINGS = ("train_step", "label", "labels", "sharding", "deterministic", *DEVIATING_SETTINGS)
-
 # Those of the training that a tree model has: its library knows no steps and batches.
 SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode", "label")
 
@@ -82,12 +81,12 @@ class Training(BaseModel):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of each metric in what is monitored."""
-        return {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
+        """The weight of each metric in the sum that is monitored."""
+        return weights_of(self.monitor)
 
     @property
     def learned_labels(self) -> list[str]:
-        """What is said of labels: those that are learned, the main one first; none for the dataset's own choice."""
+        """The labels that are learned, the main one first; none where the dataset's own choice is taken."""
         return self.labels or ([self.label] if self.label else [])
 
     def recorded(self) -> dict[str, Any]:
@@ -128,7 +127,7 @@ class Training(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _knows_the_direction(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Where nothing else is said, the mode is the direction of the metric that is monitored."""
+        """Unless ``monitor_mode`` is given, it is the direction of the metric that is monitored."""
         monitor = given.get("monitor")
         if "monitor_mode" not in given and isinstance(monitor, str) and is_metric(monitor):
             return {**given, "monitor_mode": "max" if find_metric(monitor).higher_is_better else "min"}
@@ -178,3 +177,8 @@ class Training(BaseModel):
                     "opposite"
                 )
         return self
+
+
+def weights_of(monitor: str | dict[str, float]) -> dict[str, float]:
+    """The weight of each metric in what is monitored, which is a metric or FuxiCTR's weighted sum of several."""
+    return {monitor: 1.0} if isinstance(monitor, str) else monitor

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source)
+        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source, config.settings)
         for config in suite.experiments
         for seed in suite.seeds_of(config.id)
     ]
@@ -195,7 +194,7 @@ def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[
 
 def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) -> Path:
     stem = suite.name if len(suite.datasets) == 1 else f"{suite.name}-{dataset}"
-    return workspace.results / "leaderboards" / f"{stem}.{ending}"
+    return workspace.boards_folder / f"{stem}.{ending}"
 
 
 def write_boards(

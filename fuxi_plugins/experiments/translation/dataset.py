@@ -163,7 +163,9 @@ def _found_files(
     feature_map = next((path for path in maps if path.is_file()), None)
     there = all(path.exists() for path in files.values())
     if there and feature_map and data_format in _ENCODED:
-        return _encoded_files(files, feature_map, target)
+        taken, settings = encoded.as_parquet(files, feature_map, target)
+        remark = f"the columns are those of {feature_map}; the numbers in the encoded files are taken for ids"
+        return _Found(taken, {"data_format": "parquet", **settings}, [remark])
     if len(own) < 2:
         raise UserError(
             f"the dataset {dataset_id!r} says no columns, so that its files and {encoded.MAP_NAME} are needed, which "
@@ -174,26 +176,6 @@ def _found_files(
     as_csv = {name: path.with_suffix(".csv") for name, path in files.items()}
     remark = f"in the place of {data_format} files that FuxiCTR has encoded, csv files of the same names are read"
     return _Found(as_csv, {"data_format": "csv", **own}, [remark])
-
-
-def _encoded_files(files: dict[str, Path], feature_map: Path, target: Path) -> _Found:
-    settings = encoded.dataset_settings(feature_map)
-    columns = settings["feature_cols"]
-    plain = not any(column["type"] == "sequence" for column in columns)
-    written: dict[Path, Path] = {}  # a file that is of two splits is written once
-    sides: dict[str, str] = {}
-    for path in files.values():
-        if plain and path.suffix == ".parquet":
-            written[path] = path
-        elif path not in written:
-            written[path] = (target / f"{path.stem}.parquet").resolve()
-            sides = encoded.write_parquet(path, columns, written[path]) | sides
-    for column in columns:
-        if column["name"] in sides:
-            column["padding"] = sides[column["name"]]
-    remark = f"the columns are those of {feature_map}; the numbers in the encoded files are taken for ids"
-    found = {name: written[path] for name, path in files.items()}
-    return _Found(found, {"data_format": "parquet", **settings}, [remark])
 
 
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
