@@ -13,7 +13,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.common import COMMON, WIDTHS, board_rows, model_file
 from fuxi_plugins.experiments.translation.published import PublishedSettings, published_settings
 from fuxi_plugins.models.registry import NATIVE_MODELS
-from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.models.variants import naming
 
 ROOT = Path(__file__).resolve().parents[1]
 # dataset here -> BARS's name
@@ -116,7 +116,7 @@ def zoo_file(dataset: str, published: str) -> str:
 
 
 def _experiment(bars_name: str, fact: PublishedSettings, shared: dict[str, Any]) -> dict[str, Any]:
-    named = {"display_name": fact.display_name} if fact.display_name in VARIANTS else {"model": fact.model}
+    named = naming(fact.display_name)
     if bars_name != fact.display_name:
         named["published_as"] = bars_name
     return {**named, **{name: value for name, value in fact.settings.items() if name not in shared}}

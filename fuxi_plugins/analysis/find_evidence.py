@@ -141,7 +141,7 @@ def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predicti
 
 
 def _digests(runs: Runs, workspace: Workspace) -> Digests:
-    """Of the files that exist."""
+    """sha256 of the runs' predictions, of those files that exist."""
     return {
         experiment: {
             record.seed: file_digest(path, "sha256")

@@ -1,4 +1,4 @@
-"""What is wrong with this machine, these configs or these data, before or after it costs a week."""
+"""Looks for what is wrong with this machine, the prepared data, records and boards."""
 
 import importlib.metadata
 from collections.abc import Iterator, Sequence

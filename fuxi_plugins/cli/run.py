@@ -10,6 +10,7 @@ import click
 from fuxi_plugins.cli.completion import datasets, models, suites, suites_and_experiments
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.failures import FAILED_RUNS, show_failures
+from fuxi_plugins.cli.join import join_runs
 from fuxi_plugins.cli.leaderboard import show_boards
 from fuxi_plugins.cli.model_files import MODEL_FILE, MODEL_FILES
 from fuxi_plugins.cli.parameters import Integers
@@ -20,10 +21,12 @@ from fuxi_plugins.execution.resources import Resources
 if TYPE_CHECKING:
     from fuxi_plugins.execution.ray_engine import Cluster
 
+WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may have data to prepare
+
 
 @click.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
-@click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
+@click.option("--model", shell_complete=models, help="Model to run on --dataset, instead of NAME.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option(
     "--beside",
@@ -48,6 +51,13 @@ if TYPE_CHECKING:
 )
 @click.option("--hosts", type=click.IntRange(min=1), default=1, help="Hosts that share each run; needs --rendezvous.")
 @click.option("--rendezvous", metavar="HOST:PORT", help="Address of this host, where the others run 'fuxibench join'.")
+@click.option("--wait", type=click.FloatRange(min=1), help="Seconds to wait for the other hosts. Default: 45.")
+@click.option(
+    "--host-timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    help="Seconds without an answer after which a host counts as gone and the run ends. Default: 300.",
+)
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Also save a checkpoint every N steps.")
 @click.option(
     "--tracker",
@@ -88,6 +98,8 @@ def run(
     processes: int,
     hosts: int,
     rendezvous: str | None,
+    wait: float | None,
+    host_timeout: float,
     checkpoint_steps: int | None,
     trackers: tuple[str, ...],
     engine: str,
@@ -105,9 +117,17 @@ def run(
     fuxibench run --model DCNv2 --dataset ml100k --set learning_rate=3e-4 --seeds 1-3
     fuxibench run --model-file my_model.py --beside frappe_board
     """
-    from fuxi_plugins.cli import choosing, run_messages
+    from fuxi_plugins.cli import choosing, run_messages, torchrun
     from fuxi_plugins.execution.planner import plan_suite, run_plan
 
+    if place := torchrun.place():
+        torchrun.require_no_other_engine(hosts, rendezvous, processes, engine)
+        if place.number or (place.host and dry_run):
+            return
+        if place.host:
+            sys.exit(FAILED_RUNS if join_runs(place.rendezvous, gpus[0] if gpus else -1, wait or WAIT) else 0)
+        processes, hosts = place.processes, place.hosts
+        rendezvous, wait = place.rendezvous if hosts > 1 else None, wait or WAIT
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
         choosing.use_named_files(files, workspace)
@@ -123,6 +143,8 @@ def run(
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
     resources = _resources(cluster, gpus, jobs, threads, processes, hosts, rendezvous)
+    if hosts > 1:
+        resources = dataclasses.replace(resources, host_wait=wait or resources.host_wait, host_timeout=host_timeout)
     plan = plan_suite(
         suite,
         workspace,
@@ -178,6 +200,11 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
         raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
     if address is None:
         return None
-    from fuxi_plugins.execution.ray_engine import Cluster
+    try:
+        from fuxi_plugins.execution.ray_engine import Cluster
+    except ImportError as error:
+        raise UserError(
+            f"--engine ray needs Ray, but it cannot be imported ({error}). Install the package ray."
+        ) from error
 
     return Cluster.choose(address, gpus, jobs, processes)

@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 @click.command("run-expid")
 @click.option("--config", "folder", required=True, type=FOLDER, help="Config folder.")
 @click.option("--expid", required=True, help="Id of the experiment.")
-@click.option("--gpu", type=int, default=-1, show_default=True, help="-1 is the CPU.")
+@click.option("--gpu", type=int, default=-1, show_default=True, help="GPU to run on; -1 is the CPU.")
 @click.option("--data", type=FOLDER, help="Folder with the data files.")
 @click.option("--zoo", type=FOLDER, help="FuxiCTR checkout whose own class of the model runs. Executes its code.")
 @click.pass_context

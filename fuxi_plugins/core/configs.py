@@ -8,7 +8,7 @@ from fuxi_plugins.core.errors import UserError
 
 @dataclass(frozen=True)
 class Configs:
-    """Folders of configs. What stands in one's own goes before what the catalogue calls by the same name."""
+    """Folders of configs. A config in one's own folder replaces the catalogue's config of the same name."""
 
     own: Path  # need not exist; whatever is written goes here
     catalogue: Path | None = None

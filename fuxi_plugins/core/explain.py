@@ -1,10 +1,11 @@
-"""Says in one sentence what pydantic found wrong with a config."""
+"""Checks what a config says, and says in one sentence what is wrong with it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fuxi_plugins.core.errors import did_you_mean
+from fuxi_plugins.core.errors import UserError, did_you_mean
 
 _EXPECTED = {
     "float_type": "a number",
@@ -20,6 +21,27 @@ _EXPECTED = {
     "model_type": "a mapping",
     "mapping_type": "a mapping",
 }
+
+
+class Strict(BaseModel):
+    """A part of a config: a setting that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def checked(model: type[Config], settings: Mapping[str, Any], where: str) -> Config:
+    """The settings as the model of a config.
+
+    Raises:
+        UserError: they are not valid; the message begins with ``where``.
+    """
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

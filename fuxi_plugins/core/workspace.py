@@ -59,12 +59,12 @@ class Workspace:
 
     @property
     def boards_folder(self) -> Path:
-        """Of the leaderboards, in every format, and of what was measured to make them."""
+        """Holds the leaderboards in every format, and the evidence that they rest on."""
         return self.results / "leaderboards"
 
     @property
     def compiled_folder(self) -> Path:
-        """Of code that models were compiled to, for the next run."""
+        """Holds compiled code of models, for the next run."""
         return self.cache / "compiled"
 
     def dataset_folder(self, dataset_id: str) -> Path:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
-from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
 from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat
 from fuxi_plugins.datasets.source import Source
@@ -346,10 +346,8 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     """
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
-    try:
-        return DatasetSpec(dataset_id=dataset_id, **_with_holdout(dataset_id, settings))
-    except ValidationError as error:
-        raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    named = {**_with_holdout(dataset_id, settings), "dataset_id": dataset_id}
+    return checked(DatasetSpec, named, f"{where}: dataset {dataset_id!r}")
 
 
 def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def plan_suite(
                 processes=resources.processes * resources.hosts,
                 hosts=resources.hosts,
                 rendezvous=resources.rendezvous,
+                host_wait=resources.host_wait,
+                host_timeout=resources.host_timeout,
                 run_folder=workspace.run_folder(*names),
                 checkpoint_folder=workspace.checkpoint_folder(*names),
                 compiled_folder=workspace.compiled_folder,

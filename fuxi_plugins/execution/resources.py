@@ -18,6 +18,8 @@ class Resources:
     processes: int = 1  # of a run on each host; on GPUs they take the slot's and those that follow it
     hosts: int = 1  # that share each run
     rendezvous: str = ""  # where they meet
+    host_wait: float = 45.0  # seconds for them to come there
+    host_timeout: float = 300.0  # seconds without an answer of one of them, after which a run ends
 
     @classmethod
     def choose(cls, gpus: Sequence[int], jobs: int | None, threads: int | None, processes: int = 1) -> "Resources":

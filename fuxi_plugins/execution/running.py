@@ -34,7 +34,7 @@ class DiskFull(Exception):
 
 
 class Running:
-    """A leased job and the process that does it, which is started here.
+    """A leased job and the process that does it. Making one starts the process.
 
     Args:
         job: with its device.
@@ -121,7 +121,7 @@ class Running:
 
     @property
     def _ran_out_of_memory(self) -> bool:
-        """As the process said by its exit code, or as the system's own killer of processes did."""
+        """The process said so by its exit code, or the system killed it for want of memory."""
         killed = self.code == -signal.SIGKILL and killed_for_memory() > self._killed_before
         return self.code == OUT_OF_MEMORY or killed
 

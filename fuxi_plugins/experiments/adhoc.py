@@ -78,6 +78,8 @@ def adhoc_experiment(
     known = load_experiment_configs(workspace.all_configs)
     if experiment_id in known:
         raise UserError(f"{known[experiment_id].file} has an experiment {experiment_id!r} already; run that by its id.")
+    if "model" in settings:
+        raise UserError(f"the model is named once, here as {model}; leave model out of the settings.")
     merged = apply_variant(model, {"model": model_of(model), **settings}, f"--model {model}")
     model_class = merged.pop("model")
     defaults = {"metrics": metrics_on(spec), **embedding_dim_on(spec)}
@@ -192,7 +194,7 @@ def _finished_besides(board: Suite, seeds: Sequence[int], workspace: Workspace) 
 def _shared_settings(
     board: Suite, model: str, legal: Collection[str], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Of each shared setting the value that most rows have, and a remark on each in which the model is not like all.
+    """The value of each shared setting that most rows have, and remarks on those in which the model is not like all.
 
     Args:
         legal: the settings that the model has.

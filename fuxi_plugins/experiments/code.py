@@ -103,7 +103,7 @@ class Revision:
 
 @cache
 def revisions() -> dict[str, Revision]:
-    """Of the native models by name, and of the training protocol."""
+    """The revisions of the native models, by name, and of the training protocol."""
     listed = json.loads(REVISIONS.read_text(encoding="utf-8"))
     return {name: Revision(**entry) for name, entry in listed.items()}
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic_core import to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
-from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.core.explain import checked, describe
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read
@@ -85,10 +85,7 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
 
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
     """The settings that belong to this part, checked."""
-    try:
-        return part(**{name: value for name, value in settings.items() if name in part.model_fields})
-    except ValidationError as error:
-        raise UserError(f"{where}: {explain(error, part)}") from error
+    return checked(part, {name: value for name, value in settings.items() if name in part.model_fields}, where)
 
 
 def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:

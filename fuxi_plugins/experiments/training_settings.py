@@ -1,4 +1,4 @@
-"""The settings of the training, which every model has but those that a library of trees trains."""
+"""The settings of the training. All models share them but tree models, which a library of their own trains."""
 
 import re
 from typing import Any, Literal
@@ -127,7 +127,7 @@ class Training(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _knows_the_direction(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Where nothing else is said, the mode is the direction of the metric that is monitored."""
+        """Unless ``monitor_mode`` is given, it is the direction of the metric that is monitored."""
         monitor = given.get("monitor")
         if "monitor_mode" not in given and isinstance(monitor, str) and is_metric(monitor):
             return {**given, "monitor_mode": "max" if find_metric(monitor).higher_is_better else "min"}

@@ -1,4 +1,4 @@
-"""In what two runs of one experiment differ, and that runs which differ are not averaged."""
+"""Says in what two runs of one experiment differ, and refuses to average such runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -8,6 +8,11 @@ from datetime import datetime
 import yaml
 from tabulate import tabulate
 
+try:
+    from yaml import CSafeDumper as SafeDumper  # libyaml's writer, where PyYAML was built with it
+except ImportError:
+    from yaml import SafeDumper
+
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import csv_text, markdown, visible
 from fuxi_plugins.records.metrics import find_metric
@@ -111,7 +116,7 @@ def model_config(record: Record) -> str:
     """A run's whole configuration, as an experiment of FuxiCTR's ``model_config.yaml``."""
     settings = {name: value for part in record.params.values() for name, value in part.items()}
     own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
-    return yaml.safe_dump({record.experiment: {**own, **settings}}, sort_keys=False)
+    return yaml.dump({record.experiment: {**own, **settings}}, Dumper=SafeDumper, sort_keys=False)
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

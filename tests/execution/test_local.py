@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
@@ -135,10 +137,13 @@ def until(condition, seconds=300):
         time.sleep(0.1)
 
 
+SUITE = ["run", "tiny_suite", "--jobs", "1"]
+
+
 def start(workspace) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "fuxi_plugins", "--configs", str(workspace.configs), "--results", str(workspace.results),
-         "run", "tiny_suite", "--jobs", "1"],
+         *SUITE],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -164,10 +169,10 @@ def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
     assert 1 <= len(kept) < 4
     assert all(read_record(path).finished for path in kept)
 
-    again = start(workspace)
-    output = again.communicate()[0]
-    assert again.returncode == 0, output
-    assert f"{len(kept)} runs finished, {4 - len(kept)} to run" in output
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    again = CliRunner().invoke(main, [*folders, *SUITE])
+    assert again.exit_code == 0, again.output
+    assert f"{len(kept)} runs finished, {4 - len(kept)} to run" in again.output
     assert len(record_paths(workspace)) == 4
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert not [path for path in workspace.results.rglob("*") if "partial" in path.name]

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from fuxi_plugins.datasets.columns import Strict, inside_folder
+from fuxi_plugins.core.explain import Strict
+from fuxi_plugins.datasets.columns import inside_folder
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.forms import DataFormat, Encoding, FileFormat
 
