@@ -107,6 +107,7 @@ def run(
     """
     from fuxi_plugins.cli import choosing
     from fuxi_plugins.execution import planner
+    from fuxi_plugins.execution.processes import begin_server
     from fuxi_plugins.records.record import FinishedRun
 
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
@@ -129,6 +130,8 @@ def run(
         resources = planner.Resources.choose(gpus, jobs, threads, processes)
     else:
         resources = planner.Resources.choose([], 1, threads or 1, processes)
+    if cluster is None and not dry_run and (force or planner.is_unfinished(suite, workspace)):
+        begin_server(resources.threads)  # beside this process, which imports as much for the plan
     plan = planner.plan_suite(
         suite,
         workspace,

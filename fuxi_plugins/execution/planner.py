@@ -9,7 +9,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import require_writable
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.files import RECORD_FILE, find_records, write_record
 from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
@@ -51,6 +51,16 @@ class Resources:
         jobs = jobs or (len(slots) if asked else max(1, min(cores, MOST_JOBS) // processes))
         threads = threads or max(1, cores // (jobs * processes))
         return cls([slots[i % len(slots)] for i in range(jobs)], threads, processes)
+
+
+def is_unfinished(suite: Suite, workspace: Workspace) -> bool:
+    """Whether a run has no record, so that processes will be needed; known before torch is imported."""
+    folders = (
+        workspace.run_folder(config.dataset_id, config.id, seed)
+        for config in suite.experiments
+        for seed in suite.seeds_of(config.id)
+    )
+    return any(not (folder / RECORD_FILE).exists() for folder in folders)
 
 
 def plan_suite(
