@@ -24,10 +24,8 @@ def test_plain_products_are_torchs():
 
 def test_a_deterministic_step_is_one_and_leaves_the_process_as_it_was():
     exact, deterministic = (ways.make(way, "DNN") for way in ("exact", "deterministic"))
-    seen = []
-    deterministic.embedding_layer.register_forward_pre_hook(
-        lambda *_: seen.append(torch.are_deterministic_algorithms_enabled())
-    )
+    seen, is_on = [], torch.are_deterministic_algorithms_enabled
+    deterministic.embedding_layer.register_forward_pre_hook(lambda *_: seen.append(is_on()))
     batch = ways.CRITEO.batch(4, CPU)
     losses = []
     for model in (exact, deterministic):
