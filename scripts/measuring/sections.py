@@ -23,7 +23,6 @@ from fuxi_plugins.execution.processes import Forked, RunProcess, Started
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
-from fuxi_plugins.experiments.training_settings import Training
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.models.checkouts import PREFIX, discover
 from fuxi_plugins.models.dcnv2 import DCNv2
