@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.leases import current_lease
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.ray_engine import MOST_DEATHS, Cluster, _run_one
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record
 from tests.conftest import ROOT, write
