@@ -76,11 +76,12 @@ def describe(
     column_names: str | None,
 ) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
+    from fuxi_plugins.core.configs import new_config_file
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
     from fuxi_plugins.datasets.describing.describe import describe as look_at
     from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
-    from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
+    from fuxi_plugins.datasets.spec import load_dataset_specs
 
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.all_configs):

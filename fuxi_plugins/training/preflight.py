@@ -87,7 +87,7 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     """
     _require_columns(experiment, data)
     folder = checkpoints / "preflight"
-    if not takes_keywords(load_model_class(experiment.model).__init__):
+    if not takes_keywords(load_model_class(experiment.model)):
         return (
             f"experiment {experiment.id!r}: the constructor of {experiment.model} must take **kwargs and hand it to "
             "super().__init__, for FuxiCTR's metrics, patience and others come with it"

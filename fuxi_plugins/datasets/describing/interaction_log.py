@@ -74,7 +74,7 @@ def describe_log(
         "min_categr_count": MIN_COUNT,
         "group_id": "group_id",
         "cluster_id": "user_id",
-        "feature_cols": _feature_columns(),
+        "feature_cols": _feature_columns(of_sessions=is_request(log.user)),
         "label_col": {"name": "label", "dtype": "float"},
     }
     spec = read_spec(dataset_id, entry, file)
@@ -82,6 +82,8 @@ def describe_log(
         f"A log of {log.user} with {log.item} at {log.time}; the rows call them user_id, item_id and timestamp.",
         spec.whole_note,
     ]
+    if is_request(log.user):
+        remarks.append(f"No column is named like users, so sessions stand in their place: {log.user}, no feature.")
     if positive is None:
         remarks.append("If only some interactions are positive, say which, as with --label rating --rule '>= 4'.")
     elif positive.said:
@@ -95,12 +97,15 @@ def describe_log(
     return Description(entry, remarks)
 
 
-def _feature_columns() -> list[dict[str, Any]]:
-    """The columns that every made row has."""
+def _feature_columns(of_sessions: bool) -> list[dict[str, Any]]:
+    """The columns that every made row has; a session's number is no feature, for test has others than train."""
+    ids = {"type": "categorical", "dtype": "str"}
+    apart = [{"name": "user_id", **ids, "active": False}, {"name": "item_id", **ids}]
+    together = [{"name": ["user_id", "item_id"], **ids}]
     history = {"name": "history", "type": "sequence", "dtype": "str", "splitter": "^", "max_len": LONGEST}
     pooled = {"padding": "pre", "share_embedding": "item_id", "feature_encoder": "layers.MaskedAveragePooling()"}
     return [
-        {"name": ["user_id", "item_id"], "type": "categorical", "dtype": "str"},
+        *(apart if of_sessions else together),
         history | pooled,
         {"name": "group_id", "type": "meta", "dtype": "str", "preprocess": "copy_from(user_id)"},
     ]
