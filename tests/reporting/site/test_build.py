@@ -129,6 +129,17 @@ def test_the_first_page_has_the_best_first_and_the_like_the_best_bold(site):
     alike = [re.findall(r'class="number( alike)?" data-value="0\.\d+"', cells) for _, _, cells in rows]
     assert alike == [[" alike", ""], [" alike", " alike"], ["", ""], [""]]
     assert "of RankElastor" not in text
+    lead = re.search(r'<p class="lead">(.*?)</p>', text, flags=re.DOTALL)[1]
+    assert '<a href="paper/index.html#s1">Which claims of the RankElastor paper hold</a>' in lead
+    assert "The whole board" not in lead  # of several datasets
+
+
+def test_the_first_page_of_one_dataset_leads_to_its_board_and_not_to_a_paper_that_nobody_reran(tmp_path):
+    made = small(tmp_path)
+    write_site(tmp_path / "site", replace(made, main=made.main[:1]))
+    lead = re.search(r'<p class="lead">(.*?)</p>', (tmp_path / "site" / "index.html").read_text(), flags=re.DOTALL)[1]
+    assert f'<a href="{addresses.board_page("toy_board")}">The whole board</a>' in lead
+    assert "RankElastor" not in lead
 
 
 def test_a_model_card_cites_its_paper_and_shows_formula_code_and_places(site):
