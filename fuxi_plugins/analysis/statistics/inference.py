@@ -126,7 +126,7 @@ class Inference:
         return np.argsort(-compared if self.higher_is_better else compared, kind="stable")
 
     def letters(self) -> dict[str, str]:
-        """By name: two rows share a letter if and only if they do not differ significantly. Letters follow the ranks.
+        """Letters by row: two rows share one if and only if they do not differ significantly. They follow the ranks.
 
         A row that is compared with nothing has none.
         """
@@ -137,7 +137,7 @@ class Inference:
         }
 
     def rank_ranges(self) -> dict[str, tuple[int, int]]:
-        """By name: the ranks that a row may have, below all that are significantly better, above all that are worse."""
+        """The ranks that each row may have: below all that are significantly better, above all that are worse."""
         below = self.effects < 0 if self.higher_is_better else self.effects > 0
         better, worse = (self.significant & below).sum(1), (self.significant & ~below).sum(1)
         return {
@@ -147,7 +147,7 @@ class Inference:
     def like_the_best(self) -> list[str]:
         """Rows that are not significantly different from the first by its mean, without that one, best first.
 
-        Those only that are compared with it.
+        Rows that are not compared with it are left out.
         """
         best, *others = self.order()
         alike = self.comparable[best] & ~self.significant[best]
