@@ -67,9 +67,9 @@ def suite_board(
     """The suite's leaderboard of one dataset, with what is known of its uncertainty.
 
     Args:
-        found: the workspace's records on the dataset, where they have been read already.
         leave_out: rows whose records and predictions do not agree are left out and say why, instead of an error.
         rank_unverified: rows that nobody has verified are ranked and compared like all others.
+        found: the workspace's records on the dataset, where they have been read already.
 
     Raises:
         UserError: no run has finished, or a record and its predictions do not agree.
