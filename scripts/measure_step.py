@@ -3,12 +3,22 @@
     python scripts/measure_step.py RankElastor exact plain-products
     python scripts/measure_step.py RankElastor exact compiled --rounds 9
     python scripts/measure_step.py DCNv2 exact bf16 --rows 2048
+    python scripts/measure_step.py RankElastor at:ab0f34b4 exact
 
 Of two processes one may have slower memory for minutes, so ratios of their times say little; here each round does both
 ways, one after the other. Where the copy rate moved by more than a third the figures are refused: run it again. The
-models have the shape of criteo_dim_20. Ways: exact (what a run does), plain-products (linear layers as torch has them),
-compiled (compile: true), bf16 (amp: bf16), compiled-bf16, fuxictr (FuxiCTR's step) and token-loops (the same with one
-stack of torch's modules a token).
+models have the shape of criteo_dim_20. A way is one of
+
+\b
+exact             what a run does
+plain-products    linear layers as torch has them
+compiled          compile: true
+bf16              amp: bf16
+compiled-bf16     both
+deterministic     deterministic: true
+fuxictr           FuxiCTR's step
+token-loops       the same with one stack of torch's modules a token
+at:COMMIT         exact, by the code of an earlier commit
 """
 
 import os
@@ -17,19 +27,31 @@ import sys
 
 import click
 import torch
+from measuring.bytes_moved import BytesMoved, watch_compiler
 from measuring.clock import seconds
 from measuring.copy_rate import CopyRates, copy_rate
-from measuring.ways import CRITEO, MODELS, WAYS, BytesMoved
+from measuring.ways import CRITEO, MODELS, WAYS, make
 
 from fuxi_plugins.execution.processes import ALLOCATOR
 
 CPU = torch.device("cpu")
 
 
+class Way(click.ParamType):
+    """Name of a way, or at:COMMIT."""
+
+    name = "way"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        if value not in WAYS and not value.startswith("at:"):
+            self.fail(f"must be at:COMMIT or one of {', '.join(WAYS)}, but is {value!r}.", parameter, context)
+        return value
+
+
 @click.command(help=__doc__)
 @click.argument("model", type=click.Choice(list(MODELS)))
-@click.argument("first", type=click.Choice(list(WAYS)))
-@click.argument("second", type=click.Choice(list(WAYS)))
+@click.argument("first", type=Way())
+@click.argument("second", type=Way())
 @click.option("--rows", default=4096, show_default=True, help="Of a batch.")
 @click.option("--rounds", default=7, show_default=True, help="Of both ways, in turns; medians count.")
 @click.option("--threads", default=1, show_default=True)
@@ -38,15 +60,16 @@ def measure(model: str, first: str, second: str, rows: int, rounds: int, threads
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
     torch.set_num_threads(threads)
     batch = CRITEO.batch(rows, CPU)
-    models = {way: WAYS[way](model) for way in (first, second)}
+    watch_compiler()
+    models = {way: make(way, model) for way in (first, second)}
     for way, made in models.items():
+        started = seconds(lambda made=made: made.train_step(batch), CPU)
         with BytesMoved() as moved:
-            started = seconds(lambda made=made: made.train_step(batch), CPU)
-        made.train_step(batch)
-        counted = "" if "compiled" in way else (
-            f"; {moved.products / 1e9:.2f} GB moved by products and {moved.others / 1e9:.2f} GB by all else"
-        )  # fmt: skip
-        click.echo(f"{way}: first step {started:.1f} s{counted}")
+            made.train_step(batch)
+        click.echo(
+            f"{way}: first step {started:.1f} s; {moved.products / 1e9:.2f} GB moved by products and "
+            f"{moved.others / 1e9:.2f} GB by all else"
+        )
     before = copy_rate(CPU)
     taken = [{way: seconds(lambda made=made: made.train_step(batch), CPU) for way, made in models.items()}
              for _ in range(rounds)]  # fmt: skip

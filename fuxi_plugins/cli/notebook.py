@@ -107,7 +107,7 @@ def run(
         seeds: instead of the suite's own; 1 for an experiment.
         gpus: one run at a time on each; the CPU unless given.
         jobs: runs at once.
-        force: run again what is finished.
+        force: run again what is finished; with ``beside``, the model's own runs alone.
 
     Raises:
         UserError: whatever the command ``fuxibench run`` would refuse.

@@ -74,7 +74,7 @@ WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may
 )
 @click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
-@click.option("--force", is_flag=True, help="Repeat finished runs.")
+@click.option("--force", is_flag=True, help="Repeat finished runs; with --beside, those of --model.")
 @click.option(
     "--dataset",
     shell_complete=datasets,
@@ -118,7 +118,8 @@ def run(
     fuxibench run --model-file my_model.py --beside frappe_board
     """
     from fuxi_plugins.cli import choosing, run_messages, torchrun
-    from fuxi_plugins.execution.planner import plan_suite, run_plan
+    from fuxi_plugins.execution.planner import is_unfinished, plan_suite, run_plan
+    from fuxi_plugins.execution.processes import begin_server
 
     if place := torchrun.place():
         torchrun.require_no_other_engine(hosts, rendezvous, processes, engine)
@@ -145,6 +146,8 @@ def run(
     resources = _resources(cluster, gpus, jobs, threads, processes, hosts, rendezvous)
     if hosts > 1:
         resources = dataclasses.replace(resources, host_wait=wait or resources.host_wait, host_timeout=host_timeout)
+    if cluster is None and not dry_run and (force or is_unfinished(suite, workspace)):
+        begin_server(resources.threads)  # beside this process, which imports as much for the plan
     plan = plan_suite(
         suite,
         workspace,

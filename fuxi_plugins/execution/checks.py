@@ -12,7 +12,7 @@ from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import other_widths, unmet_need
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.models.registry import load_model_class, model_source
+from fuxi_plugins.models.registry import is_native, load_model_class
 from fuxi_plugins.training.compiling import require_compiler
 from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
@@ -81,7 +81,7 @@ def _failure(experiment: Experiment, data: PreparedData, workspace: Workspace) -
     if experiment.is_of_trees:
         return missing_library(experiment, data) or ""
     widths = other_widths(data.spec, experiment.embedding_dim)
-    if not widths and not model_source(experiment.model):
+    if not widths and is_native(experiment.model):
         preflight(experiment, data)
         return ""
     reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")

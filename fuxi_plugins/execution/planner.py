@@ -8,12 +8,22 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.models.registry import sources
-from fuxi_plugins.records.files import find_records, write_record
+from fuxi_plugins.records.files import RECORD_FILE, find_records, write_record
 from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
     from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.execution.ray_engine import Cluster
+
+
+def is_unfinished(suite: Suite, workspace: Workspace) -> bool:
+    """Whether a run has no record, so that processes will be needed; known before torch is imported."""
+    folders = (
+        workspace.run_folder(config.dataset_id, config.id, seed)
+        for config in suite.experiments
+        for seed in suite.seeds_of(config.id)
+    )
+    return any(not (folder / RECORD_FILE).exists() for folder in folders)
 
 
 def plan_suite(
@@ -29,6 +39,7 @@ def plan_suite(
     """Checks everything that can be checked before hours are spent, and finds out what is still to be run.
 
     Args:
+        force: repeat finished runs; of the experiments that the suite is about, where some are named.
         not_skipped: experiments that the suite is about. Of other experiments, those that cannot be run here are
             skipped, unless they are alone.
 
@@ -72,7 +83,8 @@ def plan_suite(
             else:
                 jobs.append(job)
     records = [record for name in suite.datasets for record in find_records(workspace.results, name)]
-    plan = plan_runs(jobs, records, force=force)
+    about = [name for name in not_skipped if name] or [config.id for config in suite.experiments]
+    plan = plan_runs(jobs, records, forced=about if force else ())
     on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
     return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,16 @@ GRACE_SECONDS = 10  # between asking a process to stop and stopping it
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["fuxi_plugins.execution.fork_server", "fuxi_plugins.training.preload"])
+
+
+def begin_server(threads: int) -> None:
+    """Has the server begin its imports, which :func:`start_server` waits for: they take as long as the caller's own.
+
+    Args:
+        threads: as there.
+    """
+    with _environment(threads):
+        forkserver.ensure_running()
 
 
 def start_server(threads: int) -> None:

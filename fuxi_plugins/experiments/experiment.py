@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.code import code_of
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
@@ -93,7 +94,11 @@ def resolve(config: ExperimentConfig) -> Experiment:
         UserError: an unknown model or setting, or a value of the wrong kind.
     """
     where = f"experiment {config.id!r} ({config.file.name})"
-    model_params, training = resolve_settings(load_model_class(config.model), config.settings, where)
+    try:
+        model_class = load_model_class(config.model)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    model_params, training = resolve_settings(model_class, config.settings, where)
     return Experiment(
         id=config.id,
         model=config.model,

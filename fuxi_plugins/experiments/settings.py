@@ -5,19 +5,21 @@ signature becomes a pydantic model, and a key that fits nowhere is an error inst
 """
 
 import inspect
+import json
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, create_model
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
-from fuxi_plugins.core.explain import checked, describe
+from fuxi_plugins.core.explain import checked, describe, explain
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.experiments.translation.table import RENAMED
-from fuxi_plugins.models.keywords import keywords_read
+from fuxi_plugins.models.keywords import keywords_read, parameters_of
 from fuxi_plugins.models.trees.base import TreeModel
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
@@ -35,22 +37,25 @@ def model_settings(model_class: type) -> type[BaseModel]:
     """A strict pydantic model of the hyper-parameters in a model's constructor.
 
     A parameter without annotation takes its default's type or null; one whose default is None takes anything. So does
-    what the constructor takes out of its ``**kwargs``.
+    what the constructor takes out of its ``**kwargs``. A parameter whose default JSON cannot hold, such as a function,
+    is no setting: the constructor is left its default.
     """
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(model_class, eval_str=True).parameters.items():
-        if name in _HARNESS_OWN or parameter.kind is parameter.VAR_KEYWORD or name in Training.model_fields:
+    for name, parameter in parameters_of(model_class).items():
+        if name in _HARNESS_OWN or name in Training.model_fields or not _can_be_set(parameter):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (_parameter_type(parameter), default)
     for name, default in keywords_read(model_class).items():
         if name not in fields and name not in Training.model_fields and name not in _HARNESS_KEYWORDS:
             fields[name] = (Any, default)
-    return create_model(
-        f"{model_class.__name__}Settings",
-        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
-        **fields,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute")  # as copy; nothing here reads that
+        return create_model(
+            f"{model_class.__name__}Settings",
+            __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
+            **fields,
+        )
 
 
 def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], Training]:
@@ -72,10 +77,11 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
     legal = legal_settings(model_class)
     for name in given:
         if name not in legal:
-            raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
+            raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}{_hint(model_class)}")
+    plain = _in_json(given, where)
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
-    settings = {**given, **regularizers}
-    of_the_model = _chosen(schema, settings, where).model_dump(mode="json")
+    settings = {**plain, **regularizers}
+    of_the_model = _chosen_of_model(schema, settings, where).model_dump(mode="json")
     defaults = default_settings(model_class)
     for name in getattr(model_class, "added_settings", ()):
         if of_the_model[name] == defaults[name]:
@@ -86,6 +92,31 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
     """The settings that belong to this part, checked."""
     return checked(part, {name: value for name, value in settings.items() if name in part.model_fields}, where)
+
+
+def _chosen_of_model(schema: type[Part], settings: Mapping[str, Any], where: str) -> Part:
+    """The same from JSON, so that a mapping becomes the dataclass and a text the member of an enum that a constructor
+    is annotated with.
+    """
+    try:
+        return schema.model_validate_json(
+            json.dumps({name: value for name, value in settings.items() if name in schema.model_fields})
+        )
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, schema)}") from error
+
+
+def constructor_arguments(model_class: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of a model, as :func:`resolve_settings` gives them, as its constructor takes them."""
+    made = _chosen_of_model(model_settings(model_class), settings, where)
+    return {name: getattr(made, name) for name in settings}
+
+
+def _in_json(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name, value in given.items():
+        if not _fits_json(value):
+            raise UserError(f"{where}: {name} must be a value that YAML can hold, but is {describe(value)}.")
+    return to_jsonable_python(dict(given))
 
 
 def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
@@ -125,6 +156,16 @@ def unknown_setting(name: str, model: str, legal: set[str]) -> str:
     return f"{model} has no setting {name!r}{did_you_mean(name, legal) or '.'}"
 
 
+def _hint(model_class: type) -> str:
+    """What makes a name a setting, for whoever wrote the class."""
+    if model_class.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return ""
+    return (
+        " The settings of a model are the parameters of its constructor whose defaults are numbers, text, lists or "
+        "mappings, and what it reads as kwargs['name'] or kwargs.get('name')."
+    )
+
+
 def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     """FuxiCTR takes an integer weight for no regularisation at all, so a whole number becomes a float here."""
     if value is None or (isinstance(value, str) and _REGULARIZER.fullmatch(value)):
@@ -136,19 +177,33 @@ def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     return float(value) or None
 
 
+def _can_be_set(parameter: inspect.Parameter) -> bool:
+    """Whether an experiment can set it; pydantic has no field whose name begins with ``_``, nor ``model_config``."""
+    name_fits = not parameter.name.startswith("_") and parameter.name != "model_config"
+    return name_fits and (parameter.default is parameter.empty or _fits_json(parameter.default))
+
+
+def _fits_json(value: Any) -> bool:
+    try:
+        to_jsonable_python(value)
+    except PydanticSerializationError:
+        return False
+    return True
+
+
 def _parameter_type(parameter: inspect.Parameter) -> Any:
-    if parameter.annotation is not parameter.empty:
-        return parameter.annotation
+    if parameter.annotation is not parameter.empty and not isinstance(parameter.annotation, str):
+        return parameter.annotation | None if parameter.default is None else parameter.annotation
     if parameter.default in (None, parameter.empty):
         return Any
     # FuxiCTR takes one activation or rate where it takes a list of them, and null for a part that is off.
-    one = parameter.default
-    if isinstance(one, list | tuple):
-        return list | _one_or_several(one[0]) | None if one else list | None
-    return _one_or_several(one) | None
+    default = parameter.default
+    if isinstance(default, list | tuple):
+        return type(default) | _kind(default[0]) | None if default else type(default) | None
+    takes_list = type(default) in (str, int, float)
+    return list | _kind(default) | None if takes_list else type(default) | None
 
 
-def _one_or_several(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return type(value)
-    return list | (str if isinstance(value, str) else int | float if isinstance(value, int) else float)
+def _kind(value: Any) -> Any:
+    """Of a value that stands for others of its kind; a whole number stands for any number."""
+    return int | float if type(value) is int else type(value)

@@ -165,6 +165,11 @@ def model_module(name: str) -> str:
     return _split(_find(name).target)[0]
 
 
+def is_native(name: str) -> bool:
+    """Whether the model is of this package, whose tests it passes."""
+    return name in NATIVE_MODELS or name in TREE_MODELS
+
+
 def is_tree_model(name: str) -> bool:
     return name in TREE_MODELS
 
@@ -196,7 +201,7 @@ def class_source(name: str) -> tuple[str, Path] | None:
     entry = _find(name)
     if entry.file:
         return _docstring(entry.file, entry.target), entry.file
-    if name not in NATIVE_MODELS and name not in TREE_MODELS:
+    if not is_native(name):
         return None
     file = _file_of(entry.target)
     return _docstring(file, _split(entry.target)[1]), file

@@ -49,11 +49,15 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
     return csv_text([*header, "Running Steps", "Contributor"], rows)
 
 
-def result_line(record: FinishedRun) -> str:
-    """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results."""
+def result_line(record: FinishedRun, configs: str = "benchmark_configs") -> str:
+    """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results.
+
+    Args:
+        configs: the folder of configs that the run was started with.
+    """
     time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
     gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
-    command = f"python scripts/run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
+    command = f"python scripts/run_expid.py --config {configs} --expid {record.experiment} --gpu {gpu}"
     return visible(
         f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
         f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"

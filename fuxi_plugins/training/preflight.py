@@ -11,6 +11,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.models.keywords import takes_keywords
 from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
 from fuxi_plugins.models.registry import load_model_class, load_tree_class, model_source
 from fuxi_plugins.records.metrics import find_metric
@@ -86,6 +87,11 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     """
     _require_columns(experiment, data)
     folder = checkpoints / "preflight"
+    if not takes_keywords(load_model_class(experiment.model)):
+        return (
+            f"experiment {experiment.id!r}: the constructor of {experiment.model} must take **kwargs and hand it to "
+            "super().__init__, for FuxiCTR's metrics, patience and others come with it"
+        )
     try:
         model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
         batch = next(iter(load_split(model, data, "valid", experiment, seed=0)))

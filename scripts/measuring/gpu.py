@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.experiments.settings import Training
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
-from fuxi_plugins.training.devices import synchronize
+from fuxi_plugins.training.devices import synchronize, use_arithmetic
 from measuring import peers, sections
 from measuring.clock import seconds
+from measuring.copy_rate import copy_rate
 from measuring.loops import PerTokenLoop
-from measuring.peaks import peak
+from measuring.machine import product_rate
 from measuring.whole_runs import Runs, quickstarts
 
 Row = dict[str, Any]  # of a table, by the names of its columns
@@ -48,6 +50,21 @@ class Options:
     def rounds(self) -> int:
         return 1 if self.is_rehearsal else 20
 
+    @property
+    def square(self) -> int:
+        """Rows of the matrices whose product shows what the device can do."""
+        return 256 if self.is_rehearsal else 8192
+
+
+def limits(options: Options) -> Iterator[Row]:
+    """What the device does at best: products of large square matrices, and copies of memory, read and written."""
+    for name, dtype in [("float32", torch.float32), ("tf32", torch.float32), ("bfloat16", torch.bfloat16)]:
+        use_arithmetic(Training(tf32=name == "tf32"))
+        rate = product_rate(options.device, dtype, options.square)
+        yield {"what": f"products in {name}", "rate": rate / 1e12, "unit": "TFLOP/s"}
+    use_arithmetic(Training())
+    yield {"what": "copies", "rate": copy_rate(options.device), "unit": "GB/s"}
+
 
 def tokens(options: Options) -> Iterator[Row]:
     """Per-token networks, forward and backward: all tokens in batched products against one stack of modules a token."""
@@ -71,8 +88,10 @@ def tokens(options: Options) -> Iterator[Row]:
 def utilisation(options: Options) -> Iterator[Row]:
     """Training steps of token models at 100 million and a billion dense parameters, in batches that fill the memory.
 
-    Achieved operations are those of products of matrices, forward and backward, by torch's counter.
+    Achieved operations are those of products of matrices, forward and backward, by torch's counter. Their share is of
+    what the device reached just before in products of large square matrices.
     """
+    best = product_rate(options.device, torch.bfloat16, options.square)
     for name, model_class, settings in [
         ("RankMixer", RankMixer, {"num_tokens": 16, "token_dim": 768}),
         ("RankElastor", RankElastor, {"num_tokens": 16, "token_dim": 256}),
@@ -89,14 +108,13 @@ def utilisation(options: Options) -> Iterator[Row]:
         rows = largest_batch(step, 64, most=128 if options.is_rehearsal else 65536)
         batch = shape.batch(rows, options.device)
         taken = in_turns({"step": lambda model=model, batch=batch: model.train_step(batch)}, options)["step"]
-        best = peak(device_name(options.device), "bfloat16")
         yield {
             "model": name,
             "dense parameters": sum(p.numel() for p in model.parameters()) - 16 * 128 * 1000,
             "rows a step": rows,
             "step, ms": 1e3 * taken,
             "TFLOP/s": operations * rows / taken / 1e12,
-            "of the peak": operations * rows / taken / best if best else None,
+            "of square products": operations * rows / taken / best,
         }
         del model, batch, step
         release(options.device)
@@ -145,6 +163,7 @@ def together(options: Options) -> Iterator[Row]:
 
 
 SECTIONS: dict[str, Callable[[Options], Iterator[Row]]] = {
+    "limits": limits,
     "tokens": tokens,
     "utilisation": utilisation,
     "loading": loading,

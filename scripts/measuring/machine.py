@@ -14,12 +14,15 @@ def ceiling(device: torch.device) -> dict[str, float]:
     """Matrix products in 10^9 operations a second, by type, and copies in 10^9 bytes a second, read and written."""
     size = 8192 if device.type == "cuda" else 1024
     types = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if device.type == "cuda" else {})
-    found = {}
-    for name, dtype in types.items():
-        square = torch.randn(size, size, device=device).to(dtype)
-        found[f"matmul_{name}_gflops"] = 2 * size**3 / fastest(lambda square=square: square @ square, device) / 1e9
+    found = {f"matmul_{name}_gflops": product_rate(device, dtype, size) / 1e9 for name, dtype in types.items()}
     found["copy_gbytes"] = copy_rate(device)
     return found
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
+    """Operations a second of a product of square matrices, additions and multiplications counted."""
+    square = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size**3 / fastest(lambda: square @ square, device)
 
 
 def description(device: torch.device) -> dict:

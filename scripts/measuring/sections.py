@@ -23,7 +23,6 @@ from fuxi_plugins.execution.processes import Forked, RunProcess, Started
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite
-from fuxi_plugins.experiments.training_settings import Training
 from fuxi_plugins.layers import glu_ffn, mlp_ffn
 from fuxi_plugins.models.checkouts import PREFIX, discover
 from fuxi_plugins.models.dcnv2 import DCNv2
@@ -35,7 +34,6 @@ from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.registry import Sources, load_model_class, use_sources
 from fuxi_plugins.records import metrics
 from fuxi_plugins.training.checkpoint import NEVER
-from fuxi_plugins.training.devices import use_arithmetic
 from measuring import peers
 from measuring.clock import synchronize
 from measuring.loops import PerTokenLoop, with_loops
@@ -153,16 +151,6 @@ def overhead(options: Options) -> Iterator[Case]:
         yield Case("overhead", job, "5 steps", ways, options.rounds)
 
 
-def determinism(options: Options) -> Iterator[Case]:
-    """One step as usual, against the same with ``deterministic: true``, which is a setting of a whole process."""
-    for model_class, settings in on_frappes_board(DCNv2, RankElastor):
-        build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, fast=True, **settings)
-        models = {"ours": build, "deterministic: true": partial(deterministic, build)}
-        job = f"{model_class.__name__} at Frappe's shape, batch {options.batch_size}"
-        ways = steppers(models, FRAPPE, options.batch_size, options)
-        yield Case("determinism", job, "a step", ways, options.rounds)
-
-
 def zoo(options: Options) -> Iterator[Case]:
     """One step of each model of Frappe's board that a FuxiCTR checkout has too, against its class there."""
     if options.zoo is None:
@@ -255,7 +243,6 @@ SECTIONS: dict[str, Section] = {
     "utilisation": utilisation,
     "tables": tables,
     "overhead": overhead,
-    "determinism": determinism,
     "zoo": zoo,
     "tokens": tokens,
     "evaluation": evaluation,
@@ -263,7 +250,7 @@ SECTIONS: dict[str, Section] = {
     "start": start,
 }
 # Those of which every way is the work of one process: with one thread both sides can take turns on one core.
-ON_ONE_CORE = {"step", "utilisation", "tables", "overhead", "determinism", "zoo", "tokens"}
+ON_ONE_CORE = {"step", "utilisation", "tables", "overhead", "zoo", "tokens"}
 
 
 def on_frappes_board(*models: type) -> Iterator[tuple[type, dict]]:
@@ -277,12 +264,6 @@ def on_frappes_board(*models: type) -> Iterator[tuple[type, dict]]:
 def exhaust(loader: Callable) -> None:
     for _ in loader():
         pass
-
-
-def deterministic(build: Callable):
-    """A model in a process whose steps are all deterministic from now on."""
-    use_arithmetic(Training(deterministic=True))
-    return build()
 
 
 def recompiled(model, options: Options):

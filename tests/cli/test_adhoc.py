@@ -192,6 +192,21 @@ def test_an_own_model_is_copied_remembered_and_travels(workspace, model_file, tm
     assert "verified" in call(workspace, "submit", "verify", str(tmp_path / "sent.zip"))
 
 
+def test_an_edited_model_is_said_to_be_and_force_repeats_it_alone(workspace, model_file):
+    arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--set", "epochs=1", "--seeds", "1"]
+    name = "Mine_tiny_as_tiny_suite,epochs=1"
+    assert "was edited" not in call(workspace, *arguments)
+    model_file.write_text(model_file.read_text().replace("return {", "embeddings = embeddings * 1.5\n        return {"))
+    repeat = f"fuxibench run {name} --seeds 1 --force"
+    refused = call(workspace, *arguments, code=2)
+    assert f"repeat the runs of the old one: {repeat}" in refused
+    board = call(workspace, "leaderboard", "tiny_suite", "--with", name)
+    assert f"⚠ Mine (epochs=1) was edited after these runs, which {repeat} repeats." in " ".join(board.split())
+    again = call(workspace, *arguments, "--force")
+    assert "2 runs finished, 1 to run" in again  # the board's own rows are not repeated
+    assert "was edited" not in again
+
+
 def test_a_failing_model_shows_its_own_line(workspace, model_file, tmp_path):
     condition = "        if self.training and embeddings.shape[0] > 16:\n"  # more rows than are tried first
     broken = f"{condition}            embeddings @ embeddings[:3]\n        return {{"

@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.execution import planner, processes
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite
-from fuxi_plugins.records.files import write_record
+from fuxi_plugins.records.files import RECORD_FILE, write_record
 from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
 from tests.conftest import ROOT
@@ -239,6 +240,26 @@ def test_help_and_lists_come_at_once_and_without_torch(arguments):
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert time.process_time() - started < 1  # of this process; the subprocess is held by what it may not import
+
+
+@pytest.mark.parametrize(
+    ("options", "has_records", "begins"),
+    [([], False, True), ([], True, False), (["--force"], True, True), (["--dry-run"], False, False)],
+)
+def test_the_server_of_runs_begins_before_the_plan_if_it_will_be_needed(
+    workspace, monkeypatch, options, has_records, begins
+):
+    suite, order = find_suite("tiny_suite", workspace), []
+    for config in suite.experiments:
+        for seed in suite.seeds_of(config.id) if has_records else []:
+            folder = workspace.run_folder(config.dataset_id, config.id, seed)
+            folder.mkdir(parents=True)
+            (folder / RECORD_FILE).touch()
+    monkeypatch.setattr(processes, "begin_server", lambda threads: order.append(threads))
+    monkeypatch.setattr(planner, "plan_suite", lambda *_, **__: sys.exit(order.append("plan")))
+    monkeypatch.setattr("fuxi_plugins.cli.choosing.is_prepared", lambda *_: True)
+    call(workspace, "run", "tiny_suite", "--threads", "3", *options)
+    assert order == [3, "plan"] if begins else order == ["plan"]
 
 
 def test_list_shows_what_there_is(workspace):

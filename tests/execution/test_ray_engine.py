@@ -171,13 +171,13 @@ def test_a_suite_over_two_hosts_goes_on_when_one_cannot_be_reached(workspace, pa
     jobs = plan_suite(find_suite("gated", workspace), workspace, resources).todo
     with two_hosts() as hosts, ray_cluster(nodes=2, hosts=hosts) as (address, nodes):
         command = start(workspace, address, "gated", host=hosts[0])
-        until(lambda: command.poll() is not None or all(held_on(node, jobs) for node in nodes))
+        until(lambda: command.poll() is not None or all(held_on(node, jobs) for node in nodes), seconds=900)
         disturbed = held_on(nodes[1], jobs)
         assert disturbed, command.communicate()[0]
         assert held_on(nodes[0], jobs).seed != disturbed.seed
         disturb(hosts[1])
         (package / "open").touch()
-        output = command.communicate(timeout=400)[0]
+        output = command.communicate(timeout=900)[0]
     assert command.returncode == 0, output
     assert "0 runs finished, 5 to run" in output
     finished = [record.seed for record in find_records(workspace.results) if record.status == "finished"]

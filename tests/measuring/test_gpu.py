@@ -7,9 +7,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from measure_gpu import as_page, main, table
-from measuring import gpu
+from measuring import gpu, machine
 from measuring.gpu import Options, in_turns, largest_batch
-from measuring.peaks import peak
+from measuring.machine import product_rate
 from measuring.whole_runs import Runs, quickstarts
 
 from tests.conftest import ROOT
@@ -38,10 +38,18 @@ def test_ways_take_turns_and_the_median_counts(tmp_path):
     assert taken["fast"] < 0.02 <= taken["slow"]
 
 
-def test_a_device_s_peak_is_its_makers():
-    assert peak("NVIDIA H200", "bfloat16") == 989.4e12
-    assert peak("NVIDIA H100 PCIe", "bfloat16") < peak("NVIDIA H100 80GB HBM3", "bfloat16")
-    assert peak("cpu", "bfloat16") is None
+def test_a_device_s_limits_are_measured_on_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "copy_rate", lambda device: 7.0)
+    rows = {row["what"]: row for row in gpu.limits(Options(CPU, tmp_path, is_rehearsal=True))}
+    assert list(rows) == ["products in float32", "products in tf32", "products in bfloat16", "copies"]
+    assert rows["copies"]["rate"] == 7.0
+    assert 1e-3 < rows["products in float32"]["rate"] < 100  # TFLOP/s of any CPU
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_rate_of_products_counts_both_operations(monkeypatch):
+    monkeypatch.setattr(machine, "fastest", lambda call, device: call() is not None and 2.0)
+    assert product_rate(CPU, torch.float32, 10) == 1000.0
 
 
 def test_without_a_gpu_nothing_is_measured_but_a_rehearsal():

@@ -61,7 +61,7 @@ def start(script, **environment):
 
 
 def require_finished(commands, tmp_path):
-    outputs = [command.communicate(timeout=500)[0] for command in commands]
+    outputs = [command.communicate(timeout=900)[0] for command in commands]
     assert [command.returncode for command in commands] == [0] * len(commands), outputs
     record = read_record(tmp_path / "results" / "runs" / "tiny" / "DNN_shared" / "seed-1" / "record.json")
     assert record.finished

@@ -25,7 +25,7 @@ WORKER = "distributed.worker"
 EXPERIMENT = """\
     DNN_shared:
         {model: DNN, dataset_id: tiny, embedding_dim: 4, hidden_units: [16], sharding: row_wise, batch_size: 20,
-         epochs: 10, early_stop_patience: 20, metrics: [AUC, logloss], net_dropout: 0.2}
+         epochs: 5, early_stop_patience: 20, metrics: [AUC, logloss], net_dropout: 0.2}
 """
 
 
@@ -59,7 +59,7 @@ def start_on_both(hosts, workspace, results):
     return [calling, hosts[1].fuxibench(*arguments(workspace, results), "join", meeting, "--wait", "200")]
 
 
-def ends(commands, seconds=400):
+def ends(commands, seconds=900):
     """What each command has printed and its exit code, once all have ended."""
     until(lambda: all(command.poll() is not None for command in commands), seconds)
     return [(command.returncode, command.communicate()[0]) for command in commands]
