@@ -14,7 +14,7 @@ from fuxi_plugins.experiments.experiment import ExperimentConfig  # noqa: E402
 from fuxi_plugins.models.citation import paper_of  # noqa: E402
 from fuxi_plugins.models.needs import Needs  # noqa: E402
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class  # noqa: E402
-from fuxi_plugins.models.variants import VARIANTS  # noqa: E402
+from fuxi_plugins.models.variants import VARIANTS, model_of  # noqa: E402
 from tests.models.references import WITHOUT, referenced  # noqa: E402
 
 PAGE = ROOT / "docs" / "models.md"
@@ -40,7 +40,7 @@ def page() -> str:
     rows = ["| model | year | what it is | needs |", "| --- | --- | --- | --- |"]
     sections = []
     for name in names:
-        model_class = load_model_class(VARIANTS[name].model if name in VARIANTS else name)
+        model_class = load_model_class(model_of(name))
         summary = VARIANTS[name].summary if name in VARIANTS else inspect.getdoc(model_class).partition("\n")[0]
         year = paper_of(model_class).year
         rows.append(f"| [{name}](#{_anchor(name)}) | {year} | {summary} | {_needs(model_class)} |")

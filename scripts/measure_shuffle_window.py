@@ -1,19 +1,18 @@
 """What a window of the shuffle does to the AUC: ``shuffle_window`` against the shuffle of all rows.
 
-    python scripts/measure_shuffle_window.py                                  on Criteo's twin
-    python scripts/measure_shuffle_window.py --experiment DNN_frappe_x1r      on real data, where they are prepared
+    python scripts/measure_shuffle_window.py                              on Criteo's twin
+    python scripts/measure_shuffle_window.py --experiment DNN_ml100k      on real data, where they are at hand
 
-Trains one experiment with windows of several sizes, over several seeds, and writes the test AUC of each run to
-results/speed/shuffle_window.json, beside those of other experiments.
+Trains one experiment with windows of several sizes, over several seeds, writes the test AUC of each run to
+results/speed/shuffle_window.json, beside those of other experiments, and their table to docs/scale.md.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
 from pathlib import Path
 
-from tabulate import tabulate
+from measuring.plan import window_table, write_page
 
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
@@ -35,6 +34,8 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0, 0.1, 0.01], help="of the rows, in a window")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     arguments = parser.parse_args()
+    if len(arguments.seeds) < 2:
+        parser.error("--seeds must name two or more, to show how far they differ.")
     workspace = Workspace.locate(ROOT / "benchmark_configs", None)
     config = load_experiment_config(workspace.configs, arguments.experiment)
     data = prepare_dataset(load_dataset_spec(workspace.configs, resolve(config).dataset_id), workspace)
@@ -52,11 +53,8 @@ def main() -> None:
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     known[arguments.experiment] = {"rows": rows, "seeds": arguments.seeds, "auc": found}
     write_text(FILE, json.dumps(known, indent=1, sort_keys=True) + "\n")
-    lines = [
-        (share, f"{statistics.mean(auc):.5f}", f"{statistics.stdev(auc):.5f}" if len(auc) > 1 else "")
-        for share, auc in found.items()
-    ]
-    print(tabulate(lines, headers=["window, share of the rows", "mean AUC", "std"], tablefmt="pipe"))
+    write_page(FILE.parent, ROOT / "docs" / "scale.md")
+    print(window_table(known))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ def test_the_files_it_names_exist():
     assert not [path for path in named if not (ROOT / path).exists()]
 
 
+def test_it_says_what_every_script_is_for():
+    table = PAGE.partition("## The scripts")[2].partition("\n## ")[0]
+    scripts = {path.name for path in (ROOT / "scripts").iterdir() if path.suffix in (".py", ".sh")}
+    assert sorted(re.findall(r"`(\w+\.(?:py|sh))`", table)) == sorted(scripts)
+
+
 @pytest.mark.parametrize(("name", "path"), STEPS)
 def test_a_function_on_the_way_is_defined_where_it_says(name, path):
     assert name in defined(path)

@@ -15,8 +15,9 @@ from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import load_dataset_specs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.progress import outcome
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite

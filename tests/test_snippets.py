@@ -112,6 +112,8 @@ def ours(words: list[str]) -> list[str] | None:
     """What follows ``fuxibench``, also behind a launcher; None where that is not called."""
     if words[0] == "fuxibench" or words[0] == "srun" or words[:2] == ["docker", "run"]:
         return words[words.index("fuxibench") + 1 :]
+    if words[0] == "torchrun":
+        return words[words.index("fuxi_plugins") + 1 :]
     return None
 
 

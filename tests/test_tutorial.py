@@ -61,7 +61,7 @@ def test_every_command_does_what_the_page_says(folder):
             experiments = folder / "benchmark_configs" / "model_config" / "my_clicks_common.yaml"
             text = experiments.read_text()
             experiments.write_text(re.sub(r"epochs: \d+", "epochs: 1", text))
-    assert "Rows of one user_id are taken to belong together" in said["data describe"]
+    assert "Rows of the same user_id are taken to belong together" in said["data describe"]
     for model in ("Gated", "DCNv2"):
         assert model in said["run my_clicks_common"]
         assert model in said["compare Gated"]

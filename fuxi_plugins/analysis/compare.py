@@ -157,7 +157,7 @@ def _comparison(
 
 
 def clustering_warning(evidence: Evidence) -> str:
-    """That rows count as independent although values of a column repeat, and what difference that makes."""
+    """Warns that rows count as independent although values of a column repeat, and says what difference that makes."""
     columns = ", ".join(f"{name} ({ratio:g} times)" for name, ratio in list(evidence.growth.items())[:3])
     return (
         f"Test rows count as independent, but values of these columns repeat, and clustering by one of them would "

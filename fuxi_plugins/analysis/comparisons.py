@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from fuxi_plugins.analysis.compare import Comparison, compare
 from fuxi_plugins.analysis.evidence import read_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import board_of, evidence_file, evidence_files, find_evidence
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.differences import require_one_digest
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import FinishedRun, finished_runs
-
-EVIDENCE = "statistics.json"  # a board's ending for the file of its evidence
 
 
 def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspace: Workspace) -> list[Comparison]:
@@ -66,44 +63,21 @@ def _runs(name: str, records: Sequence[FinishedRun]) -> dict[str, list[FinishedR
 def _compare(
     a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str | None, workspace: Workspace
 ) -> Comparison:
-    """By the largest board that holds both with these seeds; by themselves where there is none."""
-    measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
-    metric = find_metric(metric).name if metric else main_metric(measured)
-    for record in (*a, *b):
-        if metric not in record.metrics["test"]:
-            raise UserError(f"{record.experiment} was not measured by {metric}.")
-        if record.data.fingerprint != a[0].data.fingerprint:
-            raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
-    pair = {runs[0].experiment: runs for runs in (a, b)}
-    names = (a[0].experiment, b[0].experiment)
-    files = sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}"))
-    boards: list[tuple[str, dict[str, list[FinishedRun]]]] = []
-    other_seeds = []
-    for path in files:
-        evidence = read_evidence(path)
-        if evidence is None or evidence.dataset != a[0].dataset or not set(names) <= set(evidence.runs):
-            continue
-        stem = path.name.removesuffix(f".{EVIDENCE}")
-        rows = {
-            name: [r for r in records if r.experiment == name and r.seed in by_seed]
-            for name, by_seed in evidence.runs.items()
-        }
-        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
-        if evidence.covers(a[0].data.fingerprint, rows | pair) and has_metric:
-            boards.append((stem, rows))
-        else:
-            other_seeds.append(stem)
-    boards.sort(key=lambda board: -len(board[1]))
+    """Compares two rows on the largest board that holds both with these seeds, or alone where there is none."""
+    metric = _shared_metric(a, b, metric)
+    boards, with_other_seeds = _boards_of_both(a, b, records, metric, workspace)
     found = [
-        compare(a, b, metric, find_evidence([_evidence_file(stem, workspace)], rows, workspace).strict(), rows, stem)
-        for stem, rows in boards
+        compare(a, b, metric, find_evidence([evidence_file(board, workspace)], rows, workspace).strict(), rows, board)
+        for board, rows in boards
         if len(rows) > 2
     ]
     caveats = []
-    if other_seeds:
-        caveats.append(f"Other seeds of the two stand on {', '.join(other_seeds)}, whose verdict may be another.")
+    if with_other_seeds:
+        listed = ", ".join(with_other_seeds)
+        caveats.append(f"Other seeds of the two stand on {listed}, whose verdict may be another.")
     if not found:
-        alone = compare(a, b, metric, find_evidence(files, pair, workspace).strict())
+        pair = {runs[0].experiment: runs for runs in (a, b)}
+        alone = compare(a, b, metric, find_evidence(evidence_files(workspace), pair, workspace).strict())
         return replace(alone, caveats=(*alone.caveats, *caveats))
     first, *others = found
     if differing := [other for other in others if other.words != first.words]:
@@ -115,5 +89,43 @@ def _compare(
     return replace(first, caveats=(*first.caveats, *caveats))
 
 
-def _evidence_file(stem: str, workspace: Workspace) -> Path:
-    return workspace.results / "leaderboards" / f"{stem}.{EVIDENCE}"
+def _shared_metric(a: Sequence[FinishedRun], b: Sequence[FinishedRun], asked: str | None) -> str:
+    """The metric that is asked for, or the main one of those that all runs measured.
+
+    Raises:
+        UserError: a run that did not measure it, or that is of other data.
+    """
+    measured = [name for name in a[0].metrics["test"] if all(name in r.metrics["test"] for r in (*a, *b))]
+    metric = find_metric(asked).name if asked else main_metric(measured)
+    for record in (*a, *b):
+        if metric not in record.metrics["test"]:
+            raise UserError(f"{record.experiment} was not measured by {metric}.")
+        if record.data.fingerprint != a[0].data.fingerprint:
+            raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
+    return metric
+
+
+def _boards_of_both(
+    a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str, workspace: Workspace
+) -> tuple[list[tuple[str, dict[str, list[FinishedRun]]]], list[str]]:
+    """The boards that hold both with these seeds, the largest first, with their rows; and those with other seeds.
+
+    Args:
+        records: of the same dataset.
+    """
+    pair = {runs[0].experiment: runs for runs in (a, b)}
+    boards, with_other_seeds = [], []
+    for path in evidence_files(workspace):
+        evidence = read_evidence(path)
+        if evidence is None or evidence.dataset != a[0].dataset or not set(pair) <= set(evidence.runs):
+            continue
+        rows = {
+            name: [r for r in records if r.experiment == name and r.seed in by_seed]
+            for name, by_seed in evidence.runs.items()
+        }
+        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
+        if evidence.covers(a[0].data.fingerprint, rows | pair) and has_metric:
+            boards.append((board_of(path), rows))
+        else:
+            with_other_seeds.append(board_of(path))
+    return sorted(boards, key=lambda board: -len(board[1])), with_other_seeds

@@ -63,7 +63,7 @@ def find_ensembles(
 
 
 def _interval(name: str, value: float, scored: Scored, test: TestRows, units: int) -> Interval | None:
-    """As of a board's row with one seed."""
+    """The interval that a board's row with one seed would have."""
     metric = find_metric(name)
     psi = sampling_components(metric, scored, test.clusters)
     sampling = Sampling(sampling_covariance([psi[None]]), units)

@@ -91,7 +91,7 @@ class Evidence(Frozen):
         return ""
 
     def sampling_of(self, metric: str, experiments: Sequence[str]) -> Sampling | None:
-        """Of the experiments' means, or None for a metric that was not measured."""
+        """The sampling errors of the experiments' means, or None for a metric that was not measured."""
         if metric not in self.sampling:
             return None
         full = np.zeros((len(self.runs),) * 2)
@@ -245,7 +245,7 @@ def _components(metric: str, scored: Scored, clusters: np.ndarray | None) -> np.
 
 
 def _growth(components: Sequence[np.ndarray], test: TestRows) -> dict[str, float]:
-    """By column: how many times larger the standard error is when rows are clustered by it, for the median model.
+    """How many times larger the standard error is when rows are clustered by a column, for the median model.
 
     Only columns with enough values that repeat, by which it grows by NOTABLE_GROWTH or more.
     """

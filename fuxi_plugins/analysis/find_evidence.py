@@ -5,6 +5,7 @@ Whatever is found is compared with the records and predictions that are here now
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,27 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.files import PREDICTIONS_FILE
 from fuxi_plugins.records.record import FinishedRun, Record
 
+EVIDENCE = "statistics.json"  # ends the name of a board's file of evidence
 Runs = Mapping[str, Sequence[FinishedRun]]  # finished records by the key of their row, all of one dataset
+
+
+def evidence_file(board: str, workspace: Workspace) -> Path:
+    """Where a board's evidence is kept.
+
+    Args:
+        board: suite, and dataset where the suite has several.
+    """
+    return workspace.boards_folder / f"{board}.{EVIDENCE}"
+
+
+def board_of(evidence: Path) -> str:
+    """The board whose evidence the file keeps."""
+    return evidence.name.removesuffix(f".{EVIDENCE}")
+
+
+def evidence_files(workspace: Workspace, suite: str = "") -> list[Path]:
+    """All files of boards' evidence, or of those boards whose names begin with a suite's, sorted."""
+    return sorted(workspace.boards_folder.glob(f"{escape(suite)}*.{EVIDENCE}"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +141,7 @@ def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predicti
 
 
 def _digests(runs: Runs, workspace: Workspace) -> Digests:
-    """Of the files that exist."""
+    """sha256 of the runs' predictions, of those files that exist."""
     return {
         experiment: {
             record.seed: file_digest(path, "sha256")

@@ -1,8 +1,9 @@
 """What a leaderboard holds: its rows, and what the statistics say of them. ``ranking`` makes it from records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult
@@ -22,6 +23,7 @@ class Cell:
     display_name: str
     seed: int
     hparam_source: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of its config today
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Row:
-    """One display_name on one dataset: finished runs of one digest, which differ in their seed alone."""
+    """A model on a dataset: finished runs of one digest, which differ in their seed alone."""
 
     display_name: str
     key: str  # names the row in evidence and inference
@@ -87,7 +89,7 @@ class Leaderboard:
     remarks: tuple[str, ...] = ()  # of the suite, on the rows
 
     def relative_sizes(self) -> dict[str, float]:
-        """By row's key, its dense parameters over the reference's; empty without a reference that was run."""
+        """Each row's dense parameters over the reference's, by key; empty where the reference was not run."""
         sizes = {row.key: row.parameters.dense for row in self.rows if row.parameters}
         reference = next((row.key for row in self.rows if row.display_name == self.reference), None)
         return {key: size / sizes[reference] for key, size in sizes.items()} if reference in sizes else {}

@@ -153,7 +153,7 @@ def _key(fact: Fact) -> tuple[str, str, str, str]:
 
 
 def _more_facts(results: Path, sources: Iterable[Source]) -> Iterable[Fact]:
-    """Of ``published_results.csv``, whose column ``source`` begins with the source's id."""
+    """The facts in ``published_results.csv``, whose column ``source`` begins with the source's id."""
     for row in read_published(results, PUBLISHED_FILE):
         for source in sources:
             if f"{row['source']} ".startswith(f"{source.id} "):

@@ -66,7 +66,7 @@ class Split:
 
     @property
     def compared(self) -> tuple[Span, ...]:
-        """Of the models that two sources or more give as a baseline."""
+        """The spans of models that two sources or more give as a baseline."""
         return tuple(span for span in self.spans if len(span.baselines) > 1)
 
     @property
@@ -84,7 +84,7 @@ class Split:
 
     @property
     def small_gains(self) -> tuple[Gain, ...]:
-        """Those that are no larger than the median width."""
+        """The gains that are no larger than the median width."""
         width = self.median_width
         return () if width is None else tuple(gain for gain in self.gains if gain.value <= width)
 
@@ -119,7 +119,7 @@ def _spans(facts: Iterable[Fact]) -> tuple[Span, ...]:
 
 
 def _gains(facts: Iterable[Fact]) -> tuple[Gain, ...]:
-    """Of the papers that show a model of their own beside baselines, among which repeated values count too."""
+    """The gains of papers that show a model of their own beside baselines; repeated values are baselines too."""
     by_source = defaultdict(list)
     for fact in facts:
         if fact.source.kind == "paper":

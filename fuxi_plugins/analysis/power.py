@@ -1,4 +1,4 @@
-"""Which differences a test set can show with how many seeds, foretold from a board or a pilot of it.
+"""Forecasts from a board, or from a pilot of it, which differences a test set shows with how many seeds.
 
 The noise of a difference has two parts (``statistics/inference``): the sampling of test rows, which no number of seeds
 makes smaller, and the noise between seeds, which n seeds divide by n. A difference counts as shown if a test finds it
@@ -64,7 +64,7 @@ class Needed:
         return f"more than {MOST_SEEDS} seeds {whose} are needed to show {what}"
 
     def sentence(self, test_rows: int | None = None, whose: str = "of each") -> str:
-        """The same with the power, as a sentence."""
+        """The phrase as a sentence that names the power."""
         said = self.phrase(test_rows, whose)
         return f"{said[0].upper()}{said[1:]} (power {POWER:.0%})."
 
@@ -138,7 +138,7 @@ class Power:
 
     @classmethod
     def of(cls, inference: Inference) -> "Power | None":
-        """None where no pair's noise is known."""
+        """The power of all pairs whose noise is known, or None where there is none."""
         known = np.triu(inference.comparable & inference.noise.known, 1)
         return cls(inference, np.array(np.nonzero(known))) if known.any() else None
 
@@ -165,7 +165,7 @@ class Power:
         return Noise(variances, np.maximum(dof, 1))
 
     def forecasts(self) -> list[Forecast]:
-        """For each of ``SEEDS``, and for so many that only the test rows matter."""
+        """Forecasts for each of ``SEEDS``, and for so many that only the test rows matter."""
         found = []
         for seeds in (*SEEDS, np.inf):
             noise = self.noise(seeds)

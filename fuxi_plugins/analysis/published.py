@@ -103,9 +103,14 @@ def published_result(results: Path, dataset: str | None, model: str) -> Publishe
 
 def published_runs(results: Path, dataset: str, model: str, metric: str) -> PublishedRuns | None:
     """BARS's runs of a cell over several seeds, where it published them."""
-    grids = {(row.dataset, row.model) for row in load_published(results) if row.is_grid}
     values = _seed_runs(results).get((dataset, model, metric), ())
-    return PublishedRuns(list(values)) if len(values) > 1 and (dataset, model) not in grids else None
+    return PublishedRuns(list(values)) if len(values) > 1 and (dataset, model) not in _grids(results) else None
+
+
+@cache
+def _grids(results: Path) -> frozenset[tuple[str, str]]:
+    """Dataset and model of the cells whose published runs are those of a search."""
+    return frozenset((row.dataset, row.model) for row in load_published(results) if row.is_grid)
 
 
 @cache

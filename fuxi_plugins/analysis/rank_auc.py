@@ -37,7 +37,7 @@ def last_share(record: FinishedRun) -> float:
 
 
 def rank_against_auc(runs: Mapping[str, Sequence[FinishedRun]], seed: int = 0) -> dict[str, Correlation]:
-    """By dataset, and in the last entry of all of them, where ranks are made within each.
+    """The correlation on each dataset, and in the last entry that of all, with ranks made within each dataset.
 
     Args:
         runs: finished runs with effective ranks, each once, by dataset.

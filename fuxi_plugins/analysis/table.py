@@ -215,7 +215,7 @@ def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], metric: 
 
 
 def _order(models: Sequence[str], ranks: dict[str, Entry] | None) -> list[str]:
-    """By the average rank, then in the order of the boards."""
+    """Sorts models by average rank, then in the order of the boards."""
 
     def key(model: str) -> float:
         rank = ranks[model].value if ranks else None

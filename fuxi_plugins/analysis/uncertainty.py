@@ -26,7 +26,7 @@ def with_uncertainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboa
 
 
 def ranked_by(board: Leaderboard, metric: str) -> Leaderboard:
-    """The same rows, ranked and compared by another of the board's metrics; the board needs its uncertainty."""
+    """The board ranked and compared by another of its metrics; it must have its uncertainty already."""
     if metric == board.rank_by:
         return board
     key = find_metric(metric).sort_key

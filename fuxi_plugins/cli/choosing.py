@@ -1,6 +1,5 @@
 """What ``fuxibench run`` is asked to run: a suite, an experiment, or a model with settings that no file holds."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.experiments.suite import Suite
 
 
@@ -74,28 +72,6 @@ def choose(asked: Asked, workspace: Workspace) -> Chosen:
     return Chosen(suite, suite)
 
 
-def say_rows_to_run(chosen: Chosen, plan: "Plan") -> None:
-    """How much of the work is not the own model's but that of a board's rows, which have no finished runs here."""
-    if not chosen.own:
-        return
-    jobs = [job for job in plan.todo if job.experiment.id != chosen.own]
-    if jobs:
-        rows = len({job.experiment.id for job in jobs})
-        say(f"{len(jobs)} of them train {rows} rows of the board that have no finished run here; --rows names fewer.")
-
-
-def say_next(chosen: Chosen, asked: Asked) -> None:
-    """The commands that show, publish and send what a model beside a board has reached."""
-    if not chosen.own:
-        return
-    if all(len(chosen.to_show.seeds_of(row.id)) == 1 for row in chosen.to_show.experiments):
-        say("One seed says nothing of the noise between seeds; --seeds 1-3 compares the rows.")
-    name = shlex.quote(chosen.own)
-    say(f"again:    fuxibench leaderboard {asked.beside} --with {name}")
-    say(f"LaTeX:    fuxibench table --boards {asked.beside} --with {name} --format tex")
-    say(f"send it:  fuxibench submit pack {name}")
-
-
 def use_named_files(model_files: Sequence[Path], workspace: Workspace) -> None:
     """Makes the models of files known that a command names after its own name."""
     from fuxi_plugins.models.registry import sources
@@ -115,52 +91,9 @@ def remember_files(model_files: Sequence[Path], workspace: Workspace) -> None:
 
 def is_prepared(suite: "Suite", workspace: Workspace) -> bool:
     """Whether some preparation of each of the suite's datasets is in the cache."""
-    return all(any(workspace.dataset_folder(name).glob("*/feature_map.json")) for name in suite.datasets)
+    from fuxi_plugins.datasets.inventory import latest_card
 
-
-def show_without_data(suite: "Suite", workspace: Workspace) -> None:
-    """A dry run before the data are prepared: settings and needs are checked, shapes and data are not.
-
-    Raises:
-        UserError: a setting that is not legal.
-    """
-    from fuxi_plugins.datasets.spec import load_dataset_spec
-    from fuxi_plugins.execution.status import suite_status
-    from fuxi_plugins.experiments.experiment import resolve
-    from fuxi_plugins.experiments.requirements import unmet_need
-    from fuxi_plugins.models.registry import load_model_class
-
-    specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
-    skipped = {}
-    for config in suite.experiments:
-        experiment = resolve(config)
-        reason = unmet_need(load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id])
-        if reason:
-            skipped[experiment.id] = reason
-            say(f"skipped: {reason}.")
-    wanted = [run for run in suite_status(suite, workspace) if run.state != "done" and run.experiment not in skipped]
-    say(f"{suite.title}: {len(wanted)} to run.")
-    for run in wanted:
-        say(f"would run {run.experiment} seed {run.seed}")
-    say_times([run.experiment for run in wanted], workspace)
-    say(f"{', '.join(suite.datasets)}: not prepared yet, so neither the data nor the models' shapes were checked.")
-
-
-def say_times(experiments: Sequence[str], workspace: Workspace) -> None:
-    """How long such runs took before, here or where the shipped times were measured.
-
-    Args:
-        experiments: of each run.
-    """
-    from fuxi_plugins.analysis.run_times import estimates, measured, shipped
-    from fuxi_plugins.records.files import find_records
-
-    own = measured(find_records(workspace.results))
-    found = estimates(experiments, [*shipped(), *own])
-    for one in found:
-        say(f"time: {one.sentence}.")
-    if experiments and not found:
-        say("time: no such run was measured before.")
+    return all(latest_card(name, workspace) for name in suite.datasets)
 
 
 def _only_model(files: Sequence[Path]) -> str:

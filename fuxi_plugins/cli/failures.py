@@ -21,7 +21,7 @@ def show_failures(records: Sequence[Record]) -> None:
         shown.add(record.reason)
         say(f"{record.experiment} seed {record.seed}: {record.reason}", err=True)
         source = model_source(record.model)
-        if source and (place := own_line(record.traceback, source[0].parent)):
+        if source and (place := own_line(record.traceback, source.root)):
             say(f"  your line: {place}", err=True)
         for line in record.traceback.rstrip().splitlines()[-LAST_LINES:]:
             say(f"  | {line}", err=True)

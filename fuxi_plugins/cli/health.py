@@ -1,4 +1,4 @@
-"""What is wrong with this machine, these configs or these data, before or after it costs a week."""
+"""Looks for what is wrong with this machine, the prepared data, records and boards."""
 
 import importlib.metadata
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import read_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import evidence_files, find_evidence
 from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.inventory import latest_card
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
@@ -42,7 +42,7 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     yield from versions(pins)
     yield devices()
     for spec in load_dataset_specs(workspace.all_configs).values():
-        if any(workspace.dataset_folder(spec.dataset_id).glob("*/feature_map.json")):
+        if latest_card(spec.dataset_id, workspace):
             yield from splits(prepare_dataset(spec, workspace))
     left_out: list[LeftOut] = []
     records = find_records(workspace.results, left_out=left_out.append)
@@ -61,7 +61,7 @@ def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Findin
     finished = finished_runs(records)
     wrong: set[str] = set()
     outdated = []
-    for path in sorted((workspace.results / "leaderboards").glob(f"*.{EVIDENCE}")):
+    for path in evidence_files(workspace):
         kept = read_evidence(path)
         if kept is None:
             outdated.append(path.name)

@@ -20,6 +20,16 @@ def join(address: str, gpu: int, wait: float) -> None:
     The other host starts them by 'run --hosts N --rendezvous HOST:PORT'. This command ends when no further run is
     announced. FUXIBENCH_CACHE must be a folder that all hosts share.
     """
+    sys.exit(FAILED_RUNS if join_runs(address, gpu, wait) else 0)
+
+
+def join_runs(address: str, gpu: int, wait: float) -> bool:
+    """Joins all runs that are announced at an address; returns whether one has failed.
+
+    Args:
+        gpu: the first GPU of this host's processes; -1 is the CPU.
+        wait: seconds for the first run to be announced.
+    """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints C++ frames where a host is slow to answer
     from fuxi_plugins.training.distributed.hosts import PATIENCE, Address, joined
     from fuxi_plugins.training.distributed.launch import launch_beside
@@ -32,4 +42,4 @@ def join(address: str, gpu: int, wait: float) -> None:
             say(f"error: {job.name}: {reason}", err=True)
             failed = True
     say(f"no further run is announced at {place}.")
-    sys.exit(FAILED_RUNS if failed else 0)
+    return failed

@@ -107,12 +107,13 @@ def run(
         seeds: instead of the suite's own; 1 for an experiment.
         gpus: one run at a time on each; the CPU unless given.
         jobs: runs at once.
-        force: run again what is finished.
+        force: run again what is finished; with ``beside``, the model's own runs alone.
 
     Raises:
         UserError: whatever the command ``fuxibench run`` would refuse.
     """
-    from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+    from fuxi_plugins.execution.planner import plan_suite, run_plan
+    from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments import adhoc
     from fuxi_plugins.experiments.suite import find_suite
 

@@ -15,8 +15,16 @@ SHARE = click.FloatRange(min=0, max=1, min_open=True)
 @click.option("--dataset", "datasets", multiple=True, help="Only this dataset of the plan; may be repeated.")
 @click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True, help="GPUs to plan for.")
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Epochs a run. Default: the plan's.")
-@click.option("--share-of-peak", type=SHARE, default=0.1, show_default=True, help="Of a GPU's float32 operations.")
-@click.option("--share-of-bandwidth", type=SHARE, default=0.6, show_default=True, help="Of a GPU's memory bandwidth.")
+@click.option(
+    "--share-of-peak", type=SHARE, default=0.1, show_default=True, help="Share of a GPU's float32 peak that is reached."
+)
+@click.option(
+    "--share-of-bandwidth",
+    type=SHARE,
+    default=0.6,
+    show_default=True,
+    help="Share of a GPU's bandwidth that is reached.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def plan(
@@ -31,8 +39,8 @@ def plan(
 ) -> None:
     """Says what a large set of runs takes.
 
-    That is every run, GPU hours, disk, memory, the commands, and what to send.
-    NAME is a file of benchmark_configs/plans. Neither the data nor a GPU need to be here.
+    Lists every run, GPU hours, disk, memory, the commands, and what to send.
+    NAME is a file of benchmark_configs/plans. No data and no GPU are needed.
 
     \b
     fuxibench plan paper_full

@@ -31,8 +31,8 @@ def pack(workspace: Workspace, board: str, output: Path | None, dataset: str | N
     \b
     fuxibench predictions pack frappe_board --output frappe.parquet
     """
-    from fuxi_plugins.analysis.comparisons import EVIDENCE
     from fuxi_plugins.analysis.evidence import read_evidence
+    from fuxi_plugins.analysis.find_evidence import EVIDENCE, board_of
     from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.records.files import find_records
@@ -53,7 +53,7 @@ def pack(workspace: Workspace, board: str, output: Path | None, dataset: str | N
     kept = board_file(suite, dataset, workspace, EVIDENCE)
     source = load_dataset_spec(workspace.all_configs, dataset).source
     data = f"the data, of which nothing is in the file, have their own: {source.licence}" if source else ""
-    name = kept.name.removesuffix(f".{EVIDENCE}")
+    name = board_of(kept)
     path = output or Path(f"{name}.predictions.parquet")
     said = "; ".join(filter(None, (licence, data)))
     manifest = store.pack(name, records, read_evidence(kept), said, workspace, path)

@@ -10,20 +10,23 @@ import click
 from fuxi_plugins.cli.completion import datasets, models, suites, suites_and_experiments
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.cli.failures import FAILED_RUNS, show_failures
+from fuxi_plugins.cli.join import join_runs
 from fuxi_plugins.cli.leaderboard import show_boards
 from fuxi_plugins.cli.model_files import MODEL_FILE, MODEL_FILES
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.execution.resources import Resources
 
 if TYPE_CHECKING:
-    from fuxi_plugins.execution.planner import Resources
     from fuxi_plugins.execution.ray_engine import Cluster
+
+WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may have data to prepare
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
-@click.option("--model", shell_complete=models, help="Instead of NAME: a model to run on --dataset.")
+@click.option("--model", shell_complete=models, help="Model to run on --dataset, instead of NAME.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
 @click.option(
     "--beside",
@@ -48,6 +51,13 @@ if TYPE_CHECKING:
 )
 @click.option("--hosts", type=click.IntRange(min=1), default=1, help="Hosts that share each run; needs --rendezvous.")
 @click.option("--rendezvous", metavar="HOST:PORT", help="Address of this host, where the others run 'fuxibench join'.")
+@click.option("--wait", type=click.FloatRange(min=1), help="Seconds to wait for the other hosts. Default: 45.")
+@click.option(
+    "--host-timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    help="Seconds without an answer after which a host counts as gone and the run ends. Default: 300.",
+)
 @click.option("--checkpoint-steps", type=click.IntRange(min=1), help="Also save a checkpoint every N steps.")
 @click.option(
     "--tracker",
@@ -64,7 +74,7 @@ if TYPE_CHECKING:
 )
 @click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
-@click.option("--force", is_flag=True, help="Repeat finished runs.")
+@click.option("--force", is_flag=True, help="Repeat finished runs; with --beside, those of --model.")
 @click.option(
     "--dataset",
     shell_complete=datasets,
@@ -88,6 +98,8 @@ def run(
     processes: int,
     hosts: int,
     rendezvous: str | None,
+    wait: float | None,
+    host_timeout: float,
     checkpoint_steps: int | None,
     trackers: tuple[str, ...],
     engine: str,
@@ -105,11 +117,18 @@ def run(
     fuxibench run --model DCNv2 --dataset ml100k --set learning_rate=3e-4 --seeds 1-3
     fuxibench run --model-file my_model.py --beside frappe_board
     """
-    from fuxi_plugins.cli import choosing
-    from fuxi_plugins.execution import planner
+    from fuxi_plugins.cli import choosing, run_messages, torchrun
+    from fuxi_plugins.execution.planner import is_unfinished, plan_suite, run_plan
     from fuxi_plugins.execution.processes import begin_server
-    from fuxi_plugins.records.record import FinishedRun
 
+    if place := torchrun.place():
+        torchrun.require_no_other_engine(hosts, rendezvous, processes, engine)
+        if place.number or (place.host and dry_run):
+            return
+        if place.host:
+            sys.exit(FAILED_RUNS if join_runs(place.rendezvous, gpus[0] if gpus else -1, wait or WAIT) else 0)
+        processes, hosts = place.processes, place.hosts
+        rendezvous, wait = place.rendezvous if hosts > 1 else None, wait or WAIT
     files = (*click.get_current_context().meta[MODEL_FILES], *model_files)
     if model_files:
         choosing.use_named_files(files, workspace)
@@ -121,18 +140,15 @@ def run(
     if processes * hosts > 1 and suite.probe:
         raise UserError("--nproc-per-run cannot be combined with --probe. Leave one of them out.")
     if dry_run and not choosing.is_prepared(suite, workspace):
-        choosing.show_without_data(suite, workspace)
+        run_messages.show_dry_run_without_data(suite, workspace, force=force)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
-    if hosts > 1 or rendezvous:
-        resources = _of_hosts(hosts, rendezvous, cluster, planner.Resources.choose(gpus, 1, threads, processes))
-    elif cluster is None:
-        resources = planner.Resources.choose(gpus, jobs, threads, processes)
-    else:
-        resources = planner.Resources.choose([], 1, threads or 1, processes)
-    if cluster is None and not dry_run and (force or planner.is_unfinished(suite, workspace)):
+    resources = _resources(cluster, gpus, jobs, threads, processes, hosts, rendezvous)
+    if hosts > 1:
+        resources = dataclasses.replace(resources, host_wait=wait or resources.host_wait, host_timeout=host_timeout)
+    if cluster is None and not dry_run and (force or is_unfinished(suite, workspace)):
         begin_server(resources.threads)  # beside this process, which imports as much for the plan
-    plan = planner.plan_suite(
+    plan = plan_suite(
         suite,
         workspace,
         resources,
@@ -141,38 +157,44 @@ def run(
         trackers=trackers,
         not_skipped=[chosen.own],
     )
-    say(f"{suite.title}: {len(plan.finished)} runs finished, {len(plan.todo)} to run.")
-    choosing.say_rows_to_run(chosen, plan)
-    for reason in dict.fromkeys(reason for _, reason in plan.skipped):
-        say(f"skipped: {reason}.")
-    for note in plan.notes:
-        say(note)
-    for job, twin in plan.equal:
-        say(f"{job.name} is the same run as {twin.experiment}, which is finished.")
+    run_messages.say_plan(plan, chosen)
     if dry_run:
-        for job in plan.todo:
-            say(f"would run {job.name} on {job.data.spec.dataset_id}")
-        choosing.say_times([job.experiment.id for job in plan.todo], workspace)
+        run_messages.show_dry_run(plan, workspace)
         return
     choosing.remember_files(files, workspace)
-    records = planner.run_plan(plan, suite, workspace, resources, cluster)
-    failed = [record for record in records if not isinstance(record, FinishedRun)]
+    records = run_plan(plan, suite, workspace, resources, cluster)
+    failed = [record for record in records if not record.finished]
     if plan.finished or len(failed) < len(records):
         show_boards(chosen.to_show, workspace)
-        choosing.say_next(chosen, asked)
+        run_messages.say_next(chosen, asked)
     if failed:
         show_failures(failed)
         say(f"error: {len(failed)} of {len(records)} runs failed; see the reasons in their records and logs", err=True)
         sys.exit(FAILED_RUNS)
 
 
-def _of_hosts(hosts: int, rendezvous: str | None, cluster: "Cluster | None", resources: "Resources") -> "Resources":
-    """What one run at a time has on several hosts."""
-    if hosts == 1 or rendezvous is None or cluster is not None:
-        raise UserError("--hosts N and --rendezvous HOST:PORT belong together, and do not go with --engine ray.")
+def _resources(
+    cluster: "Cluster | None",
+    gpus: list[int],
+    jobs: int | None,
+    threads: int | None,
+    processes: int,
+    hosts: int,
+    rendezvous: str | None,
+) -> Resources:
+    """What each run may use, on this machine, on several hosts, or on the nodes of a cluster."""
+    if cluster is not None:
+        if hosts > 1 or rendezvous:
+            raise UserError("--hosts and --rendezvous do not go with --engine ray; leave them out.")
+        return Resources.choose([], 1, threads or 1, processes)
+    if hosts == 1 and rendezvous is None:
+        return Resources.choose(gpus, jobs, threads, processes)
+    if hosts == 1 or rendezvous is None:
+        raise UserError("--hosts N and --rendezvous HOST:PORT belong together; N is 2 or more.")
     from fuxi_plugins.training.distributed.hosts import Address
 
-    return dataclasses.replace(resources, hosts=hosts, rendezvous=str(Address.read(rendezvous)))
+    one_at_a_time = Resources.choose(gpus, 1, threads, processes)
+    return dataclasses.replace(one_at_a_time, hosts=hosts, rendezvous=str(Address.read(rendezvous)))
 
 
 def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None, processes: int) -> "Cluster | None":
@@ -181,6 +203,11 @@ def _cluster(engine: str, address: str | None, gpus: list[int], jobs: int | None
         raise UserError("--engine ray and --address HOST:PORT belong together; --address auto finds a running cluster.")
     if address is None:
         return None
-    from fuxi_plugins.execution.ray_engine import Cluster
+    try:
+        from fuxi_plugins.execution.ray_engine import Cluster
+    except ImportError as error:
+        raise UserError(
+            f"--engine ray needs Ray, but it cannot be imported ({error}). Install the package ray."
+        ) from error
 
     return Cluster.choose(address, gpus, jobs, processes)

@@ -20,11 +20,14 @@ FOLDER = click.Path(path_type=Path)
 @click.command("run-expid")
 @click.option("--config", "folder", required=True, type=FOLDER, help="Config folder.")
 @click.option("--expid", required=True, help="Id of the experiment.")
-@click.option("--gpu", type=int, default=-1, show_default=True, help="-1 is the CPU.")
+@click.option("--gpu", type=int, default=-1, show_default=True, help="GPU to run on; -1 is the CPU.")
 @click.option("--data", type=FOLDER, help="Folder with the data files.")
 @click.option("--zoo", type=FOLDER, help="FuxiCTR checkout whose own class of the model runs. Executes its code.")
+@click.option("--keep", is_flag=True, help="Write the translated configs to this workspace's, for boards of its runs.")
 @click.pass_context
-def run_expid(context: click.Context, folder: Path, expid: str, gpu: int, data: Path | None, zoo: Path | None) -> None:
+def run_expid(
+    context: click.Context, folder: Path, expid: str, gpu: int, data: Path | None, zoo: Path | None, keep: bool
+) -> None:
     """Runs an experiment of a published folder of configs.
 
     The folder may be FuxiCTR's, BARS's or the RankElastor authors', and the options are those of FuxiCTR's
@@ -35,7 +38,7 @@ def run_expid(context: click.Context, folder: Path, expid: str, gpu: int, data: 
     fuxibench run-expid --config DCNv2_frappe_x1_tuner_config_03 --expid DCNv2_frappe_x1_007_c207b717 \\
         --data ~/Frappe_x1
     """
-    from fuxi_plugins.experiments.translation.folder import translate_folder
+    from fuxi_plugins.experiments.translation.folder import keep_configs, translate_folder
     from fuxi_plugins.models.registry import Sources, use_sources
     from fuxi_plugins.records.files import find_records
     from fuxi_plugins.records.record import finished_runs
@@ -49,14 +52,22 @@ def run_expid(context: click.Context, folder: Path, expid: str, gpu: int, data: 
         use_sources(Sources(str(zoo.resolve())))
     translated = translate_folder(folder, expid, workspace.cache / "published_folders" / expid, data, zoo)
     _tell(translated)
+    if translated.configs != folder:
+        say(f"Translated to {translated.configs}; what you change goes into {folder}.")
+    if keep:
+        for path in keep_configs(translated, workspace.configs, expid):
+            say(f"written: {path}")
     words = ["--configs", str(translated.configs), "--results", str(workspace.results)]
     words += ["--zoo", str(zoo)] if zoo else []
     context.find_root().command.main([*words, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
-    runs = [run for run in finished_runs(find_records(workspace.results)) if run.experiment == expid]
-    lines = "".join(f"{result_line(record)}\n" for record in runs)
+    found = find_records(workspace.results, translated.dataset_id)
+    runs = [run for run in finished_runs(found) if run.experiment == expid]
+    lines = "".join(f"{result_line(record, str(folder))}\n" for record in runs)
     with Path(f"{folder.resolve().name.removesuffix('.yaml')}.csv").open("a", encoding="utf-8") as file:
         file.write(lines)
     say(lines, nl=False)
+    if not keep and translated.configs != folder:
+        say("Boards, tables and the site know the run after the same command with --keep, which trains nothing again.")
 
 
 def _tell(translated: "Translated") -> None:

@@ -1,13 +1,17 @@
 """``fuxibench show``: what an experiment is, setting by setting."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fuxi_plugins.cli.completion import suites_and_experiments
 from fuxi_plugins.cli.console import say
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fuxi_plugins.experiments.experiment import Experiment, ExperimentConfig
 
 
 @click.command()
@@ -22,31 +26,11 @@ def show(workspace: Workspace, experiment: str, as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    from fuxi_plugins.core.errors import UserError
-    from fuxi_plugins.experiments.catalogue import RECORDED
     from fuxi_plugins.experiments.experiment import resolve
-    from fuxi_plugins.experiments.settings import default_settings
-    from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.models.registry import load_model_class
 
-    configs = find_suite(experiment, workspace).experiments
-    if [config.id for config in configs] != [experiment]:
-        raise UserError(f"{experiment} is a suite; name one of {', '.join(config.id for config in configs)}.")
-    (config,) = configs
+    config = _experiment(experiment, workspace)
     resolved = resolve(config)
-    homes = {"model": resolved.model, "training": "the training"}
-    usual = default_settings(load_model_class(resolved.model))
-
-    def origin(part: str, name: str, value: Any) -> str:
-        default = f"default of {homes[part]}"
-        said = config.origins.get(name, default)
-        return f"{said}, as the {default}" if said == RECORDED and usual.get(name, ...) == value else said
-
-    rows = [
-        (part, name, value, origin(part, name, value))
-        for part, values in resolved.params.items()
-        for name, value in values.items()
-    ]
+    settings = _settings(config, resolved)
     facts = {
         "experiment": config.id,
         "file": str(config.file),
@@ -59,10 +43,40 @@ def show(workspace: Workspace, experiment: str, as_json: bool) -> None:
         "digest": resolved.digest,
     }
     if as_json:
-        listed = [{"part": part, "name": name, "value": value, "from": origin} for part, name, value, origin in rows]
-        say(json.dumps({**facts, "settings": listed}, indent=1))
+        say(json.dumps({**facts, "settings": settings}, indent=1))
         return
     say(tabulate(list(facts.items()), tablefmt="plain", disable_numparse=True))
     say("")
-    texts = [(part, name, json.dumps(value), origin) for part, name, value, origin in rows]
+    texts = [(one["part"], one["name"], json.dumps(one["value"]), one["from"]) for one in settings]
     say(tabulate(texts, headers=["", "setting", "value", "from"], tablefmt="plain", disable_numparse=True))
+
+
+def _experiment(name: str, workspace: Workspace) -> "ExperimentConfig":
+    """
+    Raises:
+        UserError: there is no such experiment, or it is a suite.
+    """
+    from fuxi_plugins.experiments.suite import find_suite
+
+    configs = find_suite(name, workspace).experiments
+    if [config.id for config in configs] != [name]:
+        raise UserError(f"{name} is a suite; name one of {', '.join(config.id for config in configs)}.")
+    return configs[0]
+
+
+def _settings(config: "ExperimentConfig", resolved: "Experiment") -> list[dict[str, Any]]:
+    """Every setting with its part, name, value and origin."""
+    from fuxi_plugins.experiments.catalogue import RECORDED
+    from fuxi_plugins.experiments.settings import default_settings
+    from fuxi_plugins.models.registry import load_model_class
+
+    usual = default_settings(load_model_class(resolved.model))
+    found = []
+    for part, values in resolved.params.items():
+        default = f"default of {resolved.model if part == 'model' else 'the training'}"
+        for name, value in values.items():
+            origin = config.origins.get(name, default)
+            if origin == RECORDED and usual.get(name, ...) == value:
+                origin = f"{origin}, as the {default}"
+            found.append({"part": part, "name": name, "value": value, "from": origin})
+    return found

@@ -21,7 +21,7 @@ def submit() -> None:
 @click.option("--contributor", default="", help="Your name, which the board shows.")
 @click.pass_obj
 def pack(workspace: Workspace, experiment: str, out: Path | None, contributor: str) -> None:
-    """Packs an experiment's finished runs in one zip. Records, predictions, settings, versions and logs."""
+    """Packs an experiment's finished runs in one zip. It holds records, predictions, settings, versions and logs."""
     from fuxi_plugins.submissions import bundle
 
     path = out or Path(f"{experiment}.zip")

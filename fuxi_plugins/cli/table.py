@@ -13,7 +13,9 @@ from fuxi_plugins.core.workspace import Workspace
 
 @click.command(cls=Names)
 @click.option("--boards", multiple=True, help="Suites whose boards make the table, separated by spaces.")
-@click.option("--datasets", multiple=True, help="Instead of --boards: for each, the board with most of the models.")
+@click.option(
+    "--datasets", multiple=True, help="Datasets, instead of --boards. Each shows the board with most of the models."
+)
 @click.option("--models", multiple=True, help="Models to show, in this order. Default: all, the best first.")
 @click.option("--metrics", multiple=True, help="Metrics, RelaImpr or Impr, such as AUC,RelaImpr; for one dataset such "
               "as ml100k:gAUC,AUC. Default: AUC,logloss.")  # fmt: skip
@@ -25,7 +27,7 @@ from fuxi_plugins.core.workspace import Workspace
 @click.option("--no-rank", is_flag=True, help="Leave out the column of average ranks.")
 @click.option("--digits", type=click.IntRange(1, 8), default=4, show_default=True, help="Decimals of a metric.")
 @click.option("--format", "form", type=click.Choice(["md", "tex", "csv", "json", "html"]), default="md",
-              show_default=True)  # fmt: skip
+              show_default=True, help="Format to print.")  # fmt: skip
 @click.option("--columns", type=click.Choice(["one", "two"]), default="one", show_default=True,
               help="LaTeX: the width of one column of an article (240 pt) or of both (504 pt).")  # fmt: skip
 @click.option("--caption", default="", help="LaTeX: the caption. Default: a sentence that names metrics and datasets.")

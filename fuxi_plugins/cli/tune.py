@@ -46,7 +46,7 @@ def tune(
     Repeat the command to continue an interrupted search. Raise --trials to extend it.
     """
     from fuxi_plugins.core.files import write_text
-    from fuxi_plugins.execution import planner
+    from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.tuning import report, search
     from fuxi_plugins.tuning import space as spaces
@@ -57,7 +57,7 @@ def tune(
         chosen = spaces.spread(spaces.read_space(space), models)
     else:
         chosen = {experiment: spaces.default_space(model) for experiment, model in models.items()}
-    resources = planner.Resources.choose(gpus, jobs, threads)
+    resources = Resources.choose(gpus, jobs, threads)
     tuned = search.tune(suite, chosen, trials, seed, sampler, workspace, resources)
     stem = workspace.results / "tuning" / suite.name
     texts = {"md": report.render_markdown(suite.title, tuned), "json": report.render_json(tuned)}

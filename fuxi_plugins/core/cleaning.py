@@ -1,6 +1,6 @@
-"""What others wrote, made harmless for the place where it is shown: one function for each format.
+"""Makes text of records, configs, data files and logs safe to show: one function for each format.
 
-The strings of a record, a config, a data file or a log may hold anything: sequences that move a terminal's cursor,
+Others wrote these texts, which may hold anything: sequences that move a terminal's cursor,
 marks that turn the direction of text, formulas that a spreadsheet runs, LaTeX commands, links that are scripts. They
 also hold paths of whoever ran the model, which are nobody else's business: what is published names a file without its
 folders.
@@ -55,7 +55,9 @@ def visible(text: str) -> str:
 
 
 def terminal(text: str) -> str:
-    """For a terminal: its lines and tabs stay, everything else that cannot be seen is an escape."""
+    """Text for a terminal: lines and tabs stay, everything else that cannot be seen is an escape."""
+    if text.isprintable():  # most texts; pages ask for hundreds of thousands
+        return text
     return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in text.split("\n"))
 
 
@@ -92,7 +94,7 @@ def latex_comment(text: str) -> str:
 
 def html(value: Any) -> Any:
     """A value of a page, before its template escapes ``<``, ``>``, ``&`` and quotation marks; markup stays."""
-    if hasattr(value, "__html__") or not isinstance(value, str | list | tuple | dict):
+    if hasattr(value, "__html__") or not isinstance(value, (str, list, tuple, dict)):
         return value
     return terminal(without_folders(str(value)))
 

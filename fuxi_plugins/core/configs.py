@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuxi_plugins.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class Configs:
-    """Folders of configs. What stands in one's own goes before what the catalogue calls by the same name."""
+    """Folders of configs. A config in one's own folder replaces the catalogue's config of the same name."""
 
     own: Path  # need not exist; whatever is written goes here
     catalogue: Path | None = None
@@ -34,3 +36,16 @@ def files_by_name(configs: AnyConfigs, kind: str) -> dict[str, Path]:
     for folder in folders_of(configs):
         found = {path.stem: path for path in (folder / kind).glob("*.yaml")} | found
     return dict(sorted(found.items()))
+
+
+def new_config_file(configs: Path, name: str, stem: str) -> Path:
+    """Where a new file of the folder ``name`` goes.
+
+    Raises:
+        UserError: there is one of that name, or the configs are a single file, which nothing is written into.
+    """
+    path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
+    taken = next((there for there in (path, single) if there.exists()), None)
+    if taken:
+        raise UserError(f"{taken} exists already; edit it, or move it away to write {path}.")
+    return path

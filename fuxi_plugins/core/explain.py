@@ -1,10 +1,11 @@
-"""Says in one sentence what pydantic found wrong with a config."""
+"""Checks what a config says, and says in one sentence what is wrong with it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fuxi_plugins.core.errors import did_you_mean
+from fuxi_plugins.core.errors import UserError, did_you_mean
 
 _EXPECTED = {
     "float_type": "a number",
@@ -19,19 +20,42 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "mapping_type": "a mapping",
+    "dataclass_type": "a mapping",
 }
+
+
+class Strict(BaseModel):
+    """A part of a config: a setting that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def checked(model: type[Config], settings: Mapping[str, Any], where: str) -> Config:
+    """The settings as the model of a config.
+
+    Raises:
+        UserError: they are not valid; the message begins with ``where``.
+    """
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first error: which setting, what must hold, what was seen."""
     # A name that does not exist comes first: it may be the misspelt form of one that is missing.
-    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    unknown = ("extra_forbidden", "unexpected_keyword_argument")  # the latter of a dataclass
+    details = sorted(error.errors(), key=lambda detail: detail["type"] not in unknown)
     # A union reports one error per member; the sentence lists what the members expect.
     first = details[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     same = [detail for detail in details if detail["loc"][:1] == first["loc"][:1]]
     kind, seen = first["type"], first["input"]
-    if kind == "extra_forbidden":
+    if kind in unknown:
         known = model.model_fields if len(first["loc"]) == 1 else ()
         return f"there is no setting {_place(first['loc'])!r}{did_you_mean(str(first['loc'][-1]), known) or '.'}"
     if kind == "missing":
@@ -39,7 +63,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     expected = list(dict.fromkeys(_EXPECTED[d["type"]] for d in same if d["type"] in _EXPECTED))
     if expected:
         return f"{_place(first['loc'][:1]) or name} must be {' or '.join(expected)}, but is {describe(seen)}."
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         return f"{_place(first['loc'])} must be one of {first['ctx']['expected']}, but is {describe(seen)}."
     if not first["loc"]:  # of the whole, which is too long to be shown
         return f"{first['msg'].removeprefix('Value error, ')}."

@@ -8,7 +8,7 @@ from fuxi_plugins.core.errors import UserError
 
 
 def with_new_names(given: Mapping[str, Any], new_names: Mapping[str, str], where: str) -> dict[str, Any]:
-    """The same values under today's names; an old name is taken with a warning that tells the new one.
+    """Gives the values under today's names. An old name is understood, with a warning that tells the new one.
 
     Raises:
         UserError: a value is given under both names.

@@ -56,15 +56,31 @@ def _find_imports(path: Path, root: Path) -> Iterator[Path]:
             break
         if (folder / "__init__.py").is_file():  # which importing the file executes first
             yield folder / "__init__.py"
-    for node in ast.walk(_parsed(path)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _module_files(root, alias.name.split("."))
         elif isinstance(node, ast.ImportFrom):
-            folder = path.parents[node.level - 1] if node.level else root
-            parts = node.module.split(".") if node.module else []
+            folder, parts = _place_of(node, path, root)
             for alias in node.names:
                 yield from _module_files(folder, [*parts, alias.name])
+
+
+def imported_file(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
+    """The file that holds what ``from ... import`` takes, if it lies where the import leads.
+
+    Args:
+        path: the file with the import.
+        root: as of :func:`reached_files`.
+    """
+    folder, parts = _place_of(node, path, root)
+    files = list(_module_files(folder, parts)) if parts else []
+    return files[-1] if files else None
+
+
+def _place_of(node: ast.ImportFrom, path: Path, root: Path) -> tuple[Path, list[str]]:
+    """The folder that an import in a file starts from, and the names that follow."""
+    return path.parents[node.level - 1] if node.level else root, node.module.split(".") if node.module else []
 
 
 def _module_files(folder: Path, parts: list[str]) -> Iterator[Path]:
@@ -76,7 +92,20 @@ def _module_files(folder: Path, parts: list[str]) -> Iterator[Path]:
                 yield path.resolve()
 
 
-def _parsed(path: Path) -> ast.Module:
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file; kept until the file changes.
+
+    Raises:
+        UserError: it cannot be read as Python.
+    """
+    try:
+        return _parsed(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as Python: {error}") from error
+
+
+@cache
+def _parsed(path: Path, changed: int) -> ast.Module:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
@@ -87,7 +116,7 @@ def _parsed(path: Path) -> ast.Module:
 def _content_of(path: Path, changed: int) -> str:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    for first, last in _docstrings(_parsed(path)):
+    for first, last in _docstrings(parsed(path)):
         for number in range(first, last + 1):
             lines[number - 1] = ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -9,6 +9,7 @@ from fuxi_plugins.core.errors import UserError
 
 CACHE_VARIABLE = "FUXIBENCH_CACHE"
 CONFIGS_FOLDER = "benchmark_configs"
+RUNS_FOLDER = "runs"  # in the results
 _PACKAGE = Path(__file__).resolve().parents[1]
 # What the package brings: configs, templates, published results and measured times. A wheel holds them within the
 # package; a checkout has them beside it.
@@ -57,15 +58,25 @@ class Workspace:
         return replace(self, results=self.results / "unverified")
 
     @property
+    def boards_folder(self) -> Path:
+        """Holds the leaderboards in every format, and the evidence that they rest on."""
+        return self.results / "leaderboards"
+
+    @property
     def compiled_folder(self) -> Path:
-        """Of code that models were compiled to, for the next run."""
+        """Holds compiled code of models, for the next run."""
         return self.cache / "compiled"
 
     def dataset_folder(self, dataset_id: str) -> Path:
         return self.cache / "datasets" / dataset_id
 
     def run_folder(self, dataset_id: str, experiment_id: str, seed: int) -> Path:
-        return self.results / "runs" / dataset_id / experiment_id / f"seed-{seed}"
+        return run_folder(self.results, dataset_id, experiment_id, seed)
 
     def checkpoint_folder(self, dataset_id: str, experiment_id: str, seed: int) -> Path:
         return self.cache / "checkpoints" / dataset_id / experiment_id / f"seed-{seed}"
+
+
+def run_folder(results: Path, dataset_id: str, experiment_id: str, seed: int) -> Path:
+    """Where a run leaves its record, predictions and log."""
+    return results / RUNS_FOLDER / dataset_id / experiment_id / f"seed-{seed}"

@@ -120,7 +120,9 @@ def _decoded(content: bytes) -> str:
 
 def yaml_text(content: dict[str, Any]) -> str:
     """A mapping in the form of the benchmark's configs: keys in their order, short values in one line."""
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, indent=4, default_flow_style=None, width=120)
+    return yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, indent=4, default_flow_style=None, width=120, allow_unicode=True
+    )
 
 
 class _Dumper(yaml.SafeDumper):

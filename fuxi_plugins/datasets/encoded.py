@@ -5,10 +5,11 @@ values say, stays one id; 0 in a history is padding and no behaviour.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 
 MAP_NAME = "feature_map.json"
+ENDINGS = (".npz", ".h5", ".parquet")  # of encoded files
 _PADDING = 0
 _CARRIED = ("source", "share_embedding", "max_len", "embedding_dim", "feature_encoder")
 
@@ -36,6 +38,37 @@ def dataset_settings(feature_map: Path) -> dict[str, Any]:
     return {"feature_cols": columns, "label_col": labels[0] if len(labels) == 1 else labels}
 
 
+def as_parquet(files: Mapping[str, Path], feature_map: Path, target: Path) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Encoded files as parquet files that are read like any other; one without histories may be so already.
+
+    Args:
+        files: by any key, the encoded files.
+        feature_map: which FuxiCTR wrote beside them.
+        target: the folder for files that must be written anew.
+
+    Returns:
+        The files by the same keys, and the columns as :func:`dataset_settings` gives them, with their padding.
+
+    Raises:
+        UserError: see :func:`dataset_settings` and :func:`write_parquet`.
+    """
+    settings = dataset_settings(feature_map)
+    columns = settings["feature_cols"]
+    has_histories = any(column["type"] == "sequence" for column in columns)
+    written: dict[Path, Path] = {}  # a file that is of two splits is written once
+    sides: dict[str, str] = {}
+    for path in files.values():
+        if path.suffix == ".parquet" and not has_histories:
+            written[path] = path
+        elif path not in written:
+            written[path] = (target / f"{path.stem}.parquet").resolve()
+            sides = write_parquet(path, columns, written[path]) | sides
+    for column in columns:
+        if column["name"] in sides:
+            column["padding"] = sides[column["name"]]
+    return {key: written[path] for key, path in files.items()}, settings
+
+
 def _column(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     if spec["type"] not in ("numeric", "categorical", "sequence", "meta") or "pretrained_emb" in spec:
         raise UserError(
@@ -50,7 +83,7 @@ def write_parquet(encoded: Path, columns: list[dict[str, Any]], target: Path) ->
     """Writes an encoded file as parquet with histories without their padding.
 
     Args:
-        encoded: a file of FuxiCTR's, ``.npz`` or ``.parquet``.
+        encoded: a file of FuxiCTR's, with one of ``ENDINGS``.
         columns: those of :func:`dataset_settings`.
         target: where to.
 
@@ -58,7 +91,7 @@ def write_parquet(encoded: Path, columns: list[dict[str, Any]], target: Path) ->
         By history, ``pre`` or ``post``: on which side its padding stood; a history that is never padded is left out.
 
     Raises:
-        UserError: the file is neither, or lacks a column.
+        UserError: the file is none of these, or lacks a column.
     """
     histories = [column["name"] for column in columns if column["type"] == "sequence"]
     sides: dict[str, str] = {}
@@ -92,11 +125,14 @@ def _without_padding(values: np.ndarray) -> pa.ListArray:
 
 
 def _tables(encoded: Path) -> Iterator[dict[str, Any]]:
-    """The rows by column, (rows,) or (rows, length); a parquet file in parts, an npz file at once."""
+    """The rows by column, (rows,) or (rows, length); a parquet file in parts, others at once."""
     try:
         if encoded.suffix == ".npz":
             with np.load(encoded, allow_pickle=False) as arrays:
                 yield {name: _flat_or_history(arrays[name]) for name in arrays.files}
+        elif encoded.suffix == ".h5":
+            with h5py.File(encoded) as arrays:
+                yield {name: _flat_or_history(np.asarray(arrays[name])) for name in arrays}
         else:
             with pq.ParquetFile(encoded) as file:
                 for batch in file.iter_batches():

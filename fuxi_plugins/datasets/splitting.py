@@ -14,6 +14,7 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
+from fuxi_plugins.datasets.reading.dates import seconds
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
@@ -132,7 +133,7 @@ def moments(block: Block, column: str) -> np.ndarray:
     else:
         found = values.cast(pl.Float64, strict=False).fill_nan(None)
         if found.null_count() and values.dtype == pl.String:
-            found = min(found, _dates(values), key=pl.Series.null_count)
+            found = min(found, seconds(values), key=pl.Series.null_count)
     if found.null_count():
         row = first_row(found.is_null())
         raise UserError(
@@ -140,19 +141,3 @@ def moments(block: Block, column: str) -> np.ndarray:
             f"holds {values[row]!r}."
         )
     return found.to_numpy()
-
-
-def _dates(values: pl.Series) -> pl.Series:
-    text = values.str.strip_chars()
-    offset = text.str.extract_groups(r":\d{2}(?:\.\d+)?([+-])(\d{2}):?(\d{2})$").struct.unnest()
-    ahead = offset["1"].replace_strict({"+": 1, "-": -1}, return_dtype=pl.Int64)
-    seconds = ahead * (offset["2"].cast(pl.Int64) * 3600 + offset["3"].cast(pl.Int64) * 60)  # of the zone, before UTC
-    plain = text.str.replace(r"(:\d{2}(?:\.\d+)?)(Z|[+-]\d{2}:?\d{2})$", "${1}").str.replace("T", " ", literal=True)
-    forms = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d %H:%M:%S")
-    parsed = [
-        plain.str.to_datetime(form, time_unit="us", strict=False)
-        if "%H" in form
-        else plain.str.to_date(form, strict=False).cast(pl.Datetime("us"))
-        for form in forms
-    ]
-    return pl.select(pl.coalesce(parsed)).to_series().to_physical().cast(pl.Float64) / 1e6 - seconds.fill_null(0)

@@ -1,53 +1,45 @@
 """Plans of runs on data that need not be here: what a plan's file, the suites and the datasets' configs make of it."""
 
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from fuxi_plugins.analysis.budget import Budget, DatasetBudget, Runs, Utilisation, Work
 from fuxi_plugins.core.configs import files_by_name
 from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import shape_for
 from fuxi_plugins.models.meta import dense_parameters, forward_operations
 
 KIND = "plans"  # the folder of such files
-SPLITS = ("train", "valid", "test")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatasetFacts(_Strict):
+class DatasetFacts(Strict):
     """What a dataset's config does not say of data that are not here."""
 
     vocabulary: int = Field(gt=0)  # ids of all trained tables together
     source: str  # of that number
-    rows: dict[str, int] = {}  # by split; else those that the config has as published
+    rows: dict[str, int] = Field(default_factory=dict)  # by split; else those that the config has as published
 
 
-class PlanFile(_Strict):
+class PlanFile(Strict):
     """A plan as its YAML file says it."""
 
     title: str
     searched: str  # a template's suite, each of whose rows is tuned, and then run with the suite's seeds
-    also: list[str] = []  # further suites of the template, which are run as they are, with the same seeds
+    also: list[str] = Field(
+        default_factory=list
+    )  # further suites of the template, which are run as they are, with the same seeds
     protocol: str
     trials: int = Field(gt=0)
     search_seed: int = Field(ge=0)
     epochs: float = Field(gt=0)  # a run
     datasets: dict[str, DatasetFacts] = Field(min_length=1)
-
-
-def plan_names(workspace: Workspace) -> list[str]:
-    return list(files_by_name(workspace.all_configs, KIND))
 
 
 def make_budget(
@@ -72,7 +64,7 @@ def make_budget(
     known = files_by_name(workspace.all_configs, KIND)
     if name not in known:
         raise UserError(f"there is no plan {name!r}; there is {', '.join(known)}{did_you_mean(name, known) or '.'}")
-    plan = _read(known[name])
+    plan = checked(PlanFile, load_yaml(known[name]), str(known[name]))
     for dataset in datasets:
         if dataset not in plan.datasets:
             raise unknown_name("dataset of the plan", dataset, plan.datasets, f"fuxibench plan {name}")
@@ -80,13 +72,6 @@ def make_budget(
     chosen = datasets or tuple(plan.datasets)
     budgets = [_on_dataset(plan, dataset, gpus, workspace) for dataset in chosen]
     return Budget(plan.title, budgets, plan.trials, plan.search_seed, plan.epochs, reached, gpus)
-
-
-def _read(path: Path) -> PlanFile:
-    try:
-        return PlanFile(**load_yaml(path))
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, PlanFile)}") from error
 
 
 def _on_dataset(plan: PlanFile, dataset: str, gpus: int, workspace: Workspace) -> DatasetBudget:

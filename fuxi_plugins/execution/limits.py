@@ -20,7 +20,7 @@ def machine_memory() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one run. A run that takes nearly all the memory is ended before the system ends whatever it chooses."""
+    """Limits of one run. A run that takes nearly all the memory is ended before the system ends whatever it chooses."""
 
     timeout_seconds: float
     memory_bytes: int = field(default_factory=lambda: machine_memory() * 9 // 10)

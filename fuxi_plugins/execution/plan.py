@@ -1,7 +1,8 @@
 """Which runs a suite still needs, judged by the records that are there."""
 
+import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,15 @@ class Plan:
     notes: list[str] = field(default_factory=list)  # what to know before the first run
 
 
-def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False) -> Plan:
+def plan_runs(jobs: list[Job], records: Iterable[Record], *, forced: Collection[str] = ()) -> Plan:
     """Sorts jobs into those to run and those whose finished record stands, under their own name or another.
 
-    A failed record is run again, and so is one that was not probed where probes are wanted. ``force`` runs
-    everything again.
+    A failed record is run again, and so is one that was not probed where probes are wanted.
 
     Args:
         jobs: what is wanted.
         records: all records of the jobs' datasets.
+        forced: experiments whose finished runs are repeated.
 
     Raises:
         UserError: a finished record of the same name says that it was of other settings, code or data.
@@ -51,7 +52,7 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
     before = {job.run_folder: record_state(job.run_folder) for job in jobs}
     for job in jobs:
         record = existing_record(job.run_folder)
-        if force:
+        if job.experiment.id in forced:
             todo.append(job)
             continue
         if not isinstance(record, FinishedRun):
@@ -65,13 +66,19 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, force: bool = False
         if differences:
             raise UserError(
                 f"{job.run_folder} holds a finished run of other settings, code or data: {'; '.join(differences)}. "
-                "Give the new experiment an id of its own, or repeat the run with --force."
+                f"Give the new experiment an id of its own, or repeat the runs of the old one: {_again(job, jobs)}"
             )
         if has_what_is_wanted(record, job):
             finished.append(record)
         else:
             todo.append(job)
     return Plan(todo, finished, equal, before)
+
+
+def _again(job: Job, jobs: Iterable[Job]) -> str:
+    """The command that repeats the runs of a job's experiment and no others."""
+    seeds = ",".join(str(other.seed) for other in jobs if other.experiment.id == job.experiment.id)
+    return f"fuxibench run {shlex.quote(job.experiment.id)} --seeds {seeds} --force"
 
 
 def has_what_is_wanted(record: FinishedRun, job: Job) -> bool:

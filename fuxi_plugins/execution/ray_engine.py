@@ -62,7 +62,7 @@ class Cluster:
         named = Counter(gpu for gpu in gpus if gpu >= 0)
         share = 1 / max(named.values()) if named else 0.0
         if processes > 1 and 0 < share < 1:
-            raise UserError("with --processes on a Ray cluster each process has a GPU: name none twice in --gpu.")
+            raise UserError("on a Ray cluster --nproc-per-run gives each process a GPU; name none twice in --gpu.")
         return cls(address, share * processes, jobs)
 
 
@@ -172,7 +172,7 @@ class _Shown:
     """Tells a listener what the leases in the shared folder say of the runs under way."""
 
     def __init__(self, listener: ProgressListener):
-        self._watcher, self._next_look = listener, 0.0
+        self._listener, self._next_look = listener, 0.0
         self._started: set[Path] = set()
 
     def look_at(self, jobs: Iterable[Job]) -> None:
@@ -185,9 +185,9 @@ class _Shown:
                 continue
             if job.run_folder not in self._started:
                 self._started.add(job.run_folder)
-                self._watcher.started(job)
+                self._listener.started(job)
             if held.progress:
-                self._watcher.progressed(job, held.progress)
+                self._listener.progressed(job, held.progress)
 
 
 class _Unseen:

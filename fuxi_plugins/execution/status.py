@@ -1,16 +1,15 @@
 """How a suite stands, from its records and leases alone; needs neither torch nor the data."""
 
-import glob
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
-from fuxi_plugins.analysis.find_evidence import changed_since_measured
+from fuxi_plugins.analysis.find_evidence import changed_since_measured, evidence_files
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
 from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.records.differences import changed_since
 from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun, Record
 
@@ -25,22 +24,26 @@ class RunStatus:
     seed: int
     state: State
     note: str = ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
+    digest: str = ""  # of a done one: its settings and code
 
 
 def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     """Every run of the suite, in its order.
 
-    A run that is being repeated counts as running; one whose owner has died on this machine as waiting. A finished run
-    whose record or predictions are not what the suite's board measured says so in its note.
+    A run that is being repeated counts as running; one whose owner has died on this machine as waiting. The note of a
+    finished run says that its config was changed since, or that its record or predictions are not what the suite's
+    board measured.
     """
-    kept = sorted((workspace.results / "leaderboards").glob(f"{glob.escape(suite.name)}*.{EVIDENCE}"))
+    kept = evidence_files(workspace, suite.name)
     found = []
     for config in suite.experiments:
         for seed in suite.seeds_of(config.id):
             status, record = _run_status(workspace, config.dataset_id, config.id, seed)
             if record is not None and status.state == "done":
-                changed = changed_since_measured([record], kept, workspace)
-                status = replace(status, note=next(iter(changed.values()), ""))
+                other = changed_since(config.settings, record)
+                notes = [f"the config was changed since ({'; '.join(other)})"] if other else []
+                notes += changed_since_measured([record], kept, workspace).values()
+                status = replace(status, note="; ".join(notes), digest=record.digest)
             found.append(status)
     return found
 

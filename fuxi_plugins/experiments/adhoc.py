@@ -18,20 +18,19 @@ from fuxi_plugins.core.yaml_files import parse_yaml
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
-from fuxi_plugins.experiments.requirements import fixed_widths
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, legal_settings
-from fuxi_plugins.experiments.suite import Suite, load_suite, with_experiment
+from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on
+from fuxi_plugins.experiments.settings import legal_settings
+from fuxi_plugins.experiments.suite import Suite, load_suite, suite_of_one, with_experiment
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
-from fuxi_plugins.models.variants import VARIANTS, apply_variant
+from fuxi_plugins.models.variants import apply_variant, model_of
 from fuxi_plugins.records.files import find_records
-from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 from fuxi_plugins.records.record import finished_runs
 
 SAID = Path("the command line")  # in place of the file that other experiments come from
 MOST_CHARACTERS = 120  # of the part of an id that names settings; a folder's name has 255 at most
 # What all rows of a board should share; FuxiCTR has the last three as settings of the model.
 SHARED = (*Training.model_fields, "learning_rate", "embedding_dim", "embedding_regularizer")
-DAY = 24 * 60
 
 
 def parse_settings(said: Iterable[str]) -> dict[str, Any]:
@@ -79,14 +78,12 @@ def adhoc_experiment(
     known = load_experiment_configs(workspace.all_configs)
     if experiment_id in known:
         raise UserError(f"{known[experiment_id].file} has an experiment {experiment_id!r} already; run that by its id.")
-    named = {"display_name": model} if model in VARIANTS else {"model": model}
-    merged = apply_variant(named.get("display_name"), {**named, **settings}, f"--model {model}")
+    if "model" in settings:
+        raise UserError(f"the model is named once, here as {model}; leave model out of the settings.")
+    merged = apply_variant(model, {"model": model_of(model), **settings}, f"--model {model}")
     model_class = merged.pop("model")
-    merged.pop("display_name", None)
-    defaults: dict[str, Any] = {"metrics": [*usual_metrics(), *(usual_group_metrics() if spec.group_id else [])]}
-    widths = set(fixed_widths(spec).values())
-    if len(widths) == 1:
-        defaults["embedding_dim"] = widths.pop()
+    defaults = {"metrics": metrics_on(spec), **embedding_dim_on(spec)}
+    # A tree model has a learning rate too, which is not the one that the rows of a board share.
     legal = set(SETTINGS_OF_TREES) if is_tree_model(model_class) else legal_settings(load_model_class(model_class))
     given = {name: value for name, value in {**defaults, **(shared or {})}.items() if name in legal}
     return ExperimentConfig(
@@ -109,10 +106,7 @@ def adhoc_suite(
     model: str, dataset: str, settings: Mapping[str, Any], seeds: Sequence[int], workspace: Workspace
 ) -> Suite:
     """The experiment as a suite of one; seed 1 unless others are asked for."""
-    config = adhoc_experiment(model, dataset, settings, workspace)
-    return Suite(
-        config.id, f"{config.display_name} on {dataset}", "", [config], list(seeds) or [1], timeout_minutes=DAY
-    )
+    return suite_of_one(adhoc_experiment(model, dataset, settings, workspace), seeds or [1])
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,7 @@ def beside(
     if len(board.datasets) != 1:
         listed = ", ".join(board.datasets)
         raise UserError(f"a model is put beside the rows of one dataset, but {board_name} is of {listed}.")
-    legal = legal_settings(load_model_class(VARIANTS[model].model if model in VARIANTS else model))
+    legal = legal_settings(load_model_class(model_of(model)))
     shared, remarks = _shared_settings(board, model, legal, settings)
     config = adhoc_experiment(model, board.datasets[0], settings, workspace, shared)
     origins = Counter(row.hparam_source for row in board.experiments if row.hparam_source != "default")
@@ -200,7 +194,7 @@ def _finished_besides(board: Suite, seeds: Sequence[int], workspace: Workspace) 
 def _shared_settings(
     board: Suite, model: str, legal: Collection[str], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Of each shared setting the value that most rows have, and a remark on each in which the model is not like all.
+    """The value of each shared setting that most rows have, and remarks on those in which the model is not like all.
 
     Args:
         legal: the settings that the model has.

@@ -1,6 +1,5 @@
 """Experiments by their id: those that stand in a file, and those that a template makes."""
 
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.experiment import HPARAM_SOURCES, NAME_CHARACTERS, OWN_KEYS, ExperimentConfig
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES
 from fuxi_plugins.experiments.template import load_templated_experiment
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES
 from fuxi_plugins.models.registry import is_tree_model
 from fuxi_plugins.models.variants import apply_variant
-from fuxi_plugins.records.files import RECORD_FILE, read_record
+from fuxi_plugins.records.files import read_record, record_files
 
 RECORDED = "its record"  # the origin of a setting of an experiment that stands in no file
 
@@ -75,7 +74,7 @@ def load_recorded_experiment(results: Path, experiment_id: str) -> tuple[Experim
 
     It is how one is found again that stands in no file: a record holds every setting.
     """
-    found = sorted((results / "runs").glob(f"*/{escape(experiment_id)}/seed-*/{RECORD_FILE}"))
+    found = record_files(results, experiment=experiment_id)
     if not found:
         return None
     records = [read_record(path) for path in found]

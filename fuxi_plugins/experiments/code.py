@@ -76,8 +76,7 @@ def model_digest(model: str) -> str:
     """
     found = registry.model_source(model)
     if found is not None:
-        file, _ = found
-        return source_digest(reached_files(file, file.parent), file.parent)
+        return source_digest(reached_files(found.file, found.root), found.root)
     module = registry.model_module(model)
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
@@ -104,7 +103,7 @@ class Revision:
 
 @cache
 def revisions() -> dict[str, Revision]:
-    """Of the native models by name, and of the training protocol."""
+    """The revisions of the native models, by name, and of the training protocol."""
     listed = json.loads(REVISIONS.read_text(encoding="utf-8"))
     return {name: Revision(**entry) for name, entry in listed.items()}
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuxi_plugins.core.configs import AnyConfigs, folders_of
+from fuxi_plugins.core.configs import AnyConfigs, folders_of, new_config_file
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
-from fuxi_plugins.datasets.spec import load_dataset_spec, new_config_file
+from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.requirements import fixed_widths, unmet
+from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on, unmet
 from fuxi_plugins.experiments.sizing import sized_training
 from fuxi_plugins.models.needs import needs_of
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_model_class, model_names
-from fuxi_plugins.models.variants import VARIANTS
-from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
+from fuxi_plugins.models.variants import VARIANTS, model_of, naming
+from fuxi_plugins.records.metrics import usual_metrics
 
 HEADER = """\
 # One configuration for every model on {dataset}, tuned for none. Change what you like, or let `fuxibench tune` give
@@ -77,14 +77,9 @@ def board_rows() -> list[str]:
     return sorted([*classes, *VARIANTS, *TREE_MODELS], key=str.casefold)
 
 
-def class_name(row: str) -> str:
-    """The model of a row, which may be one of its variants."""
-    return VARIANTS[row].model if row in VARIANTS else row
-
-
 def common_settings(row: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The common settings that a model or variant has, and a model's own; ``changes`` are to :data:`COMMON`."""
-    model_class = load_model_class(class_name(row))
+    model_class = load_model_class(model_of(row))
     known = inspect.signature(model_class).parameters
     fixed = VARIANTS[row].fixed if row in VARIANTS else {}
     own = {} if row in VARIANTS else getattr(model_class, "board_settings", {})
@@ -112,8 +107,7 @@ def model_file(
     """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows."""
     text = header + yaml_text({"Base": {"dataset_id": dataset, **TRAINING, **(training or {})}})
     for row in rows:
-        named = {"display_name": row} if row in VARIANTS else {"model": row}
-        text += "\n" + yaml_text({f"{row}_{dataset}{ending}": {**named, **common_settings(row, changes)}})
+        text += "\n" + yaml_text({f"{row}_{dataset}{ending}": {**naming(row), **common_settings(row, changes)}})
     return text
 
 
@@ -155,28 +149,14 @@ def start_board(
     """
     spec = load_dataset_spec(configs, dataset)
     suite = f"{dataset}_common"
-    files = [new_config_file(folders_of(configs)[0], kind, suite) for kind in ("model_config", "suites")]
-    known = load_experiment_configs(configs)
-    names = [*model_names(), *VARIANTS]
-    taken = [f"{name}_{suite}" for name in names if f"{name}_{suite}" in known]
-    if taken:
-        raise UserError(f"{known[taken[0]].file} has {taken[0]} already; move it away to write {files[0]}.")
-    for row in rows:
-        if row not in names:
-            raise unknown_name("model", row, names, "fuxibench list models")
-    wanted = rows or board_rows()
-    reasons = {row: unmet(needs_of(load_model_class(class_name(row))), spec) for row in wanted}
-    chosen = [row for row, reason in reasons.items() if not reason]
-    left_out = {row: reason for row, reason in reasons.items() if reason}
-    if not chosen:
-        listed = "; ".join(f"{row} cannot run on {dataset}: {reason}" for row, reason in left_out.items())
-        raise UserError(f"a board needs a model, but none is left: {listed}.")
-    metrics = [*TRAINING["metrics"], *(usual_group_metrics() if spec.group_id else [])]
-    widths = set(fixed_widths(spec).values())  # which all columns must then have, for most models
-    width = {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
+    files = _new_files(configs, suite)
+    chosen, left_out = _rows_that_fit(rows, spec)
     given = dict(training or {})
     sized = sized_training(train_rows, given.get("batch_size")) if train_rows else {}
-    settings = {"training": {"metrics": metrics, **sized, **given}, "changes": {**width, **(changes or {})}}
+    settings = {
+        "training": {"metrics": metrics_on(spec), **sized, **given},
+        "changes": {**embedding_dim_on(spec), **(changes or {})},
+    }
     texts = [
         model_file(dataset, chosen, header=HEADER.format(dataset=dataset), ending="_common", **settings),
         yaml_text(
@@ -190,3 +170,39 @@ def start_board(
     for path, text in zip(files, texts, strict=True):
         write_text(path, text)
     return NewBoard(suite, files, chosen, left_out, {**TRAINING, **sized, **given})
+
+
+def _new_files(configs: AnyConfigs, suite: str) -> list[Path]:
+    """The files of experiments and of the suite, neither of which is there.
+
+    Raises:
+        UserError: one is, or another file has an experiment of the suite.
+    """
+    files = [new_config_file(folders_of(configs)[0], kind, suite) for kind in ("model_config", "suites")]
+    known = load_experiment_configs(configs)
+    taken = [name for row in _known_rows() if (name := f"{row}_{suite}") in known]
+    if taken:
+        raise UserError(f"{known[taken[0]].file} has {taken[0]} already; move it away to write {files[0]}.")
+    return files
+
+
+def _rows_that_fit(rows: Sequence[str], spec: DatasetSpec) -> tuple[list[str], dict[str, str]]:
+    """Those of the rows, or of a board of all models, that the dataset can feed; and why it cannot feed the others.
+
+    Raises:
+        UserError: a name that is no model's, or no row is left.
+    """
+    for row in rows:
+        if row not in _known_rows():
+            raise unknown_name("model", row, _known_rows(), "fuxibench list models")
+    reasons = {row: unmet(needs_of(load_model_class(model_of(row))), spec) for row in rows or board_rows()}
+    chosen = [row for row, reason in reasons.items() if not reason]
+    left_out = {row: reason for row, reason in reasons.items() if reason}
+    if not chosen:
+        listed = "; ".join(f"{row} cannot run on {spec.dataset_id}: {reason}" for row, reason in left_out.items())
+        raise UserError(f"a board needs a model, but none is left: {listed}.")
+    return chosen, left_out
+
+
+def _known_rows() -> list[str]:
+    return [*model_names(), *VARIANTS]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.code import code_of
-from fuxi_plugins.experiments.settings import SETTINGS_OF_TREES, Training, resolve_settings
+from fuxi_plugins.experiments.settings import resolve_settings
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.records.parts import Code
 from fuxi_plugins.records.record import Role, run_digest
@@ -92,7 +94,11 @@ def resolve(config: ExperimentConfig) -> Experiment:
         UserError: an unknown model or setting, or a value of the wrong kind.
     """
     where = f"experiment {config.id!r} ({config.file.name})"
-    model_params, training = resolve_settings(load_model_class(config.model), config.settings, where)
+    try:
+        model_class = load_model_class(config.model)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    model_params, training = resolve_settings(model_class, config.settings, where)
     return Experiment(
         id=config.id,
         model=config.model,

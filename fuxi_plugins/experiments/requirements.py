@@ -1,13 +1,25 @@
-"""Whether a dataset has what a model needs, told from the dataset's config alone."""
+"""What a dataset's config decides of experiments on it: the models it can feed, metrics and the width of embeddings."""
 
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.models.needs import Needs, needs_of
+from fuxi_plugins.records.metrics import usual_group_metrics, usual_metrics
 
 
 def unmet_need(model_class: type, model: str, spec: DatasetSpec) -> str | None:
     """A sentence on why the model cannot run on the dataset, or None when it can."""
     reason = unmet(needs_of(model_class), spec)
     return f"{model} cannot run on {spec.dataset_id}: {reason}" if reason else None
+
+
+def metrics_on(spec: DatasetSpec) -> list[str]:
+    """The metrics of an experiment that does not choose them."""
+    return [*usual_metrics(), *(usual_group_metrics() if spec.group_id else [])]
+
+
+def embedding_dim_on(spec: DatasetSpec) -> dict[str, int]:
+    """The setting ``embedding_dim`` where columns have one width by the config: most models need all of that width."""
+    widths = set(fixed_widths(spec).values())
+    return {"embedding_dim": widths.pop()} if len(widths) == 1 else {}
 
 
 def fixed_widths(spec: DatasetSpec) -> dict[str, int]:

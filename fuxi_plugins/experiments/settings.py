@@ -5,209 +5,31 @@ signature becomes a pydantic model, and a key that fits nowhere is an error inst
 """
 
 import inspect
+import json
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
-from fuxi_plugins.core.explain import describe, explain
+from fuxi_plugins.core.explain import checked, describe, explain
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.experiments.translation.table import RENAMED
-from fuxi_plugins.models.keywords import keywords_read
+from fuxi_plugins.models.keywords import keywords_read, parameters_of
 from fuxi_plugins.models.trees.base import TreeModel
-from fuxi_plugins.records.metrics import find_metric, is_metric, usual_metrics
-from fuxi_plugins.records.record import DEVIATING_SETTINGS
-
-# Settings of this harness, not of FuxiCTR. A resolved configuration holds them only where they are not at their
-# default, so that what was never asked for changes no digest.
-OWN_SETTINGS = ("train_step", "label", "labels", "sharding", "deterministic", *DEVIATING_SETTINGS)
-# Those of the training that a tree model has: its library knows no steps and batches.
-SETTINGS_OF_TREES = ("metrics", "monitor", "monitor_mode", "label")
-
-# Their step on a part of a table is the part of their step on the whole.
-SHARDED_OPTIMIZERS = ("adam", "Adam", "AdamW", "SGD", "Adagrad", "RMSprop")
 
 _WEIGHT = r"\s*[0-9.]+([eE][-+]?[0-9]+)?\s*"
 _REGULARIZER = re.compile(rf"l[12]\({_WEIGHT}\)|l1_l2\({_WEIGHT},{_WEIGHT}\)")
-
-_AVERAGE = re.compile(r"(ema|swa)\(\s*([0-9]*\.?[0-9]+)\s*\)")
 
 # Constructor parameters that the harness passes itself.
 _HARNESS_OWN = {"feature_map", "model_id", "gpu", "kwargs"}
 _HARNESS_KEYWORDS = {"verbose", "model_root", "model_id", "gpu"}  # that it passes beside them
 
-
 Part = TypeVar("Part", bound=BaseModel)
-
-
-class Training(BaseModel):
-    """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``.
-
-    ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
-    ``label``: of a dataset with several, the one that is learned; the first if it is not said.
-    ``labels``: those that a model of several tasks learns at once. Boards rank by the first.
-    ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
-    ``tf32``: a GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it.
-    ``compile``: the model's forward pass goes through ``torch.compile``.
-    ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
-        published runs of BARS; else they start at one.
-    ``weight_average``: ``ema(0.999)`` or ``swa(5)``, averages of the weights that are evaluated and kept in their
-        place (see ``training/weight_average.py``).
-    ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
-        ``training/sparse_embeddings.py``).
-    ``sharding``: in a run by several processes, each holds a part of the embedding tables: some rows of every table
-        (``row_wise``), some tables (``table_wise``), or rows of the large ones and some of the small ones (``auto``).
-    ``shuffle_window``: rows that are shuffled together, for data larger than memory (see ``datasets/dataloader.py``).
-    ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such
-        form is an error. A CPU does not need it: with the same number of threads its runs are equal to the last bit.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    optimizer: str = "adam"
-    loss: Literal["binary_crossentropy", "binary_cross_entropy"] = "binary_crossentropy"
-    task: Literal["binary_classification"] = "binary_classification"
-    metrics: list[str] = usual_metrics()
-    monitor: str | dict[str, float] = "AUC"
-    monitor_mode: Literal["max", "min"] = "max"
-    epochs: int = Field(default=100, ge=1)
-    batch_size: int = Field(default=4096, ge=1)
-    shuffle: bool = True
-    early_stop_patience: int = Field(default=2, ge=1)
-    eval_steps: int | None = Field(default=None, ge=1)
-    reduce_lr_on_plateau: bool = True
-    max_gradient_norm: float = Field(default=10.0, gt=0)
-    num_workers: int = Field(default=1, ge=0)
-    train_step: Literal["fast", "fuxictr"] = "fast"
-    label: str | None = None
-    labels: list[str] = []
-    amp: Literal["bf16"] | None = None
-    tf32: bool = False
-    compile: bool = False
-    sparse_embeddings: bool = False
-    sharding: Literal["row_wise", "table_wise", "auto"] | None = None
-    shuffle_window: int | None = Field(default=None, ge=2)
-    batch_norm_gains: Literal["uniform"] | None = None
-    weight_average: str | None = None
-    deterministic: bool = False
-
-    @property
-    def averaging(self) -> tuple[str, float] | None:
-        """The kind of ``weight_average``, and its decay (``ema``) or first epoch (``swa``)."""
-        if self.weight_average is None:
-            return None
-        kind, _, number = self.weight_average.removesuffix(")").partition("(")
-        return kind, float(number)
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Of each metric in what is monitored."""
-        return {self.monitor: 1.0} if isinstance(self.monitor, str) else self.monitor
-
-    @property
-    def learned_labels(self) -> list[str]:
-        """What is said of labels: those that are learned, the main one first; none for the dataset's own choice."""
-        return self.labels or ([self.label] if self.label else [])
-
-    def recorded(self) -> dict[str, Any]:
-        """The settings as a record holds them: plain values, those of ``OWN_SETTINGS`` only if not at their default."""
-        unsaid = {name for name in OWN_SETTINGS if getattr(self, name) == Training.model_fields[name].default}
-        return self.model_dump(mode="json", exclude=unsaid)
-
-    @field_validator("optimizer")
-    @classmethod
-    def _is_an_optimizer(cls, name: str) -> str:
-        import torch
-
-        if name != "adam" and not hasattr(torch.optim, name):
-            raise ValueError("optimizer must be 'adam' or the name of a class of torch.optim")
-        return name
-
-    @field_validator("metrics", "monitor")
-    @classmethod
-    def _are_metrics(cls, named: list[str] | str | dict[str, float]) -> list[str] | str | dict[str, float]:
-        for name in [named] if isinstance(named, str) else named:
-            find_metric(name)
-        return named
-
-    @field_validator("weight_average")
-    @classmethod
-    def _is_an_average(cls, written: str | None) -> str | None:
-        if written is None:
-            return None
-        found = _AVERAGE.fullmatch(written)
-        number = float(found[2]) if found else 0.0
-        if not found or not (0 < number < 1 if found[1] == "ema" else number >= 1 and number.is_integer()):
-            raise ValueError(
-                "weight_average must be ema(d) with a decay d between 0 and 1, as ema(0.999), or swa(n) with the epoch "
-                f"that it starts at, as swa(5), but is {written!r}"
-            )
-        return f"{found[1]}({number:.12g})"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_the_direction(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Where nothing else is said, the mode is the direction of the metric that is monitored."""
-        monitor = given.get("monitor")
-        if "monitor_mode" not in given and isinstance(monitor, str) and is_metric(monitor):
-            return {**given, "monitor_mode": "max" if find_metric(monitor).higher_is_better else "min"}
-        return given
-
-    @model_validator(mode="after")
-    def _names_labels_once(self) -> "Training":
-        if self.labels and (self.label or len(self.labels) < 2 or len({*self.labels}) < len(self.labels)):
-            raise ValueError(
-                "labels names two labels or more, each once and the main one first, and takes the place of label"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_sparse(self) -> "Training":
-        if self.sparse_embeddings and (self.optimizer != "adam" or self.train_step != "fast"):
-            raise ValueError("sparse_embeddings: true needs optimizer: adam and train_step: fast")
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_sharded(self) -> "Training":
-        if self.sharding and (self.optimizer not in SHARDED_OPTIMIZERS or self.train_step != "fast" or self.compile):
-            raise ValueError(
-                f"sharding needs train_step: fast, compile: false and an optimizer that moves each number by itself "
-                f"({', '.join(SHARDED_OPTIMIZERS)})"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _measures_what_it_monitors(self) -> "Training":
-        missing = [name for name in self.weights if name not in self.metrics]
-        if missing:  # FuxiCTR would take a metric that is not measured for 0
-            raise ValueError(f"what is monitored must be measured; add {', '.join(missing)} to metrics")
-        return self
-
-    @model_validator(mode="after")
-    def _monitors_towards_the_better(self) -> "Training":
-        for name, weight in self.weights.items():
-            metric = find_metric(name)
-            if metric.target is not None:
-                raise ValueError(
-                    f"of {name}, {metric.direction}, so neither its highest nor its lowest value can be monitored"
-                )
-            if weight and metric.higher_is_better != ((weight > 0) == (self.monitor_mode == "max")):
-                raise ValueError(
-                    f"of {name}, {metric.direction}, but monitor with monitor_mode: {self.monitor_mode} looks for the "
-                    "opposite"
-                )
-        return self
 
 
 @cache
@@ -215,22 +37,25 @@ def model_settings(model_class: type) -> type[BaseModel]:
     """A strict pydantic model of the hyper-parameters in a model's constructor.
 
     A parameter without annotation takes its default's type or null; one whose default is None takes anything. So does
-    what the constructor takes out of its ``**kwargs``.
+    what the constructor takes out of its ``**kwargs``. A parameter whose default JSON cannot hold, such as a function,
+    is no setting: the constructor is left its default.
     """
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(model_class, eval_str=True).parameters.items():
-        if name in _HARNESS_OWN or parameter.kind is parameter.VAR_KEYWORD or name in Training.model_fields:
+    for name, parameter in parameters_of(model_class).items():
+        if name in _HARNESS_OWN or name in Training.model_fields or not _can_be_set(parameter):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (_parameter_type(parameter), default)
     for name, default in keywords_read(model_class).items():
         if name not in fields and name not in Training.model_fields and name not in _HARNESS_KEYWORDS:
             fields[name] = (Any, default)
-    return create_model(
-        f"{model_class.__name__}Settings",
-        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
-        **fields,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute")  # as copy; nothing here reads that
+        return create_model(
+            f"{model_class.__name__}Settings",
+            __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=(), arbitrary_types_allowed=True),
+            **fields,
+        )
 
 
 def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) -> tuple[dict[str, Any], Training]:
@@ -252,10 +77,11 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
     legal = legal_settings(model_class)
     for name in given:
         if name not in legal:
-            raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}")
+            raise UserError(f"{where}: {unknown_setting(name, model_class.__name__, legal)}{_hint(model_class)}")
+    plain = _in_json(given, where)
     regularizers = {name: _regularizer(given[name], name, where) for name in given if name.endswith("regularizer")}
-    settings = {**given, **regularizers}
-    of_the_model = _chosen(schema, settings, where).model_dump(mode="json")
+    settings = {**plain, **regularizers}
+    of_the_model = _chosen_of_model(schema, settings, where).model_dump(mode="json")
     defaults = default_settings(model_class)
     for name in getattr(model_class, "added_settings", ()):
         if of_the_model[name] == defaults[name]:
@@ -265,10 +91,32 @@ def resolve_settings(model_class: type, given: Mapping[str, Any], where: str) ->
 
 def _chosen(part: type[Part], settings: Mapping[str, Any], where: str) -> Part:
     """The settings that belong to this part, checked."""
+    return checked(part, {name: value for name, value in settings.items() if name in part.model_fields}, where)
+
+
+def _chosen_of_model(schema: type[Part], settings: Mapping[str, Any], where: str) -> Part:
+    """The same from JSON, so that a mapping becomes the dataclass and a text the member of an enum that a constructor
+    is annotated with.
+    """
     try:
-        return part(**{name: value for name, value in settings.items() if name in part.model_fields})
+        return schema.model_validate_json(
+            json.dumps({name: value for name, value in settings.items() if name in schema.model_fields})
+        )
     except ValidationError as error:
-        raise UserError(f"{where}: {explain(error, part)}") from error
+        raise UserError(f"{where}: {explain(error, schema)}") from error
+
+
+def constructor_arguments(model_class: type, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of a model, as :func:`resolve_settings` gives them, as its constructor takes them."""
+    made = _chosen_of_model(model_settings(model_class), settings, where)
+    return {name: getattr(made, name) for name in settings}
+
+
+def _in_json(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name, value in given.items():
+        if not _fits_json(value):
+            raise UserError(f"{where}: {name} must be a value that YAML can hold, but is {describe(value)}.")
+    return to_jsonable_python(dict(given))
 
 
 def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
@@ -308,6 +156,16 @@ def unknown_setting(name: str, model: str, legal: set[str]) -> str:
     return f"{model} has no setting {name!r}{did_you_mean(name, legal) or '.'}"
 
 
+def _hint(model_class: type) -> str:
+    """What makes a name a setting, for whoever wrote the class."""
+    if model_class.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return ""
+    return (
+        " The settings of a model are the parameters of its constructor whose defaults are numbers, text, lists or "
+        "mappings, and what it reads as kwargs['name'] or kwargs.get('name')."
+    )
+
+
 def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     """FuxiCTR takes an integer weight for no regularisation at all, so a whole number becomes a float here."""
     if value is None or (isinstance(value, str) and _REGULARIZER.fullmatch(value)):
@@ -319,19 +177,33 @@ def _regularizer(value: Any, name: str, where: str) -> float | str | None:
     return float(value) or None
 
 
+def _can_be_set(parameter: inspect.Parameter) -> bool:
+    """Whether an experiment can set it; pydantic has no field whose name begins with ``_``, nor ``model_config``."""
+    name_fits = not parameter.name.startswith("_") and parameter.name != "model_config"
+    return name_fits and (parameter.default is parameter.empty or _fits_json(parameter.default))
+
+
+def _fits_json(value: Any) -> bool:
+    try:
+        to_jsonable_python(value)
+    except PydanticSerializationError:
+        return False
+    return True
+
+
 def _parameter_type(parameter: inspect.Parameter) -> Any:
-    if parameter.annotation is not parameter.empty:
-        return parameter.annotation
+    if parameter.annotation is not parameter.empty and not isinstance(parameter.annotation, str):
+        return parameter.annotation | None if parameter.default is None else parameter.annotation
     if parameter.default in (None, parameter.empty):
         return Any
     # FuxiCTR takes one activation or rate where it takes a list of them, and null for a part that is off.
-    one = parameter.default
-    if isinstance(one, list | tuple):
-        return list | _one_or_several(one[0]) | None if one else list | None
-    return _one_or_several(one) | None
+    default = parameter.default
+    if isinstance(default, list | tuple):
+        return type(default) | _kind(default[0]) | None if default else type(default) | None
+    takes_list = type(default) in (str, int, float)
+    return list | _kind(default) | None if takes_list else type(default) | None
 
 
-def _one_or_several(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return type(value)
-    return list | (str if isinstance(value, str) else int | float if isinstance(value, int) else float)
+def _kind(value: Any) -> Any:
+    """Of a value that stands for others of its kind; a whole number stands for any number."""
+    return int | float if type(value) is int else type(value)

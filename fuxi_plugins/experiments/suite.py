@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fuxi_plugins.core.configs import AnyConfigs, files_by_name
 from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
@@ -65,6 +65,8 @@ class SuiteFile(BaseModel):
 
 @dataclass(frozen=True)
 class Suite:
+    """Experiments, and the seeds that each is run with."""
+
     name: str
     title: str
     description: str
@@ -92,6 +94,7 @@ class Suite:
 
 
 def suite_names(configs: AnyConfigs) -> list[str]:
+    """The suites that have a file, sorted."""
     return list(files_by_name(configs, "suites"))
 
 
@@ -118,10 +121,7 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
     if stem not in files:
         raise unknown_name("suite", stem, files, "fuxibench list suites")
     path = files[stem]
-    try:
-        file = SuiteFile(**with_new_names(load_yaml(path), NEW_NAMES, str(path)))
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, SuiteFile)}") from error
+    file = checked(SuiteFile, with_new_names(load_yaml(path), NEW_NAMES, str(path)), str(path))
     title, shape, reference = file.title, "", ""
     remarks: list[str] = []
     if file.template and file.dataset and file.protocol:  # which come together
@@ -155,6 +155,12 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
     )
 
 
+def suite_of_one(config: ExperimentConfig, seeds: Sequence[int]) -> Suite:
+    """An experiment by itself, under its own id."""
+    title = f"{config.display_name} on {config.dataset_id}"
+    return Suite(config.id, title, "", [config], list(seeds), timeout_minutes=24 * 60)
+
+
 def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Suite:
     """A suite by its name, or an experiment by its id as a suite of one; one in no file is found by its records.
 
@@ -173,9 +179,7 @@ def find_suite(name: str, workspace: Workspace, seeds: Sequence[int] = ()) -> Su
             if recorded is None:
                 raise unknown_name("suite or experiment", name, [*suites, *experiments], "fuxibench list")
             config, own_seeds = recorded
-        suite = Suite(
-            name, f"{config.display_name} on {config.dataset_id}", "", [config], own_seeds, timeout_minutes=24 * 60
-        )
+        suite = suite_of_one(config, own_seeds)
     return replace(suite, seeds=list(seeds), more_seeds={}) if seeds else suite
 
 

@@ -11,11 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fuxi_plugins.core.configs import AnyConfigs, files_by_name, folders_of
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
@@ -28,14 +28,10 @@ NEW_NAMES = {"arms": "variants", "profiles": "protocols"}  # of a template's key
 MOST_TOKENS = 26
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Variant(Strict):
     """Either changes to the protocol's token model, or a whole model."""
 
-    changes: Settings = {}
+    changes: Settings = Field(default_factory=dict)
     settings: Settings | None = None
     equal_size: bool | None = None  # as large as the reference; that of the protocol unless given
 
@@ -44,13 +40,13 @@ class Protocol(Strict):
     title: str
     equal_size: bool
     token_model: Settings
-    variants: dict[str, Variant] = {}  # those that this protocol builds in another way
-    shapes: dict[str, dict[str, Settings]] = {}  # dataset -> variant -> settings
+    variants: dict[str, Variant] = Field(default_factory=dict)  # those that this protocol builds in another way
+    shapes: dict[str, dict[str, Settings]] = Field(default_factory=dict)  # dataset -> variant -> settings
 
 
 class OnDataset(Strict):
     variables: dict[str, int]
-    settings: Settings = {}
+    settings: Settings = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -101,10 +97,8 @@ def load_template(configs: AnyConfigs, name: str) -> Template:
         folders = " ".join(str(folder / "templates") for folder in folders_of(configs))
         raise unknown_name("template", name, known, f"ls {folders}")
     path = known[name]
-    try:
-        return Template(file=path, **with_new_names(load_yaml(path), NEW_NAMES, str(path)))
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, Template)}") from error
+    settings = with_new_names(load_yaml(path), NEW_NAMES, str(path))
+    return checked(Template, {**settings, "file": path}, str(path))
 
 
 def shape_for(spec: DatasetSpec, embedding_dim: int) -> Shape:
@@ -260,7 +254,7 @@ class _Builder:
         return self.protocol.equal_size if chosen is None else chosen
 
     def plain_settings(self, variant: str) -> Settings:
-        """Those of a variant of no particular size, ``model`` among them."""
+        """A variant's settings, ``model`` among them, before it is made as large as another."""
         entry = self._variant(variant)
         settings = {**self.protocol.token_model, **entry.changes} if entry.settings is None else entry.settings
         if settings.get("mixing") == "block_transpose" and settings["formulation"] == "official_code":

@@ -1,4 +1,4 @@
-"""The model zoo of a FuxiCTR checkout, and single files with a model: ``zoo:DeepFM``, ``zoo:multitask/MMoE``.
+"""The model zoo of a FuxiCTR checkout: ``zoo:DeepFM``, ``zoo:multitask/MMoE``.
 
 What is there is read from the syntax trees; nothing is executed until a model is loaded, and then only the files of its
 own folder, under a private package name, so that neither the checkout nor its many folders called ``src`` shadow
@@ -6,10 +6,7 @@ anything. Code is executed from no other path than the one that the user has nam
 """
 
 import ast
-import importlib
 import inspect
-import sys
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.files import digest
+from fuxi_plugins.core.source import parsed
+from fuxi_plugins.models.model_classes import load_class, model_classes
 
 PREFIX = "zoo:"
-BASES = ("fuxictr.pytorch.models", "fuxi_plugins.models.base")  # the modules that a model's base class comes from
 Kind = Literal["single", "multitask", "long"]
 
 
@@ -41,7 +38,7 @@ class ZooModel:
 @dataclass(frozen=True)
 class Zoo:
     models: dict[str, ZooModel]
-    unreadable: dict[Path, str]  # files that are no Python, with the reason
+    unreadable: dict[Path, str]  # files that are no Python, or whose neighbours are none, with the reason
     other: list[Path]  # folders of models for another framework
 
 
@@ -60,33 +57,18 @@ def discover(root: Path) -> Zoo:
     other: list[Path] = []
     for path in sorted(folder.rglob("*.py")):
         try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError) as error:
+            tree, classes = parsed(path), model_classes(path, path.parent)
+        except UserError as error:
             unreadable[path] = str(error)
             continue
         if any(name.startswith(("fuxictr.tensorflow", "tensorflow")) for name in _imported(tree)):
             other.append(path)
         group = _group(path.relative_to(folder))
-        for class_name, base in model_classes(tree):
+        for class_name, base in classes.items():
             kind: Kind = "long" if group == "LongCTR" else "multitask" if base == "MultiTaskModel" else "single"
             name = f"{group}/{class_name}" if group else class_name
             models[name] = ZooModel(name, class_name, path, kind)
     return Zoo(models, unreadable, other)
-
-
-def model_classes(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """The top-level classes whose base is imported from a module of ``BASES``, each with that base's name."""
-    bases = {
-        alias.asname or alias.name: alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(BASES)
-        for alias in node.names
-    }
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            for base in node.bases:
-                if isinstance(base, ast.Name) and base.id in bases:
-                    yield node.name, bases[base.id]
 
 
 def find_zoo_model(root: Path | None, name: str) -> ZooModel:
@@ -113,7 +95,7 @@ def load_zoo_class(model: ZooModel) -> type:
     from fuxi_plugins.models.item_tables import reading_rows
     from fuxi_plugins.models.needs import Needs
 
-    model_class: Any = load_class(model.file, model.class_name)
+    model_class: Any = load_class(model.file, model.class_name, model.folder)
     if model.kind == "long":
         model_class = reading_rows(model_class)
     parameters = inspect.signature(model_class).parameters
@@ -124,23 +106,6 @@ def load_zoo_class(model: ZooModel) -> type:
         sources=_sources_read(ast.parse(model.file.read_text(encoding="utf-8"))),
     )
     return model_class
-
-
-def load_class(file: Path, class_name: str) -> type:
-    """A class of a file that may import its neighbours; its folder becomes a package of a private name.
-
-    Raises:
-        UserError: the file cannot be executed, or has no such class when it is.
-    """
-    package = f"_fuxibench_{digest(str(file.parent.resolve()))[:16]}"
-    if package not in sys.modules:
-        module = types.ModuleType(package)
-        module.__path__ = [str(file.parent)]
-        sys.modules[package] = module
-    try:
-        return getattr(importlib.import_module(f"{package}.{file.stem}"), class_name)
-    except Exception as error:  # whatever the file's own code raises; it is another's
-        raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _group(relative: Path) -> str:

@@ -3,7 +3,6 @@
 They stand in ``benchmark_configs/model_files.yaml``: the name of each model and its file.
 """
 
-import ast
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.models.checkouts import BASES, model_classes
+from fuxi_plugins.models.model_classes import FUXICTR, import_root, model_classes
 
 MEMORY = "model_files.yaml"
 _log = logging.getLogger(__name__)
@@ -21,15 +20,17 @@ def models_of(path: Path) -> list[str]:
     """The names of a file's model classes, read without executing it.
 
     Raises:
-        UserError: the file is not Python, or has no model.
+        UserError: the file is not Python, has no model, or a name that no module can have.
     """
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as Python: {error}") from error
-    names = [name for name, _ in model_classes(tree)]
+    if "." in path.stem:
+        name = path.stem.replace(".", "_")
+        raise UserError(f"{path} must have no dot in its name before .py, as for every Python module; try {name}.py.")
+    names = list(model_classes(path, import_root(path)))
     if not names:
-        raise UserError(f"{path} must define a class whose base is imported from {' or '.join(BASES)}.")
+        raise UserError(
+            f"{path} must define a class whose base is BaseModel or another class of {FUXICTR}, a model of "
+            "fuxi_plugins, or a model of the same file or of one beside it. The base must be imported by its name."
+        )
     return names
 
 

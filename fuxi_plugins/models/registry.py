@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.models import checkouts
+from fuxi_plugins.models import checkouts, model_classes
 from fuxi_plugins.models.model_files import models_of
 
 if TYPE_CHECKING:
@@ -142,18 +142,32 @@ def sources() -> Sources:
     return _sources
 
 
-def model_source(name: str) -> tuple[Path, Path | None] | None:
-    """The file of a model that is neither native nor installed, and its checkout; None for others."""
+@dataclass(frozen=True)
+class OwnSource:
+    """Where a model lies that is neither native nor installed."""
+
+    file: Path
+    root: Path  # the folder that its imports start from
+    checkout: Path | None = None
+
+
+def model_source(name: str) -> OwnSource | None:
+    """Of a model of a checkout or of a file of its own; None for others."""
     if name.startswith(checkouts.PREFIX):
-        file = _zoo_model(name).file  # an error where no checkout is named
-        return file, Path(_sources.zoo) if _sources.zoo else None
-    entry = _find(name)
-    return (entry.file, None) if entry.file else None
+        model = _zoo_model(name)  # an error where no checkout is named
+        return OwnSource(model.file, model.folder, Path(_sources.zoo) if _sources.zoo else None)
+    file = _find(name).file
+    return OwnSource(file.resolve(), model_classes.import_root(file)) if file else None
 
 
 def model_module(name: str) -> str:
     """The module that holds the class of a native model or of an installed package's."""
     return _split(_find(name).target)[0]
+
+
+def is_native(name: str) -> bool:
+    """Whether the model is of this package, whose tests it passes."""
+    return name in NATIVE_MODELS or name in TREE_MODELS
 
 
 def is_tree_model(name: str) -> bool:
@@ -187,7 +201,7 @@ def class_source(name: str) -> tuple[str, Path] | None:
     entry = _find(name)
     if entry.file:
         return _docstring(entry.file, entry.target), entry.file
-    if name not in NATIVE_MODELS and name not in TREE_MODELS:
+    if not is_native(name):
         return None
     file = _file_of(entry.target)
     return _docstring(file, _split(entry.target)[1]), file
@@ -199,7 +213,7 @@ def load_model_class(name: str) -> type:
         return checkouts.load_zoo_class(_zoo_model(name))
     entry = _find(name)
     if entry.file:
-        return checkouts.load_class(entry.file, entry.target)
+        return model_classes.load_own_class(entry.file, entry.target)
     module_name, class_name = _split(entry.target)
     try:
         model_class = getattr(importlib.import_module(module_name), class_name)

@@ -76,3 +76,13 @@ def apply_variant(display_name: str | None, settings: Mapping[str, Any], where: 
                 f"{settings[name]!r}; leave it out, or give the experiment another display_name."
             )
     return {**variant.fixed, **settings, "model": variant.model}
+
+
+def model_of(name: str) -> str:
+    """The class of a variant, or the model of that name itself."""
+    return VARIANTS[name].model if name in VARIANTS else name
+
+
+def naming(name: str) -> dict[str, str]:
+    """The line of an experiment's file that asks for a variant or a model."""
+    return {"display_name": name} if name in VARIANTS else {"model": name}

@@ -1,6 +1,7 @@
-"""In what two runs of one experiment differ, and that runs which differ are not averaged."""
+"""Says in what two runs of one experiment differ, and refuses to average such runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.record import Record
@@ -19,6 +20,34 @@ def differences(one: Record, other: Record) -> list[str]:
         if here != (there := getattr(other.code, part)):
             found.append(f"code of the {part} {short_code(here)} and {short_code(there)}")
     return found
+
+
+def changed_since(settings: Mapping[str, Any], record: Record) -> list[str]:
+    """What a config says now and a run did not have, as ``epochs 1, now 100``; without importing the model.
+
+    A setting that the config no longer has is not seen, for its default is the model's to say. ``fuxibench run``
+    compares all settings and the code.
+    """
+    had = {name: value for part in record.params.values() for name, value in part.items()}
+    return [
+        f"{name} {had[name]}, now {value}"
+        for name, value in settings.items()
+        if name in had and _comparable(name, value) != _comparable(name, had[name])
+    ]
+
+
+def _comparable(name: str, value: Any) -> Any:
+    """A setting as YAML or JSON may write it in another way: ``1e-3`` is text in YAML, and no regulariser is 0."""
+    if isinstance(value, list | tuple):
+        return [_comparable(name, part) for part in value]
+    if isinstance(value, dict):
+        return {key: _comparable(name, part) for key, part in value.items()}
+    if value is None and name.endswith("regularizer"):
+        return 0.0
+    try:
+        return value if isinstance(value, bool | None) else float(value)
+    except ValueError:
+        return value
 
 
 def require_one_digest(records: Sequence[Record]) -> None:

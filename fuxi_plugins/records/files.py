@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import canonical_json, write_text
+from fuxi_plugins.core.workspace import RUNS_FOLDER, run_folder
 from fuxi_plugins.records.record import SCHEMA, Record, parse_record
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,12 @@ def _older_schema(path: Path) -> int | None:
     return schema if isinstance(schema, int) and 0 < schema < SCHEMA else None
 
 
+def record_files(results: Path, dataset: str | None = None, experiment: str | None = None) -> list[Path]:
+    """The files of all records below a folder of results, or of those of a dataset or an experiment, sorted."""
+    folders = (escape(name) if name else "*" for name in (dataset, experiment))
+    return sorted((results / RUNS_FOLDER).glob("/".join((*folders, "seed-*", RECORD_FILE))))
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """A file in a record's place that is not the record of that place."""
@@ -86,7 +94,7 @@ def find_records(
     say = left_out or (lambda one: _log.warning("%s", one.reason))
     found = []
     with _without_collecting():
-        for path in sorted((results / "runs").glob(f"{dataset or '*'}/*/seed-*/{RECORD_FILE}")):
+        for path in record_files(results, dataset):
             try:
                 record = read_record(path)
                 _require_its_place(record, path)
@@ -100,9 +108,11 @@ def find_records(
 
 
 def _require_its_place(record: Record, path: Path) -> None:
-    place = Path(record.dataset, record.experiment, f"seed-{record.seed}")
-    if path.parent.parts[-3:] != place.parts:
-        raise UserError(f"{path} holds the record of {place}, so it is a copy or was moved; it is left out.")
+    runs = path.parents[3]
+    place = run_folder(runs.parent, record.dataset, record.experiment, record.seed)
+    if path.parent != place:
+        named = place.relative_to(runs)
+        raise UserError(f"{path} holds the record of {named}, so it is a copy or was moved; it is left out.")
 
 
 @contextmanager

@@ -126,7 +126,7 @@ class RankFamily(Frozen):
 
 
 class StageRank(Frozen):
-    """One stage of a model: of a row the matrix of its tokens, of a token the matrix of its values over rows."""
+    """Ranks at one stage of a model: of a row's matrix of tokens, and of a token's matrix over the sample's rows."""
 
     row: RankFamily | None = None  # a stage whose rows are vectors has none
     token: RankFamily
@@ -141,7 +141,7 @@ class RankSummary(Frozen):
 
     @property
     def row_families(self) -> dict[str, RankFamily]:
-        """Of rows, by stage; a stage whose rows are vectors has none."""
+        """The ranks of rows, by stage; a stage whose rows are vectors has none."""
         return {name: stage.row for name, stage in self.stages.items() if stage.row}
 
 
@@ -156,14 +156,14 @@ class Code(Frozen):
 
 
 class ModelSource(Frozen):
-    """Where the code of a model lies that is neither native nor of an installed package."""
+    """Where a model's code lies that is neither in this package nor in an installed one."""
 
     file: str  # in its checkout
     commit: str | None  # of the checkout
 
 
 class Latency(Frozen):
-    """Of one prediction of some rows, after warming up."""
+    """The time that predicting some rows once takes, after warming up."""
 
     calls: NonNegativeInt
     p50_ms: NonNegativeFloat
@@ -171,7 +171,7 @@ class Latency(Frozen):
 
 
 class Cost(Frozen):
-    """What a model costs on one device; ``training/cost.py`` measures it. Loading is apart."""
+    """What a model costs on one device; ``training/cost.py`` measures it. Loading data is no part of it."""
 
     device: str
     processor: str

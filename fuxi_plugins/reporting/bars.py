@@ -8,6 +8,11 @@ from datetime import datetime
 import yaml
 from tabulate import tabulate
 
+try:
+    from yaml import CSafeDumper as SafeDumper  # libyaml's writer, where PyYAML was built with it
+except ImportError:
+    from yaml import SafeDumper
+
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.core.cleaning import csv_text, markdown, visible
 from fuxi_plugins.records.metrics import find_metric
@@ -44,11 +49,15 @@ def leaderboard_csv(board: Leaderboard, origins: Mapping[str, Origin], contribut
     return csv_text([*header, "Running Steps", "Contributor"], rows)
 
 
-def result_line(record: FinishedRun) -> str:
-    """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results."""
+def result_line(record: FinishedRun, configs: str = "benchmark_configs") -> str:
+    """The line that FuxiCTR's ``run_expid.py`` appends to its csv of results.
+
+    Args:
+        configs: the folder of configs that the run was started with.
+    """
     time = datetime.fromisoformat(record.started).strftime("%Y%m%d-%H%M%S")
     gpu = 0 if record.machine and record.machine.device.startswith("cuda") else -1
-    command = f"python scripts/run_expid.py --config benchmark_configs --expid {record.experiment} --gpu {gpu}"
+    command = f"python scripts/run_expid.py --config {configs} --expid {record.experiment} --gpu {gpu}"
     return visible(
         f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
         f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"
@@ -111,7 +120,7 @@ def model_config(record: Record) -> str:
     """A run's whole configuration, as an experiment of FuxiCTR's ``model_config.yaml``."""
     settings = {name: value for part in record.params.values() for name, value in part.items()}
     own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
-    return yaml.safe_dump({record.experiment: {**own, **settings}}, sort_keys=False)
+    return yaml.dump({record.experiment: {**own, **settings}}, Dumper=SafeDumper, sort_keys=False)
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

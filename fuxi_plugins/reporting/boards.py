@@ -1,13 +1,13 @@
 """A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
 
 import logging
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
 from fuxi_plugins.analysis.evidence import render_evidence
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
@@ -15,7 +15,9 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.code import model_digest
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
+from fuxi_plugins.models.registry import model_names
 from fuxi_plugins.records.files import LeftOut, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
@@ -26,7 +28,7 @@ _log = logging.getLogger(__name__)
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source)
+        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source, config.settings)
         for config in suite.experiments
         for seed in suite.seeds_of(config.id)
     ]
@@ -84,10 +86,25 @@ def suite_board(
     board = replace(
         board,
         reference=suite.reference,
-        remarks=suite.remarks,
+        remarks=(*suite.remarks, *_edited(board_runs(board, records), suite)),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
     return with_uncertainty(board, found.evidence if leave_out else found.strict())
+
+
+def _edited(rows: Mapping[str, Sequence[FinishedRun]], suite: Suite) -> list[str]:
+    """A remark on each model of a file of its own that was edited after its runs on the board."""
+    known = model_names()
+    remarks = {}
+    for run in (run for runs in rows.values() for run in runs):
+        is_of_a_file = run.model_source and not run.model_source.commit and run.model in known
+        if is_of_a_file and run.code.model != f"sha256:{model_digest(run.model)}":
+            seeds = ",".join(map(str, suite.seeds_of(run.experiment)))
+            remarks[run.experiment] = (
+                f"⚠ {run.display_name} was edited after these runs, which fuxibench run {shlex.quote(run.experiment)} "
+                f"--seeds {seeds} --force repeats."
+            )
+    return list(remarks.values())
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:
@@ -177,7 +194,7 @@ def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[
 
 def board_file(suite: Suite, dataset: str, workspace: Workspace, ending: str) -> Path:
     stem = suite.name if len(suite.datasets) == 1 else f"{suite.name}-{dataset}"
-    return workspace.results / "leaderboards" / f"{stem}.{ending}"
+    return workspace.boards_folder / f"{stem}.{ending}"
 
 
 def write_boards(

@@ -6,7 +6,6 @@ whoever verifies it.
 
 import hashlib
 import json
-import re
 import tempfile
 import tokenize
 import zipfile
@@ -21,7 +20,7 @@ from fuxi_plugins.core.files import cache_gone, replacing
 from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.differences import require_one_digest
-from fuxi_plugins.records.files import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE, read_record
+from fuxi_plugins.records.files import LOG_FILE, MODEL_FOLDER, PREDICTIONS_FILE, RECORD_FILE, read_record, record_files
 from fuxi_plugins.records.metrics import check_metrics, evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
 from fuxi_plugins.records.record import FinishedRun, Record
@@ -58,8 +57,7 @@ def pack(experiment: str, workspace: Workspace, path: Path, contributor: str = "
     """
     if contributor and not NAME.fullmatch(contributor):
         raise UserError(f"a contributor's name has letters, digits, spaces and .-_@, but this is {contributor!r}.")
-    folders = sorted((workspace.results / "runs").glob(f"*/{_escaped(experiment)}/seed-*"))
-    records = {folder: read_record(folder / RECORD_FILE) for folder in folders if (folder / RECORD_FILE).exists()}
+    records = {path.parent: read_record(path) for path in record_files(workspace.results, experiment=experiment)}
     finished = {folder: record for folder, record in records.items() if isinstance(record, FinishedRun)}
     if not finished:
         raise UserError(f"there is no finished run of {experiment!r} in {workspace.results / 'runs'} to pack.")
@@ -227,8 +225,3 @@ def _passed_on(content: bytes) -> bytes:
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _escaped(name: str) -> str:
-    """A name in which a glob reads no pattern."""
-    return re.sub(r"([*?\[])", r"[\1]", name)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from fuxi_plugins.analysis.evidence import Evidence, render_evidence
+from fuxi_plugins.analysis.find_evidence import evidence_file
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import file_digest, replacing, write_text
 from fuxi_plugins.core.workspace import Workspace
@@ -54,14 +55,13 @@ class Unpacked:
     Args:
         records: of all runs in the file.
         written: how many of them were not here before.
-        same_files: whether the files of predictions are, byte for byte, those that the evidence was measured from.
-        evidence: where the evidence lies, or None.
+        evidence: where the evidence lies; None where the file has none, or where the predictions here are not, byte for
+            byte, those that it was measured from.
     """
 
     manifest: Manifest
     records: list[FinishedRun]
     written: int
-    same_files: bool
     evidence: Path | None
 
 
@@ -153,10 +153,10 @@ def unpack(path: Path, workspace: Workspace) -> Unpacked:
     )
     kept = None
     if manifest.evidence and same:
-        kept = workspace.results / "leaderboards" / f"{manifest.board}.statistics.json"
+        kept = evidence_file(manifest.board, workspace)
         if not kept.exists():
             write_text(kept, render_evidence(manifest.evidence))
-    return Unpacked(manifest, list(records.values()), len(waiting), same, kept)
+    return Unpacked(manifest, list(records.values()), len(waiting), kept)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -187,7 +187,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _records(path: Path, manifest: Manifest) -> dict[str, FinishedRun]:
-    """By column; their names are safe as names of folders."""
+    """The records by column. Their names are safe as names of folders."""
     found = {}
     for run in manifest.runs:
         try:

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from fuxi_plugins.experiments.settings import Training
+from fuxi_plugins.experiments.training_settings import Training
 
 # The sizes of cuBLAS's workspace with which equal products give equal bits. Read when CUDA is first used.
 CUBLAS_WORKSPACE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}

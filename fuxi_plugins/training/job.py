@@ -27,6 +27,8 @@ class Job:
     processes: int = 1  # that share the run, on all hosts; on GPUs, of those that follow ``gpu`` one each
     hosts: int = 1  # on which these processes are, as many on each
     rendezvous: str = ""  # HOST:PORT at which several hosts meet
+    host_wait: float = 45.0  # seconds for the others to come there
+    host_timeout: float = 300.0  # seconds without an answer of another host, after which the run ends
     micro_batches: int = 1  # parts in which each batch is computed, to need less memory
     sources: Sources = INSTALLED_ONLY  # places of models beside the installed packages
     checkpoint_steps: int | None = None  # training steps between two checkpoints within an epoch

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fuxi_plugins.experiments.settings import Training
+from fuxi_plugins.experiments.training_settings import Training
 from fuxi_plugins.training import compiling, weight_average
 from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel

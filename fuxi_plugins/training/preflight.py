@@ -1,12 +1,17 @@
 """What is tried before hours are spent: a model without its weights, a first batch, whether processes can share it."""
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.tracebacks import own_line
 from fuxi_plugins.datasets.prepare import PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
+from fuxi_plugins.models.keywords import takes_keywords
 from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
 from fuxi_plugins.models.registry import load_model_class, load_tree_class, model_source
 from fuxi_plugins.records.metrics import find_metric
@@ -82,20 +87,50 @@ def try_one_batch(experiment: Experiment, data: PreparedData, checkpoints: Path)
     """
     _require_columns(experiment, data)
     folder = checkpoints / "preflight"
+    if not takes_keywords(load_model_class(experiment.model)):
+        return (
+            f"experiment {experiment.id!r}: the constructor of {experiment.model} must take **kwargs and hand it to "
+            "super().__init__, for FuxiCTR's metrics, patience and others come with it"
+        )
     try:
         model = build_model(experiment, data, gpu=-1, checkpoint_folder=folder)
         batch = next(iter(load_split(model, data, "valid", experiment, seed=0)))
         few = {name: column[:16] for name, column in batch.items()}
         model.train()
-        model.compute_loss(model(few), model.get_labels(few)).backward()
+        output = model(few)
+        if wrong := _wrong_output(output, len(next(iter(few.values())))):
+            return f"experiment {experiment.id!r} fails on its first batch: {wrong}"
+        loss = model.compute_loss(output, model.get_labels(few))
+        if not torch.isfinite(loss).all():
+            return f"experiment {experiment.id!r} fails on its first batch: its loss must be finite, but is {loss:.4g}"
+        loss.backward()
     except UserError:
         raise
     except Exception as error:  # another's code may raise anything
         source = model_source(experiment.model)
-        place = own_line(traceback.format_exc(), source[0].parent) if source else ""
-        said = f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}"
+        place = own_line(traceback.format_exc(), source.root) if source else ""
+        said = f"experiment {experiment.id!r} fails on its first batch: {type(error).__name__}: {error}".rstrip(".")
         return f"{said} (at {place})" if place else said
     return None
+
+
+def _wrong_output(output: Any, rows: int) -> str:
+    """What is wrong with the output of a model's ``forward``; nothing where it is a probability a row."""
+    if not isinstance(output, Mapping) or not isinstance(output.get("y_pred"), torch.Tensor):
+        kind = type(output).__name__
+        seen = f"a dict of {', '.join(map(str, output))}" if isinstance(output, Mapping) else f"a {kind}"
+        return f'forward must return {{"y_pred": probabilities}}, but returns {seen}'
+    predicted = output["y_pred"].detach()
+    if predicted.shape != (rows, 1):
+        return f"y_pred must have the shape (batch size, 1), here ({rows}, 1), but has {tuple(predicted.shape)}"
+    if bad := int((~torch.isfinite(predicted)).sum()):
+        return f"y_pred must be finite, but {bad} of {rows} values are not"
+    if predicted.min() < 0 or predicted.max() > 1:
+        return (
+            f"y_pred must be probabilities, but lies in {predicted.min():.4g} to {predicted.max():.4g}; "
+            "self.output_activation makes probabilities of logits"
+        )
+    return ""
 
 
 def _require_columns(experiment: Experiment, data: PreparedData) -> None:

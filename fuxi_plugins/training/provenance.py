@@ -59,10 +59,10 @@ def model_source(model: str) -> ModelSource | None:
     found = registry.model_source(model)
     if found is None:
         return None
-    file, checkout = found
-    if checkout is None:
-        return ModelSource(file=file.name, commit=None)
-    return ModelSource(file=str(file.relative_to(checkout)), commit=_git(checkout, "rev-parse", "HEAD"))
+    if found.checkout is None:
+        return ModelSource(file=found.file.relative_to(found.root).as_posix(), commit=None)
+    commit = _git(found.checkout, "rev-parse", "HEAD")
+    return ModelSource(file=str(found.file.relative_to(found.checkout)), commit=commit)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

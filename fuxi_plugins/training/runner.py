@@ -140,12 +140,12 @@ def keep_model_source(job: Job) -> None:
         UserError: the files are no longer those that the run was planned with.
     """
     found = registry.model_source(job.experiment.model)
-    if found is None or found[1] is not None:  # native, installed, or of a checkout, whose commit the record names
+    if found is None or found.checkout:  # native, installed, or of a checkout, whose commit the record names
         return
-    root = found[0].parent.resolve()
-    files = reached_files(found[0], root)
+    root = found.root.resolve()
+    files = reached_files(found.file, root)
     if job.experiment.code.model != f"sha256:{source_digest(files, root)}":
-        raise UserError(f"{found[0]} was changed after the run was planned; run it again.")
+        raise UserError(f"{found.file} was changed after the run was planned; run it again.")
     shutil.rmtree(job.run_folder / MODEL_FOLDER, ignore_errors=True)
     for file in files:
         with replacing(job.run_folder / MODEL_FOLDER / file.relative_to(root)) as temporary:

@@ -12,8 +12,11 @@ import torch
 
 from fuxi_plugins.datasets.dataloader import ROW_WEIGHT
 from fuxi_plugins.training.fast_step import BaseModel
+from fuxi_plugins.training.options import InBfloat16
 
 PASSED = ""
+FEW = 8  # rows that are predicted twice
+MOST_NAMED = 3  # parameters in one sentence
 LOSS_METHODS = ("compute_loss", "add_loss", "regularization_loss")
 
 LoadTrain = Callable[[int], Any]  # seed -> a loader of the training rows
@@ -29,9 +32,13 @@ def inspect(model: Any, load_train: LoadTrain, seed: int, test_passes: int) -> d
         test_passes: how often the test rows have been predicted.
     """
     batch = next(iter(load_train(seed)))
+    model.eval()
+    rows = rows_are_independent(model, batch)
     model.train()
     checks = {
+        "rows are independent": rows,
         "own loss is called": own_loss_is_called(model, batch),
+        "parameters are trained": parameters_are_trained(model, batch),
         "regulariser is applied": regulariser_is_applied(model, batch),
         "test is touched once": PASSED if test_passes == 1 else f"the test rows were predicted {test_passes} times",
     }
@@ -58,6 +65,32 @@ def own_loss_is_called(model: Any, batch: dict[str, torch.Tensor]) -> str:
         model.train_step(batch)
     silent = [name for name, count in calls.items() if count == 0]
     return f"the training step never calls the model's own {', '.join(silent)}" if silent else PASSED
+
+
+@torch.no_grad()
+def rows_are_independent(model: Any, batch: dict[str, torch.Tensor]) -> str:
+    """The prediction of a row must not change with the rows around it, its place among them, or earlier batches.
+
+    A few rows are predicted in their batch, then in one of the same size that repeats them in reverse.
+    """
+    size = len(next(iter(batch.values())))
+    few = min(FEW, size)
+    order = torch.arange(size) % few
+    turned = (few - 1 - order).to(next(iter(batch.values())).device)
+    before = model.forward(batch)["y_pred"].float()[:few].flip(0)
+    after = model.forward({name: column[turned] for name, column in batch.items()})["y_pred"].float()[:few]
+    changed = float((after - before).abs().max())
+    rounding = 1e-2 if isinstance(model, InBfloat16) else 1e-4
+    return f"the prediction of a row changes by {changed:.2g} with the rows around it" if changed > rounding else PASSED
+
+
+def parameters_are_trained(model: Any, batch: dict[str, torch.Tensor]) -> str:
+    """A parameter that ``forward`` never uses gets no gradient, but counts in the model's size."""
+    model.train_step(batch)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    unused = [f"{name} {tuple(p.shape)}" for name, p in named if p.grad is None]
+    more = f" and {len(unused) - MOST_NAMED} more" if len(unused) > MOST_NAMED else ""
+    return f"no gradient reaches {', '.join(unused[:MOST_NAMED])}{more}" if unused else PASSED
 
 
 def regulariser_is_applied(model: Any, batch: dict[str, torch.Tensor]) -> str:

@@ -21,7 +21,8 @@ from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.module_names import module_name
 from fuxi_plugins.datasets.prepare import FEATURE_MAP_FILE, PreparedData
 from fuxi_plugins.experiments.experiment import Experiment
-from fuxi_plugins.experiments.settings import OWN_SETTINGS
+from fuxi_plugins.experiments.settings import constructor_arguments
+from fuxi_plugins.experiments.training_settings import OWN_SETTINGS
 from fuxi_plugins.models import checkouts
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.parts import Epoch
@@ -261,7 +262,8 @@ def construct(
     others = {"epochs", "max_gradient_norm", "batch_size", "shuffle", "num_workers", *OWN_SETTINGS}  # fit's, ours
     training = experiment.training.model_dump(exclude=others)
     feature_map = load_feature_map(data, experiment.embedding_dim)
-    model_params = _inside_models(experiment.model_params)
+    arguments = constructor_arguments(model_class, experiment.model_params, f"experiment {experiment.id!r}")
+    model_params = _inside_models(arguments)
     tasks, labels = model_params.get("num_tasks", 1), len(data.spec.learned_labels)
     if tasks != labels:
         raise UserError(

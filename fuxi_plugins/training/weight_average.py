@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
-from fuxi_plugins.experiments.settings import Training
+from fuxi_plugins.experiments.training_settings import Training
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 

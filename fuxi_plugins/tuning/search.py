@@ -8,10 +8,12 @@ from typing import Any
 from fuxi_plugins.analysis.tuning_results import Trial
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.execution import planner
+from fuxi_plugins.execution.planner import plan_suite, run_plan
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.experiments.settings import monitored
 from fuxi_plugins.experiments.suite import Suite
+from fuxi_plugins.experiments.training_settings import weights_of
 from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.tuning.space import Space
@@ -41,7 +43,7 @@ def tune(
     seed: int,
     sampler: str,
     workspace: Workspace,
-    resources: "planner.Resources",
+    resources: Resources,
 ) -> list[Tuned]:
     """Gives every experiment of a suite the same number of trials, and goes on where an earlier call stopped.
 
@@ -110,10 +112,10 @@ def _run(
     suite: Suite,
     seed: int,
     workspace: Workspace,
-    resources: "planner.Resources",
+    resources: Resources,
 ) -> None:
     part = replace(suite, experiments=list(variants), seeds=[seed])
-    planner.run_plan(planner.plan_suite(part, workspace, resources), part, workspace, resources)
+    run_plan(plan_suite(part, workspace, resources), part, workspace, resources)
 
 
 def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace: Workspace) -> None:
@@ -129,9 +131,8 @@ def _tell(study: Any, trial: Any, varied: ExperimentConfig, seed: int, workspace
 
 
 def _objective(record: FinishedRun) -> float:
-    """What the run itself was stopped by: a metric, or FuxiCTR's weighted sum of several."""
-    monitor = record.params["training"]["monitor"]
-    weights = {monitor: 1.0} if isinstance(monitor, str) else monitor
+    """The best validation value of what the run monitored."""
+    weights = weights_of(record.params["training"]["monitor"])
     return sum(weight * record.metrics["valid"][name] for name, weight in weights.items())
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import model_validator
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
-from fuxi_plugins.core.explain import explain
+from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.experiments.settings import legal_settings, model_settings
 from fuxi_plugins.models.registry import is_tree_model, load_model_class, load_tree_class
@@ -21,10 +21,8 @@ DIGITS = 3  # significant ones of a value drawn from a range, so that names stay
 _NOT_SETTINGS = {"model_root", "verbose", "save_best_only", "seed", "group_id", "feature_specs"}
 
 
-class Range(BaseModel):
+class Range(Strict):
     """Numbers from ``low`` to ``high``; evenly in the logarithm where ``log``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     low: float
     high: float
@@ -138,10 +136,7 @@ def _legal(model: str) -> set[str]:
 
 def _axis(where: str, name: str, value: Any) -> Range | list[Any]:
     if isinstance(value, dict) and value.keys() & {"low", "high"}:
-        try:
-            return Range(**value)
-        except ValidationError as error:
-            raise UserError(f"{where}: {name}: {explain(error, Range)}") from error
+        return checked(Range, value, f"{where}: {name}")
     choices = value if isinstance(value, list) else [value]
     if not choices:
         raise UserError(f"{where}: {name} has no choice.")

@@ -4,6 +4,7 @@ Nothing in it is a measurement of that size: what is computed is a constant time
 """
 
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,11 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
             f"{of.prepared_rows_per_cpu_second:,.0f} rows a core's second",
             "measured: [preparation](datasets.md#preparation)",
         ),
-        Line("preparation of all rows", _time(rows / of.prepared_rows_per_cpu_second), "one core; not shared by more"),
+        Line(
+            "preparation of all rows",
+            _time(rows / of.prepared_rows_per_cpu_second),
+            "one core; [up to four threads](#rows-larger-than-memory) of one machine share it",
+        ),
         Line("loading, shuffled", f"{of.loaded_rows_per_cpu_second:,.0f} rows a core's second", "measured, in memory"),
         Line("loading an epoch", _time(rows / of.loaded_rows_per_cpu_second), "if the store fits in memory"),
         Line(
@@ -117,11 +122,13 @@ def plan(of: Constants, rows: float = 1e9, table_bytes: float = 100e9) -> list[L
 
 
 def write_page(folder: Path, page: Path) -> None:
-    """Puts the measured scaling and the plan between the page's markers."""
+    """Puts the measured scaling, the effect of a shuffle window and the plan between the page's markers."""
     measured = json.loads((folder / "scaling.json").read_text())
     text = _between(page.read_text(), "scaling", scaling_table(measured["cases"]))
     if measured.get("sharded"):
         text = _between(text, "sharded", sharded_table(**measured["sharded"]))
+    windows = json.loads((folder / "shuffle_window.json").read_text())
+    text = _between(text, "window", window_table(windows))
     write_text(page, _between(text, "plan", plan_table(plan(read(folder)))))
 
 
@@ -157,6 +164,21 @@ def sharded_table(ways: list[dict], memory: dict[str, int], **_: Any) -> str:
     header = ["tables", "way", "processes", "rows/s", "of one process", "held by each", "sent by each / step",
               "largest memory of each"]  # fmt: skip
     return tabulate(rows, headers=header, tablefmt="pipe", disable_numparse=True)
+
+
+def window_table(experiments: dict[str, dict]) -> str:
+    """One line a window; its AUC less that of the whole shuffle with the same seed, as mean and extremes."""
+    lines = []
+    for name, found in experiments.items():
+        whole = found["auc"][max(found["auc"], key=float)]
+        for share, auc in sorted(found["auc"].items(), key=lambda item: -float(item[0])):
+            less = [one - other for one, other in zip(auc, whole, strict=True)]
+            change = f"{statistics.mean(less):+.4f} ({min(less):+.4f} to {max(less):+.4f})" if auc is not whole else ""
+            rows = f"{round(found['rows'] * float(share)):,}" if auc is not whole else "all"
+            spread = f"{statistics.mean(auc):.4f} ± {statistics.stdev(auc):.4f}"
+            lines.append((name, f"{found['rows']:,}", rows, spread, change))
+    header = ["experiment", "rows", "window", "test AUC", "less that of the whole shuffle"]
+    return tabulate(lines, headers=header, tablefmt="pipe", disable_numparse=True)
 
 
 def plan_table(lines: list[Line]) -> str:

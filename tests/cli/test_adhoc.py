@@ -1,8 +1,6 @@
 """Runs without a file: a model with settings, an own model beside a board, and what later commands know of them."""
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -62,15 +60,6 @@ def call(workspace, *arguments, code=0):
     result = CliRunner().invoke(main, [*folders, *arguments])
     assert result.exit_code == code, result.output
     return result.output
-
-
-def subprocess_call(workspace, *arguments):
-    """In a process of its own, which has not loaded the model as it was before."""
-    command = [sys.executable, "-m", "fuxi_plugins", "--configs", str(workspace.configs)]
-    command += ["--results", str(workspace.results), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def test_ranges_of_seeds():
@@ -203,21 +192,37 @@ def test_an_own_model_is_copied_remembered_and_travels(workspace, model_file, tm
     assert "verified" in call(workspace, "submit", "verify", str(tmp_path / "sent.zip"))
 
 
-def test_a_failing_model_shows_its_own_line(workspace, model_file):
+def test_an_edited_model_is_said_to_be_and_force_repeats_it_alone(workspace, model_file):
+    arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--set", "epochs=1", "--seeds", "1"]
+    name = "Mine_tiny_as_tiny_suite,epochs=1"
+    assert "was edited" not in call(workspace, *arguments)
+    model_file.write_text(model_file.read_text().replace("return {", "embeddings = embeddings * 1.5\n        return {"))
+    repeat = f"fuxibench run {name} --seeds 1 --force"
+    refused = call(workspace, *arguments, code=2)
+    assert f"repeat the runs of the old one: {repeat}" in refused
+    board = call(workspace, "leaderboard", "tiny_suite", "--with", name)
+    assert f"⚠ Mine (epochs=1) was edited after these runs, which {repeat} repeats." in " ".join(board.split())
+    again = call(workspace, *arguments, "--force")
+    assert "2 runs finished, 1 to run" in again  # the board's own rows are not repeated
+    assert "was edited" not in again
+
+
+def test_a_failing_model_shows_its_own_line(workspace, model_file, tmp_path):
     condition = "        if self.training and embeddings.shape[0] > 16:\n"  # more rows than are tried first
     broken = f"{condition}            embeddings @ embeddings[:3]\n        return {{"
     text = model_file.read_text().replace("        return {", broken)
     model_file.write_text(text)
     line = text.splitlines().index("            embeddings @ embeddings[:3]") + 1
-    arguments = ["run", "--model-file", str(model_file), "--dataset", "tiny", "--set", "epochs=1"]
-    late = call(workspace, *arguments, code=1)
+    late = call(workspace, "run", "--model-file", str(model_file), "--dataset", "tiny", "--set", "epochs=1", code=1)
     assert f"your line: my_model.py:{line}, in forward: embeddings @ embeddings[:3]" in late
     assert "  | RuntimeError: mat1 and mat2" in late
-    model_file.write_text(text.replace(" and embeddings.shape[0] > 16", ""))
-    early = subprocess_call(workspace, *arguments, "--force")
+    # The same in another folder, since this process has loaded the first one.
+    other = write(tmp_path / "other" / "my_model.py", text.replace(" and embeddings.shape[0] > 16", ""))
+    write(tmp_path / "other" / "parts.py", PARTS)
+    early = call(workspace, "run", "--model-file", str(other), "--dataset", "tiny", code=2)
     assert "fails on its first batch: RuntimeError" in early
     assert f"(at my_model.py:{line}, in forward: embeddings @ embeddings[:3])" in early
-    beside_rows = subprocess_call(workspace, *arguments[:-4], "--beside", "tiny_suite")
+    beside_rows = call(workspace, "run", "--model-file", str(other), "--beside", "tiny_suite", code=2)
     assert "fails on its first batch" in beside_rows  # before any row is trained
     assert not workspace.run_folder("tiny", "DNN_tiny", 1).exists()
 
@@ -230,6 +235,8 @@ WRONG = {
     "unknown dataset": (["--model", "LR", "--dataset", "tinny"], "did you mean 'tiny'?"),
     "unknown model": (["--model", "LRR", "--dataset", "tiny"], "no model 'LRR'"),
     "unknown setting": (["--model", "LR", "--dataset", "tiny", "--set", "epoch=1"], "did you mean 'epochs'?"),
+    "no setting": (["--model", "LR", "--dataset", "tiny", "--set", "display_name=x"], "no setting 'display_name'"),
+    "two models": (["--model", "LR", "--dataset", "tiny", "--set", "model=DNN"], "leave model out of the settings"),
     "unknown board": (["--model", "LR", "--beside", "tiny_suit"], "did you mean 'tiny_suite'?"),
     "rows of no board": (["--model", "LR", "--dataset", "tiny", "--rows", "DNN"], "that --beside names"),
     "a dataset and a board": (["--model", "LR", "--beside", "tiny_suite", "--dataset", "tiny"], "leave out --dataset"),

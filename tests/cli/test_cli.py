@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.execution import planner, processes
+from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import RECORD_FILE, write_record
+from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
 from tests.conftest import ROOT
 
@@ -132,26 +134,38 @@ ENCODINGS = {
 }
 
 
+# One process for all commands: each has its output's encoding, and most of their time is that of imports.
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from fuxi_plugins.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        print("exit code", end.code, file=sys.stderr)
+"""
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_commands_work_in_every_encoding_of_the_output(workspace, encoding):
     replace(workspace.configs.parent / SUITE, "Two models on tiny data", "Zwei Modelle für 小 data – ±")
     write_record(workspace.run_folder("tiny", "LR_tiny", 1), record("LR", dataset="tiny", experiment="LR_tiny"))
     folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
-    for arguments in (["list", "suites"], ["leaderboard", "tiny_suite"], ["leaderboard", "tiny_suite", "--format", "md"],
-                      ["status", "tiny_suite"], ["report", "ledger"], ["run", "té"]):  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-m", "fuxi_plugins", *folders, *arguments],
-            env={**os.environ, **ENCODINGS[encoding]},
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == (2 if "té" in arguments else 0), (arguments, done.stderr)
-        assert b"Traceback" not in done.stderr
-        if encoding != "latin-1":
-            (done.stdout + done.stderr).decode("ascii")
-        if arguments == ["list", "suites"]:
-            assert b"tiny_suite" in done.stdout
-            assert ("für ? data - " if encoding == "latin-1" else "f?r ? data - +-").encode("latin-1") in done.stdout
+    commands = (["list", "suites"], ["leaderboard", "tiny_suite"], ["leaderboard", "tiny_suite", "--format", "md"],
+                ["status", "tiny_suite"], ["report", "ledger"], ["run", "té"])  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps([[*folders, *arguments] for arguments in commands])],
+        env={**os.environ, **ENCODINGS[encoding]},
+        capture_output=True,
+        check=False,
+    )
+    codes = [int(line.split()[-1]) for line in done.stderr.splitlines() if line.startswith(b"exit code")]
+    assert codes == [0, 0, 0, 0, 0, 2], done.stderr
+    assert b"Traceback" not in done.stderr
+    if encoding != "latin-1":
+        (done.stdout + done.stderr).decode("ascii")
+    assert b"tiny_suite" in done.stdout
+    assert ("für ? data - " if encoding == "latin-1" else "f?r ? data - +-").encode("latin-1") in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -175,6 +189,22 @@ def test_a_dry_run_trains_nothing(workspace):
     assert not list(workspace.results.rglob("record.json"))
 
 
+def test_a_dry_run_without_data_takes_no_run_of_other_settings_for_done(workspace):
+    [experiment, _] = [resolve(config) for config in find_suite("tiny_suite", workspace).experiments]
+
+    def dry_run(code, *arguments):
+        run = record("LR", 1, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
+        write_record(workspace.run_folder("tiny", "LR_tiny", 1), run)
+        return call(workspace, "run", "tiny_suite", "--dry-run", *arguments)
+
+    assert "3 to run" in dry_run(experiment.code).output
+    edited = Code(model="revision 0", training="revision 0")
+    refused = dry_run(edited)
+    assert refused.exit_code == 2
+    assert "LR_tiny seed 1 has a finished run of other settings or code" in refused.output
+    assert "4 to run" in dry_run(edited, "--force").output
+
+
 def test_check_finds_every_config_in_order_and_names_what_is_not(workspace):
     assert "1 datasets, 2 experiments and 1 suites are valid." in call(workspace, "check").output
     replace(workspace.configs / "model_config" / "tiny.yaml", "hidden_units", "hidden_unit")
@@ -190,7 +220,7 @@ def test_the_shipped_configs_are_in_order():
 
 @pytest.mark.parametrize("group", [[], ["data"], ["report"], ["submit"]])
 def test_every_command_is_summed_up_in_a_line_that_fits(group):
-    shown = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output
+    shown = CliRunner().invoke(main, [*group, "--help"], terminal_width=78).output  # of 80, click leaves two free
     commands = shown.partition("Commands:")[2].splitlines()
     assert commands
     assert not [line for line in commands if line.endswith("...")]

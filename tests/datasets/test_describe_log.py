@@ -50,6 +50,18 @@ def test_a_log_becomes_rows_with_sampled_negatives(workspace, tmp_path, names):
     assert all(values.mean() == 0.5 for values in labels.values())
 
 
+def test_sessions_stand_in_for_users_and_are_no_feature(workspace, tmp_path):
+    """As in logs of shops that know no users; test then has other sessions than train."""
+    write_log(tmp_path / "log.csv", ("session_id", "aid", "ts"))
+    found = describe("mine", tmp_path / "log.csv", interactions=True)
+    assert found.entry["from_interactions"]["log"]["user"] == "session_id"
+    assert "so sessions stand in their place: session_id, no feature." in " ".join(found.remarks)
+    prepared = prepare_dataset(read_spec("mine", found.entry, tmp_path), workspace)
+    columns = read_columns(prepared.split_folder("train"))
+    assert set(columns) == {"item_id", "history", "group_id", "label"}
+    assert len(np.unique(columns["group_id"])) == 20
+
+
 def test_a_rating_says_which_interactions_are_positive(tmp_path):
     write_log(tmp_path / "log.csv", NAMES["MovieLens"])
     guessed = describe("mine", tmp_path, "rating", None, interactions=True)

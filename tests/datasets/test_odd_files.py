@@ -17,8 +17,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.reading.dates import seconds
 from fuxi_plugins.datasets.spec import SPLITS, read_spec
-from fuxi_plugins.datasets.splitting import _dates
 from fuxi_plugins.datasets.store import read_columns
 
 ROWS = 300
@@ -142,21 +142,13 @@ def test_times_with_a_zone_divide_the_rows(folder):
         for moment, zone in zip(moments, zones, strict=True)
     ]
     np.testing.assert_array_equal(
-        _dates(pl.Series(texts)).to_numpy(), [moment.replace(tzinfo=datetime.UTC).timestamp() for moment in moments]
+        seconds(pl.Series(texts)).to_numpy(), [moment.replace(tzinfo=datetime.UTC).timestamp() for moment in moments]
     )
     (folder / "data.csv").write_text(as_csv(table() | {"event_time": texts}))
     _, _, found, prepared = described(folder)
     assert found.entry["split"]["by"] == "time"
     labels = read_columns(prepared.split_folder("test"))["label"]
     np.testing.assert_array_equal(labels, table()["label"][-60:])
-
-
-def test_dates_and_times_without_a_zone_are_utc():
-    texts = ["2026-03-01", "2026/03/01", "2026-03-01 12:30", "2026-03-01T12:30:00Z", "2026-03-01 12:30:00.25+0000"]
-    expected = [0, 0, 45000, 45000, 45000.25]
-    midnight = START.replace(tzinfo=datetime.UTC).timestamp()
-    for text, seconds in zip(texts, expected, strict=True):
-        assert _dates(pl.Series([text])).to_list() == [midnight + seconds], text
 
 
 def test_names_that_groups_usually_get_may_be_taken(folder):

@@ -418,7 +418,7 @@ def test_any_name_of_a_column_is_taken(mine, name):
 def test_users_give_groups_and_clusters(mine):
     found, prepared = mine({"reviewerID": ids(20, "A{}Q"), "label": coin})
     assert (found.entry["group_id"], found.entry["cluster_id"]) == ("group_id", "reviewerID")
-    assert "Rows of one reviewerID are taken to belong together" in said(found)
+    assert "Rows of the same reviewerID are taken to belong together" in said(found)
     stored = read_columns(prepared.split_folder("train"))
     pairs = set(zip(stored["reviewerID"].tolist(), stored["group_id"].tolist(), strict=True))
     assert len(pairs) == 20 == len({group for _, group in pairs})

@@ -1,4 +1,7 @@
-"""A real Ray cluster on this machine: a ``ray start`` a node, each a process tree of its own that can be killed."""
+"""A real Ray cluster on this machine: a ``ray start`` a node, each a process tree of its own that can be killed.
+
+Its nodes share the machine's network, or each is in a network namespace.
+"""
 
 import os
 import secrets
@@ -8,16 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.training.distributed.namespaces import Host
 
 START = (sys.executable, "-m", "ray.scripts.scripts", "start")
 # A token of our own, whatever the user's Ray has; the driver needs it too.
 ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 # Small, and on ports that collide with nothing.
 EVERY_NODE = (
-    "--block", "--node-ip-address=127.0.0.1", "--num-gpus=0", "--object-store-memory=80000000",
+    "--block", "--num-gpus=0", "--object-store-memory=80000000",
     "--dashboard-agent-listen-port=0", "--disable-usage-stats", "--include-log-monitor=false",
 )  # fmt: skip
 
@@ -25,12 +30,14 @@ EVERY_NODE = (
 class Node:
     """One node of a cluster, started by ``ray start``."""
 
-    def __init__(self, folder: Path, cpus: int, *place: str):
+    def __init__(self, folder: Path, cpus: int, *place: str, host: Host | None = None):
         self.log = folder / "ray.log"
+        address = host.address if host else "127.0.0.1"
         folder.mkdir()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*START, *EVERY_NODE, f"--num-cpus={cpus}", f"--temp-dir={folder}", *place],
+                [*(host.enter if host else ()), *START, *EVERY_NODE, f"--node-ip-address={address}",
+                 f"--num-cpus={cpus}", f"--temp-dir={folder}", *place],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
                 env={**os.environ, **ENVIRONMENT},
             )  # fmt: skip
@@ -49,17 +56,18 @@ class Node:
 
 
 @contextmanager
-def ray_cluster(nodes: int, cpus: int = 1) -> Iterator[tuple[str, list[Node]]]:
-    """A cluster's address and its nodes, the head first."""
-    address = f"127.0.0.1:{free_port()}"
+def ray_cluster(nodes: int, cpus: int = 1, hosts: Sequence[Host] = ()) -> Iterator[tuple[str, list[Node]]]:
+    """A cluster's address and its nodes, the head first; with hosts, one on each of them."""
+    address = f"{hosts[0].address if hosts else '127.0.0.1'}:{free_port()}"
+    places = [*hosts] or [None] * nodes
     started: list[Node] = []
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:  # sockets need
         try:  # short paths
             head = ("--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false")
-            started.append(Node(Path(folder) / "0", cpus, *head))
-            wait_for(lambda: answers(address), started[0])
+            started.append(Node(Path(folder) / "0", cpus, *head, host=places[0]))
+            wait_for(lambda: "--block" in started[0].log.read_text(), started[0])
             for number in range(1, nodes):
-                started.append(Node(Path(folder) / str(number), cpus, f"--address={address}"))
+                started.append(Node(Path(folder) / str(number), cpus, f"--address={address}", host=places[number]))
             for node in started:
                 wait_for(lambda node=node: "--block" in node.log.read_text(), node)
             yield address, started
@@ -77,15 +85,6 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def wait_for(condition, node: Node, seconds: float = 120) -> None:

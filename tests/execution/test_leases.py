@@ -17,8 +17,9 @@ from fuxi_plugins.execution import leases
 from fuxi_plugins.execution.leases import Leaser, clear_dead_leases, current_lease
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import plan_suite
 from fuxi_plugins.execution.queue import SharedQueue
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.training.runner import identity

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.execution import planner
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record
 from fuxi_plugins.training import trainer
@@ -135,10 +137,13 @@ def until(condition, seconds=300):
         time.sleep(0.1)
 
 
+SUITE = ["run", "tiny_suite", "--jobs", "1"]
+
+
 def start(workspace) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "fuxi_plugins", "--configs", str(workspace.configs), "--results", str(workspace.results),
-         "run", "tiny_suite", "--jobs", "1"],
+         *SUITE],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -164,10 +169,10 @@ def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
     assert 1 <= len(kept) < 4
     assert all(read_record(path).finished for path in kept)
 
-    again = start(workspace)
-    output = again.communicate()[0]
-    assert again.returncode == 0, output
-    assert f"{len(kept)} runs finished, {4 - len(kept)} to run" in output
+    folders = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    again = CliRunner().invoke(main, [*folders, *SUITE])
+    assert again.exit_code == 0, again.output
+    assert f"{len(kept)} runs finished, {4 - len(kept)} to run" in again.output
     assert len(record_paths(workspace)) == 4
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert not [path for path in workspace.results.rglob("*") if "partial" in path.name]
@@ -182,7 +187,7 @@ def test_a_suite_that_is_killed_goes_on_where_it_was(workspace, how):
 )
 def test_runs_on_one_gpu_share_its_memory(workspace, monkeypatch, gpus, processes, expected):
     """What a run's process is told; no GPU is needed to see it."""
-    monkeypatch.setattr(planner, "_require_gpus", lambda asked: None)
+    monkeypatch.setattr("fuxi_plugins.execution.resources._require_gpus", lambda asked: None)
     resources = Resources.choose(gpus, None, None, processes)
     assert resources.slots == gpus
     plan = plan_suite(find_suite("tiny_suite", workspace, seeds=[1, 2, 3]), workspace, resources)
@@ -211,6 +216,6 @@ def test_a_run_keeps_to_its_share(monkeypatch):
 
 
 def test_gpus_that_runs_of_several_processes_would_share_by_halves_are_refused(monkeypatch):
-    monkeypatch.setattr(planner, "_require_gpus", lambda asked: None)
+    monkeypatch.setattr("fuxi_plugins.execution.resources._require_gpus", lambda asked: None)
     with pytest.raises(UserError, match="must lie as far apart; 0,1 do not"):
         Resources.choose([0, 1], None, None, 2)

@@ -5,15 +5,16 @@ import torch
 
 from fuxi_plugins.cli.listing import table
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.execution import checks
 from fuxi_plugins.execution.plan import plan_runs, take_over
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import plan_suite
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.execution.status import suite_status
 from fuxi_plugins.experiments.adhoc import adhoc_suite
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record, write_record
 from fuxi_plugins.records.parts import Code, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.boards import suite_cells
-from fuxi_plugins.training import compiling
 from fuxi_plugins.training.runner import failed_record, identity
 from tests.analysis.make import record, with_digest
 
@@ -188,7 +189,7 @@ def test_slots_and_threads_share_the_cores(monkeypatch):
 
 
 def test_gpus_make_slots(monkeypatch):
-    monkeypatch.setattr("fuxi_plugins.execution.planner._require_gpus", lambda asked: None)
+    monkeypatch.setattr("fuxi_plugins.execution.resources._require_gpus", lambda asked: None)
     assert Resources.choose([0, 1, 0], None, 2).slots == [0, 1, 0]
     assert Resources.choose([1], 3, 2).slots == [1, 1, 1]
 
@@ -220,7 +221,7 @@ def test_without_a_compiler_nothing_that_is_compiled_starts(workspace, monkeypat
     def missing(experiment_id):
         raise UserError(f"{experiment_id} needs a compiler")
 
-    monkeypatch.setattr(compiling, "require_compiler", missing)
+    monkeypatch.setattr(checks, "require_compiler", missing)
     assert plan_of({}, workspace).todo
     with pytest.raises(UserError, match="needs a compiler"):
         plan_of({"compile": True}, workspace)

@@ -5,8 +5,9 @@ import pytest
 from fuxi_plugins.execution import queue as queues
 from fuxi_plugins.execution.leases import Leaser
 from fuxi_plugins.execution.plan import record_state
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import plan_suite
 from fuxi_plugins.execution.queue import SharedQueue
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record

@@ -12,13 +12,15 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.execution.leases import current_lease
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.ray_engine import MOST_DEATHS, Cluster, _run_one
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record
 from tests.conftest import ROOT, write
 from tests.execution.ray_cluster import ENVIRONMENT, free_port, ray_cluster
 from tests.execution.test_local import until
+from tests.training.distributed.namespaces import Host, two_hosts
 
 
 @pytest.mark.parametrize(
@@ -106,9 +108,10 @@ def package(workspace, tmp_path, monkeypatch):
     return folder
 
 
-def start(workspace, address, suite, *arguments) -> subprocess.Popen:
+def start(workspace, address, suite, *arguments, host=None) -> subprocess.Popen:
+    places = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     return subprocess.Popen(
-        [sys.executable, "-m", "fuxi_plugins", "--configs", str(workspace.configs), "--results", str(workspace.results),
+        [*(host.enter if host else ()), sys.executable, "-m", "fuxi_plugins", *places,
          "run", suite, "--engine", "ray", "--address", address, *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **ENVIRONMENT},
     )  # fmt: skip
@@ -155,6 +158,30 @@ def test_a_suite_goes_on_when_a_node_is_killed_and_records_each_run_once(workspa
     assert not list(workspace.results.rglob("lease-*"))
     assert not [path for path in workspace.results.rglob(".*") if path.is_file() or path.parent == workspace.results]
     # What the killed node had begun came out as on this machine, undisturbed.
+    record = read_record(disturbed.run_folder / "record.json")
+    alone = find_suite("gated", workspace, seeds=[record.seed])
+    (again,) = run_plan(plan_suite(alone, workspace, resources, force=True), alone, workspace, resources)
+    assert (again.metrics, again.best_epoch) == (record.metrics, record.best_epoch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disturb", [Host.cut_cable, Host.lose_power])
+def test_a_suite_over_two_hosts_goes_on_when_one_cannot_be_reached(workspace, package, disturb):
+    resources = Resources(slots=[-1], threads=1)
+    jobs = plan_suite(find_suite("gated", workspace), workspace, resources).todo
+    with two_hosts() as hosts, ray_cluster(nodes=2, hosts=hosts) as (address, nodes):
+        command = start(workspace, address, "gated", host=hosts[0])
+        until(lambda: command.poll() is not None or all(held_on(node, jobs) for node in nodes), seconds=900)
+        disturbed = held_on(nodes[1], jobs)
+        assert disturbed, command.communicate()[0]
+        assert held_on(nodes[0], jobs).seed != disturbed.seed
+        disturb(hosts[1])
+        (package / "open").touch()
+        output = command.communicate(timeout=900)[0]
+    assert command.returncode == 0, output
+    assert "0 runs finished, 5 to run" in output
+    finished = [record.seed for record in find_records(workspace.results) if record.status == "finished"]
+    assert sorted(finished) == [1, 2, 3, 4, 5]
     record = read_record(disturbed.run_folder / "record.json")
     alone = find_suite("gated", workspace, seeds=[record.seed])
     (again,) = run_plan(plan_suite(alone, workspace, resources, force=True), alone, workspace, resources)

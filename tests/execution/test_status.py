@@ -35,7 +35,7 @@ def test_done_running_failed_and_waiting(workspace, monkeypatch):
     found = suite_status(find_suite("tiny_suite", workspace), workspace)
     progress = f"epoch 1 of at most 2, 25 %, at most 3 min left on {lease.owner.host}"
     assert found == [
-        RunStatus("LR_tiny", 1, "done"),
+        RunStatus("LR_tiny", 1, "done", digest=record().digest),
         RunStatus("LR_tiny", 2, "failed", "RuntimeError: it broke"),
         RunStatus("DNN_tiny", 1, "running", progress),
         RunStatus("DNN_tiny", 2, "waiting"),
@@ -56,9 +56,22 @@ def test_a_finished_run_is_done_whatever_its_dead_runner_left(workspace):
     here.lease(folder)
     elsewhere.lease(folder)
     write_record(folder, record())
-    assert suite_status(find_suite("tiny_suite", workspace), workspace)[0] == RunStatus("LR_tiny", 1, "done")
+    assert suite_status(find_suite("tiny_suite", workspace), workspace)[0].state == "done"
     leases.clear_dead_leases(folder)
     assert [path.name for path in folder.glob("lease-*")] == ["lease-2.json"]  # whose runner nobody here can see
+
+
+def test_a_finished_run_whose_config_was_changed_says_so(workspace):
+    asked = find_suite("tiny_suite", workspace).experiments[0].settings
+    rate = float(asked["learning_rate"])
+
+    def note(**had):
+        params = {"model": {"regularizer": None}, "training": {"learning_rate": rate, **had}}
+        write_record(workspace.run_folder("tiny", "LR_tiny", 1), record(params=params))
+        return suite_status(find_suite("tiny_suite", workspace), workspace)[0].note
+
+    assert note() == ""
+    assert note(learning_rate=7.0) == f"the config was changed since (learning_rate 7.0, now {asked['learning_rate']})"
 
 
 def test_the_status_needs_no_torch():

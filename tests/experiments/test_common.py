@@ -11,13 +11,14 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.execution import planner
-from fuxi_plugins.experiments.common import board_rows, class_name, common_settings, start_board
+from fuxi_plugins.execution.planner import plan_suite
+from fuxi_plugins.execution.resources import Resources
+from fuxi_plugins.experiments.common import board_rows, common_settings, start_board
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import legal_settings
 from fuxi_plugins.experiments.suite import find_suite, load_suite
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, is_tree_model, load_model_class
-from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.models.variants import VARIANTS, model_of
 from fuxi_plugins.training.provenance import utc_now
 from fuxi_plugins.training.runner import carry_out
 from tests.conftest import ROOT
@@ -26,7 +27,7 @@ from tests.datasets.test_twins import SMALL
 HISTORY = ", share_embedding: shop"
 SOURCES = "feature_sources: {user: [user, shops], item: [shop]}"
 ROWS = board_rows()
-NEEDS = {row: load_model_class(class_name(row)).needs for row in ROWS}
+NEEDS = {row: load_model_class(model_of(row)).needs for row in ROWS}
 NEED_A_HISTORY = {row for row, needs in NEEDS.items() if needs.history}
 NEED_SOURCES = {row for row, needs in NEEDS.items() if needs.sources}
 
@@ -46,7 +47,7 @@ def files(workspace) -> set:
 
 def test_every_model_has_a_row():
     assert len(set(ROWS)) == len(ROWS)
-    assert {class_name(row) for row in ROWS} == {*NATIVE_MODELS, *TREE_MODELS}
+    assert {model_of(row) for row in ROWS} == {*NATIVE_MODELS, *TREE_MODELS}
     assert set(VARIANTS) <= set(ROWS)
 
 
@@ -54,13 +55,13 @@ def test_no_two_rows_are_one_model():
     """PNN alone would be IPNN again; AFN without its MLP is not AFN+."""
     assert not {"FinalNet", "GDCN", "MaskNet", "PNN"} & set(ROWS)
     assert {"AFN", "AFN+", "AutoInt", "AutoInt+", "DCN", "CrossNet", "HFM", "HFM+", "UniMixer"} <= set(ROWS)
-    built = [(class_name(row), _all_settings(row)) for row in ROWS]
+    built = [(model_of(row), _all_settings(row)) for row in ROWS]
     assert all(built.count(each) == 1 for each in built)
 
 
 def _all_settings(row: str) -> dict:
     """Those that the row leaves to its class too."""
-    parameters = inspect.signature(load_model_class(class_name(row))).parameters
+    parameters = inspect.signature(load_model_class(model_of(row))).parameters
     fixed = VARIANTS[row].fixed if row in VARIANTS else {}
     return {**{name: p.default for name, p in parameters.items()}, **common_settings(row), **fixed}
 
@@ -158,7 +159,7 @@ def test_every_model_trains_on_every_twin_or_is_left_out_with_a_reason(twin, tmp
     write_text(workspace.configs / "dataset_config" / "twin.yaml", yaml_text({twin: entry}))
     board = start_board(workspace.configs, twin, seeds=[1], training={"batch_size": 500, "epochs": 1})
     suite = find_suite(board.suite, workspace)
-    plan = planner.plan_suite(suite, workspace, planner.Resources([-1], threads=1))
+    plan = plan_suite(suite, workspace, Resources([-1], threads=1))
     assert all("fuxibench[trees]" in reason for _, reason in plan.skipped)
     without_library = {job.experiment.display_name for job, _ in plan.skipped}
     assert [job.experiment.display_name for job in plan.todo] == [r for r in board.rows if r not in without_library]

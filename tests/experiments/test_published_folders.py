@@ -175,6 +175,37 @@ def test_what_cannot_be_followed_is_refused(folder, tmp_path, old, new, said):
     assert not (tmp_path / "new").exists()
 
 
+NOT_OF_THE_FORM = {  # what is replaced in which file, and what the message says
+    "no dataset": ("model", "    dataset_id: tiny_0123\n", "", "'DCN_tiny_001' must name its dataset_id"),
+    "no mapping": ("model", "DCN_tiny_001:", "DCN_tiny_001: 3\nOther:", "DCN_tiny_001 must be a mapping of settings"),
+    "base": ("model", "Base:", "Base: [1]\nOther:", "Base must be a mapping of settings, but is [1] (a list)"),
+    "specs": ("model", "model_id: DCN_base", "feature_specs: [{max_len: 2}]", "feature_specs must name its columns"),
+    "label": ("dataset", "label_col: {dtype: float, name: label}", "label_col: label", "must be mappings, as {name: x"),
+    "columns": (
+        "dataset",
+        "feature_cols:",
+        "feature_cols: uid\n    unread:",
+        "feature_cols of the dataset 'tiny_0123'",
+    ),
+    "split": ("dataset", "valid_data: ../data/Tiny/valid.csv", "valid_size: 0.1", "but does not by valid_data"),
+}
+
+
+@pytest.mark.parametrize("mistake", NOT_OF_THE_FORM)
+def test_a_config_that_is_not_of_the_form_is_one_message(folder, tmp_path, mistake):
+    file, old, new, said = NOT_OF_THE_FORM[mistake]
+    change(folder / f"{file}_config.yaml", old, new)
+    with pytest.raises(UserError) as error:
+        translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert said in str(error.value)
+
+
+def test_a_column_that_feature_specs_names_in_vain_is_said(folder, tmp_path):
+    change(folder / "model_config.yaml", "model_id: DCN_base", "feature_specs: [{name: [shops, shoops], max_len: 2}]")
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert "feature_specs names shoops, which is no column of tiny_0123" in translated.remarks
+
+
 def test_an_id_that_leads_out_of_the_cache_writes_nothing(folder, tmp_path):
     change(folder / "model_config.yaml", "DCN_tiny_001", "../DCN")
     with pytest.raises(UserError, match="becomes a folder's name"):
@@ -319,11 +350,24 @@ def test_the_command_behaves_as_fuxictrs_script(folder, workspace, tmp_path, mon
     result = CliRunner().invoke(main, ["--results", str(workspace.results), "run-expid", *words])
     assert result.exit_code == 0, result.output
     assert "crossing_layers: 2 (num_cross_layers: 2)" in result.output
+    assert f"Translated to {workspace.cache / 'published_folders' / 'DCN_tiny_001'}" in result.output
     (record,) = find_records(workspace.results)
     assert (record.experiment, record.seed, record.model) == ("DCN_tiny_001", 2021, "DCN")
     line = (tmp_path / "bars.csv").read_text()
     assert "[exp_id] DCN_tiny_001,[dataset_id] tiny_0123,[train] N.A.,[val] AUC: 0." in line
     assert f"[test] AUC: {record.metrics['test']['AUC']:.6f} - logloss:" in line
+    assert f"--config {folder} --expid DCN_tiny_001" in line
+
+    options = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    unknown = CliRunner().invoke(main, [*options, "leaderboard", "DCN_tiny_001"])
+    assert (unknown.exit_code, "there is no dataset 'tiny_0123'" in unknown.output) == (2, True)
+    kept = CliRunner().invoke(main, [*options, "run-expid", *words, "--keep"])
+    assert kept.exit_code == 0, kept.output
+    assert "1 runs finished, 0 to run" in kept.output
+    assert "hyper-parameters" in CliRunner().invoke(main, [*options, "leaderboard", "DCN_tiny_001"]).output
+    change(workspace.configs / "dataset_config" / "tiny_0123.yaml", "min_categr_count: 1", "min_categr_count: 2")
+    other = CliRunner().invoke(main, [*options, "run-expid", *words, "--keep"])
+    assert (other.exit_code, "tiny_0123.yaml exists and says something else" in other.output) == (2, True)
 
 
 def test_the_command_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch):

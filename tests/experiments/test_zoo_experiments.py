@@ -37,6 +37,7 @@ def test_the_committed_files_are_what_the_script_writes(script):
     assert (folder / "ml100k_zoo.yaml").read_text() == script.common_file()
     assert (CONFIGS / "suites" / "ml100k_zoo_board.yaml").read_text() == script.common_suite()
     assert (folder / "ml100k_random.yaml").read_text() == script.common_file("ml100k_random")
+    assert (folder / "frappe_x1r_common.yaml").read_text() == script.frappe_file()
     assert (CONFIGS / "suites" / "ml100k_random_board.yaml").read_text() == script.random_suite()
 
 

@@ -16,12 +16,13 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.execution import checks
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records, read_record
-from fuxi_plugins.training import preflight
 from fuxi_plugins.training.runner import identity
 from tests.analysis.make import record
 from tests.conftest import write
@@ -200,13 +201,13 @@ def test_a_cache_that_is_deleted_before_the_runs_start(workspace):
 
 
 def test_a_cache_that_is_deleted_while_a_suite_is_planned(workspace, monkeypatch):
-    real = preflight.preflight
+    real = checks.preflight
 
     def after_deletion(experiment, data):
         shutil.rmtree(workspace.cache)
         real(experiment, data)
 
-    monkeypatch.setattr(preflight, "preflight", after_deletion)
+    monkeypatch.setattr(checks, "preflight", after_deletion)
     arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results), "run", "LR_tiny"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2, result.output

@@ -15,11 +15,12 @@ from dataclasses import replace
 
 import pytest
 
-from fuxi_plugins.execution import local
+from fuxi_plugins.execution import local, running
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
-from fuxi_plugins.execution.planner import Resources, plan_suite, run_plan
+from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.processes import RunProcess
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.training import worker
 from tests.conftest import write
@@ -70,7 +71,7 @@ def plan(workspace):
 
 def execute(workspace):
     """What ``fuxibench run twenty --jobs 2 --checkpoint-steps 2`` does after its imports."""
-    local.Forked, local.start_server = Copied, lambda threads: None  # in this copy of the test's process
+    running.Forked, local.start_server = Copied, lambda threads: None  # in this copy of the test's process
     planned = plan(workspace)
     limits = Limits(timeout_seconds=600)
     run_jobs(planned.todo, before=planned.before, slots=[-1, -1], limits=limits, listener=Noted())

@@ -207,7 +207,7 @@ def test_a_model_in_a_file_is_known_by_its_class(tmp_path, workspace):
     assert "a model name must be unique, but 'DeepFM'" in refused.output
     empty = write(tmp_path / "empty.py", "x = 1\n")
     assert (
-        "must define a class whose base is imported"
+        "must define a class whose base is BaseModel"
         in CliRunner().invoke(main, ["--model-file", str(empty), "list", "models"]).output
     )
 

@@ -1,9 +1,20 @@
 """What a constructor takes out of its ``**kwargs`` is found without running it."""
 
-from typing import Any
+import enum
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from fuxi_plugins.experiments.settings import legal_settings, model_settings, resolve_settings
-from fuxi_plugins.models.keywords import REQUIRED, keywords_read
+import pytest
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.experiments.settings import constructor_arguments, legal_settings, model_settings, resolve_settings
+from fuxi_plugins.models.dcnv2 import DCNv2
+from fuxi_plugins.models.keywords import REQUIRED, keywords_read, parameters_of
+
+if TYPE_CHECKING:
+    from somewhere import Unknown
 
 WIDTH = 3
 
@@ -53,3 +64,76 @@ def test_what_the_harness_passes_itself_is_no_setting_of_the_model():
     assert {"optimizer", "loss", "verbose", "model_root"} <= set(keywords_read(Compiling))
     assert not {"verbose", "model_root"} & legal_settings(Compiling)
     assert not {"optimizer", "loss"} & set(model_settings(Compiling).model_fields)
+
+
+class Deeper(DCNv2):
+    def __init__(self, feature_map: Any, *more: Any, depth: int = 2, **rest: Any):
+        super().__init__(feature_map, num_cross_layers=depth, **rest)
+
+
+class Deepest(Deeper):
+    def __init__(self, feature_map: Any, **kwargs: Any):
+        super(Deepest, self).__init__(feature_map, depth=9, **kwargs)  # noqa: UP008  as FuxiCTR writes it
+
+
+class Closed(DCNv2):
+    def __init__(self, feature_map: Any, width: int = 2, **kwargs: Any):
+        super().__init__(feature_map, embedding_dim=width)
+
+
+def test_a_model_that_hands_its_rest_to_its_base_has_the_settings_of_the_base():
+    native = set(parameters_of(DCNv2))
+    assert {"feature_map", "embedding_dim", "learning_rate", "num_cross_layers"} <= native
+    assert set(parameters_of(Deeper)) == native - {"num_cross_layers"} | {"depth"}
+    assert set(parameters_of(Deepest)) == native - {"num_cross_layers"}
+    assert set(parameters_of(Closed)) == {"feature_map", "width"}
+    assert "depth" not in legal_settings(Deepest)
+    assert resolve_settings(Deeper, {"learning_rate": 0.5}, "here")[0]["learning_rate"] == 0.5
+
+
+@dataclass
+class Sizes:
+    width: int = 4
+    units: list[int] = field(default_factory=lambda: [8])
+
+
+class Mode(enum.Enum):
+    PLAIN = "plain"
+    GATED = "gated"
+
+
+class Varied:
+    def __init__(
+        self, feature_map: Any, sizes: Sizes | None = None, mode: Mode = Mode.PLAIN, units=(4, 2), rate=0,
+        act: Callable = abs, kind=dict, copy=1, _hidden=3, model_config=4, strange: "Unknown" = None, **kwargs: Any,
+    ): ...  # fmt: skip
+
+
+def test_settings_are_what_json_holds_and_reach_the_constructor_as_it_wants_them():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        defaults, _ = resolve_settings(Varied, {}, "here")
+        given = {"sizes": {"width": 3}, "mode": "gated", "units": [5], "rate": 0.5, "strange": 7}
+        found, _ = resolve_settings(Varied, given, "here")
+    assert defaults == {"sizes": None, "mode": "plain", "units": [4, 2], "rate": 0, "copy": 1, "strange": None}
+    assert found == {**defaults, **given, "sizes": {"width": 3, "units": [8]}}
+    arguments = constructor_arguments(Varied, found, "here")
+    assert arguments == {**found, "sizes": Sizes(3), "mode": Mode.GATED, "units": (5,)}
+
+
+WRONG = {
+    "of a dataclass": ({"sizes": {"widht": 3}}, "there is no setting 'sizes.widht'"),
+    "kind in a dataclass": ({"sizes": {"width": "3"}}, "sizes must be a whole number, but is '3' (text)"),
+    "no mapping": ({"sizes": 3}, "sizes must be a mapping, but is 3"),
+    "no member": ({"mode": "plane"}, "mode must be one of 'plain' or 'gated', but is 'plane'"),
+    "a function": ({"act": "relu"}, "no setting 'act'. The settings of a model are the parameters of its constructor"),
+    "no value of YAML": ({"rate": abs}, "rate must be a value that YAML can hold, but is <built-in function abs>"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_wrong_setting_is_one_message(mistake):
+    given, message = WRONG[mistake]
+    with pytest.raises(UserError) as error:
+        resolve_settings(Varied, given, "here")
+    assert message in str(error.value)

@@ -12,7 +12,8 @@ from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.main import main
-from fuxi_plugins.execution import planner
+from fuxi_plugins.execution.planner import plan_suite
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import RANK_FILE
 from fuxi_plugins.records.parts import Cost, Latency, Parameters, RankFamily, RankSummary, StageRank
@@ -42,7 +43,7 @@ def rehearsed(tmp_path_factory):
         shutil.copytree(ROOT / "results" / "paper", workspace.results / "paper")
         suite = find_suite("paper_rank@tiny,matched", workspace, [1, 2])
         suite = replace(suite, experiments=suite.experiments[:2])
-        for job in planner.plan_suite(suite, workspace, planner.Resources([-1], 1)).todo:
+        for job in plan_suite(suite, workspace, Resources([-1], 1)).todo:
             job.run_folder.mkdir(parents=True, exist_ok=True)
             carry_out(job, lambda news: None, started=utc_now(), clock_start=time.perf_counter())
         yield workspace

@@ -48,12 +48,48 @@ class DeafStep(OwnLoss):
         return loss
 
 
+class Spare(DNN):
+    """Has a part that it never uses."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.spare = torch.nn.Linear(3, 2)
+
+
+class Centred(DNN):
+    """Looks at the mean of its batch."""
+
+    def forward(self, inputs):
+        predicted = super().forward(inputs)["y_pred"]
+        return {"y_pred": (predicted - predicted.mean() + 0.5).clamp(0.01, 0.99)}
+
+
+class Placed(DNN):
+    """Looks at the place of a row in its batch."""
+
+    def forward(self, inputs):
+        predicted = super().forward(inputs)["y_pred"]
+        return {"y_pred": predicted * torch.linspace(0.9, 1, len(predicted))[:, None]}
+
+
+class Remembering(DNN):
+    """Keeps a state from batch to batch."""
+
+    state = 1.0
+
+    def forward(self, inputs):
+        self.state *= 0.99
+        return {"y_pred": super().forward(inputs)["y_pred"] * self.state}
+
+
 @pytest.mark.parametrize("regularizer", [0.01, None])
 def test_a_sound_run_trips_nothing(trained, regularizer):
     model, load = trained(embedding_regularizer=regularizer)
     checks = sanity_checks.inspect(model, load, 1, 1)
     assert set(checks) == {
+        "rows are independent",
         "own loss is called",
+        "parameters are trained",
         "regulariser is applied",
         "test is touched once",
         "seed fixes the order",
@@ -80,6 +116,20 @@ def test_a_regulariser_that_adds_nothing(trained, monkeypatch):
     assert sanity_checks.regulariser_is_applied(model, batch) == (
         "the embedding regulariser adds nothing to the gradient"
     )
+
+
+def test_a_part_that_is_never_used(trained, monkeypatch):
+    model, load = trained(Spare, monkeypatch)
+    checks = sanity_checks.inspect(model, load, 1, 1)
+    assert checks["parameters are trained"] == "no gradient reaches spare.weight (2, 3), spare.bias (2,)"
+
+
+@pytest.mark.parametrize("model_class", [Centred, Placed, Remembering])
+def test_a_prediction_that_depends_on_other_rows(trained, monkeypatch, model_class):
+    model, load = trained(model_class, monkeypatch)
+    found = sanity_checks.inspect(model, load, 1, 1)["rows are independent"]
+    assert found.startswith("the prediction of a row changes by 0.")
+    assert found.endswith(" with the rows around it")
 
 
 def test_an_order_that_the_seed_does_not_fix(trained):

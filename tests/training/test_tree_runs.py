@@ -10,7 +10,8 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.execution.planner import Resources, plan_suite
+from fuxi_plugins.execution.planner import plan_suite
+from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.adhoc import adhoc_suite
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.code import code_of

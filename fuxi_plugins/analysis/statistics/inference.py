@@ -9,6 +9,7 @@ C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b. Boards, ``compare``, the ledge
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import expit, logit
@@ -59,7 +60,6 @@ class Inference:
         effects: (M, M), the row less the column, in the numbers by which the metric compares (``Metric.compared``).
         noise: of the effects.
         comparable: (M, M), false where one row has a single seed of unknown noise.
-        p_values, adjusted: (M, M), NaN where not comparable.
         pooled: (M,), rows whose variance between seeds is drawn from all rows that inform each other.
         different_outcomes: (M,), rows whose seeds lie so far apart that a mean does not describe them.
         metric: in which the rows are compared; None: a quantity without bounds of which more is better.
@@ -72,8 +72,6 @@ class Inference:
     effects: np.ndarray
     noise: Noise
     comparable: np.ndarray
-    p_values: np.ndarray
-    adjusted: np.ndarray
     pooled: np.ndarray
     different_outcomes: np.ndarray
     metric: Metric | None
@@ -81,6 +79,21 @@ class Inference:
     @property
     def higher_is_better(self) -> bool:
         return self.metric is None or self.metric.higher_is_better
+
+    @property
+    def p_values(self) -> np.ndarray:
+        """(M, M), each of one comparison alone; NaN where not comparable."""
+        return self._tests[0]
+
+    @property
+    def adjusted(self) -> np.ndarray:
+        """(M, M) p values by Holm's procedure over all pairs; NaN where not comparable."""
+        return self._tests[1]
+
+    @cached_property
+    def _tests(self) -> tuple[np.ndarray, np.ndarray]:
+        """Worked out when asked for: it is what takes longest, and of most metrics only the intervals are shown."""
+        return _tests(self.effects, self.noise, self.comparable)
 
     @property
     def significant(self) -> np.ndarray:
@@ -113,7 +126,7 @@ class Inference:
         return np.argsort(-compared if self.higher_is_better else compared, kind="stable")
 
     def letters(self) -> dict[str, str]:
-        """By name: two rows share a letter if and only if they do not differ significantly. Letters follow the ranks.
+        """Letters by row: two rows share one if and only if they do not differ significantly. They follow the ranks.
 
         A row that is compared with nothing has none.
         """
@@ -124,7 +137,7 @@ class Inference:
         }
 
     def rank_ranges(self) -> dict[str, tuple[int, int]]:
-        """By name: the ranks that a row may have, below all that are significantly better, above all that are worse."""
+        """The ranks that each row may have: below all that are significantly better, above all that are worse."""
         below = self.effects < 0 if self.higher_is_better else self.effects > 0
         better, worse = (self.significant & below).sum(1), (self.significant & ~below).sum(1)
         return {
@@ -134,7 +147,7 @@ class Inference:
     def like_the_best(self) -> list[str]:
         """Rows that are not significantly different from the first by its mean, without that one, best first.
 
-        Those only that are compared with it.
+        Rows that are not compared with it are left out.
         """
         best, *others = self.order()
         alike = self.comparable[best] & ~self.significant[best]
@@ -188,7 +201,6 @@ def infer(
     effects = compared[:, None] - compared[None, :]
     noise_known = (seeds > 1) | pooled
     comparable = noise_known[:, None] & noise_known[None, :]
-    p_values, adjusted = _tests(effects, noise, comparable)
     return Inference(
         names=list(values),
         means=means,
@@ -197,8 +209,6 @@ def infer(
         effects=effects,
         noise=noise,
         comparable=comparable,
-        p_values=p_values,
-        adjusted=adjusted,
         pooled=pooled,
         different_outcomes=apart,
         metric=metric,

@@ -39,7 +39,7 @@ class Noise:
 
     @classmethod
     def of(cls, *parts: tuple[np.ndarray, np.ndarray]) -> "Noise":
-        """Of pairs (variances, degrees of freedom) whose shapes broadcast together."""
+        """Makes it of pairs (variances, degrees of freedom) whose shapes broadcast together."""
         shape = np.broadcast_shapes(*(array.shape for part in parts for array in part))
         return cls(*(np.array([np.broadcast_to(array, shape) for array in kind]) for kind in zip(*parts, strict=True)))
 

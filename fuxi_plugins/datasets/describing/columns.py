@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_made_up, is_moment
+from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_id, is_made_up, is_moment
+from fuxi_plugins.datasets.reading.dates import seconds, unit_of
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
 from fuxi_plugins.datasets.statistics import number
@@ -23,9 +24,14 @@ _WHOLE = r"^[+-]?\d+(\.0*)?$"
 _FLOAT_FORM = r"^[+-]?\d+\.0*$"
 _FRACTION = r"^[+-]?\d*\.\d*[1-9]\d*$"
 _COMMA_NUMBER = r"^[+-]?(\d+(,\d+)?|\d{1,3}(,\d{3})+(\.\d+)?)$"  # 3,14 or 1,000
-_DATE = r"^\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+_POWER = r"^[+-]?\d+(\.\d*)?[eE]\+?\d+$"  # 1.2e5, as spreadsheets write long numbers
+_UNIT_NUMBER = r"^[+-]?[$€£¥]\s?\d[\d.,]*$|^[+-]?\d[\d.,]*\s?[%$€£¥]$"  # $3.50 or 12%
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_UNREAD_DATES = (
+    r"^\d{1,2}[/-]\d{1,2}[/-](\d{2}|\d{4})([ T,].*)?$",  # 03/01/2026 is March or January
+    rf"(?i)^(\w{{3,9}}, ?)?(\d{{1,2}}[ -]{_MONTH}|{_MONTH} \d{{1,2}}),?[ -]\d{{4}}\b",  # 1 Mar 2026, Mar 1, 2026
+)
 _ID = r"^[\w:.-]*\d[\w-]*$"  # one word with a number in it, as ids have and the words of a text have not
-_EPOCH = (3e8, 4e9)  # seconds since 1970 of 1979 to 2096
 _LONGEST_LOG = 6e8  # seconds that a log may span if nothing but its values tells that they are times: 19 years
 # Dates without separators and the digits they are written with; the last is how Avazu writes hours.
 _DATES_OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
@@ -80,32 +86,58 @@ def guess_column(head: Head) -> Guess:
         return _sequence(name, lists.list.eval(pl.element().cast(pl.String)), {})
     values, missing = without_missing(head)
     if not len(values):
-        return _idle(name, "empty")
+        return idle(name, "empty")
     extra: dict[str, Any] = {"na_values": missing} if missing else {}
     notes = ("missing",) if missing else ()
     if _is_moment(name, head.train.dtype, values):
-        return Guess(_idle(name, "moment").entry, ("moment",), is_moment=True)
-    everywhere = head.any_text().filter(~head.any_text().is_in(missing))
+        return Guess(idle(name, "moment").entry, ("moment",), is_moment=True)
+    seen = head.any_text()
+    everywhere = seen.filter(~seen.is_in(missing))
     numbers = everywhere.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
-        if not _all(everywhere, _WHOLE) and not _are_long_ids(everywhere, numbers):
-            if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
-                return _idle(name, "not finite")
-            entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
-            return Guess(entry, notes)
-        if _tells_rows_apart(values):
-            return _idle(name, "own")
-        if head.any_text().str.contains(_FLOAT_FORM).any():
-            extra["normalize_ids"], notes = True, (*notes, "floats")
-        notes = (*notes, "whole", *(("beyond int64",) if values.cast(pl.Int64, strict=False).null_count() else ()))
-        return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
+        return _of_numbers(name, values, everywhere, numbers, extra, notes)
     if _share(values, _COMMA_NUMBER) > SAME and values.str.contains(",", literal=True).any():
-        return _idle(name, "comma")
+        return idle(name, "comma")
+    if _share(values, _UNIT_NUMBER) > SAME:
+        return idle(name, "unit")
+    if any(_share(values, form) > SAME for form in _UNREAD_DATES):
+        return idle(name, "unread date")
     listed = _listed(name, values, extra)
     if listed is not None:
         return listed
     if _tells_rows_apart(values):
-        return _idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
+        return idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
+    return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
+
+
+def _of_numbers(
+    name: str,
+    values: pl.Series,
+    everywhere: pl.Series,
+    numbers: pl.Series,
+    extra: dict[str, Any],
+    notes: tuple[str, ...],
+) -> Guess:
+    """The guess for texts that all are numbers: whole ones are ids, others are amounts.
+
+    Args:
+        values: the texts of train.
+        everywhere: those of every file, and ``numbers`` what they say.
+        extra, notes: what is known of the column already.
+    """
+    has_powers = bool(everywhere.str.contains(_POWER).any() and (numbers == numbers.floor()).all())
+    are_ids = _all(everywhere, _WHOLE) or _are_long_ids(everywhere, numbers) or (has_powers and is_id(name))
+    if not are_ids:
+        if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
+            return idle(name, "not finite")
+        entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
+        return Guess(entry, (*notes, "powers") if has_powers else notes)
+    if _tells_rows_apart(values):
+        return idle(name, "own")
+    if everywhere.str.contains(_FLOAT_FORM).any():
+        extra, notes = extra | {"normalize_ids": True}, (*notes, "floats")
+    is_long = bool((numbers.abs() >= 2.0**63).any())
+    notes = (*notes, "whole", *(["beyond int64"] * is_long), *(["rounded ids"] * has_powers))
     return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
 
 
@@ -113,6 +145,8 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
     """The guess if the values are lists written as text."""
     if _share(values, r"^\s*[\[(].*[\])]\s*$") > SAME:
         return _sequence(name, from_brackets(values), extra | {"list_format": "brackets"})
+    if values.str.contains("\n", literal=True).any():
+        return None
     for splitter in (*SPLITTERS, ", ", ",", " "):
         lists = values.str.split(splitter)
         if number((lists.list.len() > 1).mean() or 0) <= SPLIT_ROWS:
@@ -132,9 +166,9 @@ def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     entries = lists.explode(empty_as_null=True).drop_nulls()
     entries = entries.filter(entries != "")
     if _share(entries, _FRACTION) > SPLIT_ROWS:
-        return _idle(name, "vector")
+        return idle(name, "vector")
     if not len(entries) or _most_frequent(entries) < MIN_COUNT:
-        return _idle(name, "own" if len(entries) else "empty")
+        return idle(name, "own" if len(entries) else "empty")
     notes: tuple[str, ...] = ("list",)
     if _share(entries, _FLOAT_FORM) > 0:
         settings, notes = settings | {"normalize_ids": True}, ("list", "floats")
@@ -168,16 +202,15 @@ def without_missing(head: Head) -> tuple[pl.Series, list[str]]:
 def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     if dtype.is_temporal():
         return dtype != pl.Time  # which says no day
-    if _share(values, _DATE) > SAME:
+    if number(seconds(values).is_not_null().mean()) > SAME:
         return True
     nameless = is_made_up(name)
     numbers = values.cast(pl.Float64, strict=False)
     if not (is_moment(name) or is_day_or_hour(name) or nameless) or numbers.null_count():
         return False
     low, high = number(numbers.min()), number(numbers.max())
-    for unit in (1, 1e3, 1e6, 1e9):
-        if _EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit:
-            return not nameless or high - low < _LONGEST_LOG * unit
+    if unit := unit_of(low, high):
+        return not nameless or high - low < _LONGEST_LOG * unit
     return any(_are_dates(values, form, digits) for form, digits in _DATES_OF_DIGITS.items())
 
 
@@ -205,7 +238,8 @@ def _most_frequent(values: pl.Series) -> float:
     return number(values.value_counts()["count"].max())
 
 
-def _idle(name: str, why: str) -> Guess:
+def idle(name: str, why: str) -> Guess:
+    """A column that is no feature; ``why`` is the key of its note."""
     return Guess({"name": name, "type": "categorical", "dtype": "str", "active": False}, (why,))
 
 

@@ -1,48 +1,36 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
-from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
-from fuxi_plugins.datasets.describing.dividing import divide_rows
+from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
-from fuxi_plugins.datasets.describing.labels import find_label, guess_label
+from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
-from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes
-from fuxi_plugins.datasets.leaks import LEAK
+from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
+from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError
 from fuxi_plugins.datasets.spec import read_spec
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of each file
 FEW_ROWS = 5000  # below which a tenth of the rows is too few to evaluate on
-# What is said of columns, by the key of the note.
-NOTES = {
-    "empty": "Left out, for the rows that were looked at hold no value: {}.",
-    "own": "Left out, for nearly every row has its own value: {}.",
-    "free text": "Left out, for it is free text: {}.",
-    "moment": "Left out as features, for they are times: {}.",
-    "not finite": "Left out, for a number is not finite or beyond 3.4e38: {}.",
-    "comma": "Left out, for a comma stands in their numbers (3,14 or 1,000); write 3.14 and 1000: {}.",
-    "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
-    "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
-    "before the row is shown.",
-    "leak": f"Left out, for one of them alone tells the label with an AUC above {LEAK}: {{}}.",
-    "missing": "Numbers but for texts that stand for a missing value (na_values): {}.",
-    "floats": "Whole numbers written as floats are ids, 7.0 the same as 7 (normalize_ids): {}.",
-    "whole": "Whole numbers taken for ids; counts and amounts should be numeric: {}.",
-    "beyond int64": "Whole numbers beyond 64 bits taken for ids: {}.",
-    "list": "Lists of several values: {}.",
-}
 
 
 def describe(
-    dataset_id: str, origin: Path, label: str | None = None, rule: str | None = None, interactions: bool = False
+    dataset_id: str,
+    origin: Path,
+    label: str | None = None,
+    rule: str | None = None,
+    interactions: bool = False,
+    column_names: Sequence[str] = (),
 ) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
@@ -56,57 +44,35 @@ def describe(
         label: its column, or None to go by usual names.
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
         interactions: the files are a log of what users did; rows with sampled negatives are made of it.
+        column_names: of csv files without a header; empty to number the columns of such files.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
-    found = find_files(origin)
-    unreadable: list[str] = []
-    heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
+    found = find_files(origin, column_names)
+    heads, unreadable = _heads(found)
     if interactions:
         return describe_log(dataset_id, found, heads["train"], label, rule)
-    name = find_label(heads["train"], label)
-    if name is None:
-        raise _no_label(found, heads["train"], label)
-    further = [head for split, head in heads.items() if split != "train"]
-    for split, head in heads.items():
-        if name not in head:
-            raise UserError(
-                f"{found.names[split]} must have the label {name!r} as {found.names['train']} has. Where it is not "
-                f"known, take the test set out of train, with --from {found.root / found.names['train']}."
-            )
-    chosen = guess_label(heads["train"], further, name, rule, str(found.root / found.names["train"]))
-    remarks = [f"Looked at the first {len(heads['train']):,} rows of train.", *_on_files(found)]
-    remarks += [chosen.said] if chosen.said else []
-    lacking = sum(int((~chosen.is_there(head)).sum()) for head in heads.values())
-    if lacking:
-        remarks.append(
-            f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
-            f"{chosen.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
-        )
+    chosen = _label(found, heads, label, rule)
+    lacking = any(not chosen.is_there(head).all() for head in heads.values())
     frame = heads["train"].filter(chosen.is_there(heads["train"]))
-    if unreadable:
-        remarks.append(f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}.")
-    others = [name for name in frame.columns if name and name != chosen.name]
-    if absent := [name for name in others if any(name not in head for head in further)]:
-        remarks.append(f"Left out, for not every file has them: {', '.join(absent)}.")
-    others = [name for name in others if name not in absent]
-    weight = next((name for name in others if is_weight(name) and _holds_weights(frame[name])), None)
-    if weight:
-        remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
-    if "" in frame.columns:
-        remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
+    others = [head for split, head in heads.items() if split != "train"]
+    names = [name for name in frame.columns if name and name != chosen.name and all(name in head for head in others)]
+    weight = next((name for name in names if is_weight(name) and _holds_weights(frame[name])), None)
+    marks = find_marks(frame.select(names))
     guesses = {
-        name: guess_column(Head(name, frame[name], [head[name] for head in further]))
-        for name in others
-        if name != weight
+        name: guess_column(Head(name, frame[name], [head[name] for head in others])) for name in names if name != weight
     }
-    guesses = without_outcomes(guesses, frame, chosen)
-    for key, sentence in NOTES.items():
-        names = [name for name, guess in guesses.items() if key in guess.notes]
-        if names:
-            remarks.append(sentence.format(", ".join(names)))
+    if marks:
+        guesses[marks.read_column] = idle(marks.read_column, "split")
+    guesses = without_requests(without_outcomes(guesses, frame, chosen), frame)
+    remarks = [
+        f"Looked at the first {len(heads['train']):,} rows of train.",
+        *of_files(found),
+        *of_label(chosen, found, heads),
+        *of_columns(guesses, chosen, heads, unreadable, weight),
+    ]
     if not any(guess.active for guess in guesses.values()):
         raise UserError(f"{found.root} must hold a column to learn from, but none is left. {' '.join(remarks)}")
     remarks += share_tables(guesses, frame)
@@ -123,9 +89,16 @@ def describe(
     }
     remarks += name_groups(entry, guesses, frame, chosen)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
-    remarks += divide_rows(entry, found, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    remarks += divide_rows(entry, found, marks, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
+
+
+def _heads(found: FoundFiles) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """The first rows of each split's file, and the names of columns that cannot be read, which are not among them."""
+    unreadable: list[str] = []
+    heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
+    return heads, unreadable
 
 
 def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
@@ -144,13 +117,22 @@ def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
         return block.frame
 
 
-def _on_files(found: FoundFiles) -> list[str]:
-    remarks = []
-    if found.file_format.separator:
-        remarks.append(f"Values are separated by {found.file_format.separator!r}.")
-    if found.file_format.column_names:
-        remarks.append("The first row looks like values, not like a header: the columns got names, for you to better.")
-    return remarks
+def _label(found: FoundFiles, heads: dict[str, pl.DataFrame], label: str | None, rule: str | None) -> LabelGuess:
+    """
+    Raises:
+        UserError: a file lacks the label, or its values need a rule that cannot be guessed.
+    """
+    name = find_label(heads["train"], label)
+    if name is None:
+        raise _no_label(found, heads["train"], label)
+    for split, head in heads.items():
+        if name not in head:
+            raise UserError(
+                f"{found.names[split]} must have the label {name!r} as {found.names['train']} has. Where it is not "
+                f"known, take the test set out of train, with --from {found.root / found.names['train']}."
+            )
+    others = [head for split, head in heads.items() if split != "train"]
+    return guess_label(heads["train"], others, name, rule, str(found.root / found.names["train"]))
 
 
 def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> UserError:
@@ -164,7 +146,7 @@ def _no_label(found: FoundFiles, frame: pl.DataFrame, label: str | None) -> User
     )
     return UserError(
         f"{found.root / found.names['train']} has no label {sought}; --label COLUMN says which it is of "
-        f"{', '.join(frame.columns)}.{hint}"
+        f"{', '.join(frame.columns)}.{hint} {' '.join(of_header(found))}".rstrip()
     )
 
 

@@ -1,22 +1,41 @@
 """How one file is divided among the splits that have none, so that each gets both classes."""
 
-from collections.abc import Callable
 from typing import Any
 
+import polars as pl
+
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.columns import SplitRule
-from fuxi_plugins.datasets.describing.found_files import FoundFiles
+from fuxi_plugins.datasets.columns import SPLITS, SplitRule
+from fuxi_plugins.datasets.describing.found_files import NAMES, FoundFiles
+from fuxi_plugins.datasets.describing.names import is_split
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.files import read_blocks
-from fuxi_plugins.datasets.splitting import divide, rows_of
+from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.splitting import divide, divided
 
 
-def divide_rows(entry: dict[str, Any], found: FoundFiles, moments: list[str], share: float) -> list[str]:
-    """Divides the training file among the splits that have no file: by a time where there is one, else at random.
+def find_marks(frame: pl.DataFrame) -> SplitRule | None:
+    """The column that says of each row whether it belongs to train, valid or test, by its name and values."""
+    for name in frame.columns:
+        if not is_split(name) or frame[name].dtype in (pl.List, pl.Array):
+            continue
+        values = as_text(frame[name]).unique().drop_nulls().sort().to_list()
+        marks = {split: [value for value in values if value.strip().lower() in NAMES[split]] for split in SPLITS}
+        if sum(map(len, marks.values())) == len(values) and marks["train"] and marks["test"]:
+            as_usual = all(listed == [split] for split, listed in marks.items())
+            return SplitRule.model_validate({"by": "column", "column": name, "values": None if as_usual else marks})
+    return None
+
+
+def divide_rows(
+    entry: dict[str, Any], found: FoundFiles, marks: SplitRule | None, moments: list[str], share: float
+) -> list[str]:
+    """Divides the training file among the splits that have no file: by marks or times if it has some, else at random.
 
     Args:
         entry: the dataset's config, which gets the rule.
         found: the data files.
+        marks: the rule of :func:`find_marks`.
         moments: columns that hold times.
         share: of the rows, for each split.
 
@@ -27,36 +46,42 @@ def divide_rows(entry: dict[str, Any], found: FoundFiles, moments: list[str], sh
     if not lacking:
         return []
     shares: dict[str, Any] = dict.fromkeys(lacking, share)
-    rules = [SplitRule(by="time", column=name, **shares) for name in moments]
+    rules = [marks] if marks and len(lacking) == 2 else []
+    rules += [SplitRule(by="time", column=name, **shares) for name in moments]
     rules += [SplitRule(by="random", seed=seed, **shares) for seed in range(2026, 2036)]
-    has_both = _both_classes(entry, found)
-    rule = next((rule for rule in rules if has_both(rule)), rules[0])
-    entry["split"] = rule.model_dump(exclude_none=True, exclude={"seed"} if rule.by == "time" else None)
+    against: list[str] = []
+    for rule in rules:
+        objection = _objection(rule, entry, found)
+        if not objection:
+            break
+        against += [objection] if rule.by != "random" else []
+    else:  # no rule gives every split both classes, as where train has one class
+        rule = next(rule for rule in rules if rule.by != "column")
+    entry["split"] = rule.model_dump(exclude_none=True, exclude=None if rule.by == "random" else {"seed"})
+    if rule.by == "column":
+        return [f"{rule.column} says which rows are train, valid and test."]
     how = {
         "time": f"by {rule.column}, so that models learn from the past and are tested on the future",
-        "random": f"at random (seed {rule.seed}), because no column of times gives every split both classes",
+        "random": f"at random (seed {rule.seed}), because {'; '.join(against) or 'no column holds times'}",
     }
+    file = "the files" if found.names["train"] == "." else found.names["train"]
     return [
-        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {found.names['train']} are held out"
+        f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {file} are held out"
         f"{' for each' if len(lacking) > 1 else ''}, {how[rule.by]}. Change split if you want another."
     ]
 
 
-def _both_classes(entry: dict[str, Any], found: FoundFiles) -> Callable[[SplitRule], bool]:
-    path, name = found.root / found.names["train"], entry["label_col"]["name"]
-    parsed = LabelRule.parse(entry["label_col"].get("rule", "> 0"))
-
-    def check(rule: SplitRule) -> bool:
-        columns = list(dict.fromkeys([name, *([rule.column] if rule.column else [])]))
-        try:
-            division = divide(rule, path, found.file_format)
-        except UserError:  # a time further down that is none
-            return False
-        for split in ("train", *rule.shares):
-            blocks = rows_of(split, read_blocks(path, columns, found.file_format), division)
-            labels = {label for block in blocks for label in parsed.positives(block.frame[name]).unique()}
-            if not labels >= {True, False}:
-                return False
-        return True
-
-    return check
+def _objection(rule: SplitRule, entry: dict[str, Any], found: FoundFiles) -> str:
+    """Why the training file cannot be divided so; empty if every split gets both classes."""
+    path, label = found.root / found.names["train"], entry["label_col"]["name"]
+    positive = LabelRule.parse(entry["label_col"].get("rule", "> 0"))
+    columns = list(dict.fromkeys([label, *([rule.column] if rule.column else [])]))
+    classes: dict[str, set[bool]] = {split: set() for split in SPLITS if split not in found.names or split == "train"}
+    try:
+        division = divide(rule, path, found.file_format)
+        for split, block in divided(list(classes), read_blocks(path, columns, found.file_format), division):
+            classes[split].update(positive.positives(block.frame[label]).drop_nulls())
+    except UserError as error:  # a time or a mark further down that is none
+        return str(error).rstrip(".")
+    lacking = [split for split, seen in classes.items() if len(seen) < 2]
+    return f"by {rule.column} {' and '.join(lacking)} would hold one class" if lacking else ""

@@ -1,17 +1,23 @@
 """Which of a folder's files hold train, valid and test, and how they are written."""
 
+import codecs
 import csv
+import io
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.describing.columns import MISSING
 from fuxi_plugins.datasets.describing.names import LABELS, made_up
-from fuxi_plugins.datasets.reading.csv_blocks import first_line
+from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.forms import FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.forms import BY_NAME, Encoding, FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
@@ -21,6 +27,11 @@ NAMES = {
 }
 SEPARATORS = (",", "\t", ";", "|", "::")
 RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
+_HEAD_BYTES = 1 << 20  # that tell a file's encoding
+_ROWS = 20  # behind the first that tell whether it is a header
+_LIBSVM = re.compile(
+    r"\S+( qid:\d+)?( \d+(:\d+)?:[-+.\deE]+){2,} *"
+)  # label index:value ..., or label field:index:value
 
 
 @dataclass(frozen=True)
@@ -30,11 +41,13 @@ class FoundFiles:
     root: the folder that holds them.
     names: by split, the file's name; a split without rows of its own is missing.
     file_format: how all of them are written.
+    others: data files beside them that are not read.
     """
 
     root: Path
     names: dict[str, str]
     file_format: FileFormat
+    others: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -44,26 +57,45 @@ class FoundFiles:
             settings["separator"] = self.file_format.separator
         if self.file_format.column_names:
             settings["column_names"] = list(self.file_format.column_names)
+        if self.file_format.encoding != "utf-8":
+            settings["encoding"] = self.file_format.encoding
         return settings
 
 
-def find_files(origin: Path) -> FoundFiles:
+def find_files(origin: Path, column_names: Sequence[str] = ()) -> FoundFiles:
     """The data files in a folder: one for each split, or one for several; or ``origin`` itself, if it is a file.
+
+    Args:
+        origin: the folder or file.
+        column_names: of csv files without a header, if the user says them.
 
     Raises:
         UserError: there is no data file, or several of which none is named as a split.
     """
+    root, names, others = _named_files(origin)
+    file_format = _format(root / names["train"], tuple(column_names))
+    if any(_encoding(root / name, file_format) != "utf-8" for name in names.values()):
+        file_format = replace(file_format, encoding="latin-1")
+    return FoundFiles(root, names, file_format, others)
+
+
+def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
+    """The folder that holds the data files, by split the name of each, and the names of those that are not read."""
     if origin.is_file():
-        return FoundFiles(origin.parent, {"train": origin.name}, _format(origin))
+        return origin.parent, {"train": origin.name}, ()
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
-    data = [path for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
-    # Beside tables, a file called .json most likely describes them.
-    data = [path for path in data if path.suffix != ".json"] or data
+    data = _data_files(origin)
     names = _named_after_splits(data)
     if "train" not in names:
-        return FoundFiles(origin, {"train": _only(origin, data, names)}, _format(data[0]))
-    return FoundFiles(origin, names, _format(origin / names["train"]))
+        return origin, {"train": _only(origin, data, names)}, ()
+    return origin, names, tuple(path.name for path in data if path.name not in names.values())
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The files and folders of data; beside tables, a file called .json most likely describes them."""
+    data = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
+    return [path for path in data if path.suffix != ".json"] or data
 
 
 def _named_after_splits(data: list[Path]) -> dict[str, str]:
@@ -98,20 +130,71 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
     return "."
 
 
-def _format(path: Path) -> FileFormat:
-    """The format of a file, with the separator that its first line shows where its name does not tell."""
-    found = FileFormat()
-    part = parts(path, found)[0]
-    if found.kind_of(part) != "csv":
-        return found
-    line = first_line(part).decode(errors="replace").removeprefix("\ufeff").strip("\r\n")
+def _format(path: Path, column_names: tuple[str, ...] = ()) -> FileFormat:
+    """The format of a file, with the separator, encoding and column names that its first rows show."""
+    part = parts(path)[0]
+    if BY_NAME.kind_of(part) != "csv":
+        return BY_NAME
+    found = FileFormat(encoding=_encoding(part, BY_NAME))
+    head = _head(part).decode(found.encoding, errors="replace").removeprefix("\ufeff")
+    line = head.partition("\n")[0].strip("\r")
+    if _LIBSVM.fullmatch(line.replace("\t", " ")):
+        raise UserError(
+            f"{part.name} is in the format of libsvm or libffm, in which each row numbers its own columns: "
+            f"{line[:40]!r}. Write it as csv, a column for each field."
+        )
     separator = _separator(line)
     if separator and separator != found.separator_of(part):
         found = replace(found, separator=separator)
-    header = next(csv.reader([line.replace(separator or ",", "\x1f")], delimiter="\x1f"), [])
-    if any(_is_number(name) for name in header) and not any(name.casefold() in LABELS[:-1] for name in header):
-        found = replace(found, column_names=tuple(made_up(place) for place in range(1, len(header) + 1)))
-    return found
+    if not column_names:
+        text = io.StringIO(head.replace(separator or ",", "\x1f"), newline="")
+        first, *others = itertools.islice(csv.reader(text, delimiter="\x1f"), _ROWS + 1)
+        if not _is_header(first, others):
+            column_names = tuple(made_up(place) for place in range(1, len(first) + 1))
+    return replace(found, column_names=column_names or None)
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file of text, up to the end of a line.
+
+    Raises:
+        UserError: the file is empty or in UTF-16.
+    """
+    text = next(pieces(path, _HEAD_BYTES), b"")
+    refuse_utf16(path, text)
+    if not text.strip():
+        raise UserError(f"{path.name} must hold a header and rows, but is empty.")
+    return text[: text.rfind(b"\n") + 1] or text
+
+
+def _encoding(path: Path, file_format: FileFormat) -> Encoding:
+    """UTF-8 if the beginning of a file is, else latin-1, which reads every byte as a letter."""
+    part = parts(path, file_format)[0]
+    if file_format.kind_of(part) != "csv":
+        return "utf-8"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(_head(part))
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _is_header(first: list[str], others: list[list[str]]) -> bool:
+    """Whether the first row of a file names its columns.
+
+    It does if it holds no number, or the name of a label, or a text above numbers alone, or the numbers that pandas
+    gives columns without a name.
+    """
+    if not any(map(_is_number, first)) or any(name.casefold() in LABELS[:-1] for name in first):
+        return True
+    places = [str(place) for place in range(len(first))]
+    if len(first) > 2 and first in (places, ["", *places[:-1]]):
+        return True
+    for name, *values in zip(first, *(row for row in others if len(row) == len(first)), strict=True):
+        there = [value for value in values if value and value not in MISSING]
+        if name and name not in MISSING and not _is_number(name) and there and all(map(_is_number, there)):
+            return True
+    return False
 
 
 def _separator(line: str) -> str | None:

@@ -10,7 +10,7 @@ from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, Head, g
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
-from fuxi_plugins.datasets.describing.names import is_item, is_user
+from fuxi_plugins.datasets.describing.names import is_item, is_request, is_user
 from fuxi_plugins.datasets.spec import read_spec
 
 _SHARE = 0.1  # of the rows, for each of valid and test
@@ -26,8 +26,11 @@ class LogColumns:
 
 
 def find_log(frame: pl.DataFrame) -> LogColumns | None:
-    """Users and items by their names, times by names and values; None where one of the three is missing."""
-    user = next((name for name in frame.columns if is_user(name)), None)
+    """Users and items by their names, times by names and values; None where one of the three is missing.
+
+    Where no column is named like users, sessions are taken for them.
+    """
+    user = next((name for is_one in (is_user, is_request) for name in frame.columns if is_one(name)), None)
     item = next((name for name in frame.columns if is_item(name) and name != user), None)
     time = next((name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment), None)
     return LogColumns(user, item, time) if user and item and time else None
@@ -46,13 +49,13 @@ def describe_log(
     if log is None:
         raise UserError(
             f"{file} must have columns of users, items and times to be a log of interactions, named as in user_id, "
-            f"item_id and timestamp, but has {', '.join(frame.columns)}. docs/datasets.md shows a config in which "
-            "columns have other names (from_interactions)."
+            f"item_id and timestamp, but has {', '.join(frame.columns)}. A dataset config takes other names: "
+            f"from_interactions: {{log: {{file: {file.name}, user: COLUMN, item: COLUMN, time: COLUMN}}}}."
         )
     if len(found.names) > 1:
         raise UserError(
             f"a log must be one file or a folder of parts, but {found.root} holds {', '.join(found.names.values())}. "
-            "--from FILE takes one of them; docs/datasets.md shows a config with several (from_interactions)."
+            "--from FILE takes one of them; in a dataset config file: [a.csv, b.csv] takes several."
         )
     if label is not None and find_label(frame, label) is None:
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
@@ -71,7 +74,7 @@ def describe_log(
         "min_categr_count": MIN_COUNT,
         "group_id": "group_id",
         "cluster_id": "user_id",
-        "feature_cols": _feature_columns(),
+        "feature_cols": _feature_columns(of_sessions=is_request(log.user)),
         "label_col": {"name": "label", "dtype": "float"},
     }
     spec = read_spec(dataset_id, entry, file)
@@ -79,6 +82,8 @@ def describe_log(
         f"A log of {log.user} with {log.item} at {log.time}; the rows call them user_id, item_id and timestamp.",
         spec.whole_note,
     ]
+    if is_request(log.user):
+        remarks.append(f"No column is named like users, so sessions stand in their place: {log.user}, no feature.")
     if positive is None:
         remarks.append("If only some interactions are positive, say which, as with --label rating --rule '>= 4'.")
     elif positive.said:
@@ -92,12 +97,15 @@ def describe_log(
     return Description(entry, remarks)
 
 
-def _feature_columns() -> list[dict[str, Any]]:
-    """The columns that every made row has."""
+def _feature_columns(of_sessions: bool) -> list[dict[str, Any]]:
+    """The columns that every made row has; a session's number is no feature, for test has others than train."""
+    ids = {"type": "categorical", "dtype": "str"}
+    apart = [{"name": "user_id", **ids, "active": False}, {"name": "item_id", **ids}]
+    together = [{"name": ["user_id", "item_id"], **ids}]
     history = {"name": "history", "type": "sequence", "dtype": "str", "splitter": "^", "max_len": LONGEST}
     pooled = {"padding": "pre", "share_embedding": "item_id", "feature_encoder": "layers.MaskedAveragePooling()"}
     return [
-        {"name": ["user_id", "item_id"], "type": "categorical", "dtype": "str"},
+        *(apart if of_sessions else together),
         history | pooled,
         {"name": "group_id", "type": "meta", "dtype": "str", "preprocess": "copy_from(user_id)"},
     ]

@@ -36,6 +36,10 @@ class LabelGuess:
         """Whether each row has a label."""
         return cleaned(frame[self.name], ColumnForm(na_values=tuple(self.na_values))).is_not_null()
 
+    def positives(self, frame: pl.DataFrame) -> pl.Series:
+        """Whether each row is positive; null where it has no label."""
+        return LabelRule.parse(self.rule or "> 0").positives(frame[self.name])
+
 
 def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
     """The column that the user names or, with None, the one with a usual name; None where there is no such column."""
@@ -122,15 +126,19 @@ def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
         return ">= 0.5", "a share between 0 and 1"
     if low < 0:
         return "> 0", "a number on both sides of 0"
+    if low == 0 or low == high:
+        return "> 0", "a count or an amount, by its values"
+    if len(distinct) == 2:
+        return f"== {high:.15g}", f"{low:.15g} or {high:.15g}"
     for most, positive in ((5, 4), (10, 8), (100, 80)):
-        if low > 0 and len(distinct) >= 3 and most / 2 < high <= most:
+        if positive <= high <= most:
             return f">= {positive}", f"a rating of up to {most}, by its values"
-    return "> 0", "a count or an amount, by its values"
+    return f"> {low:.15g}", "a number above 0, by its values"
 
 
 def _rule_for_texts(texts: pl.Series) -> tuple[str | None, str]:
     distinct = set(texts.unique())
     positive = sorted(distinct & set(_POSITIVE_TEXTS))
     if len(distinct) == 2 and len(positive) == 1 and distinct - set(positive) <= set(_NEGATIVE_TEXTS):
-        return f"== {positive[0]}", "a text of two values"
+        return f"== {positive[0]}", "one of two values"
     return None, "no rule can be guessed for such text"

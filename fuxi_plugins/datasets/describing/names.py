@@ -1,4 +1,4 @@
-"""What a column's name tells: labels, outcomes, weights, moments, users, items and histories of items."""
+"""What a column's name tells: labels, outcomes, weights, moments, splits, users, items, sessions and histories."""
 
 import re
 
@@ -16,9 +16,11 @@ _USERS = (
     "account msno"
 )
 _ITEMS = (
-    "item itemid iid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku goods "
-    "news newsid article doc document song track app page book poi listing content hotel recipe"
+    "item itemid iid aid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku "
+    "goods news newsid article doc document song track app page book poi listing content hotel recipe"
 )
+_REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace"
+_SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
 _HISTORIES = (
     "hist history histories seq sequence clicked viewed browsed bought purchased visited recent previous past last "
     "behavior behaviors behaviour behaviours clicks items liked"
@@ -35,6 +37,7 @@ _OUTCOME = re.compile(
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}(_?(id|idx|no|code))?")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}(_?(id|idx|no|code))?")
+_REQUEST = re.compile(rf"(.*_)?{_any_of(_REQUESTS)}_?(id|idx|no|key|uuid)|session")
 _HISTORY = re.compile(rf"(.*_)?{_any_of(_HISTORIES)}(_.*)?")
 _ID_WORDS = {"id", "idx", "no", "code", ""}
 
@@ -73,6 +76,21 @@ def is_day_or_hour(name: str) -> bool:
 
 def is_user(name: str) -> bool:
     return bool(_USER.fullmatch(_plain(name)))
+
+
+def is_request(name: str) -> bool:
+    """What numbers the occasions on which items were shown: sessions, requests, impressions."""
+    return bool(_REQUEST.fullmatch(_plain(name)))
+
+
+def is_split(name: str) -> bool:
+    """What says which split a row belongs to."""
+    return _plain(name) in _SPLITS
+
+
+def is_id(name: str) -> bool:
+    """Of a user, an item or anything else that is numbered."""
+    return is_user(name) or is_item(name) or _plain(name).split("_")[-1] in {"id", "uid", "uuid", "idx", "key"}
 
 
 def is_item(name: str) -> bool:

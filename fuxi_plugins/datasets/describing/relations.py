@@ -8,18 +8,23 @@ import polars as pl
 
 from fuxi_plugins.datasets.describing.columns import Guess, entries_of
 from fuxi_plugins.datasets.describing.labels import LabelGuess
-from fuxi_plugins.datasets.describing.names import alike, is_history, is_item, is_outcome, is_user
-from fuxi_plugins.datasets.label_rule import LabelRule
+from fuxi_plugins.datasets.describing.names import alike, is_history, is_item, is_outcome, is_request, is_user
 from fuxi_plugins.datasets.leaks import LEAK, auc_of_column
 from fuxi_plugins.datasets.reading.values import as_text
 
+# What is said where no column is named like users.
+NO_GROUPS = (
+    "No column is named like users, so gAUC has no groups. If COLUMN holds some, write cluster_id: COLUMN and "
+    "group_id: group, and in feature_cols {name: group, type: meta, dtype: str, preprocess: copy_from(COLUMN)}."
+)
 FEWEST_GROUPS = 5  # with rows of both classes, without which groups are not named
+MOST_ROWS = 50  # of a session or request; what is counted more coarsely, as the days of a campaign, is a feature
 FEWEST = 25  # rows of each class without which no column is said to tell the label
 
 
 def without_outcomes(guesses: dict[str, Guess], frame: pl.DataFrame, label: LabelGuess) -> dict[str, Guess]:
     """Leaves out what became known with the label: columns that tell it, or are named like another outcome."""
-    positive = _positives(frame, label).fill_null(False).to_numpy()
+    positive = label.positives(frame).fill_null(False).to_numpy()
     changed = dict(guesses)
     for name, guess in guesses.items():
         if not guess.active or guess.entry["type"] == "sequence":
@@ -30,6 +35,21 @@ def without_outcomes(guesses: dict[str, Guess], frame: pl.DataFrame, label: Labe
     if any(guess.active for guess in changed.values()):
         return changed
     return guesses  # a model needs a column; the notes on the prepared data warn of what tells the label
+
+
+def without_requests(guesses: dict[str, Guess], frame: pl.DataFrame) -> dict[str, Guess]:
+    """Leaves out what numbers sessions and requests: test has others than train, or shares them with it."""
+    changed = {
+        name: Guess(guess.entry | {"active": False}, ("request",)) if _numbers_requests(guess, frame[name]) else guess
+        for name, guess in guesses.items()
+    }
+    return changed if any(guess.active for guess in changed.values()) else guesses
+
+
+def _numbers_requests(guess: Guess, values: pl.Series) -> bool:
+    if not guess.active or guess.entry["type"] != "categorical" or not is_request(guess.entry["name"]):
+        return False
+    return len(values) < MOST_ROWS * values.n_unique()
 
 
 def _reached(guess: Guess, values: pl.Series, positive: np.ndarray) -> float:
@@ -98,18 +118,19 @@ def _owner(name: str, entries: set[str], values: dict[str, set[str]]) -> tuple[s
 
 
 def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.DataFrame, label: LabelGuess) -> list[str]:
-    """Clusters for statistics, and groups for gAUC, where a column is named like users.
+    """Clusters for statistics, and groups for gAUC, where a column is named like users, or else like sessions.
 
     Groups are named if some of them have rows of both classes; of the others gAUC knows nothing.
     """
     users = [name for name, guess in guesses.items() if is_user(name) and guess.entry["type"] == "categorical"]
+    users = users or [name for name, guess in guesses.items() if "request" in guess.notes]
     users = [name for name in users if "empty" not in guesses[name].notes and not set(name) & set("()")]
     if not users:
-        return ["gAUC needs groups: docs/datasets.md shows the two lines."]
+        return [NO_GROUPS]
     user = min(users, key=lambda name: (not guesses[name].active, len(name)))
     entry["cluster_id"] = user
-    remark = f"Rows of one {user} are taken to belong together, for statistics (cluster_id)"
-    classes = pl.DataFrame({"user": as_text(frame[user]), "positive": _positives(frame, label)}).drop_nulls()
+    remark = f"Rows of the same {user} are taken to belong together, for statistics (cluster_id)"
+    classes = pl.DataFrame({"user": as_text(frame[user]), "positive": label.positives(frame)}).drop_nulls()
     with_both = classes.group_by("user").agg(pl.col("positive").n_unique() == 2)["positive"].sum()
     if with_both < FEWEST_GROUPS:
         return [f"{remark}. Only {with_both} of them have rows of both classes, too few for gAUC."]
@@ -120,7 +141,3 @@ def name_groups(entry: dict[str, Any], guesses: dict[str, Guess], frame: pl.Data
     entry["feature_cols"] = [*entry["feature_cols"], copy]
     entry["group_id"] = group
     return [f"{remark} and for gAUC (group_id)."]
-
-
-def _positives(frame: pl.DataFrame, label: LabelGuess) -> pl.Series:
-    return LabelRule.parse(label.rule or "> 0").positives(frame[label.name])

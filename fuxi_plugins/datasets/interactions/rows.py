@@ -41,7 +41,10 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
     known = _Attributes(
         read_attributes(source, settings.items, log.items), read_attributes(source, settings.users, log.users)
     )
-    begins, ends = histories(log, settings.history)
+    drawn_split = draw_split(log, settings.split) if settings.split.by == "random" else None
+    # Drawn at random, a row of test may be older than one of train, whose history must not tell what test asks.
+    told = log.positive if drawn_split is None else log.positive & (drawn_split == TRAIN)
+    begins, ends = histories(log, told, settings.history)
     is_row = log.positive | (settings.log.others == "negatives")
     rows = np.flatnonzero(is_row & (ends - begins >= settings.min_history))
     if not len(rows):
@@ -49,11 +52,11 @@ def build_rows(source: Path, folder: Path, settings: FromInteractions) -> None:
             f"{', '.join(settings.log.files)} must hold interactions of which rows are made, but of its "
             f"{len(log.user):,} none is positive after {settings.min_history} earlier ones of its user."
         )
-    split = split_rows(log, rows, settings)
+    split = split_rows(log, rows, settings) if drawn_split is None else drawn_split[rows]
     is_positive = log.positive[rows]
     drawn = draw_negatives(log, rows[is_positive], split[is_positive] == TRAIN, settings.negatives)
     several = np.where(is_positive, 1 + settings.negatives.per_positive, 1)  # rows that each interaction gives
-    likes = log.items.gather(log.item[log.positive]).to_list()
+    likes = log.items.gather(log.item[told]).to_list()
     done = 0
     with ExitStack() as files:
         writers = [_Writer(files.enter_context((folder / f"{name}.csv").open("wb"))) for name in SPLITS]
@@ -99,14 +102,17 @@ def _table(
     return frame.hstack([column.gather(place) for table, place in places for column in table])
 
 
-def histories(log: Interactions, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each interaction the part of the log's positives that is its history.
+def histories(log: Interactions, told: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each interaction the part of those told that is its history.
+
+    Args:
+        told: (N,) whether histories may hold the interaction.
 
     Returns:
-        (N,), (N,): the first place and the one after the last, among the positives alone, of the ``most`` latest of
-        the same user in moments before the interaction's own.
+        (N,), (N,): the first place and the one after the last, among the told alone, of the ``most`` latest of the
+        same user in moments before the interaction's own.
     """
-    before = np.cumsum(log.positive) - log.positive
+    before = np.cumsum(told) - told
     new_user = np.diff(log.user, prepend=-1) != 0
     new_moment = new_user | (np.diff(log.moment, prepend=np.nan) != 0)
     places = np.arange(len(log.user))
@@ -116,7 +122,7 @@ def histories(log: Interactions, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_rows(log: Interactions, rows: np.ndarray, settings: FromInteractions) -> np.ndarray:
-    """(len(rows),) the place in ``SPLITS`` of each of the log's interactions in ``rows``."""
+    """(len(rows),) the place in ``SPLITS`` of each of the log's interactions in ``rows``, of a split without draws."""
     split: RowSplit = settings.split
     if split.by == "time":
         borders = time_borders(pl.Series(log.moment[rows]), *split.shares)
@@ -127,6 +133,13 @@ def split_rows(log: Interactions, rows: np.ndarray, settings: FromInteractions) 
     user = log.user[rows]
     later = np.searchsorted(user, user, side="right") - 1 - np.arange(len(rows))  # rows of the user after this one
     return np.select([later == 0, later == 1], [TEST, VALID], TRAIN)
+
+
+def draw_split(log: Interactions, split: RowSplit) -> np.ndarray:
+    """(N,) the place in ``SPLITS`` of each interaction, one draw each."""
+    valid, test = split.shares
+    drawn = np.random.Generator(np.random.PCG64(split.seed)).random(len(log.user))
+    return np.searchsorted(np.array([1 - valid - test, 1 - test]), drawn, side="right")
 
 
 @dataclass

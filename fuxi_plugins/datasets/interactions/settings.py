@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from fuxi_plugins.datasets.columns import Strict, inside_folder
+from fuxi_plugins.core.explain import Strict
+from fuxi_plugins.datasets.columns import inside_folder
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.forms import DataFormat, Encoding, FileFormat
 
@@ -128,14 +129,17 @@ class RowSplit(Strict):
     """Which split each row belongs to; a drawn negative follows its positive.
 
     by: ``leave_last_out``: of each user the last row is test, the one before it valid; ``time``: the latest rows are
-        test, those before them valid, and rows of one moment stay together; ``file``: as the log's files say.
-    valid, test: by time the shares of the rows that the log gives; by file the names of two of the log's files, of
-        which others are train's.
+        test, those before them valid, and rows of one moment stay together; ``random``: each
+        interaction is drawn, and histories hold those of train alone; ``file``: as the log's files say.
+    valid, test: by time and at random the shares of the rows that the log gives; by file the names of two of the log's
+        files, of which others are train's.
+    seed: of the draw at random.
     """
 
-    by: Literal["leave_last_out", "time", "file"]
+    by: Literal["leave_last_out", "time", "random", "file"]
     valid: float | str | None = None
     test: float | str | None = None
+    seed: StrictInt = Field(default=2026, ge=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RowSplit":
@@ -144,15 +148,17 @@ class RowSplit(Strict):
             raise ValueError("by: leave_last_out takes no valid and test: each user has one row of either")
         if self.by == "file" and not all(isinstance(name, str) for name in given):
             raise ValueError("by: file needs valid and test, each a file of the log")
-        if self.by == "time":
+        if self.by in ("time", "random"):
             shares = [share for share in given if isinstance(share, float) and 0 < share < 1]
             if len(shares) != 2 or sum(shares) >= 1:
-                raise ValueError("by: time needs valid and test, the shares of rows, which must leave rows for train")
+                raise ValueError(
+                    f"by: {self.by} needs valid and test, the shares of rows, which must leave rows for train"
+                )
         return self
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Of valid and test, of a split by time."""
+        """Of valid and test, of a split by time or at random."""
         assert isinstance(self.valid, float)
         assert isinstance(self.test, float)
         return self.valid, self.test
@@ -226,6 +232,12 @@ class FromInteractions(Strict):
             case "time":
                 valid, test = self.split.shares
                 said += [f"The latest {test:.0%} of the rows are test, the {valid:.0%} before them valid."]
+            case "random":
+                valid, test = self.split.shares
+                said += [
+                    f"At random {test:.0%} of the interactions are test and {valid:.0%} valid "
+                    f"(seed {self.split.seed}), and histories hold those of train alone; this is no split by time."
+                ]
             case "file":
                 said += [f"Valid is {self.split.valid}, test {self.split.test}."]
         return " ".join(said)

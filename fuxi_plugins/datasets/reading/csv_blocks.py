@@ -115,12 +115,20 @@ def first_line(path: Path, encoding: Encoding = "utf-8") -> bytes:
     return text[: text.find(b"\n") + 1] or text
 
 
-def _header(path: Path, line: bytes, separator: str) -> list[str]:
-    line = line.removeprefix(_BOM)
-    if line.startswith(_BOMS_OF_UTF16) or b"\0" in line:
+def refuse_utf16(path: Path, text: bytes) -> None:
+    """
+    Raises:
+        UserError: the first line of a file's text is in UTF-16.
+    """
+    if text.startswith(_BOMS_OF_UTF16) or b"\0" in text.partition(b"\n")[0]:
         raise UserError(
             f"{path.name}: the file must be UTF-8, but looks like UTF-16. Convert it, as with iconv -f utf-16 -t utf-8."
         )
+
+
+def _header(path: Path, line: bytes, separator: str) -> list[str]:
+    line = line.removeprefix(_BOM)
+    refuse_utf16(path, line)
     if not line.strip():
         raise UserError(f"{path.name} must hold a header and rows, but is empty.")
     text = _decode(path, line, 1)
@@ -232,5 +240,5 @@ def _decode(path: Path, text: bytes, first_line: int) -> str:
         line = first_line + text.count(b"\n", 0, error.start)
         raise UserError(
             f"{path.name}, line {line}: the file must be UTF-8, but a value holds other bytes. Convert it, as with "
-            "iconv -f latin1 -t utf-8."
+            "iconv -f latin1 -t utf-8, or write encoding: latin-1 in the dataset config."
         ) from error

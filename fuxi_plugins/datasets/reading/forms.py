@@ -8,7 +8,7 @@ from fuxi_plugins.core.errors import UserError
 
 DataFormat = Literal["csv", "parquet", "jsonl"]
 Encoding = Literal["utf-8", "latin-1"]
-PACKED = (".gz", ".zst", ".zip")
+PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}  # by a name's ending
 _FORMATS: dict[str, DataFormat] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -40,7 +40,7 @@ class FileFormat:
         return self.kind or format_by_name(path) or "csv"
 
     def separator_of(self, path: Path) -> str:
-        return self.separator or ("\t" if ".tsv" in path.suffixes else ",")
+        return self.separator or ("\t" if ".tsv" in _endings(path) else ",")
 
 
 BY_NAME = FileFormat()  # as the file's name tells
@@ -66,8 +66,12 @@ def format_by_name(path: Path) -> DataFormat | None:
     """The format that a file's name tells; of a folder, that of its parts; None where the names tell nothing."""
     if path.is_dir():
         return next((kind for part in sorted(path.rglob("*")) if (kind := format_by_name(part))), None)
-    suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
-    return _FORMATS.get(suffixes[-1].lower()) if suffixes else None
+    endings = [ending for ending in _endings(path) if ending not in PACKED]
+    return _FORMATS.get(endings[-1]) if endings else None
+
+
+def _endings(path: Path) -> list[str]:
+    return [ending.lower() for ending in path.suffixes]
 
 
 def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:

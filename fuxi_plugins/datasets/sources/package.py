@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.source import PACKAGES
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import PACKAGES, DatasetSpec
+from fuxi_plugins.datasets.spec import DatasetSpec
 
 
 def fetch_package(spec: DatasetSpec, package: str, workspace: Workspace) -> Path:

@@ -22,5 +22,5 @@ class Account:
 
 
 def of(accounts: Iterable[Account], *outcomes: Outcome) -> list[Account]:
-    """Those with one of the outcomes."""
+    """The accounts with one of these outcomes."""
     return [account for account in accounts if account.outcome in outcomes]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.explain import describe
 from fuxi_plugins.datasets import encoded
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.experiments.translation.accounts import Account
@@ -55,6 +56,27 @@ class TranslatedDataset:
         return [str(column.get("name")) for column in (told if isinstance(told, list) else [told])]
 
 
+def require_description(dataset_id: str, published: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        UserError: a split without a file, or columns that are no list of mappings.
+    """
+    missing = [name for name in _FILES if not isinstance(published.get(name), str)]
+    if missing:
+        raise UserError(
+            f"the dataset {dataset_id!r} must name one file for each of its three splits, but does not by "
+            f"{', '.join(missing)}. 'fuxibench data describe' writes a config that holds out rows of one file."
+        )
+    for name in ("feature_cols", "label_col"):
+        told = [] if published.get(name) is None else published[name]
+        listed = told if isinstance(told, list) or name == "feature_cols" else [told]
+        if not isinstance(listed, list) or not all(isinstance(column, dict) for column in listed):
+            raise UserError(
+                f"{name} of the dataset {dataset_id!r} must be mappings, as {{name: x, dtype: float}}, but is "
+                f"{describe(told)}."
+            )
+
+
 def translate_dataset(
     dataset_id: str, published: Mapping[str, Any], experiment: Mapping[str, Any], places: Places, target: Path
 ) -> TranslatedDataset:
@@ -68,9 +90,6 @@ def translate_dataset(
     Raises:
         UserError: files of a kind that is not read here, or no word on the columns.
     """
-    missing = [name for name in _FILES if not isinstance(published.get(name), str)]
-    if missing:
-        raise UserError(f"the dataset {dataset_id!r} must name its files of all three splits, but lacks {missing}.")
     files = {name: places.find(published[name]) for name in _FILES}
     remarks = [f"{published[name]} is {path}" for name, path in files.items() if ".." in Path(published[name]).parts]
     found = _found_files(dataset_id, published, files, places, target)
@@ -78,7 +97,8 @@ def translate_dataset(
     said |= {name: value for name, value in published.items() if value is not None}
     columns = [_column(column) for column in found.settings["feature_cols"]]
     for specified in said.get("feature_specs", []):
-        columns = _apply(specified, columns)
+        columns, unknown = _apply(specified, columns)
+        remarks += [f"feature_specs names {name}, which is no column of {dataset_id}" for name in unknown]
     vectors: dict[str, Path] = {
         c["pretrained_emb"]: places.find(c["pretrained_emb"]) for c in columns if c.get("pretrained_emb")
     }
@@ -130,7 +150,7 @@ def _found_files(
     dataset_id: str, published: Mapping[str, Any], files: dict[str, Path], places: Places, target: Path
 ) -> _Found:
     data_format = published.get("data_format", "csv")
-    own = {name: published[name] for name in ("feature_cols", "label_col") if name in published}
+    own = {name: published[name] for name in ("feature_cols", "label_col") if published.get(name) is not None}
     if data_format == "csv" and len(own) == 2:
         return _Found(files, {"data_format": "csv", **own}, [])
     if data_format not in ("csv", *_ENCODED):
@@ -143,7 +163,9 @@ def _found_files(
     feature_map = next((path for path in maps if path.is_file()), None)
     there = all(path.exists() for path in files.values())
     if there and feature_map and data_format in _ENCODED:
-        return _encoded_files(files, feature_map, target)
+        taken, settings = encoded.as_parquet(files, feature_map, target)
+        remark = f"the columns are those of {feature_map}; the numbers in the encoded files are taken for ids"
+        return _Found(taken, {"data_format": "parquet", **settings}, [remark])
     if len(own) < 2:
         raise UserError(
             f"the dataset {dataset_id!r} says no columns, so that its files and {encoded.MAP_NAME} are needed, which "
@@ -156,26 +178,6 @@ def _found_files(
     return _Found(as_csv, {"data_format": "csv", **own}, [remark])
 
 
-def _encoded_files(files: dict[str, Path], feature_map: Path, target: Path) -> _Found:
-    settings = encoded.dataset_settings(feature_map)
-    columns = settings["feature_cols"]
-    plain = not any(column["type"] == "sequence" for column in columns)
-    written: dict[Path, Path] = {}  # a file that is of two splits is written once
-    sides: dict[str, str] = {}
-    for path in files.values():
-        if plain and path.suffix == ".parquet":
-            written[path] = path
-        elif path not in written:
-            written[path] = (target / f"{path.stem}.parquet").resolve()
-            sides = encoded.write_parquet(path, columns, written[path]) | sides
-    for column in columns:
-        if column["name"] in sides:
-            column["padding"] = sides[column["name"]]
-    remark = f"the columns are those of {feature_map}; the numbers in the encoded files are taken for ids"
-    found = {name: written[path] for name, path in files.items()}
-    return _Found(found, {"data_format": "parquet", **settings}, [remark])
-
-
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     translated = {RENAMED_OF_COLUMNS.get(name, name): value for name, value in column.items()}
     if isinstance(translated.get("feature_encoder"), str):
@@ -183,12 +185,19 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in translated.items() if not (name == "feature_encoder" and value is None)}
 
 
-def _apply(specified: Mapping[str, Any], columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The columns, those that a model's ``feature_specs`` entry names with its settings added."""
+def _apply(specified: Mapping[str, Any], columns: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The columns, those that a model's ``feature_specs`` entry names with its settings added; and unknown names.
+
+    Raises:
+        UserError: the entry names no column.
+    """
+    if not isinstance(specified, Mapping) or not specified.get("name"):
+        raise UserError(f"each entry of feature_specs must name its columns by name, but one is {describe(specified)}.")
     wanted = [specified["name"]] if isinstance(specified["name"], str) else list(specified["name"])
     added = {name: value for name, value in specified.items() if name != "name"}
     result = []
     for column in columns:
         names = [column["name"]] if isinstance(column["name"], str) else list(column["name"])
         result += [{**column, "name": name, **(added if name in wanted else {})} for name in names]
-    return result
+    known = {column["name"] for column in result}
+    return result, [name for name in wanted if name not in known]

@@ -7,11 +7,12 @@ from typing import Any
 
 from fuxi_plugins.core.configs import config_files
 from fuxi_plugins.core.errors import UserError, did_you_mean
+from fuxi_plugins.core.explain import describe
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS
 from fuxi_plugins.experiments.translation.accounts import Account
-from fuxi_plugins.experiments.translation.dataset import Places, overriding, translate_dataset
+from fuxi_plugins.experiments.translation.dataset import Places, overriding, require_description, translate_dataset
 from fuxi_plugins.experiments.translation.settings import translate_settings
 from fuxi_plugins.models import checkouts
 
@@ -21,6 +22,7 @@ class Translated:
     """A folder of configs that holds one experiment and its dataset, and what became of the published ones."""
 
     configs: Path
+    dataset_id: str
     accounts: list[Account] = field(default_factory=list)  # of each setting of the experiment and of the dataset
     remarks: list[str] = field(default_factory=list)  # what was decided on the way
     at_hand: bool = True  # whether the files of the dataset are there
@@ -61,11 +63,12 @@ def read_published(folder: Path, experiment_id: str) -> Published:
         raise _not_in(folder, "experiment", experiment_id, experiments)
     experiment = experiments[experiment_id]
     datasets = _entries(folder, "dataset_config", remarks)
-    dataset_id = experiment.get("dataset_id")
+    for name in ("model", "dataset_id"):
+        if not isinstance(experiment.get(name), str):
+            raise UserError(f"{folder}: the experiment {experiment_id!r} must name its {name}.")
+    dataset_id = experiment["dataset_id"]
     if dataset_id not in datasets:
-        raise _not_in(folder, "dataset", str(dataset_id), datasets)
-    if not isinstance(experiment.get("model"), str):
-        raise UserError(f"{folder}: the experiment {experiment_id!r} must name its model.")
+        raise _not_in(folder, "dataset", dataset_id, datasets)
     return Published(experiment, dataset_id, datasets[dataset_id], remarks)
 
 
@@ -88,11 +91,12 @@ def translate_folder(
     """
     published = read_published(folder, experiment_id)
     if "title" in published.dataset:
-        return Translated(folder)
+        return Translated(folder, published.dataset_id)
     if set(experiment_id) - NAME_CHARACTERS or experiment_id.startswith("."):
         raise UserError(f"{folder}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
     tasks = _number_of_tasks(experiment_id, experiment, zoo)
+    require_description(published.dataset_id, published.dataset)
     stronger = overriding(published.dataset)
     remarks += [f"{name}: {value} of the dataset goes before the experiment's" for name, value in stronger.items()]
     if zoo is not None:
@@ -109,7 +113,28 @@ def translate_folder(
         accounts.append(Account("labels", labels, "added", "all labels of the dataset, as in FuxiCTR"))
     write_text(target / "model_config.yaml", yaml_text({experiment_id: of_experiment}))
     write_text(target / "dataset_config.yaml", yaml_text({dataset_id: dataset.settings}))
-    return Translated(target, accounts, [*remarks, *of_labels, *dataset.remarks], at_hand=dataset.at_hand)
+    return Translated(target, dataset_id, accounts, [*remarks, *of_labels, *dataset.remarks], at_hand=dataset.at_hand)
+
+
+def keep_configs(translated: Translated, configs: Path, experiment_id: str) -> list[Path]:
+    """Copies a translated experiment and its dataset to a workspace's configs; returns the files that are new there.
+
+    Raises:
+        UserError: a file of that name says something else.
+    """
+    written = []
+    for name, stem in (("dataset_config", translated.dataset_id), ("model_config", experiment_id)):
+        text = (translated.configs / f"{name}.yaml").read_text(encoding="utf-8")
+        path = configs / name / f"{stem}.yaml"
+        if not path.exists():
+            write_text(path, text)
+            written.append(path)
+        elif path.read_text(encoding="utf-8") != text:
+            raise UserError(
+                f"{path} exists and says something else than {translated.configs / name}.yaml. Leave out --keep, or "
+                "rename one of the two and what refers to it."
+            )
+    return written
 
 
 def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str, Any]]:
@@ -121,8 +146,12 @@ def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str,
     for path in files:
         content, repeated = load_published_yaml(path)
         remarks += [f"{path.name}, {key} stands twice; the last one counts" for key in repeated]
-        base = content.pop("Base", None) or {} if name == "model_config" else {}
-        found |= {key: {**base, **settings} for key, settings in content.items() if isinstance(settings, dict)}
+        content = {key: settings for key, settings in content.items() if settings is not None}
+        for key, settings in content.items():
+            if not isinstance(settings, dict):
+                raise UserError(f"{path}: {key} must be a mapping of settings, but is {describe(settings)}.")
+        base = content.pop("Base", {}) if name == "model_config" else {}
+        found |= {key: {**base, **settings} for key, settings in content.items()}
     return found
 
 

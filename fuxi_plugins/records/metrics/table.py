@@ -193,7 +193,7 @@ def usual_group_metrics() -> list[str]:
 
 
 def main_metric(measured: Iterable[str] = TABLE) -> str:
-    """By which of some measured metrics a board ranks when nobody says: the first of the table, else the first."""
+    """The metric that ranks a board when nobody names one: of those measured the first of the table, else the first."""
     measured = list(measured)
     return next((name for name in TABLE if name in measured), measured[0])
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from fuxi_plugins.analysis.comparisons import EVIDENCE
-from fuxi_plugins.analysis.find_evidence import find_evidence
+from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.spec import load_dataset_specs

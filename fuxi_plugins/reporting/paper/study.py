@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.statistics.inference import Inference, infer
+from fuxi_plugins.core.workspace import run_folder
 from fuxi_plugins.records.files import RANK_FILE
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import FinishedRun
@@ -60,9 +61,7 @@ class Study:
 
     def rank_file(self, record: FinishedRun) -> Path:
         """Where the run of a probed record left all that was measured."""
-        return (
-            self.results / "runs" / record.dataset / record.experiment / f"seed-{record.seed}" / RANK_FILE
-        )  # the place that Workspace.run_folder gives a run
+        return run_folder(self.results, record.dataset, record.experiment, record.seed) / RANK_FILE
 
 
 def short_stage(stage: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from fuxi_plugins.analysis.ledger import agreements
 from fuxi_plugins.analysis.tuning_results import MODELS
 from fuxi_plugins.core.cleaning import json_value, log
+from fuxi_plugins.core.files import digest
 from fuxi_plugins.records.record import Record
 from fuxi_plugins.reporting.bars import model_config
 from fuxi_plugins.reporting.formats import render
@@ -20,9 +22,9 @@ from fuxi_plugins.reporting.site import addresses, views
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, run_page, run_record, search_data, slug
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.figure import front_figure
-from fuxi_plugins.reporting.site.folder import SiteFolder
+from fuxi_plugins.reporting.site.folder import Group, SiteFolder
 from fuxi_plugins.reporting.site.front import front, listed_boards
-from fuxi_plugins.reporting.site.models import model, model_code, records_by_model
+from fuxi_plugins.reporting.site.models import model, model_code, places_by_model, records_by_model
 from fuxi_plugins.reporting.site.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
@@ -38,15 +40,17 @@ def write_site(folder: Path, contents: Contents) -> SiteFolder:
         FileExistsError: the folder holds files that are not a site's.
     """
     site = SiteFolder(folder)
-    for address, content in _files(contents):
+    pages = Pages(contents)
+    for address, content in _files(pages, contents):
         site.put(address, content)
+    for group in _runs(pages, contents):
+        site.put_group(group)
     site.finish()
     return site
 
 
-def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
-    """Address and content of every file."""
-    pages = Pages(contents)
+def _files(pages: Pages, contents: Contents) -> Iterator[tuple[str, str | bytes]]:
+    """Address and content of every file that is not of a run."""
     by_model = records_by_model(contents)
     datasets = list(
         dict.fromkeys([*(b.board.dataset for b in contents.boards), *(r.dataset for r in contents.records)])
@@ -66,7 +70,6 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | bytes]]:
         yield addresses.dataset_page(name), pages.render("dataset.html", "../", dataset=dataset)
         if dataset["card"]:
             yield addresses.dataset_config(name), dataset["card"].config
-    yield from _runs(pages, contents)
     yield from _code(contents, by_model)
     if contents.ledger:
         yield from _ledger(pages, contents)
@@ -113,8 +116,10 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
 def _models(
     pages: Pages, contents: Contents, by_model: Mapping[str, Sequence[Record]]
 ) -> Iterator[tuple[str, str | bytes]]:
+    places = places_by_model(contents)
     for name, records in by_model.items():
-        yield model_page(name), pages.render("model.html", "../", model=model(name, records, contents))
+        shown = model(name, records, places.get(name, []), contents)
+        yield model_page(name), pages.render("model.html", "../", model=shown)
 
 
 def _code(contents: Contents, by_model: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, bytes]]:
@@ -125,13 +130,25 @@ def _code(contents: Contents, by_model: Mapping[str, Sequence[Record]]) -> Itera
         yield addresses.code_file(file), file.read_bytes()
 
 
-def _runs(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
+def _runs(pages: Pages, contents: Contents) -> Iterator[Group]:
+    """The files of every run. Most of a site's files are of runs, and new results leave those of earlier runs as they
+    were."""
     suites = {row.experiment: named.suite for named in contents.boards for row in named.board.rows}
     for record in map(_published, contents.records):
-        yield run_record(record), record.model_dump_json(indent=1) + "\n"
-        yield addresses.run_config(record), model_config(record)
-        shown = views.run(record, suites, model_code(record.model, [record], contents))
-        yield run_page(record), pages.render("run.html", "../", record=record, run=shown)
+        text = record.model_dump_json(indent=1) + "\n"
+        repeated_by = views.repeated_by(record, suites)
+        code = [(file.name, addresses.code_file(file)) for file in model_code(record.model, [record], contents)]
+        yield Group(
+            addresses=[run_record(record), addresses.run_config(record), run_page(record)],
+            inputs=digest([pages.inputs, text, repeated_by, code]),
+            make=partial(_run, pages, record, text, repeated_by, code),
+        )
+
+
+def _run(pages: Pages, record: Record, text: str, repeated_by: str, code: Sequence[tuple[str, str]]) -> list[str]:
+    """A run's record, configuration and page."""
+    page = pages.render("run.html", "../", record=record, run=views.run(record, repeated_by, code))
+    return [text, model_config(record), page]
 
 
 def _published(record: Record) -> Record:

@@ -155,15 +155,16 @@ def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") ->
             continue
         title = _tag("title", inside=line.label)
         kind = f"series s{index % 6}"
-        coordinates = " ".join(f"{x(px)},{y(py)}" for px, py in line.points)
+        placed = [(x(px), y(py), px, py) for px, py in line.points]
+        coordinates = " ".join(f"{cx},{cy}" for cx, cy, _, _ in placed)
         parts.append(_tag("polyline", points=coordinates, class_=kind, inside=title))
         said = escape(html(f"{line.label}: {x_title}")), escape(html(y_title))  # once, because points are many
         parts += [
             Markup(
-                f'<circle cx="{x(px)}" cy="{y(py)}" r="2.5" class="dot s{index % 6}">'
+                f'<circle cx="{cx}" cy="{cy}" r="2.5" class="dot s{index % 6}">'
                 f"<title>{said[0]} {px:g}, {said[1]} {py:.5f}</title></circle>"
             )
-            for px, py in line.points
+            for cx, cy, px, py in placed
         ]
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} over {x_title}")
 
@@ -241,14 +242,18 @@ def _places(x: float, y: float, width: float) -> Iterator[tuple[float, float]]:
 
 def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[Markup]:
     parts = []
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    # Written out, because every page of a run has some forty of these lines and numbers.
     for tick in y.ticks():
-        parts.append(_tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
-        parts.append(_tag("text", x=LEFT - 8, y=y(tick) + 4, class_="tick left", inside=_number(tick)))
+        at = y(tick)
+        parts.append(Markup(f'<line x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}" class="grid"/>'))
+        parts.append(Markup(f'<text x="{LEFT - 8}" y="{at + 4}" class="tick left">{_number(tick)}</text>'))
     for tick in x.ticks():
-        parts.append(_tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=HEIGHT - BOTTOM, class_="grid"))
-        parts.append(_tag("text", x=x(tick), y=HEIGHT - BOTTOM + 18, class_="tick middle", inside=_number(tick)))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(_tag("text", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 8, class_="axis middle", inside=x_title))
+        at = x(tick)
+        parts.append(Markup(f'<line x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}" class="grid"/>'))
+        parts.append(Markup(f'<text x="{at}" y="{bottom + 18}" class="tick middle">{_number(tick)}</text>'))
+    middle = (TOP + bottom) / 2
+    parts.append(_tag("text", x=(LEFT + right) / 2, y=HEIGHT - 8, class_="axis middle", inside=x_title))
     turned = f"rotate(-90 14 {middle})"
     parts.append(_tag("text", x=14, y=middle, class_="axis middle", transform=turned, inside=y_title))
     return parts
@@ -263,7 +268,7 @@ def _number(value: float) -> str:
 
 def _svg(parts: Sequence[Markup], width: int, height: int, kind: str, text: str, role: str = "img") -> Markup:
     title = _tag("title", inside=text)
-    body = Markup("").join([title, *parts])
+    body = Markup("".join([title, *parts]))  # each of them is markup; Markup's own join would look at each again
     size = {"width": width, "height": height, "viewBox": f"0 0 {width} {height}"}
     return _tag("svg", **size, class_=kind, role=role, aria_label=text, inside=body)
 

@@ -9,7 +9,7 @@ from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import Entry
 from fuxi_plugins.analysis.tuning_results import Search
-from fuxi_plugins.datasets.spec import Source
+from fuxi_plugins.datasets.source import Source
 from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.records.record import Record
 

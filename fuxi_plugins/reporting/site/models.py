@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.analysis.across import Across
-from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.latex import bibtex
 from fuxi_plugins.reporting.site.addresses import board_page, code_file, dataset_page
-from fuxi_plugins.reporting.site.contents import Contents, ModelCard, NamedBoard
+from fuxi_plugins.reporting.site.contents import Contents, ModelCard
 from fuxi_plugins.reporting.site.curves import rank_dynamics, training_curves
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 from fuxi_plugins.reporting.site.views import INTERVAL_ENDS
@@ -39,12 +38,31 @@ def _each_once(records: Sequence[Record]) -> list[Record]:
     return [unique[key] for key in sorted(unique)]
 
 
-def model(display_name: str, records: Sequence[Record], contents: Contents) -> dict[str, Any]:
-    """The model card of a name, of its records alone."""
+def places_by_model(contents: Contents) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every name on the boards, each with its drawing."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for named in contents.boards:
+        metric, ranked = named.board.rank_by, named.board.ranked()
+        scale = board_scale(ranked, metric, INTERVAL_ENDS)
+        board = {
+            "named": named,
+            "href": board_page(named.stem),
+            "dataset_href": dataset_page(named.board.dataset),
+            "metric": metric,
+            "models": len(ranked),
+        }
+        for row in named.board.rows:
+            chart = drawn_interval(row, metric, scale) if row.rank else ""
+            found.setdefault(row.display_name, []).append({**board, "row": row, "chart": chart})
+    return found
+
+
+def model(
+    display_name: str, records: Sequence[Record], places: Sequence[dict[str, Any]], contents: Contents
+) -> dict[str, Any]:
+    """The model card of a name, of its records and its places on boards alone."""
     name = next((record.model for record in records), display_name)
     card = contents.models.get(display_name) or contents.models.get(name) or ModelCard()
-    places = [_place(named, row) for named in contents.boards for row in named.board.rows
-              if row.display_name == display_name]  # fmt: skip
     finished = finished_runs(records)
     own = [record for record in finished if record.role != "trial"] or finished
     on_boards = {place["row"].experiment for place in places if place["named"].kind == "board"}
@@ -101,20 +119,6 @@ def _explained(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
     """The equations with their text, and from the line on data on what else the docstring says."""
     start = next((place for place, one in enumerate(passages) if one.text.startswith("Data: ")), len(passages))
     return {"formulas": list(passages[:start]), "remarks": list(passages[start:])}
-
-
-def _place(named: NamedBoard, row: Row) -> dict[str, Any]:
-    metric = named.board.rank_by
-    scale = board_scale(named.board.ranked(), metric, INTERVAL_ENDS)
-    return {
-        "named": named,
-        "row": row,
-        "href": board_page(named.stem),
-        "dataset_href": dataset_page(named.board.dataset),
-        "metric": metric,
-        "models": len(named.board.ranked()),
-        "chart": drawn_interval(row, metric, scale) if row.rank else "",
-    }
 
 
 def _average(display_name: str, across: Across | None) -> dict[str, Any] | None:

@@ -3,14 +3,16 @@
 import json
 import re
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from fuxi_plugins import __version__
+import fuxi_plugins
 from fuxi_plugins.core.cleaning import html
+from fuxi_plugins.core.files import digest, file_digest
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.reporting.glossary import explanation
 from fuxi_plugins.reporting.site import addresses
@@ -35,6 +37,15 @@ class Pages:
 
     def __init__(self, contents: Contents):
         self.stamp = _stamp(contents)
+        logo = contents.frame.logo
+        around = {  # the content of every page
+            "logo": addresses.logo(logo) if logo else "",
+            "has_ledger": bool(contents.ledger),
+            "has_paper": contents.paper is not None,
+            "has_tuning_results": bool(contents.tuning_results),
+        }
+        # Digest of everything that a page follows from, beside what it shows.
+        self.inputs = digest([contents.frame.title, self.stamp.version, around, _code()])
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -43,16 +54,12 @@ class Pages:
             lstrip_blocks=True,
             finalize=html,
         )
-        logo = contents.frame.logo
         self._environment.globals.update(
+            around,
             frame=contents.frame,
             about=_markdown(contents.frame.about),
-            logo=addresses.logo(logo) if logo else "",
             stamp=self.stamp,
             runs=len(contents.records),
-            has_ledger=bool(contents.ledger),
-            has_paper=contents.paper is not None,
-            has_tuning_results=bool(contents.tuning_results),
             explanation=explanation,
             find_metric=find_metric,
             main_metric=main_metric,
@@ -79,6 +86,13 @@ class Pages:
         return self._environment.get_template(template).render(root=root, **values)
 
 
+def _code() -> list[str]:
+    """Digests of this package's modules and templates, and versions of the packages that write the pages."""
+    package = Path(fuxi_plugins.__file__).parent
+    files = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".html"))
+    return [*(file_digest(file, "sha256") for file in files), *map(version, ("Jinja2", "MarkupSafe", "PyYAML"))]
+
+
 def _prose(text: str) -> Markup:
     """A sentence of a docstring or of a note as HTML: what stands between backticks is code."""
     parts = re.split(r"`+([^`]+)`+", text)  # every second part stood between backticks
@@ -96,7 +110,7 @@ def _setting(value: object) -> str:
 def _stamp(contents: Contents) -> Stamp:
     newest = max(contents.records, key=lambda record: record.started, default=None)
     return Stamp(
-        version=f"fuxibench {__version__}",
+        version=f"fuxibench {fuxi_plugins.__version__}",
         date=newest.started[:10] if newest else "",
         commit=(newest.commit or "")[:12] if newest else "",
     )

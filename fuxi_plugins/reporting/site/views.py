@@ -1,7 +1,6 @@
 """What each page shows, worked out before a template draws it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fuxi_plugins.analysis.leaderboard import Row
@@ -9,7 +8,7 @@ from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.tuning_results import Search
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.record import Record
-from fuxi_plugins.reporting.site.addresses import board_page, code_file, dataset_page, model_page, search_data
+from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page, search_data
 from fuxi_plugins.reporting.site.charts import Line, Point, lines, scatter
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.curves import loss_curves, monitored, training_curves
@@ -50,21 +49,29 @@ def board(named: NamedBoard) -> dict[str, Any]:
     }
 
 
-def run(record: Record, suites: Mapping[str, str], code: Sequence[Path]) -> dict[str, Any]:
+def repeated_by(record: Record, suites: Mapping[str, str]) -> str:
+    """The suite or experiment by which ``fuxibench run`` repeats a run.
+
+    Args:
+        suites: that show an experiment, by the experiment.
+    """
+    by_suite = record.suite or suites.get(record.experiment, record.experiment)
+    return record.experiment if record.role == "result" else by_suite
+
+
+def run(record: Record, repeated_by: str, code: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A run's curves and the command that repeats it.
 
     Args:
-        code: the source files of its model.
+        code: name and address of each source file of its model.
     """
-    by_suite = record.suite or suites.get(record.experiment, record.experiment)
-    target = record.experiment if record.role == "result" else by_suite
     return {
         "chart": training_curves([record]),
         "losses": loss_curves(record),
-        "code": [(file.name, code_file(file)) for file in code],
+        "code": code,
         "metric": monitored(record),
         "measures": _measures(record),
-        "command": f"fuxibench run {target} --seeds {record.seed}",
+        "command": f"fuxibench run {repeated_by} --seeds {record.seed}",
         "warnings": warnings_of(record),
         "checkout": f"git checkout {record.commit}" if record.commit else "",
     }

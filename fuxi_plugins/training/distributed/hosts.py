@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import ValidationError
 from torch.distributed import DistError, TCPStore
 
+from fuxi_plugins import __version__
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.prepare import stored_fingerprint
 from fuxi_plugins.experiments.code import code_of
@@ -27,8 +29,8 @@ from fuxi_plugins.models import registry
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.job import Job
 
-PATIENCE = timedelta(seconds=45)  # for the others to come, or for an address to answer
-SILENCE = timedelta(minutes=5)  # of another host in the middle of a run, after which the connection counts as broken
+PATIENCE = timedelta(seconds=45)  # for an address to answer, or for a host that has come to be ready
+SAME_CODE = "all hosts must have the same code"
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux: the address of a network interface
 
 
@@ -74,10 +76,10 @@ def called(job: Job, call_id: str) -> Iterator[None]:
     mark.touch()
     try:
         store = _open(address)
-        call = Call(call_id, job.to_json(), provenance.versions(), str(mark))
+        call = Call(call_id, job.to_json(), _versions(), str(mark))
         store.set("call", json.dumps(vars(call)))
         try:
-            _require_all(store, address, job.hosts)
+            _require_all(store, address, job.hosts, job.host_wait)
         except UserError as error:
             store.set("go", str(error))
             time.sleep(1)  # for the others to read it, before the store goes with this process
@@ -98,23 +100,27 @@ def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, 
     Raises:
         UserError: this host cannot take part, or another cannot.
     """
-    end = time.monotonic() + wait
+    end, why = time.monotonic() + wait, "no further one came"
     while time.monotonic() < end:
-        store = _connect(address, end - time.monotonic())
-        if store is None:
+        try:
+            store = _connect(address, end - time.monotonic())
+        except (DistError, OSError) as error:
+            why = _first_line(error)
             break
         if (found := _take(store, known)) is None:
             time.sleep(1)
             continue
         call, number = found
-        job = Job.from_json(call.job)
         try:
+            _require_same_versions(call)
+            job = _job_of(call)
             _require_same(job, call, number)
         except UserError as error:
             store.set(f"ready/{number}", f"{socket.gethostname()}: {error}")
             raise
         store.set(f"ready/{number}", "")
         try:
+            store.set_timeout(timedelta(seconds=job.host_wait) + PATIENCE)
             refusal = store.get("go").decode()
         except DistError as error:
             raise UserError(f"the host that called the run at {address} has gone: {_first_line(error)}") from error
@@ -123,9 +129,9 @@ def joined(address: Address, known: str | None, wait: float) -> tuple[Job, int, 
         return job, number, call.id
     if known is None:
         raise UserError(
-            f"no run is announced at {address}: nothing answered within {wait:.0f} s. Start fuxibench run with "
-            f"--hosts and --rendezvous {address} on that host, and see that its ports {address.port} and "
-            f"{address.port + 1} can be reached from here."
+            f"no run was announced at {address} within {wait:.0f} s ({why}). Start fuxibench run with --hosts and "
+            f"--rendezvous {address} on that host, and see that its ports {address.port} and {address.port + 1} can "
+            "be reached from here."
         )
     return None
 
@@ -158,6 +164,7 @@ def _take(store: TCPStore, known: str | None) -> tuple[Call, int] | None:
 
 def _open(address: Address) -> TCPStore:
     try:
+        socket.create_server((address.host, address.port)).close()  # torch tries another host's address for minutes
         return TCPStore(address.host, address.port, is_master=True, wait_for_workers=False, timeout=PATIENCE)
     except (DistError, OSError) as error:
         raise UserError(
@@ -165,20 +172,21 @@ def _open(address: Address) -> TCPStore:
         ) from error
 
 
-def _connect(address: Address, seconds: float) -> TCPStore | None:
-    """The store at an address once something listens there; None if nothing does in that time."""
+def _connect(address: Address, seconds: float) -> TCPStore:
+    """The store at an address once it answers; the last error if it does not in that time."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         try:
-            socket.create_connection((address.host, address.port), timeout=end - time.monotonic()).close()
+            socket.create_connection((address.host, address.port), timeout=max(0.5, end - time.monotonic())).close()
             return TCPStore(address.host, address.port, is_master=False, timeout=PATIENCE)
         except (DistError, OSError):
+            if time.monotonic() > end:
+                raise
             time.sleep(0.5)
-    return None
 
 
-def _require_all(store: TCPStore, address: Address, hosts: int) -> None:
-    end = time.monotonic() + PATIENCE.total_seconds()
+def _require_all(store: TCPStore, address: Address, hosts: int, wait: float) -> None:
+    end = time.monotonic() + wait
     waiting = [f"ready/{number}" for number in range(1, hosts)]
     while waiting:
         if store.check([waiting[0]]):
@@ -186,26 +194,40 @@ def _require_all(store: TCPStore, address: Address, hosts: int) -> None:
                 raise UserError(f"a host cannot join the run. {refusal}")
         elif time.monotonic() > end:
             raise UserError(
-                f"{hosts - len(waiting)} of {hosts} hosts came to {address} within {PATIENCE.seconds} s. Run "
+                f"{hosts - len(waiting)} of {hosts} hosts came to {address} within {wait:.0f} s. Run "
                 f"'fuxibench join {address}' on each of the others."
             )
         else:
             time.sleep(0.1)
 
 
+def _job_of(call: Call) -> Job:
+    try:
+        return Job.from_json(call.job)
+    except ValidationError as error:
+        raise UserError(f"{SAME_CODE}, but this one cannot read the run that was called.") from error
+
+
+def _versions() -> dict[str, str]:
+    return {"fuxibench": __version__, **provenance.versions()}
+
+
+def _require_same_versions(call: Call) -> None:
+    for name, version in _versions().items():
+        if version != (theirs := call.versions.get(name, "missing")):
+            raise UserError(
+                f"all hosts must have the same packages, but {name} is {version} here and {theirs} on the host that "
+                "called the run."
+            )
+
+
 def _require_same(job: Job, call: Call, number: int) -> None:
     """This host must be able to do its part of the job."""
     if number >= job.hosts:
         raise UserError(f"the run has its {job.hosts} hosts already.")
-    for name, version in provenance.versions().items():
-        if version != call.versions[name]:
-            raise UserError(
-                f"all hosts must have the same packages, but {name} is {version} here and {call.versions[name]} on the "
-                "host that called the run."
-            )
     registry.use_sources(job.sources)
     if code_of(job.experiment.model) != job.experiment.code:
-        raise UserError(f"all hosts must have the same code, but {job.experiment.model} or the training differs here.")
+        raise UserError(f"{SAME_CODE}, but {job.experiment.model} or the training differs here.")
     if (fingerprint := stored_fingerprint(job.data.folder)) != job.data.card.fingerprint:
         seen = "other data lie" if fingerprint else "nothing lies"
         raise UserError(

@@ -5,12 +5,12 @@ import os
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from fuxi_plugins.models import registry
 from fuxi_plugins.training import provenance
 from fuxi_plugins.training.distributed import ddp
-from fuxi_plugins.training.distributed.hosts import SILENCE
 from fuxi_plugins.training.distributed.launch import tell_failure
 from fuxi_plugins.training.faults import FAILED, exit_code
 from fuxi_plugins.training.job import Job
@@ -34,7 +34,7 @@ def main() -> int:
     registry.use_sources(job.sources)
     report = set_up()
     try:
-        with ddp.group(job.gpu, SILENCE if job.hosts > 1 else None):
+        with ddp.group(job.gpu, timedelta(seconds=job.host_timeout) if job.hosts > 1 else None):
             carry_out(job, report if rank == 0 else lambda news: None, started=started, clock_start=clock_start)
     except Exception as error:
         at = time.time_ns()

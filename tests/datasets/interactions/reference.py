@@ -15,15 +15,21 @@ def rows(events, how):
     by_user = defaultdict(list)
     for event in events:
         by_user[event[0]].append(event)
-    listed = []
     for own in by_user.values():
         own.sort(key=lambda event: event[2])  # stable: events of one moment stay in the order of the log
-        for user, item, moment, positive in own:
-            past = [other[1] for other in own if other[3] and other[2] < moment]
+    drawn = _drawn(by_user, how)
+    listed, places = [], []
+    for own in by_user.values():
+        for place, (user, item, moment, positive) in enumerate(own):
+            past = [
+                other[1] for i, other in enumerate(own)
+                if other[3] and other[2] < moment and drawn.get((user, i), "train") == "train"
+            ]  # fmt: skip
             history = past[len(past) - min(how.history, len(past)) :]
             if (positive or how.log.others == "negatives") and len(history) >= how.min_history:
                 listed.append((user, item, moment, positive, history))
-    splits = _splits(listed, how)
+                places.append((user, place))
+    splits = [drawn[at] for at in places] if drawn else _splits(listed, how)
     everything = sorted({event[1] for event in events})
     if how.negatives.by == "popularity":
         pool = [row[1] for row, split in zip(listed, splits, strict=True) if row[3] and split == "train"]
@@ -40,6 +46,19 @@ def rows(events, how):
                 item = pool[generator.integers(0, len(pool))]
             found.append((split, user, item, moment, 0, history))
     return found
+
+
+def _drawn(by_user, how):
+    """{(user, place in the user's order): split} of a split at random, else nothing."""
+    if how.split.by != "random":
+        return {}
+    valid, test = how.split.shares
+    generator = np.random.Generator(np.random.PCG64(how.split.seed))
+    draws = {(user, place): generator.random() for user, own in by_user.items() for place in range(len(own))}
+    return {
+        at: "test" if draw >= 1 - test else "valid" if draw >= 1 - valid - test else "train"
+        for at, draw in draws.items()
+    }
 
 
 def _splits(listed, how):

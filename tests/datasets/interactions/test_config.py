@@ -51,6 +51,7 @@ def section(**changes):
     ({"split": {"by": "random", "valid": 0.1, "test": 0.1}}, "so leave out split"),
     (section(split={"by": "leave_last_out", "valid": 0.1}), "leave_last_out takes no valid and test"),
     (section(split={"by": "time", "valid": 0.5, "test": 0.5}), "must leave rows for train"),
+    (section(split={"by": "random", "valid": 0.1}), "random needs valid and test"),
     (section(split={"by": "file", "valid": "b.csv", "test": "log.csv"}), "names two of the log's files"),
     (section(negatives={"per_positive": 0}), "need others: negatives, or all labels are 1"),
     (section(negatives={"by": "popular"}), "by must be"),

@@ -55,6 +55,7 @@ def drawn_log(seed, users=12, items=40, length=12):
 PROTOCOLS = {
     "leave last out": settings_of(),
     "by time": settings_of(split={"by": "time", "valid": 0.2, "test": 0.1}),
+    "at random": settings_of(split={"by": "random", "valid": 0.2, "test": 0.1, "seed": 5}),
     "by popularity": settings_of(negatives={"by": "popularity", "per_positive": 3}),
     "past alone": settings_of(negatives={"avoid": "past", "per_positive": 2, "seed": 7}, history=3),
     "rated": settings_of(log={"positive": RATED}, min_history=0),

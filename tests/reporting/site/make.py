@@ -10,7 +10,7 @@ from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.tuning_results import ModelSearch, Search, Trial
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
-from fuxi_plugins.datasets.spec import Source
+from fuxi_plugins.datasets.source import Source
 from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.models.registry import class_source
 from fuxi_plugins.records.metrics import find_metric

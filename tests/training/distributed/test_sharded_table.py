@@ -166,8 +166,9 @@ def test_a_hundred_steps_end_where_one_process_does(name, sharding, step, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["row_wise", "table_wise"])
 @pytest.mark.parametrize("name", ["DNN", "DCNv2", "RankElastor"])
-def test_four_processes_do_too(name, sharding, tmp_path):
-    require_equal(name, sharding, FastStep, tmp_path, processes=4)
+@pytest.mark.parametrize("step", [FastStep, SparseEmbeddings])
+def test_four_processes_do_too(name, sharding, step, tmp_path):
+    require_equal(name, sharding, step, tmp_path, processes=4)
 
 
 @pytest.mark.parametrize("name", ["DSSM", "FFM", "FinalMLP"])

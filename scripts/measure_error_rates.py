@@ -1,7 +1,7 @@
 """What docs/statistics.md says of errors: how often boards of equal models claim a difference, and intervals cover.
 
-    python scripts/measure_ties.py              # the tables of the docs, in minutes on one core
-    python scripts/measure_ties.py --draws 2000
+    python scripts/measure_error_rates.py              # the tables of the docs, in minutes on one core
+    python scripts/measure_error_rates.py --draws 2000
 
 Every simulated model of a board has the same expected score. So each claim is false, and at most one board in twenty
 may make one; 95% of the intervals should cover the score.

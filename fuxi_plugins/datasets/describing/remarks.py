@@ -1,0 +1,110 @@
+"""What the owner of the files is told: how they are read, what each column was taken for, and what is left out."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from fuxi_plugins.datasets.describing.columns import Guess
+from fuxi_plugins.datasets.describing.found_files import FoundFiles
+from fuxi_plugins.datasets.describing.labels import LabelGuess
+from fuxi_plugins.datasets.describing.names import is_made_up
+from fuxi_plugins.datasets.leaks import LEAK
+
+# What is said of columns, by the key of the note.
+NOTES = {
+    "empty": "Left out, for the rows that were looked at hold no value: {}.",
+    "own": "Left out, for nearly every row has its own value: {}.",
+    "free text": "Left out, for it is free text: {}.",
+    "moment": "Left out as features, for they are times: {}.",
+    "not finite": "Left out, for a number is not finite or beyond 3.4e38: {}.",
+    "comma": "Left out, for a comma stands in their numbers (3,14 or 1,000); write 3.14 and 1000: {}.",
+    "unit": "Left out, for a unit stands with their numbers ($3.50 or 12%); write 3.5 and 12: {}.",
+    "unread date": "Left out, for they are dates of which nobody can tell day and month (03/01/2026), or in words: {}. "
+    "Write them as 2026-03-01 12:30:00, and rows can be split by time.",
+    "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
+    "split": "Left out as a feature, for it says which split a row belongs to: {}.",
+    "request": "Left out as features, for they number sessions or requests: {}.",
+    "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
+    "before the row is shown.",
+    "leak": f"Left out, for one of them alone tells the label with an AUC above {LEAK}: {{}}.",
+    "missing": "Numbers but for texts that stand for a missing value (na_values): {}.",
+    "floats": "Whole numbers written as floats are ids, 7.0 the same as 7 (normalize_ids): {}.",
+    "whole": "Whole numbers taken for ids; counts and amounts should be numeric: {}.",
+    "beyond int64": "Whole numbers beyond 64 bits taken for ids: {}.",
+    "rounded ids": "Ids in scientific notation (1.23E+17): {}. A spreadsheet writes long numbers so and drops their "
+    "last digits, which makes one id of several. Export such columns as text.",
+    "powers": "Whole numbers in scientific notation (1.2e5) taken for amounts: {}. Ids need all their digits.",
+    "list": "Lists of several values: {}.",
+}
+
+
+def of_files(found: FoundFiles) -> list[str]:
+    """Which files are not read, and how the others are written."""
+    remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
+    if found.file_format.separator:
+        remarks.append(f"Values are separated by {found.file_format.separator!r}.")
+    if found.file_format.encoding != "utf-8":
+        remarks.append("The text is not UTF-8 and is read as latin-1: other letters may show, but ids stay apart.")
+    return [*remarks, *of_header(found)]
+
+
+def of_header(found: FoundFiles) -> list[str]:
+    """That the columns have no names of their own."""
+    if not all(map(is_made_up, found.file_format.column_names or [""])):
+        return []
+    return [
+        "The first row looks like values, not like a header, so the columns are numbered. To name them: --column-names "
+        "label,user_id,item_id."
+    ]
+
+
+def of_label(label: LabelGuess, found: FoundFiles, heads: Mapping[str, pl.DataFrame]) -> list[str]:
+    """How it became positive or negative, which files hold one class, and how many rows have none."""
+    remarks = [label.said] if label.said else []
+    for split, head in heads.items():
+        classes = label.positives(head).drop_nulls().unique()
+        if len(classes) == 1:
+            remarks.append(
+                f"All labels of {found.names[split]} that were looked at are {int(classes[0])}, but every split needs "
+                "both classes."
+            )
+    lacking = sum(int((~label.is_there(head)).sum()) for head in heads.values())
+    if lacking:
+        remarks.append(
+            f"{lacking:,} of the {sum(map(len, heads.values())):,} rows that were looked at have no label "
+            f"{label.name}: such rows are left out (label_missing: drop). Without this setting they are an error."
+        )
+    return remarks
+
+
+def of_columns(
+    guesses: Mapping[str, Guess],
+    label: LabelGuess,
+    heads: Mapping[str, pl.DataFrame],
+    unreadable: list[str],
+    weight: str | None,
+) -> list[str]:
+    """What each column was taken for, and which are left out.
+
+    Args:
+        guesses: the columns that features are chosen from.
+        label: of the rows.
+        heads: the first rows of each split's file.
+        unreadable: the columns that ``heads`` lack, for nobody can read them.
+        weight: the column of the rows' weights.
+    """
+    remarks = []
+    if unreadable:
+        remarks.append(f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}.")
+    names = [name for name in heads["train"].columns if name and name != label.name]
+    if absent := [name for name in names if any(name not in head for head in heads.values())]:
+        remarks.append(f"Left out, for not every file has them: {', '.join(absent)}.")
+    if weight:
+        remarks.append(f"Taken for the weights of rows, by which training weights the loss: {weight}.")
+    if "" in heads["train"].columns:
+        remarks.append("Left out, for it has no name, as an index that pandas wrote: the column with an empty header.")
+    for key, sentence in NOTES.items():
+        noted = [name for name, guess in guesses.items() if key in guess.notes]
+        if noted:
+            remarks.append(sentence.format(", ".join(noted)))
+    return remarks
