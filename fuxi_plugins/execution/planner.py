@@ -92,6 +92,8 @@ def _job(
         processes=resources.processes * resources.hosts,
         hosts=resources.hosts,
         rendezvous=resources.rendezvous,
+        host_wait=resources.host_wait,
+        host_timeout=resources.host_timeout,
         run_folder=workspace.run_folder(*names),
         checkpoint_folder=workspace.checkpoint_folder(*names),
         compiled_folder=workspace.compiled_folder,
