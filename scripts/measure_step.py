@@ -3,7 +3,7 @@
     python scripts/measure_step.py RankElastor exact plain-products
     python scripts/measure_step.py RankElastor exact compiled --rounds 9
     python scripts/measure_step.py DCNv2 exact bf16 --rows 2048
-    python scripts/measure_step.py RankElastor at:ab0f34b4 exact
+    python scripts/measure_step.py RankElastor exact@ab0f34b4 exact
 
 Of two processes one may have slower memory for minutes, so ratios of their times say little; here each round does both
 ways, one after the other. Where the copy rate moved by more than a third the figures are refused: run it again. The
@@ -18,7 +18,7 @@ compiled-bf16     both
 deterministic     deterministic: true
 fuxictr           FuxiCTR's step
 token-loops       the same with one stack of torch's modules a token
-at:COMMIT         exact, by the code of an earlier commit
+exact@COMMIT      exact, by the code of an earlier commit; bf16@COMMIT likewise
 """
 
 import os
@@ -30,7 +30,7 @@ import torch
 from measuring.bytes_moved import BytesMoved, watch_compiler
 from measuring.clock import seconds
 from measuring.copy_rate import CopyRates, copy_rate
-from measuring.ways import CRITEO, MODELS, WAYS, make
+from measuring.ways import CRITEO, EARLIER, MODELS, WAYS, make
 
 from fuxi_plugins.execution.processes import ALLOCATOR
 
@@ -38,13 +38,15 @@ CPU = torch.device("cpu")
 
 
 class Way(click.ParamType):
-    """Name of a way, or at:COMMIT."""
+    """Name of a way, or one of an earlier commit."""
 
     name = "way"
 
     def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
-        if value not in WAYS and not value.startswith("at:"):
-            self.fail(f"must be at:COMMIT or one of {', '.join(WAYS)}, but is {value!r}.", parameter, context)
+        name, at, _ = value.partition("@")
+        if name not in (EARLIER if at else WAYS):
+            known = [*WAYS, *(f"{earlier}@COMMIT" for earlier in EARLIER)]
+            self.fail(f"must be one of {', '.join(known)}, but is {value!r}.", parameter, context)
         return value
 
 

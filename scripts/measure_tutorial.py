@@ -29,7 +29,6 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
     if asked.keep:
-        asked.keep.mkdir(parents=True, exist_ok=True)
         follow(asked.keep.resolve(), asked.python)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -38,6 +37,7 @@ def main() -> None:
 
 def follow(folder: Path, python: Path | None) -> None:
     """Writes the page's scripts and runs its commands one after the other, with their output in ``commands.log``."""
+    folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         sys.exit(f"the tutorial starts in an empty folder, but {folder} holds files")
     environment = {**os.environ, "FUXIBENCH_CACHE": str(folder / ".cache")}
@@ -66,8 +66,8 @@ def follow(folder: Path, python: Path | None) -> None:
 
 def scripts() -> dict[str, str]:
     """The page's Python files by the names in their first lines."""
-    found = blocks("python")
-    return {re.match(r"# (\w+\.py)", text)[1]: text for text in found}
+    found = [(re.match(r"# (\w+\.py)", text), text) for text in blocks("python")]
+    return {first[1]: text for first, text in found if first}
 
 
 def commands() -> list[list[str]]:

@@ -2,7 +2,6 @@
 
 import re
 import runpy
-import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -10,19 +9,11 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.workspace import CACHE_VARIABLE
 from fuxi_plugins.models.registry import INSTALLED_ONLY, NATIVE_MODELS, use_sources
-from tests.conftest import ROOT, write
+from scripts import measure_tutorial
+from scripts.measure_tutorial import commands, scripts
+from tests.conftest import write
 
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 SMALLER = {"--seeds": "1", "--models": "Gated,DCNv2", "--batch-size": "128"}  # options of its commands
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-
-
-def commands():
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def smaller(words):
@@ -34,9 +25,8 @@ def smaller(words):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    for block in blocks("python"):
-        name = re.match(r"# (\w+\.py)", block)[1]
-        write(tmp_path / name, block.replace("range(20_000)", "range(2_000)"))
+    for name, text in scripts().items():
+        write(tmp_path / name, text.replace("range(20_000)", "range(2_000)"))
     yield tmp_path
     use_sources(INSTALLED_ONLY)
 
@@ -68,3 +58,23 @@ def test_every_command_does_what_the_page_says(folder):
         assert model in said["table --boards"]
     assert r"\begin{tabular}" in said["table --boards"]
     assert "Clicks of my shop" in (folder / "site" / "index.html").read_text()
+
+
+def test_the_script_that_times_the_page_leaves_nothing_out(tmp_path, capsys):
+    """Its commands are those above; here each is replaced by a program that notes what it was called with."""
+    called = tmp_path / "called.txt"
+    program = write(tmp_path / "python", f'#!/bin/sh\necho "$@" >> {called}\n')
+    program.chmod(0o755)
+    measure_tutorial.follow(tmp_path / "empty", program)
+    noted = called.read_text().splitlines()
+    assert len(noted) == len(commands())
+    assert noted[0] == "make_clicks.py"
+    assert noted[-1].startswith("-m fuxi_plugins report site --boards my_clicks_common")
+    assert {path.name for path in (tmp_path / "empty").glob("*.py")} == {"make_clicks.py", "my_models.py"}
+    assert "minutes in all" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="holds files"):
+        measure_tutorial.follow(tmp_path / "empty", program)
+    write(program, "#!/bin/sh\necho no such model\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(SystemExit, match="ended with 3:\nno such model"):
+        measure_tutorial.follow(tmp_path / "other", program)

@@ -187,16 +187,19 @@ def measure_evidence(
             name: {r.seed: MeasuredRun(predictions=digests[name][r.seed], metrics=r.metrics) for r in runs[name]}
             for name in calibrated
         },
-        sampling={
-            metric: _triangle(covariance)
-            for metric, covariance in ((name, sampling_covariance(listed)) for name, listed in components.items())
-            if np.isfinite(
-                covariance
-            ).all()  # of a metric within groups it is not where one group alone has both classes
-        },
+        sampling=_sampling(components),
         calibration=calibrated,
     )
     return evidence, problems
+
+
+def _sampling(components: Mapping[str, list[np.ndarray]]) -> dict[str, list[list[float]]]:
+    """The covariance of each metric, as :class:`Evidence` keeps it.
+
+    Without those that are not finite: of a metric within groups it is not where one group alone has both classes.
+    """
+    covariances = {metric: sampling_covariance(listed) for metric, listed in components.items()}
+    return {name: _triangle(covariance) for name, covariance in covariances.items() if np.isfinite(covariance).all()}
 
 
 def read_evidence(path: Path) -> Evidence | None:

@@ -78,6 +78,17 @@ def imported_file(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
     return files[-1] if files else None
 
 
+def imported_by_name(path: Path) -> set[str]:
+    """The modules that a file imports by their whole names, ``a.b`` and not ``.b``."""
+    found: set[str] = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+    return found
+
+
 def _place_of(node: ast.ImportFrom, path: Path, root: Path) -> tuple[Path, list[str]]:
     """The folder that an import in a file starts from, and the names that follow."""
     return path.parents[node.level - 1] if node.level else root, node.module.split(".") if node.module else []

@@ -12,8 +12,10 @@ from fuxi_plugins.records.files import RECORD_FILE, find_records, write_record
 from fuxi_plugins.records.record import Record
 
 if TYPE_CHECKING:
+    from fuxi_plugins.execution.checks import Checked
     from fuxi_plugins.execution.plan import Plan
     from fuxi_plugins.execution.ray_engine import Cluster
+    from fuxi_plugins.training.job import Job
 
 
 def is_unfinished(suite: Suite, workspace: Workspace) -> bool:
@@ -49,35 +51,13 @@ def plan_suite(
     # Imported here: what only lists or reports must not wait for torch and FuxiCTR.
     from fuxi_plugins.execution.checks import check_experiments
     from fuxi_plugins.execution.plan import plan_runs
-    from fuxi_plugins.training.job import Job
     from fuxi_plugins.training.options import NO_BFLOAT16, cpu_has_bfloat16
 
     jobs: list[Job] = []
     skipped: list[tuple[Job, str]] = []
     for checked in check_experiments(suite, workspace, resources, checkpoint_steps, not_skipped):
-        experiment = checked.experiment
-        for seed in suite.seeds_of(experiment.id):
-            names = (experiment.dataset_id, experiment.id, seed)
-            job = Job(
-                experiment=experiment,
-                data=checked.data,
-                seed=seed,
-                gpu=-1,
-                threads=resources.threads,
-                processes=resources.processes * resources.hosts,
-                hosts=resources.hosts,
-                rendezvous=resources.rendezvous,
-                host_wait=resources.host_wait,
-                host_timeout=resources.host_timeout,
-                run_folder=workspace.run_folder(*names),
-                checkpoint_folder=workspace.checkpoint_folder(*names),
-                compiled_folder=workspace.compiled_folder,
-                probe=suite.probe and not experiment.is_of_trees,
-                checkpoint_steps=checkpoint_steps,
-                sources=sources(),
-                trackers=tuple(trackers),
-                suite=suite.name,
-            )
+        for seed in suite.seeds_of(checked.experiment.id):
+            job = _job(checked, seed, suite, workspace, resources, checkpoint_steps, trackers)
             if checked.reason:
                 skipped.append((job, checked.reason))
             else:
@@ -87,6 +67,42 @@ def plan_suite(
     plan = plan_runs(jobs, records, forced=about if force else ())
     on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
     return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
+
+
+def _job(
+    checked: "Checked",
+    seed: int,
+    suite: Suite,
+    workspace: Workspace,
+    resources: Resources,
+    checkpoint_steps: int | None,
+    trackers: Sequence[str],
+) -> "Job":
+    """The run of an experiment with a seed; its device is chosen when it starts."""
+    from fuxi_plugins.training.job import Job
+
+    experiment = checked.experiment
+    names = (experiment.dataset_id, experiment.id, seed)
+    return Job(
+        experiment=experiment,
+        data=checked.data,
+        seed=seed,
+        gpu=-1,
+        threads=resources.threads,
+        processes=resources.processes * resources.hosts,
+        hosts=resources.hosts,
+        rendezvous=resources.rendezvous,
+        host_wait=resources.host_wait,
+        host_timeout=resources.host_timeout,
+        run_folder=workspace.run_folder(*names),
+        checkpoint_folder=workspace.checkpoint_folder(*names),
+        compiled_folder=workspace.compiled_folder,
+        probe=suite.probe and not experiment.is_of_trees,
+        checkpoint_steps=checkpoint_steps,
+        sources=sources(),
+        trackers=tuple(trackers),
+        suite=suite.name,
+    )
 
 
 def run_plan(

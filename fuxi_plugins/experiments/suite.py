@@ -122,26 +122,21 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         raise unknown_name("suite", stem, files, "fuxibench list suites")
     path = files[stem]
     file = checked(SuiteFile, with_new_names(load_yaml(path), NEW_NAMES, str(path)), str(path))
-    title, shape, reference = file.title, "", ""
-    remarks: list[str] = []
     if file.template and file.dataset and file.protocol:  # which come together
-        asked_dataset, _, asked_protocol = rest.partition(",")
-        dataset, protocol = asked_dataset or file.dataset, asked_protocol or file.protocol
-        expanded = expand(configs, file.template, file.variants, dataset, protocol, file.sizes)
-        experiments, shape = expanded.experiments, str(expanded.shape)
-        if file.one_shape:
-            expanded.require_one_shape(stem)
-            reference, remarks = expanded.reference, expanded.remarks()
-        require_columns(configs, dataset, file.needs, stem)
-        name, title = instance_name(stem, dataset, protocol), f"{file.title} ({dataset}, {protocol})"
+        dataset, _, protocol = rest.partition(",")
+        suite = _of_template(configs, stem, file, file.template, dataset or file.dataset, protocol or file.protocol)
     elif instance:
         raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or protocol.")
     else:
-        experiments = _listed(configs, stem, file)
-    _check_more_seeds(path, file, experiments)
+        suite = _suite(name, file, _listed(configs, stem, file))
+    _check_more_seeds(path, file, suite.experiments)
+    return suite
+
+
+def _suite(name: str, file: SuiteFile, experiments: list[ExperimentConfig]) -> Suite:
     return Suite(
         name=name,
-        title=title,
+        title=file.title,
         description=file.description.strip(),
         experiments=experiments,
         seeds=file.seeds,
@@ -149,10 +144,22 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         more_seeds=file.more_seeds,
         probe=file.probe is not None,
         ensembles=file.ensembles,
-        shape=shape,
-        reference=reference,
-        remarks=tuple(remarks),
     )
+
+
+def _of_template(configs: AnyConfigs, stem: str, file: SuiteFile, template: str, dataset: str, protocol: str) -> Suite:
+    """A template's suite on a dataset, under a protocol."""
+    expanded = expand(configs, template, file.variants, dataset, protocol, file.sizes)
+    suite = replace(
+        _suite(instance_name(stem, dataset, protocol), file, expanded.experiments),
+        title=f"{file.title} ({dataset}, {protocol})",
+        shape=str(expanded.shape),
+    )
+    if file.one_shape:
+        expanded.require_one_shape(stem)
+        suite = replace(suite, reference=expanded.reference, remarks=tuple(expanded.remarks()))
+    _require_columns(configs, dataset, file.needs, stem)
+    return suite
 
 
 def suite_of_one(config: ExperimentConfig, seeds: Sequence[int]) -> Suite:
@@ -198,7 +205,7 @@ def with_experiment(suite: Suite, other: Suite) -> Suite:
     )
 
 
-def require_columns(configs: AnyConfigs, dataset: str, kind: str | None, suite: str) -> None:
+def _require_columns(configs: AnyConfigs, dataset: str, kind: str | None, suite: str) -> None:
     """The dataset must have a column of that type, where a type is named."""
     columns = load_dataset_spec(configs, dataset).active_columns
     if kind and not any(column.type == kind for column in columns):

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest
-from fuxi_plugins.core.source import imported_file, parsed, reached_files
+from fuxi_plugins.core.source import imported_by_name, imported_file, parsed, reached_files
 from fuxi_plugins.core.tracebacks import own_line
 
 FUXICTR = "fuxictr.pytorch.models"  # the package whose classes every model derives from
@@ -101,13 +101,11 @@ def load_own_class(file: Path, class_name: str) -> type:
     root = import_root(file)
     _Neighbours.of(root)
     model_class = load_class(file, class_name, root)
-    for neighbour in reached_files(file, root):
-        name = _dotted(neighbour, root)
-        found = getattr(sys.modules.get(name), "__file__", None) or neighbour
-        if str(import_root(Path(found))) in {*_Neighbours.roots} - {str(root)}:
+    for name in {name.partition(".")[0] for own in reached_files(file, root) for name in imported_by_name(own)}:
+        if _Neighbours.found.get(name, str(root)) != str(root):
             raise UserError(
-                f"{file} imports {name}, which must be {neighbour}, but another model file has imported {found} under "
-                f"this name. Write 'from .{name} import', or rename one of the two files."
+                f"{file} imports {name}, which must lie beside it, but another model file has imported its own from "
+                f"{_Neighbours.found[name]}. Write 'from .{name} import', or rename one of the two."
             )
     return model_class
 
@@ -116,19 +114,23 @@ class _Neighbours(MetaPathFinder):
     """Finds the neighbours of model files. It is asked last, so they hide nothing that is installed."""
 
     roots: ClassVar[list[str]] = []
+    found: ClassVar[dict[str, str]] = {}  # the root of each module that was found in one
 
     @classmethod
     def of(cls, root: Path) -> None:
-        """From here on, those in this folder too."""
+        """From here on, those in this folder too, and before those in others."""
         if not cls.roots:
             sys.meta_path.append(cls())
-        if str(root) not in cls.roots:
-            cls.roots.append(str(root))
+        cls.roots = [str(root), *(other for other in cls.roots if other != str(root))]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> ModuleSpec | None:
-        return PathFinder.find_spec(fullname, self.roots) if path is None else None
+        for root in self.roots if path is None else ():
+            if spec := PathFinder.find_spec(fullname, [root]):
+                self.found[fullname] = root
+                return spec
+        return None
 
 
 def _dotted(file: Path, root: Path) -> str:

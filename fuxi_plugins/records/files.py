@@ -80,6 +80,26 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class FoundRecords:
+    """Records, and the files in a record's place that are none."""
+
+    records: list[Record]
+    left_out: list[LeftOut]
+
+    @classmethod
+    def below(cls, results: Path, dataset: str | None = None) -> "FoundRecords":
+        left_out: list[LeftOut] = []
+        return cls(find_records(results, dataset, left_out.append), left_out)
+
+    def on(self, dataset: str) -> "FoundRecords":
+        """Those of one dataset."""
+        return FoundRecords(
+            [record for record in self.records if record.dataset == dataset],
+            [one for one in self.left_out if one.dataset == dataset],
+        )
+
+
 def find_records(
     results: Path, dataset: str | None = None, left_out: Callable[[LeftOut], None] | None = None
 ) -> list[Record]:

@@ -18,7 +18,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.code import model_digest
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.models.registry import model_names
-from fuxi_plugins.records.files import LeftOut, find_records
+from fuxi_plugins.records.files import FoundRecords, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
 
@@ -62,34 +62,36 @@ def suite_board(
     *,
     leave_out: bool = False,
     rank_unverified: bool = False,
+    found: FoundRecords | None = None,
 ) -> Leaderboard:
     """The suite's leaderboard of one dataset, with what is known of its uncertainty.
 
     Args:
         leave_out: rows whose records and predictions do not agree are left out and say why, instead of an error.
         rank_unverified: rows that nobody has verified are ranked and compared like all others.
+        found: the workspace's records on the dataset, where they have been read already.
 
     Raises:
         UserError: no run has finished, or a record and its predictions do not agree.
     """
-    left_out: list[LeftOut] = []
-    records = find_records(workspace.results, dataset, left_out.append)
-    unread = {(one.experiment, one.seed): one.reason for one in left_out}
+    found = found or FoundRecords.below(workspace.results, dataset)
+    records = found.records
+    unread = {(one.experiment, one.seed): one.reason for one in found.left_out}
     unverified = find_records(workspace.unverified.results, dataset)
     if rank_unverified:
         records, unverified = records + unverified, []
     cells = suite_cells(suite) + submitted_cells(suite, records)
     board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, unread=unread)
-    found = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
-    if leave_out and found.problems:
-        board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, found.problems, unread)
+    measured = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
+    if leave_out and measured.problems:
+        board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, measured.problems, unread)
     board = replace(
         board,
         reference=suite.reference,
         remarks=(*suite.remarks, *_edited(board_runs(board, records), suite)),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
-    return with_uncertainty(board, found.evidence if leave_out else found.strict())
+    return with_uncertainty(board, measured.evidence if leave_out else measured.strict())
 
 
 def _edited(rows: Mapping[str, Sequence[FinishedRun]], suite: Suite) -> list[str]:
@@ -185,9 +187,11 @@ def find_boards(
 
 def board_runs(board: Leaderboard, records: Sequence[Record]) -> dict[str, list[FinishedRun]]:
     """The finished records of the board's ranked rows, by the rows' keys."""
-    finished = finished_runs(records)
+    by_experiment: dict[str, list[FinishedRun]] = {}
+    for record in finished_runs(records):
+        by_experiment.setdefault(record.experiment, []).append(record)
     return {
-        row.key: [r for r in finished if r.experiment == row.experiment and r.seed in row.seeds]
+        row.key: [record for record in by_experiment.get(row.experiment, []) if record.seed in row.seeds]
         for row in board.ranked()
     }
 

@@ -78,8 +78,15 @@ WAYS: dict[str, Callable[[str], nn.Module]] = {
 }
 
 
+EARLIER: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "bf16": {"bf16": True},
+}  # ways of which an earlier commit has its own
+
+
 def make(way: str, model: str) -> Any:
-    """The model in a way of the table, or with ``at:COMMIT`` in the exact way of an earlier commit."""
-    if way.startswith("at:"):
-        return build_at(way.removeprefix("at:"), model, {**_AT_CRITEO, **MODELS[model][1]})
+    """The model in a way of the table, or in that way by the code of an earlier commit, as ``bf16@COMMIT``."""
+    name, _, revision = way.partition("@")
+    if revision:
+        return build_at(revision, model, {**_AT_CRITEO, **MODELS[model][1], **EARLIER[name]})
     return WAYS[way](model)

@@ -1,6 +1,5 @@
 """Which classes of a file are models, and how a file imports what lies beside it."""
 
-import subprocess
 import sys
 
 import pytest
@@ -9,7 +8,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.code import model_digest
 from fuxi_plugins.models import registry
 from fuxi_plugins.models.model_files import models_of
-from tests.conftest import ROOT, write
+from tests.conftest import write
 
 MODEL = """\
     {imports}
@@ -62,13 +61,11 @@ def test_a_model_may_derive_from_any_model_that_its_file_can_name(tmp_path):
 
 
 @pytest.mark.parametrize("imports", ["from widths import WIDTH", "from .widths import WIDTH"])
-def test_a_model_imports_its_neighbours_by_either_name(tmp_path, imports):
+def test_a_model_imports_its_neighbours_by_either_name(tmp_path, monkeypatch, imports):
+    monkeypatch.delitem(sys.modules, "widths", raising=False)
     file = write(tmp_path / "one.py", MODEL.format(name="One", imports=imports))
     helper = write(tmp_path / "widths.py", "WIDTH = 3\n")
-    try:
-        assert loaded(file)["One"].width == 3
-    finally:
-        sys.modules.pop("widths", None)
+    assert loaded(file)["One"].width == 3
     assert str(tmp_path) not in sys.path
     before = model_digest("One")
     helper.write_text("WIDTH = 4\n")
@@ -85,22 +82,19 @@ def test_a_model_in_a_package_imports_from_the_whole_package(tmp_path):
         assert registry.model_source(name).root == tmp_path
 
 
-def test_neighbours_of_one_name_do_not_mix(tmp_path):
-    """In a process of its own, which imports the helper for the first time."""
+def test_neighbours_of_one_name_do_not_mix(tmp_path, monkeypatch):
     for name, width in (("One", 3), ("Two", 5)):
         write(tmp_path / name / "net.py", MODEL.format(name=name, imports="from its_width import WIDTH"))
         write(tmp_path / name / "its_width.py", f"WIDTH = {width}\n")
-    files = tuple(str(tmp_path / name / "net.py") for name in ("One", "Two"))
-    code = f"""
-from fuxi_plugins.models import registry
-registry.use_sources(registry.Sources(files={files}))
-print(registry.load_model_class("One").width)
-registry.load_model_class("Two")
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "3\n"
-    assert "Two/net.py imports its_width, which must be" in done.stderr
-    assert "Write 'from .its_width import', or rename one of the two files." in done.stderr
+    write(tmp_path / "Three" / "net.py", MODEL.format(name="Three", imports="from .its_width import WIDTH"))
+    write(tmp_path / "Three" / "its_width.py", "WIDTH = 7\n")
+    monkeypatch.delitem(sys.modules, "its_width", raising=False)  # and is forgotten again after the test
+    assert loaded(tmp_path / "One" / "net.py")["One"].width == 3
+    assert loaded(tmp_path / "Three" / "net.py")["Three"].width == 7
+    with pytest.raises(UserError) as error:
+        loaded(tmp_path / "Two" / "net.py")
+    assert "Two/net.py imports its_width, which must lie beside it, but another" in str(error.value)
+    assert "Write 'from .its_width import', or rename one of the two." in str(error.value)
 
 
 def test_what_a_file_raises_names_its_line(tmp_path):

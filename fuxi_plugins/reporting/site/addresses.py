@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from fuxi_plugins.records.record import Record
 
 
+@lru_cache(maxsize=1000)  # a page asks for the same one several times
 def slug(*names: object) -> str:
     """A file name of letters, digits and dashes; names that differ differ in it.
 

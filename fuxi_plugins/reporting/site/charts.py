@@ -159,13 +159,12 @@ def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") ->
         coordinates = " ".join(f"{cx},{cy}" for cx, cy, _, _ in placed)
         parts.append(_tag("polyline", points=coordinates, class_=kind, inside=title))
         said = escape(html(f"{line.label}: {x_title}")), escape(html(y_title))  # once, because points are many
-        parts += [
-            Markup(
-                f'<circle cx="{cx}" cy="{cy}" r="2.5" class="dot s{index % 6}">'
-                f"<title>{said[0]} {px:g}, {said[1]} {py:.5f}</title></circle>"
-            )
+        dots = [
+            f'<circle cx="{cx}" cy="{cy}" r="2.5" class="dot s{index % 6}">'
+            f"<title>{said[0]} {px:g}, {said[1]} {py:.5f}</title></circle>"
             for cx, cy, px, py in placed
         ]
+        parts.append(Markup("".join(dots)))
     return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} over {x_title}")
 
 
@@ -241,22 +240,23 @@ def _places(x: float, y: float, width: float) -> Iterator[tuple[float, float]]:
 
 
 def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[Markup]:
-    parts = []
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    # Written out, because every page of a run has some forty of these lines and numbers.
+    ticks = []  # written out, because every page of a run has some forty of these lines and numbers
     for tick in y.ticks():
         at = y(tick)
-        parts.append(Markup(f'<line x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}" class="grid"/>'))
-        parts.append(Markup(f'<text x="{LEFT - 8}" y="{at + 4}" class="tick left">{_number(tick)}</text>'))
+        ticks.append(f'<line x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}" class="grid"/>')
+        ticks.append(f'<text x="{LEFT - 8}" y="{at + 4}" class="tick left">{_number(tick)}</text>')
     for tick in x.ticks():
         at = x(tick)
-        parts.append(Markup(f'<line x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}" class="grid"/>'))
-        parts.append(Markup(f'<text x="{at}" y="{bottom + 18}" class="tick middle">{_number(tick)}</text>'))
+        ticks.append(f'<line x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}" class="grid"/>')
+        ticks.append(f'<text x="{at}" y="{bottom + 18}" class="tick middle">{_number(tick)}</text>')
     middle = (TOP + bottom) / 2
-    parts.append(_tag("text", x=(LEFT + right) / 2, y=HEIGHT - 8, class_="axis middle", inside=x_title))
     turned = f"rotate(-90 14 {middle})"
-    parts.append(_tag("text", x=14, y=middle, class_="axis middle", transform=turned, inside=y_title))
-    return parts
+    return [
+        Markup("".join(ticks)),
+        _tag("text", x=(LEFT + right) / 2, y=HEIGHT - 8, class_="axis middle", inside=x_title),
+        _tag("text", x=14, y=middle, class_="axis middle", transform=turned, inside=y_title),
+    ]
 
 
 def _number(value: float) -> str:

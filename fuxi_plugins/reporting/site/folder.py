@@ -46,9 +46,10 @@ class SiteFolder:
         self.written: list[str] = []
         self._addresses: set[str] = {MARKER}
         self._folders: set[str] = set()  # that exist
-        self._before = _read_marker(path / MARKER)
+        self._is_new = not (path / MARKER).exists()
+        self._before = {} if self._is_new else _read_marker(path / MARKER)
         self._groups: dict[str, str] = {}  # digest of the contents by digest of the inputs
-        if not (path / MARKER).exists():
+        if self._is_new:
             path.mkdir(parents=True, exist_ok=True)
             (path / MARKER).touch()
 
@@ -56,13 +57,14 @@ class SiteFolder:
         """Makes the file at an address hold the content."""
         data = _bytes(content)
         self._addresses.add(address)
-        if self._read(address) == data:
+        if not self._is_new and self._read(address) == data:
             return
         folder, _, _ = address.rpartition("/")
         if folder not in self._folders:
             (self.path / folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)
-        (self.path / address).write_bytes(data)
+        with open(f"{self.path}/{address}", "wb") as file:
+            file.write(data)
         self.written.append(address)
 
     def put_group(self, group: Group) -> None:
@@ -97,7 +99,7 @@ class SiteFolder:
 
     def _read(self, address: str) -> bytes | None:
         try:
-            with open(self.path / address, "rb") as file:
+            with open(f"{self.path}/{address}", "rb") as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None

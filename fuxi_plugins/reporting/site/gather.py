@@ -1,6 +1,8 @@
 """Gathers what the site shows: the boards and searches of suites, their records, the ledger and the paper."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from fuxi_plugins.analysis.across import Across, across
@@ -17,7 +19,7 @@ from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_
 from fuxi_plugins.models.citation import paper_in, passages_in
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, class_source, model_names, model_summary
 from fuxi_plugins.models.variants import VARIANTS
-from fuxi_plugins.records.files import MODEL_FOLDER, find_records
+from fuxi_plugins.records.files import MODEL_FOLDER, FoundRecords
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
@@ -31,6 +33,8 @@ from fuxi_plugins.reporting.site.contents import (
     NamedBoard,
 )
 
+_log = logging.getLogger(__name__)
+
 
 def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAULT_FRAME) -> Contents:
     """The site's contents, from configs and results alone.
@@ -42,8 +46,11 @@ def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAU
     Raises:
         UserError: a named suite that is not there, or none of whose runs has finished.
     """
-    records = list(find_records(workspace.results))
-    boards = list(_boards(workspace, records, names))
+    found = FoundRecords.below(workspace.results)
+    for one in found.left_out:
+        _log.warning("%s", one.reason)
+    records = found.records
+    boards = list(_boards(workspace, found, names))
     if names:
         shown = {row.experiment for named in boards for row in named.board.rows}
         records = [record for record in records if record.experiment in shown]
@@ -76,7 +83,7 @@ def _kept_sources(workspace: Workspace, records: Sequence[Record]) -> dict[tuple
     return found
 
 
-def _boards(workspace: Workspace, records: Sequence[Record], names: Sequence[str]) -> Iterator[NamedBoard]:
+def _boards(workspace: Workspace, found: FoundRecords, names: Sequence[str]) -> Iterator[NamedBoard]:
     """Boards that have a finished run; those of a search come last."""
     if names:
         listed = [find_suite(name, workspace) for name in names]
@@ -84,7 +91,8 @@ def _boards(workspace: Workspace, records: Sequence[Record], names: Sequence[str
         instances = [p.stem for p in sorted((workspace.results / "leaderboards").glob("*@*.md"))]  # of templates
         every = [load_suite(workspace.all_configs, name) for name in (*suite_names(workspace.all_configs), *instances)]
         listed = sorted(every, key=lambda suite: suite.is_search)
-    finished = {(record.experiment, record.seed) for record in finished_runs(records)}
+    finished = {(record.experiment, record.seed) for record in finished_runs(found.records)}
+    on = cache(found.on)
     for suite in {suite.name: suite for suite in listed}.values():  # a template and its usual instance are one
         with_runs = [
             dataset
@@ -94,7 +102,7 @@ def _boards(workspace: Workspace, records: Sequence[Record], names: Sequence[str
         if names and not with_runs:
             raise UserError(f"a suite on the site must have a finished run, but {suite.name} has none yet.")
         for dataset in with_runs:
-            board = suite_board(suite, dataset, workspace, leave_out=True)
+            board = suite_board(suite, dataset, workspace, leave_out=True, found=on(dataset))
             stem = board_file(suite, dataset, workspace, "x").stem
             kind = _kind(suite, board.data.synthetic)
             yield NamedBoard(stem, suite.name, suite.title, board, kind, suite.description)

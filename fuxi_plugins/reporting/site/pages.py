@@ -53,6 +53,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=html,
+            auto_reload=False,
         )
         self._environment.globals.update(
             around,

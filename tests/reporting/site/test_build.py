@@ -18,6 +18,8 @@ from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
+from fuxi_plugins.reporting.site import addresses, build
+from fuxi_plugins.reporting.site import pages as pages_module
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import write_site
 from fuxi_plugins.reporting.site.charts import (
@@ -38,7 +40,8 @@ from fuxi_plugins.reporting.site.charts import (
     place_labels,
     scatter,
 )
-from fuxi_plugins.reporting.site.contents import NamedBoard
+from fuxi_plugins.reporting.site.contents import Frame, NamedBoard
+from fuxi_plugins.reporting.site.folder import MARKER
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
 from tests.analysis.make import suite_board
 from tests.conftest import ROOT
@@ -126,6 +129,17 @@ def test_the_first_page_has_the_best_first_and_the_like_the_best_bold(site):
     alike = [re.findall(r'class="number( alike)?" data-value="0\.\d+"', cells) for _, _, cells in rows]
     assert alike == [[" alike", ""], [" alike", " alike"], ["", ""], [""]]
     assert "of RankElastor" not in text
+    lead = re.search(r'<p class="lead">(.*?)</p>', text, flags=re.DOTALL)[1]
+    assert '<a href="paper/index.html#s1">Which claims of the RankElastor paper hold</a>' in lead
+    assert "The whole board" not in lead  # of several datasets
+
+
+def test_the_first_page_of_one_dataset_leads_to_its_board_and_not_to_a_paper_that_nobody_reran(tmp_path):
+    made = small(tmp_path)
+    write_site(tmp_path / "site", replace(made, main=made.main[:1]))
+    lead = re.search(r'<p class="lead">(.*?)</p>', (tmp_path / "site" / "index.html").read_text(), flags=re.DOTALL)[1]
+    assert f'<a href="{addresses.board_page("toy_board")}">The whole board</a>' in lead
+    assert "RankElastor" not in lead
 
 
 def test_a_model_card_cites_its_paper_and_shows_formula_code_and_places(site):
@@ -168,7 +182,8 @@ def test_the_about_text_is_markdown_and_its_html_is_text(site):
 
 def test_the_footer_says_what_the_pages_are_made_of(site):
     for path in site.rglob("*.html"):
-        assert re.search(r"the newest of 2026-01-01.*\sMade by .*of fuxibench \d", path.read_text()), path
+        of_what = "Run of" if path.parent.name == "runs" else "24 runs, the newest of"
+        assert re.search(rf"<p>{of_what} 2026-01-01.*\sMade by .*of fuxibench \d", path.read_text()), path
 
 
 def test_failures_and_gaps_are_rows(site):
@@ -315,6 +330,83 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
     for path in (tmp_path / "a").rglob("*.*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def small(results):
+    """The site without the figure across datasets, which takes longest to draw."""
+    return replace(contents(results), across=None)
+
+
+def files_of(site):
+    return {p.relative_to(site).as_posix(): p.read_bytes() for p in sorted(site.rglob("*")) if p.is_file()}
+
+
+def pages_of_runs_made(monkeypatch):
+    """Records whose files are rendered from now on."""
+    made, render = [], build._run
+
+    def noted(pages, record, *rest):
+        made.append(record)
+        return render(pages, record, *rest)
+
+    monkeypatch.setattr(build, "_run", noted)
+    return made
+
+
+def test_a_new_result_makes_one_page_of_a_run_and_the_site_that_a_build_from_nothing_gives(tmp_path, monkeypatch):
+    after = small(tmp_path)
+    *earlier, newest = after.records
+    rendered = pages_of_runs_made(monkeypatch)
+    write_site(tmp_path / "site", replace(after, records=earlier))
+    assert len(rendered) == len(earlier)
+    rendered.clear()
+    write_site(tmp_path / "site", after)
+    assert rendered == [newest]
+    write_site(tmp_path / "from nothing", after)
+    assert files_of(tmp_path / "site") == files_of(tmp_path / "from nothing")
+
+
+def test_whatever_a_page_follows_from_makes_it_again(tmp_path):
+    made = small(tmp_path)
+    write_site(tmp_path / "site", made)
+    changes = {
+        "title": {"frame": Frame(title="Ours")},
+        "ledger": {"ledger": []},
+        "tuning": {"tuning_results": [search()]},
+        "record": {"records": [record.model_copy(update={"role": "study"}) for record in made.records]},
+        "suite": {"boards": [replace(one, suite="other") for one in made.boards]},
+        "code": {"models": {"Alpha": replace(made.models["Alpha"], code=None)}},
+    }
+    for name, change in changes.items():
+        made = replace(made, **change)
+        assert any(page.startswith("runs/") for page in write_site(tmp_path / "site", made).written), name
+        write_site(tmp_path / name, made)
+        assert files_of(tmp_path / "site") == files_of(tmp_path / name), name
+
+
+def test_a_page_that_was_changed_by_hand_and_a_damaged_marker_are_made_good(tmp_path, monkeypatch):
+    made, site = small(tmp_path), tmp_path / "site"
+    write_site(site, made)
+    right = files_of(site)
+    first, second = (site / addresses.run_page(record) for record in made.records[:2])
+    first.write_text("mine")
+    second.unlink()
+    rendered = pages_of_runs_made(monkeypatch)
+    write_site(site, made)
+    assert (files_of(site), rendered) == (right, list(made.records[:2]))
+    for damaged in ("{", "[]", '{"a": 1}'):
+        (site / MARKER).write_text(damaged)
+        write_site(site, made)
+        assert files_of(site) == right
+
+
+def test_another_version_of_the_package_makes_every_page_again(tmp_path, monkeypatch):
+    made = small(tmp_path)
+    write_site(tmp_path / "site", made)
+    monkeypatch.setattr(pages_module, "_code", lambda: ["other"])
+    rendered = pages_of_runs_made(monkeypatch)
+    write_site(tmp_path / "site", made)
+    assert len(rendered) == len(made.records)
 
 
 def test_names_that_differ_have_files_that_differ():
