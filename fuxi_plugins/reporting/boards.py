@@ -88,25 +88,26 @@ def suite_board(
     board = replace(
         board,
         reference=suite.reference,
-        remarks=(*suite.remarks, *_edited(board_runs(board, records), suite)),
+        remarks=(*suite.remarks, *_edited(board_runs(board, records))),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
     return with_uncertainty(board, measured.evidence if leave_out else measured.strict())
 
 
-def _edited(rows: Mapping[str, Sequence[FinishedRun]], suite: Suite) -> list[str]:
+def _edited(rows: Mapping[str, Sequence[FinishedRun]]) -> list[str]:
     """A remark on each model of a file of its own that was edited after its runs on the board."""
     known = model_names()
-    remarks = {}
-    for run in (run for runs in rows.values() for run in runs):
-        is_of_a_file = run.model_source and not run.model_source.commit and run.model in known
-        if is_of_a_file and run.code.model != f"sha256:{model_digest(run.model)}":
-            seeds = ",".join(map(str, suite.seeds_of(run.experiment)))
-            remarks[run.experiment] = (
-                f"⚠ {run.display_name} was edited after these runs, which fuxibench run {shlex.quote(run.experiment)} "
-                f"--seeds {seeds} --force repeats."
+    remarks = []
+    for runs in rows.values():
+        first = runs[0]
+        is_of_a_file = first.model_source and not first.model_source.commit and first.model in known
+        if is_of_a_file and first.code.model != f"sha256:{model_digest(first.model)}":
+            seeds = ",".join(str(run.seed) for run in runs)
+            remarks.append(
+                f"⚠ {first.display_name} was edited after these runs, which fuxibench run "
+                f"{shlex.quote(first.experiment)} --seeds {seeds} --force repeats."
             )
-    return list(remarks.values())
+    return remarks
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:
