@@ -12,7 +12,7 @@ from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import other_widths, unmet_need
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.models.registry import is_native, load_model_class
+from fuxi_plugins.models.registry import load_model_class, model_source
 from fuxi_plugins.training.compiling import require_compiler
 from fuxi_plugins.training.preflight import missing_library, preflight, require_shareable, try_one_batch
 
@@ -75,13 +75,13 @@ def _unmet(experiment: Experiment, spec: DatasetSpec) -> str:
 def _failure(experiment: Experiment, data: PreparedData, workspace: Workspace) -> str:
     """Why the model cannot be trained here although its dataset has what it needs; "" where it can.
 
-    A model of this package is only built. One that nobody has tested here computes a few rows as well, and so does
-    any on columns of several widths.
+    A model of this package or of an installed one is only built, without its weights. One of a file or a checkout
+    computes a few rows as well, and so does any on columns of several widths.
     """
     if experiment.is_of_trees:
         return missing_library(experiment, data) or ""
     widths = other_widths(data.spec, experiment.embedding_dim)
-    if not widths and is_native(experiment.model):
+    if not widths and model_source(experiment.model) is None:
         preflight(experiment, data)
         return ""
     reason = try_one_batch(experiment, data, workspace.cache / "checkpoints")
