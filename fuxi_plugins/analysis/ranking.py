@@ -14,7 +14,7 @@ from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.differences import changed_since, differences
+from fuxi_plugins.records.differences import changed_since, differences, repeating_command
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import DEVIATING_SETTINGS, FinishedRun, Record, finished_runs
 
@@ -121,7 +121,8 @@ def _rows(
         ]  # fmt: skip
     first, *others = runs[chosen]
     if changed := changed_since(listed[0].settings, first[0]):
-        problems.append(f"the config was changed after these runs ({'; '.join(changed)}); 'run --force' repeats them")
+        repeat = repeating_command(chosen, (run.seed for run in first))
+        problems.append(f"the config was changed after these runs ({'; '.join(changed)}), which {repeat} repeats")
     rows = [_row(display_name, chosen, first, len(listed), problems, results, rank_by, common)]
     for other in others:
         seeds = ", ".join(str(record.seed) for record in other)

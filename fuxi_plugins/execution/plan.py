@@ -1,6 +1,5 @@
 """Which runs a suite still needs, judged by the records that are there."""
 
-import shlex
 import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.differences import short_code
+from fuxi_plugins.records.differences import repeating_command, short_code
 from fuxi_plugins.records.files import PREDICTIONS_FILE, RANK_FILE, RECORD_FILE, read_record, write_record
 from fuxi_plugins.records.parts import DataCard
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
@@ -77,8 +76,8 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, forced: Collection[
 
 def _again(job: Job, jobs: Iterable[Job]) -> str:
     """The command that repeats the runs of a job's experiment and no others."""
-    seeds = ",".join(str(other.seed) for other in jobs if other.experiment.id == job.experiment.id)
-    return f"fuxibench run {shlex.quote(job.experiment.id)} --seeds {seeds} --force"
+    seeds = [other.seed for other in jobs if other.experiment.id == job.experiment.id]
+    return repeating_command(job.experiment.id, seeds)
 
 
 def has_what_is_wanted(record: FinishedRun, job: Job) -> bool:

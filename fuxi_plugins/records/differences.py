@@ -1,6 +1,7 @@
 """Says in what two runs of one experiment differ, and refuses to average such runs."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
@@ -48,6 +49,11 @@ def _comparable(name: str, value: Any) -> Any:
         return value if isinstance(value, bool | None) else float(value)
     except ValueError:
         return value
+
+
+def repeating_command(experiment: str, seeds: Iterable[int]) -> str:
+    """The command that repeats these runs of an experiment and no others."""
+    return f"fuxibench run {shlex.quote(experiment)} --seeds {','.join(map(str, seeds))} --force"
 
 
 def require_one_digest(records: Sequence[Record]) -> None:

@@ -1,7 +1,6 @@
 """A suite's leaderboards, from the records that are there, and their files in ``results/leaderboards``."""
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.code import model_digest
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.models.registry import model_names
+from fuxi_plugins.records.differences import repeating_command
 from fuxi_plugins.records.files import FoundRecords, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
@@ -102,11 +102,8 @@ def _edited(rows: Mapping[str, Sequence[FinishedRun]]) -> list[str]:
         first = runs[0]
         is_of_a_file = first.model_source and not first.model_source.commit and first.model in known
         if is_of_a_file and first.code.model != f"sha256:{model_digest(first.model)}":
-            seeds = ",".join(str(run.seed) for run in runs)
-            remarks.append(
-                f"⚠ {first.display_name} was edited after these runs, which fuxibench run "
-                f"{shlex.quote(first.experiment)} --seeds {seeds} --force repeats."
-            )
+            repeat = repeating_command(first.experiment, (run.seed for run in runs))
+            remarks.append(f"⚠ {first.display_name} was edited after these runs, which {repeat} repeats.")
     return remarks
 
 
