@@ -39,9 +39,12 @@ def random_bits(count: int) -> Tensor:
 
 def keep_mask(x: Tensor, dropped: int) -> Tensor:
     """Of x's shape and dtype: 0 for ``dropped`` of 2**BITS equally likely values, else what keeps the mean of x."""
-    mask = torch.empty_like(x)
-    torch.ge(random_bits(x.numel()).view_as(x), threshold(dropped), out=mask)
-    return mask.div_(1 - dropped / 2**BITS)
+    return keep_or_drop(torch.empty_like(x), dropped).div_(1 - dropped / 2**BITS)
+
+
+def keep_or_drop(mask: Tensor, dropped: int) -> Tensor:
+    """Fills the mask with ones, and with 0 for ``dropped`` of 2**BITS equally likely values."""
+    return torch.ge(random_bits(mask.numel()).view_as(mask), threshold(dropped), out=mask)
 
 
 def _bits_for(x: Tensor) -> Tensor:

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import wide_hidden
 from .checks import nearest_divisor, require_one_of, require_positive, require_rate, require_widths
 from .dropout import Dropout
 from .norms import RMSNorm
 from .per_token import PerTokenLinear
+from .wide_hidden import through_wide_hidden
 
 PIECE = 512  # rows; of a hidden layer of 500, 1 MB
 
@@ -64,12 +66,15 @@ class SharedTokenizer(nn.Module):
         check_tokenizer("shared", input_dim, num_tokens, token_dim)
         super().__init__()
         self.num_tokens = num_tokens
+        self.hidden_units = hidden_units
         self.norm = RMSNorm(input_dim)
         self.mlp = mlp(input_dim // num_tokens, hidden_units, token_dim, norm, dropout)
 
     def forward(self, flat: Tensor) -> Tensor:
         slices = self.norm(flat).view(flat.shape[0] * self.num_tokens, -1)  # (BT, nk/T)
-        return in_pieces(self.token, slices).view(flat.shape[0], self.num_tokens, -1)  # (B, T, D)
+        wide = wide_hidden.gains(slices, self.hidden_units)
+        tokens = through_wide_hidden(self.mlp, slices, PIECE) if wide else in_pieces(self.token, slices)
+        return tokens.view(flat.shape[0], self.num_tokens, -1)  # (B, T, D)
 
     def token(self, of_token: Tensor) -> Tensor:
         """(rows, nk/T) -> (rows, D)."""

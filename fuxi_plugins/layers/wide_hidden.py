@@ -1,0 +1,122 @@
+"""A wide hidden layer between two narrow ones, on a CPU in few passes over the wide values.
+
+The shared tokenizer sends every token, some 30 values, through a hidden layer of some 500:
+
+    y = W2 z + b2      z = dropout(ReLU(g * h / rms(h)))      h = W1 x + b1
+
+Layer after layer, a training step reads or writes the wide values some 30 times, and four tensors of them are kept for
+the gradient. Here a third of that is enough, and z alone is kept, because
+
+- 1 / rms(h) is one positive number a row. ReLU, dropout and W2 let it through, so it may multiply the narrow W2 z.
+- g and dropout's scale may multiply the rows of W1 and b1, which are few, instead of those of h.
+- |h| = |R (x, 1)|, where R is the triangular factor of the matrix (W1, b1) and as narrow as x.
+- z > 0 where neither ReLU nor dropout stops a gradient.
+
+The result is that of the layers up to rounding.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .dropout import BITS, Dropout, keep_or_drop
+from .norms import EPS, RMSNorm
+
+WIDENING = 4  # times as wide as its input; below, the factor R saves less than it costs
+
+
+def gains(x: Tensor, hidden_units: Sequence[int]) -> bool:
+    """Whether :func:`through_wide_hidden` is faster for x (N, k) than one layer after the other.
+
+    On a GPU, in bfloat16 and within compiled code other kernels decide.
+    """
+    others = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+    return not others and len(hidden_units) == 1 and hidden_units[0] >= WIDENING * x.shape[1]
+
+
+def through_wide_hidden(mlp: nn.Sequential, x: Tensor, piece: int) -> Tensor:
+    """What ``mlp(x)`` is up to rounding, x (N, k) on a CPU -> (N, D).
+
+    The MLP is Linear -> [RMSNorm] -> ReLU -> [Dropout] -> Linear. The wide values are computed for ``piece`` rows at a
+    time, so that they stay in cache; dropout draws as it does for pieces of so many rows.
+    """
+    layers: list[Any] = list(mlp)
+    first, *between, last = layers
+    gain = next((layer.gain for layer in between if isinstance(layer, RMSNorm)), None)
+    rate = sum(layer.p for layer in between if isinstance(layer, Dropout) and layer.training)
+    dropped = round(rate * 2**BITS)
+    scale = 1 / (1 - dropped / 2**BITS) * (torch.ones_like(first.bias) if gain is None else gain)
+    weight, bias = first.weight * scale.unsqueeze(1), first.bias * scale
+    out = _ThroughHidden.apply(x, weight, bias, last.weight, dropped, piece, torch.is_grad_enabled())
+    if gain is None:
+        return out + last.bias
+    mean_square = _SquaredLengths.apply(x, first.weight, first.bias) / len(gain)
+    return torch.addcmul(last.bias, out, (mean_square + EPS).rsqrt())  # of a row of zeros ReLU stops the gradient
+
+
+class _ThroughHidden(torch.autograd.Function):
+    """dropout(ReLU(x W1^T + b1)) W2^T of x (N, k), W1 (H, k), b1 (H,), W2 (D, H), without dropout's scale."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, dropped: int, piece: int, keeps: bool
+    ) -> Tensor:
+        rows, (width, hidden) = len(x), weight2.shape
+        z = x.new_empty(rows if keeps else min(rows, piece), hidden)
+        out, turned = x.new_empty(rows, width), x.new_empty(width, piece)
+        mask = x.new_empty(piece, hidden)
+        for start in range(0, rows, piece):
+            part = slice(start, start + piece)
+            x_part, out_part = x[part], out[part]
+            z_part = z[part] if keeps else z[: len(x_part)]
+            torch.addmm(bias1, x_part, weight1.t(), out=z_part).relu_()
+            if dropped:
+                z_part *= keep_or_drop(mask[: len(z_part)], dropped)
+            # A narrow product is faster turned: see products.py.
+            out_part.copy_(torch.mm(weight2, z_part.t(), out=turned[:, : len(z_part)]).t())
+        ctx.save_for_backward(x, weight1, weight2, z)
+        ctx.piece = piece
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight1, weight2, z = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        grad_weight1, grad_weight2 = torch.zeros_like(weight1.t()), torch.zeros_like(weight2)
+        grad_bias1 = torch.zeros_like(weight1[:, 0])
+        buffer, turned = z.new_empty(ctx.piece, z.shape[1]), x.new_empty(x.shape[1], ctx.piece)
+        for start in range(0, len(x), ctx.piece):
+            part = slice(start, start + ctx.piece)
+            x_part, z_part, grad_part = x[part], z[part], grad[part]
+            grad_weight2.addmm_(grad_part.t(), z_part)
+            grad_h = torch.mm(grad_part, weight2, out=buffer[: len(z_part)])
+            torch.ops.aten.threshold_backward.grad_input(grad_h, z_part, 0, grad_input=grad_h)
+            grad_weight1.addmm_(x_part.t(), grad_h)
+            grad_bias1 += grad_h.sum(dim=0)
+            grad_x[part] = torch.mm(weight1.t(), grad_h.t(), out=turned[:, : len(z_part)]).t()
+        return grad_x, grad_weight1.t(), grad_bias1, grad_weight2, None, None, None
+
+
+class _SquaredLengths(torch.autograd.Function):
+    """|x W^T + b|^2 of each row of x (N, k), W (H, k), b (H,) -> (N, 1), by no more than k + 1 values a row."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        affine = torch.cat([weight, bias.unsqueeze(1)], dim=1)  # of x with a one behind each row
+        triangle = torch.linalg.qr(affine, mode="r").R
+        as_long = torch.addmm(triangle[:, -1], x, triangle[:, :-1].t())
+        ctx.save_for_backward(x, affine, triangle, as_long)
+        return torch.linalg.vector_norm(as_long, dim=1, keepdim=True).square_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, affine, triangle, as_long = ctx.saved_tensors
+        x_1 = torch.cat([x, torch.ones_like(grad)], dim=1)
+        grad_x = (2 * grad * as_long) @ triangle[:, :-1]
+        grad_affine = affine @ (x_1.t() @ (2 * grad * x_1))
+        return grad_x, grad_affine[:, :-1], grad_affine[:, -1]
