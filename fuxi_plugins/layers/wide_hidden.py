@@ -31,9 +31,9 @@ WIDENING = 4  # times as wide as its input; below, the factor R saves less than 
 def gains(x: Tensor, hidden_units: Sequence[int]) -> bool:
     """Whether :func:`through_wide_hidden` is faster for x (N, k) than one layer after the other.
 
-    On a GPU, in bfloat16 and within compiled code other kernels decide.
+    On a GPU and within compiled code other kernels decide.
     """
-    others = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+    others = x.device.type != "cpu" or torch.compiler.is_compiling()
     return not others and len(hidden_units) == 1 and hidden_units[0] >= WIDENING * x.shape[1]
 
 
@@ -41,64 +41,69 @@ def through_wide_hidden(mlp: nn.Sequential, x: Tensor, piece: int) -> Tensor:
     """What ``mlp(x)`` is up to rounding, x (N, k) on a CPU -> (N, D).
 
     The MLP is Linear -> [RMSNorm] -> ReLU -> [Dropout] -> Linear. The wide values are computed for ``piece`` rows at a
-    time, so that they stay in cache; dropout draws as it does for pieces of so many rows.
+    time, so that they stay in cache; dropout draws as it does for pieces of so many rows. In mixed precision they are
+    bfloat16, and so is the result; the norm is found in x's own type.
     """
     layers: list[Any] = list(mlp)
     first, *between, last = layers
     gain = next((layer.gain for layer in between if isinstance(layer, RMSNorm)), None)
     rate = sum(layer.p for layer in between if isinstance(layer, Dropout) and layer.training)
     dropped = round(rate * 2**BITS)
-    scale = 1 / (1 - dropped / 2**BITS) * (torch.ones_like(first.bias) if gain is None else gain)
-    weight, bias = first.weight * scale.unsqueeze(1), first.bias * scale
-    out = _ThroughHidden.apply(x, weight, bias, last.weight, dropped, piece, torch.is_grad_enabled())
-    if gain is None:
-        return out + last.bias
-    mean_square = _SquaredLengths.apply(x, first.weight, first.bias) / len(gain)
-    return torch.addcmul(last.bias, out, (mean_square + EPS).rsqrt())  # of a row of zeros ReLU stops the gradient
+    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    with torch.autocast("cpu", enabled=False):
+        scale = 1 / (1 - dropped / 2**BITS) * (torch.ones_like(first.bias) if gain is None else gain)
+        weight, bias = first.weight * scale.unsqueeze(1), first.bias * scale
+        out = _ThroughHidden.apply(x, weight, bias, last.weight, dropped, piece, kind, torch.is_grad_enabled())
+        if gain is None:
+            return (out + last.bias).to(kind)
+        mean_square = _SquaredLengths.apply(x, first.weight, first.bias) / len(gain)
+        # Of a row of zeros ReLU stops the gradient, as RMSNorm would.
+        return torch.addcmul(last.bias, out, (mean_square + EPS).rsqrt()).to(kind)
 
 
 class _ThroughHidden(torch.autograd.Function):
-    """dropout(ReLU(x W1^T + b1)) W2^T of x (N, k), W1 (H, k), b1 (H,), W2 (D, H), without dropout's scale."""
+    """dropout(ReLU(x W1^T + b1)) W2^T of x (N, k), W1 (H, k), b1 (H,), W2 (D, H), without dropout's scale.
+
+    Products are of type ``kind``; sums over pieces are of x's type. ``keeps`` says whether a gradient will be wanted.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, dropped: int, piece: int, keeps: bool
-    ) -> Tensor:
-        rows, (width, hidden) = len(x), weight2.shape
-        z = x.new_empty(rows if keeps else min(rows, piece), hidden)
-        out, turned = x.new_empty(rows, width), x.new_empty(width, piece)
-        mask = x.new_empty(piece, hidden)
+        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor,
+        dropped: int, piece: int, kind: torch.dtype, keeps: bool,
+    ) -> Tensor:  # fmt: skip
+        out = x.new_empty(len(x), len(weight2))
+        x, weight1, bias1, weight2 = (tensor.to(kind) for tensor in (x, weight1, bias1, weight2))
+        rows, hidden = len(x), len(weight1)
+        z, mask = x.new_empty(rows if keeps else min(rows, piece), hidden), x.new_empty(piece, hidden)
         for start in range(0, rows, piece):
             part = slice(start, start + piece)
-            x_part, out_part = x[part], out[part]
-            z_part = z[part] if keeps else z[: len(x_part)]
-            torch.addmm(bias1, x_part, weight1.t(), out=z_part).relu_()
+            z_part = z[part] if keeps else z[: len(x[part])]
+            torch.addmm(bias1, x[part], weight1.t(), out=z_part).relu_()
             if dropped:
                 z_part *= keep_or_drop(mask[: len(z_part)], dropped)
-            # A narrow product is faster turned: see products.py.
-            out_part.copy_(torch.mm(weight2, z_part.t(), out=turned[:, : len(z_part)]).t())
+            out[part] = (weight2 @ z_part.t()).t()  # so turned, a narrow product is faster: see products.py
         ctx.save_for_backward(x, weight1, weight2, z)
-        ctx.piece = piece
+        ctx.piece, ctx.exact = piece, out.dtype
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight1, weight2, z = ctx.saved_tensors
-        grad_x = torch.empty_like(x)
-        grad_weight1, grad_weight2 = torch.zeros_like(weight1.t()), torch.zeros_like(weight2)
-        grad_bias1 = torch.zeros_like(weight1[:, 0])
-        buffer, turned = z.new_empty(ctx.piece, z.shape[1]), x.new_empty(x.shape[1], ctx.piece)
+        grad = grad.to(x.dtype)
+        grad_x, grad_weight1, grad_weight2 = (torch.zeros_like(of, dtype=ctx.exact) for of in (x, weight1.t(), weight2))
+        grad_bias1, buffer = grad_weight1.new_zeros(len(weight1)), z.new_empty(ctx.piece, len(weight1))
         for start in range(0, len(x), ctx.piece):
             part = slice(start, start + ctx.piece)
-            x_part, z_part, grad_part = x[part], z[part], grad[part]
-            grad_weight2.addmm_(grad_part.t(), z_part)
+            z_part, grad_part = z[part], grad[part]
+            grad_weight2 += grad_part.t() @ z_part
             grad_h = torch.mm(grad_part, weight2, out=buffer[: len(z_part)])
             torch.ops.aten.threshold_backward.grad_input(grad_h, z_part, 0, grad_input=grad_h)
-            grad_weight1.addmm_(x_part.t(), grad_h)
-            grad_bias1 += grad_h.sum(dim=0)
-            grad_x[part] = torch.mm(weight1.t(), grad_h.t(), out=turned[:, : len(z_part)]).t()
-        return grad_x, grad_weight1.t(), grad_bias1, grad_weight2, None, None, None
+            grad_weight1 += x[part].t() @ grad_h
+            grad_bias1 += grad_h.sum(dim=0, dtype=ctx.exact)
+            grad_x[part] = (weight1.t() @ grad_h.t()).t()
+        return grad_x, grad_weight1.t(), grad_bias1, grad_weight2, None, None, None, None
 
 
 class _SquaredLengths(torch.autograd.Function):

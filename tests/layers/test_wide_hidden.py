@@ -119,10 +119,27 @@ def test_the_shared_tokenizer_takes_it_where_it_gains(hidden_units, gains, monke
     assert bool(taken) == gains
 
 
-def test_in_bfloat16_and_in_compiled_code_layers_stay_layers(monkeypatch):
+def test_within_compiled_code_layers_stay_layers(monkeypatch):
     x = torch.randn(5, 3)
     assert wide_hidden.gains(x, [12])
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not wide_hidden.gains(x, [12])
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     assert not wide_hidden.gains(x, [12])
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_in_bfloat16_it_is_as_near_the_exact_layers_as_the_layers_in_bfloat16(norm):
+    torch.manual_seed(0)
+    exact, x = network(k=16, hidden=200, norm=norm), rows(300, 16)
+    true = value_and_gradients(exact(x), x, *exact.parameters())
+    net, x = network(k=16, hidden=200, norm=norm).float(), x.detach().float().requires_grad_()
+    net.load_state_dict(exact.state_dict())
+    errors = []
+    for way in (lambda: through_wide_hidden(net, x, 128), lambda: net(x)):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = way()
+        assert out.dtype == torch.bfloat16
+        found = value_and_gradients(out.double(), x, *net.parameters())
+        assert all(gradient.dtype == torch.float32 for gradient in found[1:])
+        errors.append([(mine - known).norm() / known.norm() for mine, known in zip(found, true, strict=True)])
+    for whole, layers in zip(*errors, strict=True):
+        assert whole < 1.5 * layers
