@@ -1,9 +1,10 @@
 """``compile: true``: the forward pass goes through ``torch.compile``, on a CPU region by region.
 
 A token model calls one network for every token, and a tokenizer one for every few rows. As one graph all calls
-would be compiled, which takes minutes; as a region the network is compiled once. Embedding layers stay as they are on a
-CPU: the gradients of tables are gathered faster by ``fast_step``. The number of rows is no constant of compiled code,
-so neither the last batch nor the validation rows are compiled for their size.
+would be compiled, which takes minutes; as a region the network is compiled once. Two parts stay as they are on a CPU,
+where faster code is written for them: embedding layers, of whose tables ``fast_step`` gathers the gradients, and a wide
+shared tokenizer (``layers/wide_hidden.py``). The number of rows is no constant of compiled code, so neither the last
+batch nor the validation rows are compiled for their size.
 """
 
 import os

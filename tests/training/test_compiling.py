@@ -54,14 +54,22 @@ def test_another_number_of_rows_compiles_nothing_new(name, settings, counted):
     assert graphs[0] == graphs[-1] > 0
 
 
-def test_a_network_of_many_tokens_is_compiled_once_and_so_are_blocks_alike(counted):
-    def graphs(**settings):
-        torch._dynamo.reset()
-        before = counted.frame_count
-        build("RankMixer", {"token_dim": 10, **settings})[1](tiny.columns(9))
-        return counted.frame_count - before
+def graphs(counted, name, **settings):
+    """How many graphs a forward pass compiles."""
+    torch._dynamo.reset()
+    before = counted.frame_count
+    build(name, settings)[1](tiny.columns(9))
+    return counted.frame_count - before
 
-    assert graphs(num_tokens=5) == graphs(num_tokens=10) == graphs(num_tokens=10, num_blocks=3) > 0
+
+def test_a_network_of_many_tokens_is_compiled_once_and_so_are_blocks_alike(counted):
+    of_tokens = partial(graphs, counted, "RankMixer", token_dim=10)
+    assert of_tokens(num_tokens=5) == of_tokens(num_tokens=10) == of_tokens(num_tokens=10, num_blocks=3) > 0
+
+
+def test_a_wide_layer_of_the_shared_tokenizer_is_left_out(counted):
+    narrow, wide = (graphs(counted, "RankElastor", **SHARED, tokenizer_hidden_units=[hidden]) for hidden in (8, 200))
+    assert wide == narrow - 1
 
 
 def test_embeddings_are_left_out(monkeypatch):
