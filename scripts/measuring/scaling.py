@@ -27,7 +27,7 @@ from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.fast_step import moved_rows
-from fuxi_plugins.training.trainer import load_feature_map
+from fuxi_plugins.training.feature_maps import load_feature_map
 from measuring import peers
 from measuring.clock import synchronize
 

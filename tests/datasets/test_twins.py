@@ -278,8 +278,9 @@ def test_kuaivideos_vectors_reach_the_model_frozen_and_projected(small_workspace
 
     from fuxi_plugins.experiments.catalogue import load_experiment_config
     from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.training.assembly import build_model
     from fuxi_plugins.training.preflight import preflight
-    from fuxi_plugins.training.trainer import build_model, train_model
+    from fuxi_plugins.training.trainer import train_model
 
     spec = small_spec("kuaivideo_x1_twin")
     prepared = prepare_dataset(spec, small_workspace)

@@ -19,8 +19,9 @@ from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import unmet_need
 from fuxi_plugins.models import checkouts, registry
 from fuxi_plugins.records.files import find_records
+from fuxi_plugins.training.assembly import build_model
 from fuxi_plugins.training.preflight import try_one_batch
-from fuxi_plugins.training.trainer import build_model, train_model
+from fuxi_plugins.training.trainer import train_model
 from tests.conftest import ROOT, write
 from tests.models import tiny
 
