@@ -17,7 +17,7 @@ from fuxi_plugins.core.explain import checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs, load_recorded_experiment
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
 from fuxi_plugins.experiments.template import expand, load_templated_experiment

@@ -18,7 +18,8 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.equal_size import LateSettings, as_large_as
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.records.metrics import usual_group_metrics

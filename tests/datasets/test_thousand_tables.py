@@ -14,9 +14,10 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.training import assembly, trainer
 from tests.datasets.test_random_tables import assert_as_python_reads

@@ -15,9 +15,10 @@ from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.datasets.synthetic.planted import auc
 from fuxi_plugins.datasets.synthetic.twins.criteo_x1 import (

@@ -3,7 +3,8 @@
 import pytest
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite, suite_names

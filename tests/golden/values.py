@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.registry import load_model_class

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import unmet_need

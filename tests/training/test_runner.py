@@ -9,8 +9,8 @@ from fuxictr.pytorch.dataloaders import RankDataLoader
 from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve

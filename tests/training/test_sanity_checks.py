@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.dnn import DNN

@@ -12,9 +12,10 @@ from fuxictr.pytorch.models import MultiTaskModel
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
