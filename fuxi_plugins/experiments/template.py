@@ -48,6 +48,7 @@ class Protocol(Strict):
 class OnDataset(Strict):
     variables: dict[str, int]
     settings: Settings = Field(default_factory=dict)
+    seeds: list[int] = Field(default_factory=list)  # of every suite there; empty: those that a suite names itself
 
     @model_validator(mode="before")
     @classmethod
@@ -122,6 +123,7 @@ class Expanded:
     shape: Shape
     reference: str  # whose size the others are measured by
     plain: Mapping[str, Settings]  # by variant, before any is made as large as the reference
+    seeds: list[int]  # that the template gives suites on this dataset; empty: their own
 
     def require_one_shape(self, suite: str) -> None:
         """
@@ -180,7 +182,7 @@ def expand(
         builder.experiment(variant, size, changes) for size, changes in sized.items() for variant in variants
     ]
     plain = {variant: builder.plain_settings(variant) for variant in variants}
-    return Expanded(experiments, builder.shape, template.reference, plain)
+    return Expanded(experiments, builder.shape, template.reference, plain, builder.seeds)
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
@@ -206,6 +208,7 @@ class _Builder:
         if on_dataset is None:
             raise UserError(f"{template.file}: no entry under datasets fits {spec.dataset_id!r}.")
         self.base = {**template.base, **on_dataset.settings}
+        self.seeds = on_dataset.seeds
         if spec.group_id:
             self.base["metrics"] = list(dict.fromkeys([*self.base["metrics"], *usual_group_metrics()]))
         self.shape = shape_for(spec, self.base["embedding_dim"])

@@ -125,6 +125,11 @@ def test_an_ablation_names_what_is_rankelastors_class_with_p():
     assert repository.endswith("of its mixing: RankMixer+GLU, RankMixer+ReLU, Half-P, P-no-residual.")  # its own class
 
 
+def test_a_dataset_may_have_seeds_of_its_own():
+    assert load_suite(CONFIGS, "paper_main@frappe_x1r,matched").seeds == [1, 2, 3, 4, 5, 6]
+    assert load_suite(CONFIGS, "paper_main@ml100k,matched").seeds == [1, 2, 3]
+
+
 def test_a_variant_is_one_experiment_whichever_suite_asks_for_it():
     main = {e.id: e for e in load_suite(CONFIGS, "paper_main@ml100k,matched").experiments}
     rank = {e.id: e for e in load_suite(CONFIGS, "paper_rank@ml100k,matched").experiments}
