@@ -15,7 +15,8 @@ from fuxi_plugins.core.configs import config_files, folders_of
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.models.citation import paper_in, passages_in
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, class_source, model_names, model_summary
