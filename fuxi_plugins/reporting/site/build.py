@@ -108,9 +108,11 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
         yield address, texts[label]
     how = f"{pages.stamp.version}, leaderboard {named.stem}"
     copies = {
-        "Markdown": texts["Markdown"],
-        "LaTeX": texts["LaTeX"],
-        "BibTeX": bibtex(f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year),
+        "Copy as Markdown": texts["Markdown"],
+        "Copy as LaTeX": texts["LaTeX"],
+        "Cite by BibTeX": bibtex(
+            f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year
+        ),
     }
     tie = tie_sentence(named.board, MOST_NAMED)
     below = [line for line in notes(named.board) if line not in (tie, LETTERS)]  # these stand beside the table

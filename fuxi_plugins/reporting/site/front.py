@@ -17,7 +17,8 @@ from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 from fuxi_plugins.reporting.table import PaperTable
 
-ENDS = (5, 73)  # pixels of the drawn scales: six datasets fit a laptop's screen
+ENDS, NARROW_ENDS = (6, 92), (5, 65)  # pixels of the drawn scales: four datasets fit a laptop's screen, or six
+FEW = 4  # datasets with wide scales
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
     "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
@@ -29,7 +30,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
 def front(contents: Contents) -> dict[str, Any]:
     """The table of the first page, the best first: the models on all main boards by their average rank, then others."""
     across, main = contents.across, contents.main
-    columns = [_column(named) for named in main]
+    ends = ENDS if len(main) <= FEW else NARROW_ENDS
+    columns = [_column(named, ends) for named in main]
     cells = {column["dataset"]: _cells(column) for column in columns}
     return {
         "columns": columns,
@@ -47,6 +49,7 @@ def front(contents: Contents) -> dict[str, Any]:
         "ranked": across.models if across else [],
         "limits": limits(across) if across else [],
         "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
+        "narrow": ends is NARROW_ENDS,
         "settings": _settings(main),
         "better": columns[0]["metric"].direction if columns else "",
         "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
@@ -82,7 +85,7 @@ def _paper(name: str, contents: Contents) -> Paper | None:
     return card.paper if card else None
 
 
-def _column(named: NamedBoard) -> dict[str, Any]:
+def _column(named: NamedBoard, ends: tuple[int, int]) -> dict[str, Any]:
     board = named.board
     metric = find_metric(board.rank_by)
     return {
@@ -91,7 +94,7 @@ def _column(named: NamedBoard) -> dict[str, Any]:
         "href": board_page(named.stem),
         "dataset_href": dataset_page(board.dataset),
         "metric": metric,
-        "scale": board_scale(board.ranked(), metric.name, ENDS),
+        "scale": board_scale(board.ranked(), metric.name, ends),
         "alike": {row.key for row in [*board.ranked()[:1], *board.like_the_best()]},
     }
 
