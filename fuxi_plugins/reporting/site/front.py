@@ -1,18 +1,23 @@
 """The first page: models over datasets; and the list of all boards."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.analysis.measures import find_measure
+from fuxi_plugins.analysis.suite_board import SuiteBoard
+from fuxi_plugins.analysis.table import build_table
 from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.across import limits
 from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page
 from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
+from fuxi_plugins.reporting.table import PaperTable
 
-ENDS = (6, 92)  # pixels of the drawn scales: five datasets fit a laptop's screen
+ENDS = (5, 73)  # pixels of the drawn scales: six datasets fit a laptop's screen
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
     "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
@@ -42,9 +47,32 @@ def front(contents: Contents) -> dict[str, Any]:
         "ranked": across.models if across else [],
         "limits": limits(across) if across else [],
         "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
+        "settings": _settings(main),
         "better": columns[0]["metric"].direction if columns else "",
         "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
     }
+
+
+def front_table(contents: Contents, models: Sequence[str]) -> PaperTable | None:
+    """The values of the first page as a paper's table with these models as rows.
+
+    None where there is one dataset: its board has downloads of its own.
+    """
+    if len(contents.main) < 2:
+        return None
+    boards = [SuiteBoard(named.suite, named.board) for named in contents.main]
+    measures = {named.board.dataset: [find_measure(named.board.rank_by)] for named in contents.main}
+    return PaperTable(build_table(boards, measures, models))
+
+
+def _settings(main: Sequence[NamedBoard]) -> str:
+    """Where the hyper-parameters of the results come from, in words."""
+    sources = Counter(row.hparam_source for named in main for row in named.board.ranked() if row.key == row.experiment)
+    if len(sources) < 2:
+        return "".join(f"All results have {source} hyper-parameters." for source in sources)
+    (source, count), *others = sources.most_common()
+    *listed, last = [f"{count} results have {source} hyper-parameters", *(f"{n} have {one} ones" for one, n in others)]
+    return f"{', '.join(listed)} and {last}."
 
 
 def _paper(name: str, contents: Contents) -> Paper | None:
