@@ -26,8 +26,8 @@ Each section says which paper a model is from, what it computes, what its settin
 deviates from the paper. Published AUCs have their sources in `results/published`.
 
 To read code, begin with [RankElastor](../fuxi_plugins/models/reference/rankelastor.py) and
-[RankMixer](../fuxi_plugins/models/reference/rankmixer.py). Each is one plain file in torch alone, without options. A test
-checks that they compute the same as the classes below.
+[RankMixer](../fuxi_plugins/models/reference/rankmixer.py). Each is one plain file in torch alone, without options. A
+test checks that they compute the same as the classes below.
 
 `python scripts/make_model_page.py` writes this page from the classes.
 
