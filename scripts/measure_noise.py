@@ -11,8 +11,8 @@ import numpy as np
 
 from fuxi_plugins.analysis.find_evidence import predictions_path
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.labels import find_test_labels
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import within_clusters

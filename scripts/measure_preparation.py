@@ -29,9 +29,10 @@ from tabulate import tabulate
 
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.preprocessing import fuxictr_columns
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "results" / "speed" / "preparation.json"

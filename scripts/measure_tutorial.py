@@ -1,6 +1,6 @@
 """Follows docs/tutorial.md to the letter in an empty folder and prints how long each of its commands takes.
 
-    python scripts/measure_tutorial.py                          # this checkout, with this Python: about twenty minutes
+    python scripts/measure_tutorial.py                          # this checkout, this Python: three minutes when idle
     python scripts/measure_tutorial.py --python VENV/bin/python # the fuxibench that is installed there
     python scripts/measure_tutorial.py --keep FOLDER            # the folder stays, with board and site
 

@@ -20,7 +20,7 @@ import click
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite, suite_names
 from fuxi_plugins.experiments.template import load_template
 from fuxi_plugins.records.files import RECORD_FILE

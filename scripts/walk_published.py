@@ -21,15 +21,16 @@ import click
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.requirements import unmet_need
 from fuxi_plugins.experiments.translation.accounts import of
 from fuxi_plugins.experiments.translation.folder import published_ids, read_published, translate_folder
 from fuxi_plugins.models.registry import INSTALLED_ONLY, Sources, load_model_class, use_sources
-from fuxi_plugins.training.trainer import build_model, train_model
+from fuxi_plugins.training.assembly import build_model
+from fuxi_plugins.training.trainer import train_model
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "TBD"  # the dataset of FuxiCTR's templates

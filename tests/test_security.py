@@ -14,7 +14,7 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.cli.console import say
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.execution.planner import plan_suite, run_plan
 from fuxi_plugins.execution.progress import outcome
 from fuxi_plugins.execution.resources import Resources

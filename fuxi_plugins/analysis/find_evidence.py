@@ -187,8 +187,8 @@ def find_test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None
     if not workspace.dataset_folder(record.dataset).exists():
         return None
     # Imported here: what preparation needs takes a second to load, and most calls find no data.
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
-    from fuxi_plugins.datasets.spec import load_dataset_spec
 
     spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)
     test = find_test_labels(spec, record.data.fingerprint, workspace)

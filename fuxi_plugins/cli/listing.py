@@ -37,8 +37,8 @@ def _models(_: Workspace) -> list[tuple[str, ...]]:
 
 
 def _datasets(workspace: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
     from fuxi_plugins.datasets.sources.acquire import is_available
-    from fuxi_plugins.datasets.spec import load_dataset_specs
 
     specs = load_dataset_specs(workspace.all_configs)
     return [

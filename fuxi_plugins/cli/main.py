@@ -128,7 +128,7 @@ def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
 @click.pass_obj
 def check(workspace: Workspace) -> None:
     """Checks every config without reading data. Each setting must be a parameter of its model."""
-    from fuxi_plugins.datasets.spec import load_dataset_specs
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
     from fuxi_plugins.experiments.catalogue import load_experiment_configs
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.suite import load_suite, suite_names

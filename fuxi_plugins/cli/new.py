@@ -36,8 +36,8 @@ def new(
     fuxibench run my_clicks_common
     fuxibench tune my_clicks_common --trials 20
     """
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.row_counts import training_rows
-    from fuxi_plugins.datasets.spec import load_dataset_spec
     from fuxi_plugins.experiments.common import start_board
 
     rows = training_rows(load_dataset_spec(workspace.all_configs, dataset), workspace)

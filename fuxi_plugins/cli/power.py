@@ -31,7 +31,7 @@ def power(
     fuxibench power ml100k --model RankElastor --difference 0.002
     """
     from fuxi_plugins.analysis.uncertainty import ranked_by
-    from fuxi_plugins.datasets.spec import load_dataset_specs
+    from fuxi_plugins.datasets.catalogue import load_dataset_specs
     from fuxi_plugins.experiments.suite import suite_names
     from fuxi_plugins.reporting.boards import find_boards, named_boards
     from fuxi_plugins.reporting.power import power_to_json, render_power

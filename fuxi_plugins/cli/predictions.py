@@ -33,7 +33,7 @@ def pack(workspace: Workspace, board: str, output: Path | None, dataset: str | N
     """
     from fuxi_plugins.analysis.evidence import read_evidence
     from fuxi_plugins.analysis.find_evidence import EVIDENCE, board_of
-    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.records.files import find_records
     from fuxi_plugins.records.record import FinishedRun

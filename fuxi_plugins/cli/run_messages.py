@@ -49,7 +49,7 @@ def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bo
     Raises:
         UserError: a setting that is not legal, or, without ``force``, a finished run of other settings or code.
     """
-    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.execution.status import suite_status
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.requirements import unmet_need

@@ -8,9 +8,10 @@ from typing import Any
 from tabulate import tabulate
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.prepare import CARD_FILE
 from fuxi_plugins.datasets.sources.acquire import is_available
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,12 @@
-"""Dataset configs in FuxiCTR's form, read strictly."""
+"""What a dataset's config says, in FuxiCTR's form, checked strictly."""
 
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from fuxi_plugins.core.configs import AnyConfigs, config_files, folders_of
-from fuxi_plugins.core.errors import UserError, unknown_name
-from fuxi_plugins.core.explain import Strict, checked
-from fuxi_plugins.core.yaml_files import load_yaml
+from fuxi_plugins.core.errors import unknown_name
+from fuxi_plugins.core.explain import Strict
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
@@ -307,71 +303,3 @@ class DatasetSpec(Strict):
     def split_file(self, split: str) -> str:
         """The file that holds the split's rows, and others where ``split`` divides them."""
         return self.own_file(split) or self.train_data
-
-
-def load_dataset_specs(configs: AnyConfigs) -> dict[str, DatasetSpec]:
-    """Every dataset of ``configs/dataset_config.yaml`` or ``configs/dataset_config/*.yaml``, by id.
-
-    Raises:
-        UserError: a file that is not valid, or an id that stands in two files of one folder.
-    """
-    specs: dict[str, DatasetSpec] = {}
-    for folder in folders_of(configs):
-        specs = specs | {name: spec for name, spec in _specs_of(folder).items() if name not in specs}
-    for dataset_id, spec in specs.items():
-        owner = specs.get(spec.files_of or dataset_id)
-        if owner is None or owner.files_of or owner.files != spec.files:
-            raise UserError(
-                f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
-                f"but is {spec.files_of!r}."
-            )
-    return specs
-
-
-def _specs_of(folder: Path) -> dict[str, DatasetSpec]:
-    specs: dict[str, DatasetSpec] = {}
-    for path in config_files(folder, "dataset_config"):
-        for dataset_id, settings in load_yaml(path).items():
-            if dataset_id in specs:
-                raise UserError(f"the dataset {dataset_id!r} is defined in two files; one of them is {path}.")
-            specs[dataset_id] = read_spec(dataset_id, settings, path)
-    return specs
-
-
-def read_spec(dataset_id: str, settings: Any, where: Path) -> DatasetSpec:
-    """One entry of a dataset config.
-
-    Raises:
-        UserError: it is not valid; ``where`` says what it was read from.
-    """
-    if not isinstance(settings, dict):
-        raise UserError(f"{where}: the dataset {dataset_id!r} must be a mapping of settings.")
-    named = {**_with_holdout(dataset_id, settings), "dataset_id": dataset_id}
-    return checked(DatasetSpec, named, f"{where}: dataset {dataset_id!r}")
-
-
-def _with_holdout(dataset_id: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Older configs held validation out of train by ``build: carved``; today it is the same ``split``."""
-    if settings.get("build") != "carved":
-        return settings
-    arguments = dict(settings.get("build_args") or {})
-    split = {"by": arguments.pop("by", None), "valid": arguments.pop("share", None), **arguments}
-    warnings.warn(
-        f"dataset {dataset_id!r}: build: carved is now written without valid_data and with split: {split}.",
-        FutureWarning,
-        stacklevel=2,
-    )
-    left = {key: value for key, value in settings.items() if key not in ("build", "build_args", "valid_data")}
-    return left | {"split": split}
-
-
-def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:
-    """One dataset.
-
-    Raises:
-        UserError: there is none of that id.
-    """
-    specs = load_dataset_specs(configs)
-    if dataset_id not in specs:
-        raise unknown_name("dataset", dataset_id, specs, "fuxibench list datasets")
-    return specs[dataset_id]

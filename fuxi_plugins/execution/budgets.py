@@ -10,7 +10,8 @@ from fuxi_plugins.core.errors import UserError, did_you_mean, unknown_name
 from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import shape_for

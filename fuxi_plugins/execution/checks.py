@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import require_writable
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import other_widths, unmet_need

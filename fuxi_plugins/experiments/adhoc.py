@@ -15,7 +15,7 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import canonical_json, digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import parse_yaml
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
 from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on

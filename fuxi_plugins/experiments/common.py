@@ -10,7 +10,8 @@ from fuxi_plugins.core.configs import AnyConfigs, folders_of, new_config_file
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on, unmet
 from fuxi_plugins.experiments.sizing import sized_training

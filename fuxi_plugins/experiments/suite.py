@@ -17,7 +17,7 @@ from fuxi_plugins.core.explain import checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs, load_recorded_experiment
 from fuxi_plugins.experiments.experiment import ExperimentConfig, grid
 from fuxi_plugins.experiments.template import expand, load_templated_experiment
@@ -129,7 +129,7 @@ def load_suite(configs: AnyConfigs, name: str) -> Suite:
         raise UserError(f"the suite {stem!r} names its experiments, so it takes no dataset or protocol.")
     else:
         suite = _suite(name, file, _listed(configs, stem, file))
-    _check_more_seeds(path, file, suite.experiments)
+    _check_more_seeds(path, suite)
     return suite
 
 
@@ -154,6 +154,7 @@ def _of_template(configs: AnyConfigs, stem: str, file: SuiteFile, template: str,
         _suite(instance_name(stem, dataset, protocol), file, expanded.experiments),
         title=f"{file.title} ({dataset}, {protocol})",
         shape=str(expanded.shape),
+        seeds=expanded.seeds or file.seeds,
     )
     if file.one_shape:
         expanded.require_one_shape(stem)
@@ -212,13 +213,13 @@ def _require_columns(configs: AnyConfigs, dataset: str, kind: str | None, suite:
         raise UserError(f"the suite {suite!r} needs a dataset with a column of type {kind}, which {dataset!r} has not.")
 
 
-def _check_more_seeds(path: Path, file: SuiteFile, experiments: list[ExperimentConfig]) -> None:
-    listed = [config.id for config in experiments]
-    for experiment_id, seeds in file.more_seeds.items():
+def _check_more_seeds(path: Path, suite: Suite) -> None:
+    listed = [config.id for config in suite.experiments]
+    for experiment_id, seeds in suite.more_seeds.items():
         if experiment_id not in listed:
             suggestion = did_you_mean(experiment_id, listed) or "."
             raise UserError(f"{path}: more_seeds: the suite has no experiment {experiment_id!r}{suggestion}")
-        if twice := [seed for seed in seeds if seed in file.seeds or seeds.count(seed) > 1]:
+        if twice := [seed for seed in seeds if seed in suite.seeds or seeds.count(seed) > 1]:
             raise UserError(f"{path}: more_seeds: {experiment_id} has seed {twice[0]} twice.")
 
 

@@ -18,7 +18,8 @@ from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.explain import Strict, checked
 from fuxi_plugins.core.renamed import with_new_names
 from fuxi_plugins.core.yaml_files import load_yaml
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.equal_size import LateSettings, as_large_as
 from fuxi_plugins.experiments.experiment import ExperimentConfig
 from fuxi_plugins.records.metrics import usual_group_metrics
@@ -47,6 +48,7 @@ class Protocol(Strict):
 class OnDataset(Strict):
     variables: dict[str, int]
     settings: Settings = Field(default_factory=dict)
+    seeds: list[int] = Field(default_factory=list)  # of every suite there; empty: those that a suite names itself
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +123,7 @@ class Expanded:
     shape: Shape
     reference: str  # whose size the others are measured by
     plain: Mapping[str, Settings]  # by variant, before any is made as large as the reference
+    seeds: list[int]  # that the template gives suites on this dataset; empty: their own
 
     def require_one_shape(self, suite: str) -> None:
         """
@@ -179,7 +182,7 @@ def expand(
         builder.experiment(variant, size, changes) for size, changes in sized.items() for variant in variants
     ]
     plain = {variant: builder.plain_settings(variant) for variant in variants}
-    return Expanded(experiments, builder.shape, template.reference, plain)
+    return Expanded(experiments, builder.shape, template.reference, plain, builder.seeds)
 
 
 def load_templated_experiment(configs: AnyConfigs, experiment_id: str) -> ExperimentConfig | None:
@@ -205,6 +208,7 @@ class _Builder:
         if on_dataset is None:
             raise UserError(f"{template.file}: no entry under datasets fits {spec.dataset_id!r}.")
         self.base = {**template.base, **on_dataset.settings}
+        self.seeds = on_dataset.seeds
         if spec.group_id:
             self.base["metrics"] = list(dict.fromkeys([*self.base["metrics"], *usual_group_metrics()]))
         self.shape = shape_for(spec, self.base["embedding_dim"])

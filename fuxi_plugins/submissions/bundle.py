@@ -146,9 +146,9 @@ def _read_run(path: Path, folder: Path) -> FinishedRun:
 
 
 def _recompute(path: Path, folder: Path, record: FinishedRun, workspace: Workspace) -> Verified:
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.labels import find_test_labels
     from fuxi_plugins.datasets.prepare import prepare_dataset
-    from fuxi_plugins.datasets.spec import load_dataset_spec
 
     where = f"{path}: {folder.name}"
     spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fuxi_plugins.models.operations import operations
 from fuxi_plugins.records.parts import Cost, Latency
-from fuxi_plugins.training import provenance, trainer
+from fuxi_plugins.training import assembly, provenance, trainer
 from fuxi_plugins.training.devices import synchronize, use_arithmetic
 from fuxi_plugins.training.job import Job
 
@@ -30,7 +30,7 @@ def measure(job: Job) -> Cost:
     """Builds the job's model anew and measures it; weights and records of runs are not touched."""
     trainer.use_seed(job.seed, job.threads)
     use_arithmetic(job.experiment.training)
-    model = trainer.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
+    model = assembly.build_model(job.experiment, job.data, gpu=job.gpu, checkpoint_folder=job.checkpoint_folder)
     model._max_gradient_norm = job.experiment.training.max_gradient_norm
     model.watch(lambda news: None, [], trainer.NEVER)
     model._total_steps, model._epoch_index, model._steps_per_epoch = 0, 0, 1  # as ``fit`` would set them

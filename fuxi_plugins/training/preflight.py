@@ -16,8 +16,9 @@ from fuxi_plugins.models.meta import StaysOnMeta, count_parameters, on_meta
 from fuxi_plugins.models.registry import load_model_class, load_tree_class, model_source
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.records.parts import Parameters
+from fuxi_plugins.training.assembly import build_model, construct
 from fuxi_plugins.training.distributed.ddp import can_be_distributed
-from fuxi_plugins.training.trainer import build_model, construct, load_split
+from fuxi_plugins.training.trainer import load_split
 
 
 def preflight(experiment: Experiment, data: PreparedData) -> Parameters:

@@ -34,7 +34,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.experiment.is_of_trees:
         return carry_out_trees(job, report, started=started, clock_start=clock_start)
     # Imported here so that a record of failure can be written even when torch itself fails to load.
-    from fuxi_plugins.training import compiling, trainer
+    from fuxi_plugins.training import assembly, compiling, trainer
     from fuxi_plugins.training.devices import use_arithmetic
     from fuxi_plugins.training.distributed.ddp import DistributedMixin, is_first
     from fuxi_plugins.training.trackers import connect, write_epochs
@@ -44,7 +44,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
     if job.compiled_folder:
         compiling.keep_code_in(job.compiled_folder)
     trainer.use_gpu_share(job.gpu, job.gpu_share)
-    model = trainer.build_model(
+    model = assembly.build_model(
         job.experiment,
         job.data,
         gpu=job.gpu,
@@ -90,7 +90,7 @@ def carry_out(job: Job, report: "Report", *, started: str, clock_start: float) -
         started=started,
         rank=finish_probe(probe, model, job) if probe else None,
         sanity_checks=watch_out(model, job, test_rows.epoch),
-        deviations=trainer.deviations(job.experiment, job.data, job.micro_batches, job.processes),
+        deviations=assembly.deviations(job.experiment, job.data, job.micro_batches, job.processes),
     )
     if is_first():
         write_predictions(job.run_folder / PREDICTIONS_FILE, test.predictions)

@@ -19,15 +19,15 @@ import torch
 import torch.distributed as processes
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.training.distributed import ddp
 from fuxi_plugins.training.fast_step import moved_rows
-from fuxi_plugins.training.trainer import load_feature_map
+from fuxi_plugins.training.feature_maps import load_feature_map
 from measuring import peers
 from measuring.clock import synchronize
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.health import row_codes, splits, versions
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.files import write_record
 from tests.analysis.make import record
 

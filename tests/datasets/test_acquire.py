@@ -4,10 +4,10 @@ import hashlib
 import pytest
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec, load_dataset_specs
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import is_available, source_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 from tests.conftest import TINY_DATASET, write, write_tiny_csv
 
 

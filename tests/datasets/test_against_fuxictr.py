@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from tests.conftest import ROOT
 from tests.datasets.reference import assert_same_ids, fuxictr_build, fuxictr_without_ray
 from tests.datasets.test_twins import SMALL, small_spec

@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.datasets.audit import audit
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.leaks import auc_of_column
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.unknown_ids import warnings
 
 

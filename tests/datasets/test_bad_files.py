@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns
 from tests.conftest import write_tiny_csv
 

@@ -6,10 +6,11 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.inventory import catalogue
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.synthetic.twins.kuaivideo_x1 import build_kuaivideo_x1
 from tests.conftest import ROOT
 

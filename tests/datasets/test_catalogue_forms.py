@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_specs
 from fuxi_plugins.datasets.store import read_columns
 from tests.conftest import ROOT
 

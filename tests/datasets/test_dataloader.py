@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 
 from fuxi_plugins.datasets import dataloader
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.dataloader import PIECES, ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
-from fuxi_plugins.training.trainer import load_feature_map
+from fuxi_plugins.training.feature_maps import load_feature_map
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec, read_spec
 
 ROWS = {"train": 400, "valid": 150, "test": 150}
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 
 NAMES = {

@@ -19,10 +19,11 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
 from fuxi_plugins.datasets.prepare import data_fingerprint, prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 
 ROWS = 400

@@ -15,13 +15,13 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.source import PACKAGES, Source
 from fuxi_plugins.datasets.sources.acquire import raw_folder, source_folder
 from fuxi_plugins.datasets.sources.fetch import fetch_dataset
 from fuxi_plugins.datasets.sources.flights import build_flights
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import load_dataset_specs
 from tests.conftest import ROOT
 
 SPECS = load_dataset_specs(ROOT / "benchmark_configs")

@@ -10,9 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import source_folder
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from tests.conftest import ROOT, TINY_DATASET, write, write_tiny_csv
 from tests.datasets.hub_server import Hub
 

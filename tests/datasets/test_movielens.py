@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.sources.movielens import build_ml100k
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from tests.conftest import ROOT
 
 HEADER = "label,user_id,age,gender,occupation,zip_prefix,item_id,release_year,genres,hour,weekday,history,timestamp"

@@ -15,10 +15,11 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.dates import seconds
-from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 
 ROWS = 300

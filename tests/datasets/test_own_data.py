@@ -9,10 +9,10 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.names import is_history, is_item, is_moment, is_outcome, is_user
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
-from fuxi_plugins.datasets.spec import read_spec
 from fuxi_plugins.datasets.store import read_columns
 
 ROWS = {"train": 300, "valid": 120, "test": 120}

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.sources.install import import_files, verify_files
-from fuxi_plugins.datasets.spec import read_spec
 from tests.datasets.test_reading import assert_same
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import MatrixWriter, read_columns, smallest_integer
-from fuxi_plugins.training.trainer import load_feature_map
+from fuxi_plugins.training.feature_maps import load_feature_map
 from tests.conftest import write
 from tests.datasets.reference import assert_same_ids, fuxictr_build
 

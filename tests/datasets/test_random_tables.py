@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import PreparedData, prepare_dataset
-from fuxi_plugins.datasets.spec import DatasetSpec, read_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
 
 SPLITS = ("train", "valid", "test")

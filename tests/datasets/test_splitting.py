@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.reading.forms import FileFormat
-from fuxi_plugins.datasets.spec import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.splitting import divide, rows_of
 from fuxi_plugins.datasets.store import read_columns
 

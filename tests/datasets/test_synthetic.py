@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from sklearn.metrics import log_loss, roc_auc_score
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.synthetic.planted import (
     CATEGORICAL,
     EFFECTS,

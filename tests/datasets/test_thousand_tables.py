@@ -14,11 +14,12 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, read_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
 from tests.datasets.test_random_tables import assert_as_python_reads
 
 NAMES = ["user_id", "item", "hist_item", "price", "type", "update", "x.y", "a b", "größe", "0", "a/b", "(x)", "%",
@@ -98,7 +99,7 @@ def train_one_epoch(prepared, folder, model: str):
     )  # fmt: skip
     experiment = resolve(config)
     trainer.use_seed(1, 1)
-    built = trainer.build_model(experiment, prepared, gpu=-1, checkpoint_folder=folder / "checkpoint")
+    built = assembly.build_model(experiment, prepared, gpu=-1, checkpoint_folder=folder / "checkpoint")
     (epoch,) = trainer.train_model(built, experiment, prepared, 1, lambda news: None)
     assert np.isfinite(epoch.train_loss)
 

@@ -15,9 +15,10 @@ from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.datasets.synthetic.planted import auc
 from fuxi_plugins.datasets.synthetic.twins.criteo_x1 import (
@@ -278,8 +279,9 @@ def test_kuaivideos_vectors_reach_the_model_frozen_and_projected(small_workspace
 
     from fuxi_plugins.experiments.catalogue import load_experiment_config
     from fuxi_plugins.experiments.experiment import resolve
+    from fuxi_plugins.training.assembly import build_model
     from fuxi_plugins.training.preflight import preflight
-    from fuxi_plugins.training.trainer import build_model, train_model
+    from fuxi_plugins.training.trainer import train_model
 
     spec = small_spec("kuaivideo_x1_twin")
     prepared = prepare_dataset(spec, small_workspace)

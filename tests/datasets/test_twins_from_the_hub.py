@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.acquire import raw_folder
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.records.files import read_record
 from tests.conftest import ROOT

@@ -114,7 +114,7 @@ def test_every_command_parses_and_names_what_exists(yambda, workspace, tmp_path)
 def test_every_dataset_of_the_plan_has_its_rows_and_a_validation_set_of_its_own(workspace):
     """Without models, which take their time: rows by split, and no validation set that is the test set."""
     from fuxi_plugins.core.yaml_files import load_yaml
-    from fuxi_plugins.datasets.spec import load_dataset_spec
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
 
     plan = load_yaml(ROOT / "benchmark_configs" / "plans" / "paper_full.yaml")
     assert len(plan["datasets"]) == 5

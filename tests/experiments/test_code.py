@@ -129,10 +129,14 @@ def test_a_native_model_s_source_is_its_file_and_the_layers_it_uses():
     assert model_digest("RankElastor") != model_digest("RankMixer")
 
 
-def test_the_training_protocol_has_each_module_that_the_trainer_trains_by():
+def test_the_training_protocol_has_each_module_that_a_model_is_made_and_trained_by():
     """Checkpoints are left out: a run that was continued ends as one that never was interrupted. So is the base class
     that the type checker alone sees."""
-    reached = reached_files(code.PACKAGE / "training" / "trainer.py", code.PACKAGE.parent, ("fuxi_plugins/training",))
+    reached = [
+        path
+        for name in ("assembly.py", "trainer.py")
+        for path in reached_files(code.PACKAGE / "training" / name, code.PACKAGE.parent, ("fuxi_plugins/training",))
+    ]
     names = {path.relative_to(code.PACKAGE).as_posix() for path in reached if path.name != "__init__.py"}
     checkpoints = {f"training/distributed/sharded_{what}.py" for what in ("checkpoint", "state")}
     left_out = {"training/checkpoint.py", "training/fuxictr_model.py", *checkpoints}

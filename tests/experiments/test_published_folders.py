@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.translation.accounts import of

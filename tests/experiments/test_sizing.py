@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.yaml_files import load_yaml
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.row_counts import training_rows
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.sizing import sized_training
 from tests.conftest import write_tiny_csv
 from tests.training.test_runner import make_job, run

@@ -3,7 +3,8 @@
 import pytest
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.suite import load_suite, suite_names
@@ -122,6 +123,11 @@ def test_an_ablation_names_what_is_rankelastors_class_with_p():
     assert matched.endswith("of its mixing: RankMixer, RankMixer+GLU, RankMixer+ReLU, Half-P, P-no-residual.")
     (repository,) = load_suite(CONFIGS, "paper_ablation@ml100k,repository").remarks
     assert repository.endswith("of its mixing: RankMixer+GLU, RankMixer+ReLU, Half-P, P-no-residual.")  # its own class
+
+
+def test_a_dataset_may_have_seeds_of_its_own():
+    assert load_suite(CONFIGS, "paper_main@frappe_x1r,matched").seeds == [1, 2, 3, 4, 5, 6]
+    assert load_suite(CONFIGS, "paper_main@ml100k,matched").seeds == [1, 2, 3]
 
 
 def test_a_variant_is_one_experiment_whichever_suite_asks_for_it():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import resolve_settings

@@ -15,8 +15,8 @@ from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec, load_dataset_specs
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec, load_dataset_specs
 from fuxi_plugins.execution.leases import Leaser, read_lease
 from fuxi_plugins.execution.status import describe_progress
 from fuxi_plugins.experiments.catalogue import load_experiment_configs

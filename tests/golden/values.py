@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.dataloader import ColumnLoader
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import evaluate_metrics
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
+from fuxi_plugins.training.feature_maps import load_feature_map
 from tests.models import tiny
 
 ROWS = 6
@@ -55,12 +56,12 @@ def model_values(name: str) -> dict[str, list[float]]:
 def training_values(folder: Path, workspace: Workspace) -> dict[str, list[float]]:
     """Order of the rows, evaluation, and the parameters after two epochs by each step."""
     data = prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
-    values = {"metrics": _metrics(), "order": _order(data.split_folder("train"), trainer.load_feature_map(data, 4))}
+    values = {"metrics": _metrics(), "order": _order(data.split_folder("train"), load_feature_map(data, 4))}
     for step in ("fast", "fuxictr"):
         changes = {"train_step": step, "embedding_regularizer": 1e-3, "net_dropout": 0.1}
         experiment = resolve(load_experiment_config(workspace.configs, "DNN_tiny").varied(changes))
         trainer.use_seed(1, 1)
-        model = trainer.build_model(experiment, data, gpu=-1, checkpoint_folder=folder / step)
+        model = assembly.build_model(experiment, data, gpu=-1, checkpoint_folder=folder / step)
         trainer.train_model(model, experiment, data, 1, lambda news: None)
         values[step] = [_shadow(dict(model.named_parameters()))]
     return values

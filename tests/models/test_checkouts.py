@@ -12,15 +12,16 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import unmet_need
 from fuxi_plugins.models import checkouts, registry
 from fuxi_plugins.records.files import find_records
+from fuxi_plugins.training.assembly import build_model
 from fuxi_plugins.training.preflight import try_one_batch
-from fuxi_plugins.training.trainer import build_model, train_model
+from fuxi_plugins.training.trainer import train_model
 from tests.conftest import ROOT, write
 from tests.models import tiny
 

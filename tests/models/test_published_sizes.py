@@ -2,7 +2,7 @@
 
 import pytest
 
-from fuxi_plugins.datasets.spec import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.dnn import DNN

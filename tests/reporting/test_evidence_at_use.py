@@ -15,9 +15,9 @@ from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.find_evidence import find_evidence
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import PREDICTIONS_FILE, RECORD_FILE, find_records, read_record, write_record
 from fuxi_plugins.records.metrics import evaluate_metrics

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.records.files import write_record
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.predictions import write_predictions

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
 from fuxi_plugins.training.faults import is_disk_full, is_out_of_memory
 from tests.training.test_runner import make_job, run
 
@@ -18,7 +18,7 @@ def test_a_step_in_parts_learns_what_the_whole_step_learns(workspace, tmp_path, 
     models = []
     for count in (1, parts):
         trainer.use_seed(1, 1)
-        model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=count)
+        model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=count)
         model.watch(lambda news: None, [], None)
         model._max_gradient_norm, model._epoch_index, model._total_steps, model._steps_per_epoch = 10.0, 0, 0, 6
         models.append(model)

@@ -16,7 +16,7 @@ import torch
 
 from fuxi_plugins.models import registry
 from fuxi_plugins.models.dnn import DNN
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly
 from fuxi_plugins.training.checkpoint import STATE_FILE, Checkpointer
 from fuxi_plugins.training.provenance import utc_now
 from fuxi_plugins.training.runner import carry_out, continued_by
@@ -229,7 +229,7 @@ def test_a_checkpoint_cannot_carry_code(jobs, caplog, tmp_path):
     job.checkpoint_folder.mkdir(parents=True)
     torch.save({"identity": Malice(f"touch {target}")}, job.checkpoint_folder / STATE_FILE)
     assert not continues(job, caplog)
-    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
     torch.save(Malice(f"touch {target}"), model.checkpoint)
     with pytest.raises(pickle.UnpicklingError):
         model.load_weights(model.checkpoint)
@@ -245,7 +245,7 @@ def test_another_runs_checkpoint_is_not_continued(jobs, caplog):
 
 def test_weights_are_saved_whole_or_not_at_all(jobs, tmp_path, monkeypatch):
     job = jobs("Dropout", "saving")
-    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
     model.save_weights(model.checkpoint)
     before = (tmp_path / "tiny" / "best.model").read_bytes()
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.execution.limits import Limits
 from fuxi_plugins.execution.local import run_jobs
 from fuxi_plugins.experiments.catalogue import load_experiment_configs

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.dnn import DNN
-from fuxi_plugins.training import preflight, trainer
+from fuxi_plugins.training import assembly, preflight
 
 OUTPUTS = {  # what forward makes of the predictions (B, 1), and what is wrong with it
     "right": (lambda y: {"y_pred": y}, None),
@@ -54,6 +54,6 @@ def tried(model_class, workspace, monkeypatch):
     """What trying the class in the place of DNN says."""
     experiment = resolve(load_experiment_config(workspace.configs, "DNN_tiny"))
     data = prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
-    for module in (trainer, preflight):
+    for module in (assembly, preflight):
         monkeypatch.setattr(module, "load_model_class", lambda name: model_class)
     return preflight.try_one_batch(experiment, data, workspace.cache / "checkpoints")

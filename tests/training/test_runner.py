@@ -9,15 +9,16 @@ from fuxictr.pytorch.dataloaders import RankDataLoader
 from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import TABLE, check_metrics, evaluate_metrics
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
+from fuxi_plugins.training.feature_maps import load_feature_map
 from fuxi_plugins.training.job import Job
 from fuxi_plugins.training.preflight import preflight
 from fuxi_plugins.training.provenance import utc_now
@@ -100,7 +101,7 @@ def test_ray_is_never_started(workspace, tmp_path):
 def test_fuxictrs_own_hook_takes_the_loader(workspace, tmp_path):
     data = make_job(workspace, tmp_path).data
     train, valid, test = RankDataLoader(
-        trainer.load_feature_map(data, 4),
+        load_feature_map(data, 4),
         data_loader=trainer.ColumnLoader,
         data_format="parquet",
         **{f"{split}_data": str(data.split_folder(split)) for split in ("train", "valid", "test")},
@@ -150,15 +151,15 @@ def test_fuxictr_alone_gives_the_same_weights(workspace, tmp_path, train_step, t
     """The harness watches; it does not change what is learned. The fast step changes its rounding."""
     job = make_job(workspace, tmp_path, changes={"train_step": train_step, "embedding_regularizer": 1e-2})
     trainer.use_seed(job.seed, 1)
-    hosted = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path / "hosted")
+    hosted = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path / "hosted")
     trainer.train_model(hosted, job.experiment, job.data, job.seed, lambda news: None)
 
     trainer.use_seed(job.seed, 1)
-    model_class = trainer.load_model_class("DNN")
+    model_class = assembly.load_model_class("DNN")
     training = job.experiment.params["training"]
     (tmp_path / "plain" / "tiny").mkdir(parents=True)
     plain = model_class(
-        trainer.load_feature_map(job.data, 4),
+        load_feature_map(job.data, 4),
         model_id="plain",
         model_root=str(tmp_path / "plain"),
         verbose=0,
@@ -183,7 +184,7 @@ def test_a_loss_that_is_not_a_number_is_a_failure_and_leaves_no_record(workspace
 
 def test_preflight_counts_parameters_without_weights(workspace, tmp_path):
     job = make_job(workspace, tmp_path)
-    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
     assert preflight(job.experiment, job.data) == count_parameters(model)
 
 
@@ -226,7 +227,7 @@ def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
 
 def test_gains_start_as_old_pytorch_had_them_where_there_are_any(workspace, tmp_path):
     def gains(job):
-        model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+        model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
         norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
         return torch.cat([norm.weight for norm in norms]).detach()
 

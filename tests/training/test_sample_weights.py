@@ -10,7 +10,7 @@ from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.finalnet import FinalNet
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
 from fuxi_plugins.training.fast_step import FastStep
 from fuxi_plugins.training.sample_weights import WeightedRows, share_of
 from tests.models import tiny
@@ -104,7 +104,7 @@ def test_parts_of_a_batch_add_up_to_the_weighted_whole(weighted, tmp_path):
     models = []
     for parts in (1, 3):
         trainer.use_seed(1, 1)
-        model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=parts)
+        model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path, parts=parts)
         model.watch(lambda news: None, [], None)
         model._max_gradient_norm, model._epoch_index, model._total_steps, model._steps_per_epoch = 10.0, 0, 0, 6
         models.append(model)
@@ -124,7 +124,7 @@ class LossWithoutWeights(DNN):
 
 
 def test_a_loss_that_the_weights_do_not_reach_is_marked(weighted, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "load_model_class", lambda name: LossWithoutWeights)
+    monkeypatch.setattr(assembly, "load_model_class", lambda name: LossWithoutWeights)
     (found,) = warnings_of(run(make_job(weighted, tmp_path)))
     assert found.endswith("the training step never calls loss_fn, so the weights of rows change nothing")
 

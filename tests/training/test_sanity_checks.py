@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.models.dnn import DNN
-from fuxi_plugins.training import sanity_checks, trainer
+from fuxi_plugins.training import assembly, sanity_checks, trainer
 from tests.analysis.make import record
 
 
@@ -19,11 +19,11 @@ def trained(workspace):
 
     def make(model_class=None, monkeypatch=None, **settings):
         if model_class:
-            monkeypatch.setattr(trainer, "load_model_class", lambda name: model_class)
+            monkeypatch.setattr(assembly, "load_model_class", lambda name: model_class)
         config = load_experiment_config(workspace.configs, "DNN_tiny").varied({"epochs": 1, **settings})
         experiment = resolve(config)
         data = prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
-        model = trainer.build_model(experiment, data, gpu=-1, checkpoint_folder=workspace.cache / "checkpoints")
+        model = assembly.build_model(experiment, data, gpu=-1, checkpoint_folder=workspace.cache / "checkpoints")
         trainer.train_model(model, experiment, data, 1, lambda news: None)
         return model, lambda seed: trainer.load_split(model, data, "train", experiment, seed)
 

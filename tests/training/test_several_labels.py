@@ -12,9 +12,10 @@ from fuxictr.pytorch.models import MultiTaskModel
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.labels import find_test_labels
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import SPLITS, load_dataset_spec
+from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
@@ -23,7 +24,7 @@ from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.records.predictions import read_predictions
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
 from tests.conftest import write
 
 MODEL = """\
@@ -113,7 +114,7 @@ def test_each_task_predicts_in_float32_where_the_rest_is_bf16(several, tmp_path)
     workspace, _ = several
     experiment = resolve(load_experiment_config(workspace.configs, "Towers_bf16"))
     spec = load_dataset_spec(workspace.configs, "tiny").with_labels(experiment.training.learned_labels)
-    model = trainer.build_model(experiment, prepare_dataset(spec, workspace), gpu=-1, checkpoint_folder=tmp_path)
+    model = assembly.build_model(experiment, prepare_dataset(spec, workspace), gpu=-1, checkpoint_folder=tmp_path)
     batch = next(iter(trainer.load_split(model, prepare_dataset(spec, workspace), "valid", experiment, seed=1)))
     for _ in range(2):  # the second pass wraps nothing again
         found = model(batch)
@@ -126,7 +127,7 @@ def test_what_steers_the_training_is_what_fuxictr_evaluates(several, tmp_path):
     experiment = resolve(load_experiment_config(workspace.configs, "Towers_both"))
     spec = load_dataset_spec(workspace.configs, "tiny").with_labels(experiment.training.learned_labels)
     data = prepare_dataset(spec, workspace)
-    model = trainer.build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path)
+    model = assembly.build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path)
     rows = trainer.load_split(model, data, "valid", experiment, seed=1)
     expected = MultiTaskModel.evaluate(model, rows)
     scores = model.score(rows)
@@ -245,7 +246,7 @@ def test_fuxictrs_own_models_of_several_tasks_train(workspace, tmp_path, name):
     experiment = resolve(load_experiment_config(configs, f"{name}_test"))
     spec = load_dataset_spec(configs, experiment.dataset_id).with_labels(experiment.training.learned_labels)
     data = prepare_dataset(spec, workspace)
-    model = trainer.build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path / "checkpoints")
+    model = assembly.build_model(experiment, data, gpu=-1, checkpoint_folder=tmp_path / "checkpoints")
     (epoch,) = trainer.train_model(model, experiment, data, seed=1, report=lambda news: None)
     expected = MultiTaskModel.evaluate(model, trainer.load_split(model, data, "valid", experiment, seed=1))
     assert epoch.valid == pytest.approx({name: expected[name] for name in epoch.valid}, abs=1e-6)

@@ -10,11 +10,11 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.deepfm import DeepFM
 from fuxi_plugins.models.dnn import DNN
+from fuxi_plugins.training.assembly import build_model
 from fuxi_plugins.training.fast_step import FastStep, lookups
 from fuxi_plugins.training.hosted import TrainingFailed
 from fuxi_plugins.training.preflight import require_shareable
 from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
-from fuxi_plugins.training.trainer import build_model
 from tests.models import tiny
 from tests.training.test_fast_step import distances
 from tests.training.test_runner import make_job, run

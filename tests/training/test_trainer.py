@@ -11,8 +11,10 @@ import torch
 from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.predictions import write_predictions
 from fuxi_plugins.training import runner, trainer
+from fuxi_plugins.training.assembly import build_model
+from fuxi_plugins.training.hosted import TrainerMixin, TrainingFailed
 from fuxi_plugins.training.runner import continued_by
-from fuxi_plugins.training.trainer import TrainerMixin, TrainingFailed, build_model, load_split
+from fuxi_plugins.training.trainer import load_split
 from tests.training.test_runner import make_job, outcome, run
 
 

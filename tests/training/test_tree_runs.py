@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.execution.planner import plan_suite
 from fuxi_plugins.execution.resources import Resources

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fuxi_plugins.core.yaml_files import yaml_text
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.datasets.spec import load_dataset_spec
 from fuxi_plugins.experiments.adhoc import adhoc_experiment
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.training.job import Job

@@ -9,7 +9,7 @@ from torch import nn
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.settings import resolve_settings
 from fuxi_plugins.models.dnn import DNN
-from fuxi_plugins.training import trainer
+from fuxi_plugins.training import assembly, trainer
 from fuxi_plugins.training.hosted import TrainerMixin
 from tests.training.test_runner import make_job, run
 
@@ -21,7 +21,7 @@ def trained(workspace, folder, **changes):
     """A trained model and its job; the model holds what was kept as the best."""
     job = make_job(workspace, folder, changes={**LASTING, **changes})
     trainer.use_seed(job.seed, 1)
-    model = trainer.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=folder)
+    model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=folder)
     trainer.train_model(model, job.experiment, job.data, job.seed, lambda news: None)
     return model, job
 

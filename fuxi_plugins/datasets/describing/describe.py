@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
@@ -18,7 +19,6 @@ from fuxi_plugins.datasets.describing.relations import name_groups, share_tables
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError
-from fuxi_plugins.datasets.spec import read_spec
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of each file
 FEW_ROWS = 5000  # below which a tenth of the rows is too few to evaluate on

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets import encoded
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.relations import NO_GROUPS
-from fuxi_plugins.datasets.spec import read_spec
 
 
 def is_encoded(folder: Path) -> bool:

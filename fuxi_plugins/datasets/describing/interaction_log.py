@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, Head, guess_column
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
 from fuxi_plugins.datasets.describing.names import is_item, is_request, is_user
-from fuxi_plugins.datasets.spec import read_spec
 
 _SHARE = 0.1  # of the rows, for each of valid and test
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.spec import load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.experiments.suite import Suite, instance_name, load_suite
 from fuxi_plugins.experiments.template import load_template
 from fuxi_plugins.records.files import find_records

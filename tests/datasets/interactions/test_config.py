@@ -8,12 +8,13 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_specs, read_spec
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.row_counts import training_rows
 from fuxi_plugins.datasets.sources.acquire import is_available, raw_folder
 from fuxi_plugins.datasets.sources.install import import_files
-from fuxi_plugins.datasets.spec import DatasetSpec, load_dataset_specs, read_spec
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.datasets.store import read_columns
 from tests.conftest import ROOT
 from tests.datasets.interactions.test_rows import drawn_log

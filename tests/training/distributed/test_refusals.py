@@ -3,9 +3,9 @@
 import pytest
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.training.assembly import build_model, deviations
 from fuxi_plugins.training.hosted import TrainingFailed
 from fuxi_plugins.training.preflight import require_shareable
-from fuxi_plugins.training.trainer import build_model, deviations
 from tests.training.test_runner import make_job, run
 
 
