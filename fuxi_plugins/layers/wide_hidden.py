@@ -42,7 +42,7 @@ def through_wide_hidden(mlp: nn.Sequential, x: Tensor, piece: int) -> Tensor:
 
     The MLP is Linear -> [RMSNorm] -> ReLU -> [Dropout] -> Linear. The wide values are computed for ``piece`` rows at a
     time, so that they stay in cache; dropout draws as it does for pieces of so many rows. In mixed precision they are
-    bfloat16, and so is the result; the norm is found in x's own type.
+    bfloat16, and so is the result; the norm is found in the weights' type.
     """
     layers: list[Any] = list(mlp)
     first, *between, last = layers
@@ -51,6 +51,7 @@ def through_wide_hidden(mlp: nn.Sequential, x: Tensor, piece: int) -> Tensor:
     dropped = round(rate * 2**BITS)
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     with torch.autocast("cpu", enabled=False):
+        x = x.to(first.weight.dtype)
         scale = 1 / (1 - dropped / 2**BITS) * (torch.ones_like(first.bias) if gain is None else gain)
         weight, bias = first.weight * scale.unsqueeze(1), first.bias * scale
         out = _ThroughHidden.apply(x, weight, bias, last.weight, dropped, piece, kind, torch.is_grad_enabled())

@@ -137,6 +137,7 @@ def test_in_bfloat16_it_is_as_near_the_exact_layers_as_the_layers_in_bfloat16(no
     for way in (lambda: through_wide_hidden(net, x, 128), lambda: net(x)):
         with torch.autocast("cpu", torch.bfloat16):
             out = way()
+            assert through_wide_hidden(net, x.bfloat16(), 128).dtype == torch.bfloat16  # as a layer before gives it
         assert out.dtype == torch.bfloat16
         found = value_and_gradients(out.double(), x, *net.parameters())
         assert all(gradient.dtype == torch.float32 for gradient in found[1:])
