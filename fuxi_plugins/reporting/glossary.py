@@ -113,8 +113,8 @@ GLOSSARY: dict[str, str] = {
     "search space": "The hyper-parameters that a search varies, and their ranges.",
     "seed": "The number that fixes the initial weights and the order of the data. Boards count the finished seeds.",
     "settings": (
-        "Where the hyper-parameters of a row come from: FuxiCTR's defaults (default), a paper or BARS (published), or a "
-        "search of this project (tuned)."
+        "Where the hyper-parameters of a row come from: FuxiCTR's defaults (default), a paper or BARS (published), "
+        "or a search of this project (tuned)."
     ),
     "smallest detectable difference": (
         "The true difference between two models that one planned comparison finds to be significant with a probability "
