@@ -59,10 +59,7 @@ GLOSSARY: dict[str, str] = {
     "honest": (
         "In a dataset's name: the validation set is taken from train, although the published split uses the test set."
     ),
-    "hparam_source": (
-        "Where the hyper-parameters of a row come from: FuxiCTR's defaults (default), a paper or BARS (published), "
-        "or a search of this project (tuned). Boards show it as settings."
-    ),
+    "hparam_source": "The key of an experiment's config that boards show as settings.",
     "interval": (
         "The 95% confidence interval of a model's expected test metric. It counts the noise between seeds and, where "
         "the labels are known, the sampling of test rows."
@@ -115,7 +112,10 @@ GLOSSARY: dict[str, str] = {
     "search": "Tuning: several configurations of one model are trained and the best on validation is chosen.",
     "search space": "The hyper-parameters that a search varies, and their ranges.",
     "seed": "The number that fixes the initial weights and the order of the data. Boards count the finished seeds.",
-    "settings": "Where the hyper-parameters come from; see hparam_source.",
+    "settings": (
+        "Where the hyper-parameters of a row come from: FuxiCTR's defaults (default), a paper or BARS (published), "
+        "or a search of this project (tuned)."
+    ),
     "smallest detectable difference": (
         "The true difference between two models that one planned comparison finds to be significant with a probability "
         "of 80%. A board shows it for the median pair: half of all pairs of models need a larger one. "

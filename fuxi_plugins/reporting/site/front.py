@@ -73,9 +73,9 @@ def _settings(main: Sequence[NamedBoard]) -> str:
     sources = Counter(row.hparam_source for named in main for row in named.board.ranked() if row.key == row.experiment)
     if len(sources) < 2:
         return "".join(f"All results have {source} hyper-parameters." for source in sources)
-    (source, count), *others = sources.most_common()
-    *listed, last = [f"{count} results have {source} hyper-parameters", *(f"{n} have {one} ones" for one, n in others)]
-    return f"{', '.join(listed)} and {last}."
+    (first, most), *others = sources.most_common()
+    listed = [f"{most} results with {first} ones", *(f"{count} with {source} ones" for source, count in others)]
+    return f"Hyper-parameters: {', '.join(listed)}."
 
 
 def _paper(name: str, contents: Contents) -> Paper | None:

@@ -146,6 +146,23 @@ def test_the_first_table_can_be_taken_away_with_its_values(site):
     assert "All results have default hyper-parameters." in text
 
 
+def test_the_first_page_says_where_hyper_parameters_come_from(tmp_path):
+    made = contents(tmp_path)
+    first, second = made.main
+    tuned = [replace(row, hparam_source="tuned") for row in second.board.rows[:1]]
+    main = [first, replace(second, board=replace(second.board, rows=[*tuned, *second.board.rows[1:]]))]
+    write_site(tmp_path / "site", replace(made, main=main))
+    text = (tmp_path / "site" / "index.html").read_text()
+    assert "Hyper-parameters: 5 results with default ones, 1 with tuned ones." in text
+
+
+def test_a_board_says_nothing_twice(site):
+    text = html.unescape(next(site.glob("boards/fun*.html")).read_text())
+    text = re.sub(r"<details class=\"copy\">.*?</details>", "", text, flags=re.DOTALL)
+    assert text.count("(Holm's procedure over all 3 pairs") == 1
+    assert text.count("share a letter if and only if their difference is not significant.") == 1
+
+
 def test_what_the_columns_of_a_board_mean_is_said_without_a_mouse(site):
     """In the words of the hovers, which a phone and the keyboard do not have."""
     text = next(site.glob("boards/toy*.html")).read_text()
