@@ -37,10 +37,11 @@ def critical_differences(found: Across) -> Drawing:
         for tick in range(1, count + 1, math.ceil(count / _MOST_TICKS)):
             axes.plot([tick, tick], [0, -0.15], color=_INK, linewidth=0.8)
             axes.text(tick, -0.3, str(tick), ha="center", va="bottom", fontsize=7)
-        if found.critical_difference < count - 1:
-            axes.plot([1, 1 + found.critical_difference], [-1.1, -1.1], color=_BAR, linewidth=2)
-        label = f"Nemenyi's critical difference: {found.critical_difference:.2f}"
-        axes.text(1, -1.25, label, ha="left", va="bottom", fontsize=7)
+        if found.test == "nemenyi":  # bars of Wilcoxon's test have no such length
+            if found.critical_difference < count - 1:
+                axes.plot([1, 1 + found.critical_difference], [-1.1, -1.1], color=_BAR, linewidth=2)
+            label = f"Nemenyi's critical difference: {found.critical_difference:.2f}"
+            axes.text(1, -1.25, label, ha="left", va="bottom", fontsize=7)
         for place, (model, average) in enumerate(zip(models, averages, strict=True)):
             at_left = place < left
             level = depth + 0.55 * (place if at_left else count - 1 - place)

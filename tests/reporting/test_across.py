@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -32,8 +33,16 @@ def test_files_and_figures_are_whole(found, tmp_path):
         assert path.stat().st_size > 2000, path
     svg = (tmp_path / "out" / "critical-differences.svg").read_text()
     assert "$A_1$ x" in svg, "dollars are no mathematics"
+    assert "Nemenyi" not in svg  # whose critical difference is not what bars of Wilcoxon's test are drawn by
     again = write_across(found, tradeoff(found, "parameters"), tmp_path / "again")
     assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
+
+
+def test_bars_of_nemenyis_test_stand_beside_its_critical_difference(found, tmp_path):
+    by_nemenyi = replace(found, test="nemenyi")
+    write_across(by_nemenyi, tradeoff(by_nemenyi, "parameters"), tmp_path)
+    svg = (tmp_path / "critical-differences.svg").read_text()
+    assert f"Nemenyi's critical difference: {found.critical_difference:.2f}" in svg
 
 
 def test_the_csv_files_hold_the_numbers(found, tmp_path):

@@ -9,8 +9,8 @@ from fuxi_plugins.reporting.paper.tables import Table
 EXPLAINED = (
     "A claim holds, or does not hold, where the differences that it speaks of are significant. Otherwise it is "
     f"undecided, and the verdict says what would decide it with a power of {POWER:.0%}: seeds, or test rows where "
-    "their sampling alone hides the difference. In the first table, 'undecided (2 seeds show 0.015)' means that two "
-    f"seeds show a difference of 0.015 or more with a power of {POWER:.0%}.",
+    "their sampling alone hides the difference. In the first table, 'undecided (2 seeds can show 0.015)' "
+    f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}.",
     "Better AUC: against every baseline of the suite paper_main. Full mixing: against the block transpose and against "
     "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. The noise is that of the suite's "
     "board: the sampling of test rows, and the seeds. A claim names its comparisons before there are results, so "
@@ -54,5 +54,4 @@ def _short(claim: Claim) -> str:
     verdict, seeds = claim.verdict, claim.study.seeds
     if verdict.word != "undecided":
         return verdict.word
-    shows = "show" if seeds.endswith("s") else "shows"
-    return f"undecided ({seeds} {shows} {verdict.power})" if verdict.power else f"undecided ({seeds})"
+    return f"undecided ({seeds} can show {verdict.power})" if verdict.power else f"undecided ({seeds})"
