@@ -22,6 +22,7 @@ class Comparison:
     metric: str
     a: str
     b: str
+    experiments: tuple[str, str]
     means: tuple[float, float]
     seeds: tuple[int, int]
     difference: Difference
@@ -142,6 +143,7 @@ def _comparison(
         metric=metric,
         a=ours[1],
         b=theirs[1],
+        experiments=(ours[0], theirs[0]),
         means=(statistics.fmean(a.values()), statistics.fmean(b.values())),
         seeds=(len(a), len(b)),
         difference=difference,

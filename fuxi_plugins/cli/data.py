@@ -88,7 +88,7 @@ def describe(
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     names = [part.strip() for part in column_names.split(",")] if column_names else []
     if is_encoded(origin):
-        description = describe_encoded(name, origin, workspace.dataset_folder(name) / "decoded")
+        description = describe_encoded(name, origin, workspace.decoded_folder(name))
     else:
         description = look_at(name, origin, label, rule, interactions, names)
     text = yaml_text({name: description.entry})
