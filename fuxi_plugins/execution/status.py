@@ -40,7 +40,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     for config in suite.experiments:
         for seed in suite.seeds_of(config.id):
             status, record = _run_status(workspace, config.dataset_id, config.id, seed)
-            if record is not None and status.state == "done":
+            if isinstance(record, FinishedRun) and status.state == "done":
                 notes = [f"{clause} since" for clause in changed_after(record, config.settings)]
                 data = record.data.fingerprint
                 if data not in has_other_data:
