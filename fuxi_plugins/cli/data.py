@@ -91,6 +91,9 @@ def describe(
         description = describe_encoded(name, origin, workspace.decoded_folder(name))
     else:
         description = look_at(name, origin, label, rule, interactions, names)
+    root, home = Path(description.entry["data_root"]), workspace.configs.parent
+    if root.is_relative_to(home):  # so that the workspace can be moved
+        description.entry["data_root"] = str(root.relative_to(home))
     text = yaml_text({name: description.entry})
     write_text(path, text)
     say(text)

@@ -199,6 +199,7 @@ def test_names_of_columns_are_given_on_the_command_line(workspace, tmp_path):
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 0, result.output
     assert "column_names: [user_id, item_id, rating, timestamp]" in result.output
+    assert "data_root: .\n" in result.output  # within the workspace, which may be moved
     assert "rule: '>= 4'" in result.output or "rule: '> 0'" in result.output
 
 
