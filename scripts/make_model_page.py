@@ -22,13 +22,14 @@ SHARED = {"self", "feature_map", "model_id", "gpu", "kwargs"}
 HEAD = """\
 # The models
 
-Made by `python scripts/make_model_page.py` from the classes themselves; do not edit. Settings that all models share
-(`learning_rate`, `embedding_dim`, regularisers) are shown with their defaults like the others. A *display_name* is an
-experiment of `benchmark_configs/model_config`; a published number is another's, with its source in `results/published`.
+Each section says which paper a model is from, what it computes, what its settings and their defaults are, and where it
+deviates from the paper. Published AUCs have their sources in `results/published`.
 
-Read this first: [RankElastor](../fuxi_plugins/models/reference/rankelastor.py) and
-[RankMixer](../fuxi_plugins/models/reference/rankmixer.py) stand in one plain file each, in torch alone, without
-options. A test holds them equal to the classes below.
+To read code, begin with [RankElastor](../fuxi_plugins/models/reference/rankelastor.py) and
+[RankMixer](../fuxi_plugins/models/reference/rankmixer.py). Each is one plain file in torch alone, without options. A
+test checks that they compute the same as the classes below.
+
+`python scripts/make_model_page.py` writes this page from the classes.
 
 """
 

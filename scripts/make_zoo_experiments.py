@@ -77,7 +77,7 @@ def frappe_file() -> str:
 def common_suite() -> str:
     """The text of ``suites/ml100k_zoo_board.yaml``."""
     suite = {
-        "title": "MovieLens 100K, the whole zoo",
+        "title": "MovieLens 100K, all models",
         "description": "All models with one common configuration, which was tuned for none of them.",
         "experiments": [f"{row}_ml100k_common" for row in board_rows()],
         "seeds": [1, 2, 3, 4, 5],

@@ -1,4 +1,4 @@
-"""What the README, docs/add_a_model.md and docs/commands.md show works: the dataset, the model, the commands."""
+"""What the README, docs/datasets.md, docs/add_a_model.md and docs/commands.md show works: data, model and commands."""
 
 import os
 import re
@@ -14,23 +14,24 @@ from fuxi_plugins.models.registry import INSTALLED_ONLY, use_sources
 from tests.conftest import ROOT, write
 
 README = "".join((ROOT / page).read_text() for page in ("README.md", "docs/add_a_model.md", "docs/commands.md"))
+DATASETS = (ROOT / "docs" / "datasets.md").read_text()
 
 
-def block(language: str, containing: str) -> str:
-    found = [text for text in re.findall(rf"```{language}\n(.*?)```", README, flags=re.S) if containing in text]
+def block(language: str, containing: str, page: str = README) -> str:
+    found = [text for text in re.findall(rf"```{language}\n(.*?)```", page, flags=re.S) if containing in text]
     assert len(found) == 1
     return found[0]
 
 
 def write_clicks(folder):
-    """csv files with the columns that the README's dataset names."""
-    lines = ["clicked,user_id,item_id,price,history"]
-    for row in range(200):
+    """One csv file with the columns that the dataset of the page names."""
+    lines = ["rating,user_id,item_id,price,history,time"]
+    for row in range(600):
         user, item = row % 7, (row * 3) % 11
-        history = "^".join(f"i{(row + step) % 11}" for step in range(row % 4))
-        lines.append(f"{(user + item) % 2},u{user},i{item},{item / 2},{history}")
-    for split in ("train", "valid", "test"):
-        write(folder / f"{split}.csv", "\n".join(lines))
+        history = ", ".join(f"'i{(row + step) % 11}'" for step in range(row % 4))
+        price = "NA" if item == 10 else item / 2
+        lines.append(f'{(user + item) % 6},u{user},i{item},{price},"[{history}]",{1_700_000_000 + row}')
+    write(folder / "clicks.csv", "\n".join(lines))
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def readme_workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{ROOT}")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     configs = tmp_path / "benchmark_configs"
-    dataset = block("yaml", "my_clicks").replace("/data/my_clicks", str(tmp_path / "data"))
+    dataset = block("yaml", "title: Clicks of my shop", DATASETS).replace("/data/my_clicks", str(tmp_path / "data"))
     write(configs / "dataset_config" / "my_clicks.yaml", dataset)
     experiment = """\
         Base: {dataset_id: my_clicks, batch_size: 50, epochs: 1}

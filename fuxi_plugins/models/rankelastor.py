@@ -47,11 +47,11 @@ class RankElastor(TokenModel):
         M  = RMSNorm_D( X + W RMSNorm_TD(vec X) + b )
         X' = M + F(M)
 
-    F is a network of every token's own. For each width h of ``ffn_hidden_units``: RMSNorm, then
-    G(x) = ( (x W_lift + GELU(x W_gate)) * x W_value ) W_down + x W_skip with r times the width inside, then
-    a map to h where the width changes; at last a map to D. All maps have biases.
+    F has a network for each token. For each width h of ``ffn_hidden_units`` it applies RMSNorm, then
+    G(x) = ( (x W_lift + GELU(x W_gate)) * x W_value ) W_down + x W_skip, which is r times as wide inside, then a map
+    to h where the width changes. A last map leads to D. All maps have biases.
 
-    ``formulation="paper"`` is what the paper's equations say, W1, W2, W3, W_r of every token's own:
+    ``formulation="paper"`` is what the paper's equations say. W1, W2, W3 and W_r are separate for each token:
 
         M  = LayerNorm_D( vec X + W vec X )
         X' = ( GELU(M W1) * (M W2) ) W3 + M W_r

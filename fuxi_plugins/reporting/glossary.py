@@ -4,6 +4,8 @@ docs/glossary.md is made from them, and the site shows them at the heads of its 
 their own table (:mod:`fuxi_plugins.records.metrics`).
 """
 
+from fuxi_plugins.records.metrics import find_metric, is_metric
+
 # word -> explanation, in alphabetical order
 GLOSSARY: dict[str, str] = {
     "BARS": (
@@ -167,5 +169,8 @@ HEADS = {
 
 def explanation(head: str) -> str:
     """What a table's head means, or nothing where it needs no words."""
+    if is_metric(head):
+        metric = find_metric(head)
+        return f"{metric.meaning} {metric.direction.capitalize()}."
     word = head.casefold()
     return GLOSSARY.get(HEADS.get(word, word), "")

@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.training_steps import FEW
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS, find_metric
 
 PER_CENT = f"{LEVEL:.0%}"
+LETTERS = "Two rows share a letter if and only if their difference is not significant."
 _NOT_RUN = re.compile(r"seed (\d+): not run")
 
 
@@ -89,7 +90,7 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
     if inference is None:
         return lines
     if inference.compared:
-        lines.append("Two rows share a letter if and only if their difference is not significant.")
+        lines.append(LETTERS)
     metric, detectable = find_metric(board.rank_by), inference.smallest_detectable()
     if detectable is not None:
         lines.append(

@@ -102,6 +102,18 @@ def test_holm_by_hand():
     assert holm(np.array([])).shape == (0,)
 
 
+def test_planned_pairs_are_adjusted_for_each_other_alone():
+    means = {"a": 0.7, "b": 0.72, "c": 0.75, "d": 0.8, "e": 0.81}
+    board = infer({name: {1: mean, 2: mean + 0.01, 3: mean - 0.01} for name, mean in means.items()})
+    planned = board.planned([("a", "b"), ("d", "a")])
+    alone = [board.difference("a", "b").p, board.difference("a", "d").p]
+    assert [planned.difference("a", other).adjusted_p for other in "bd"] == holm(np.array(alone)).tolist()
+    assert planned.difference("b", "a").adjusted_p == planned.difference("a", "b").adjusted_p
+    assert planned.difference("a", "b").interval == board.difference("a", "b").interval
+    assert planned.compared == 2
+    assert planned.difference("c", "a").adjusted_p is None
+
+
 def test_the_seeds_own_noise_is_not_counted_twice():
     """Seeds that share nothing have no common sampling error; equal seeds have all of it in common."""
     random = np.random.default_rng(0)

@@ -38,6 +38,7 @@ def test_every_head_leads_to_a_word():
     assert not set(HEADS) & {word.casefold() for word in GLOSSARY} - {"bars"}
     assert explanation("Rank") == GLOSSARY["rank"]
     assert explanation("Dense") == GLOSSARY["dense parameters"]
+    assert explanation("logloss").endswith(" Lower is better.")
     assert explanation("Nobody's word") == ""
 
 

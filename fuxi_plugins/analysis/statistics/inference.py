@@ -7,8 +7,8 @@ C_aa + C_bb - 2 C_ab + s²_a / n_a + s²_b / n_b. Boards, ``compare``, the ledge
 :func:`infer`, and a pair has one answer in a given set of rows.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,7 @@ class Difference:
     effect: float
     interval: Interval | None  # 95%, of this one comparison; None where the noise is not known
     p: float | None  # two-sided, of this one comparison
-    adjusted_p: float | None  # by Holm's procedure over all pairs of the set
+    adjusted_p: float | None  # by Holm's procedure over all pairs that are compared
     significant: bool  # adjusted_p < LEVEL
 
 
@@ -87,7 +87,7 @@ class Inference:
 
     @property
     def adjusted(self) -> np.ndarray:
-        """(M, M) p values by Holm's procedure over all pairs; NaN where not comparable."""
+        """(M, M) p values by Holm's procedure over all pairs that are compared; NaN for others."""
         return self._tests[1]
 
     @cached_property
@@ -119,6 +119,16 @@ class Inference:
         interval = interval_around(effect, float(self.noise[place].half_width(LEVEL)))
         p, adjusted = float(self.p_values[place]), float(self.adjusted[place])
         return Difference(effect, interval, p, adjusted, significant=bool(self.significant[place]))
+
+    def planned(self, pairs: Sequence[tuple[str, str]]) -> "Inference":
+        """The same rows with these pairs alone compared, for a question that named them before there were results.
+
+        Noise and intervals stay; Holm's procedure is over these pairs and not over all of the board's.
+        """
+        places = np.array([[self.names.index(name) for name in pair] for pair in pairs])
+        asked = np.zeros_like(self.comparable)
+        asked[places[:, 0], places[:, 1]] = True
+        return replace(self, comparable=self.comparable & (asked | asked.T))
 
     def order(self) -> np.ndarray:
         """(M,) places of the rows from the best mean to the worst."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.records.record import FinishedRun
-from fuxi_plugins.reporting.paper.numbers import Effect, auc, auc_effect, effect_against_zero, effect_of
+from fuxi_plugins.reporting.paper.numbers import Effect, auc, effect_against_zero, effect_of, planned_auc_effects
 from fuxi_plugins.reporting.paper.study import Study
 
 OURS, OTHER = "RankElastor", "RankMixer"
@@ -137,7 +137,7 @@ def _part_helps(studies: Sequence[Study], name: str) -> Iterator[Claim]:
 def _better_auc(name: str, study: Study, others: Sequence[str]) -> Claim:
     """The difference shown is that from the best of the others."""
     means = {variant: statistics.fmean(map(auc, study.records[variant])) for variant in (OURS, *others)}
-    effects = {variant: effect for variant in others if (effect := auc_effect(study, OURS, variant))}
+    effects = planned_auc_effects(study, OURS, others)
     best = max(others, key=lambda variant: means[variant])
     shown = f"{best} {means[best]:.5f}"
     return Claim(name, study, f"{means[OURS]:.5f}", shown, str(effects[best]), judge_all(effects))

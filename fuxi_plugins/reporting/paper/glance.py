@@ -12,9 +12,10 @@ EXPLAINED = (
     "their sampling alone hides the difference. In the first table, 'undecided (2 seeds show 0.015)' means that two "
     f"seeds show a difference of 0.015 or more with a power of {POWER:.0%}.",
     "Better AUC: against every baseline of the suite paper_main. Full mixing: against the block transpose and against "
-    "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. These follow from the suite's board, "
-    "which counts the sampling of test rows and the noise between seeds, with Holm's procedure over all pairs of "
-    "variants. The difference shown is that from the best of them; its interval is that of this one comparison.",
+    "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. The noise is that of the suite's "
+    "board: the sampling of test rows, and the seeds. A claim names its comparisons before there are results, so "
+    "Holm's procedure is over these alone. A claim can be decided where the board, which compares all pairs, leaves "
+    "it open. The difference shown is that from the best of them; its interval is that of this one comparison.",
     "Less collapse: the entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage "
     "from the first mixing on where it is lowest. Near 100% means no collapse. By training: the same share less that "
     "of the untrained model of the same seed. What the untrained models differ by is no effect of training. Better "

@@ -53,8 +53,18 @@ def auc_effect(study: Study, variant: str, reference: str) -> Effect | None:
     """Test AUC of a variant less that of another, as the study's board has it; None where one has no finished run."""
     if not study.records.get(variant) or not study.records.get(reference):
         return None
+    return _auc_effect(study, study.inference("AUC"), variant, reference)
+
+
+def planned_auc_effects(study: Study, variant: str, references: Sequence[str]) -> dict[str, Effect]:
+    """Test AUC of a variant less that of each reference, these being the only comparisons. All have finished runs."""
+    inference = study.inference("AUC").planned([(variant, reference) for reference in references])
+    return {reference: _auc_effect(study, inference, variant, reference) for reference in references}
+
+
+def _auc_effect(study: Study, inference: Inference, variant: str, reference: str) -> Effect:
     test_rows = study.evidence.rows if study.evidence else None
-    return _effect(study.inference("AUC"), _by_seed(study.records, auc), variant, reference, OF_INTEREST, test_rows)
+    return _effect(inference, _by_seed(study.records, auc), variant, reference, OF_INTEREST, test_rows)
 
 
 def effect_of(

@@ -17,18 +17,18 @@ from fuxi_plugins.reporting.bars import model_config
 from fuxi_plugins.reporting.formats import render
 from fuxi_plugins.reporting.latex import bibtex
 from fuxi_plugins.reporting.ledger import agreement_sentence, render_ledger
-from fuxi_plugins.reporting.notes import notes, tie_sentence
+from fuxi_plugins.reporting.notes import LETTERS, notes, tie_sentence
 from fuxi_plugins.reporting.site import addresses, views
 from fuxi_plugins.reporting.site.addresses import board_page, model_page, run_page, run_record, search_data, slug
 from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.figure import front_figure
 from fuxi_plugins.reporting.site.folder import Group, SiteFolder
-from fuxi_plugins.reporting.site.front import front, listed_boards
+from fuxi_plugins.reporting.site.front import front, front_table, listed_boards
 from fuxi_plugins.reporting.site.models import model, model_code, places_by_model, records_by_model
 from fuxi_plugins.reporting.site.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
-DOWNLOADS = ("csv", "json", "md", "tex")
+DOWNLOADS = {"CSV": "csv", "JSON": "json", "Markdown": "md", "LaTeX": "tex"}
 MOST_NAMED = 6  # models in the sentence above a board; the table has a filter for them
 FIGURE = "figures/models-across-datasets.svg"
 
@@ -91,24 +91,34 @@ def _front(pages: Pages, contents: Contents) -> Iterator[tuple[str, str | bytes]
     if figure:
         yield FIGURE, figure.svg
     shown = front(contents)
-    yield "index.html", pages.render("index.html", "", front=shown, figure=figure and (FIGURE, figure.caption))
+    downloads = {}
+    if table := front_table(contents, [model["name"] for model in shown["models"]]):
+        for label, form in DOWNLOADS.items():
+            downloads[label] = f"data/models.{form}"
+            yield downloads[label], table.render(form, columns="two")
+    caption = figure and (FIGURE, figure.caption)
+    yield "index.html", pages.render("index.html", "", front=shown, figure=caption, downloads=downloads)
     yield "boards.html", pages.render("boards.html", "", kinds=listed_boards(contents.boards))
 
 
 def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tuple[str, str]]:
-    texts = {form: render(named.board, named.title, form) for form in DOWNLOADS}
-    downloads = {form: f"data/{slug(named.stem)}.{form}" for form in DOWNLOADS}
-    for form, address in downloads.items():
-        yield address, texts[form]
+    texts = {label: render(named.board, named.title, form) for label, form in DOWNLOADS.items()}
+    downloads = {label: f"data/{slug(named.stem)}.{form}" for label, form in DOWNLOADS.items()}
+    for label, address in downloads.items():
+        yield address, texts[label]
     how = f"{pages.stamp.version}, leaderboard {named.stem}"
     copies = {
-        "Markdown": texts["md"],
-        "LaTeX": texts["tex"],
-        "BibTeX": bibtex(f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year),
+        "Copy as Markdown": texts["Markdown"],
+        "Copy as LaTeX": texts["LaTeX"],
+        "Cite by BibTeX": bibtex(
+            f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year
+        ),
     }
+    tie = tie_sentence(named.board, MOST_NAMED)
+    below = [line for line in notes(named.board) if line not in (tie, LETTERS)]  # these stand beside the table
     yield board_page(named.stem), pages.render(
-        "board.html", "../", shown=views.board(named), named=named, board=named.board, notes=notes(named.board),
-        tie=tie_sentence(named.board, MOST_NAMED), downloads=downloads, texts=copies,
+        "board.html", "../", shown=views.board(named), named=named, board=named.board, notes=below,
+        tie=tie, letters=LETTERS, downloads=downloads, texts=copies,
         dataset_card=contents.datasets.get(named.board.dataset),
     )  # fmt: skip
 
@@ -161,7 +171,8 @@ def _ledger(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:
     for form in ("csv", "json"):
         yield f"data/ledger.{form}", render_ledger(contents.ledger, form)
     agreed = list(map(agreement_sentence, agreements(contents.ledger)))
-    yield "ledger.html", pages.render("ledger.html", "", entries=contents.ledger, agreed=agreed)
+    names = {(record.dataset, record.experiment): record.display_name for record in contents.records}
+    yield "ledger.html", pages.render("ledger.html", "", entries=contents.ledger, agreed=agreed, names=names)
 
 
 def _searches(pages: Pages, contents: Contents) -> Iterator[tuple[str, str]]:

@@ -51,6 +51,7 @@ class DatasetCard:
     note: str = ""
     source: Source | None = None
     config: str = ""  # its entry of dataset_config, as YAML
+    fields: str = ""  # how many of each type a model sees
 
 
 @dataclass(frozen=True)

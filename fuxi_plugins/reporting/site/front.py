@@ -1,18 +1,24 @@
 """The first page: models over datasets; and the list of all boards."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from fuxi_plugins.analysis.across import Across
 from fuxi_plugins.analysis.leaderboard import Row
+from fuxi_plugins.analysis.measures import find_measure
+from fuxi_plugins.analysis.suite_board import SuiteBoard
+from fuxi_plugins.analysis.table import build_table
 from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.records.metrics import find_metric
 from fuxi_plugins.reporting.across import limits
 from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page
 from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
+from fuxi_plugins.reporting.table import PaperTable
 
-ENDS = (6, 92)  # pixels of the drawn scales: five datasets fit a laptop's screen
+ENDS, NARROW_ENDS = (6, 92), (5, 65)  # pixels of the drawn scales: four datasets fit a laptop's screen, or six
+FEW = 4  # datasets with wide scales
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
     "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
@@ -24,7 +30,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
 def front(contents: Contents) -> dict[str, Any]:
     """The table of the first page, the best first: the models on all main boards by their average rank, then others."""
     across, main = contents.across, contents.main
-    columns = [_column(named) for named in main]
+    ends = ENDS if len(main) <= FEW else NARROW_ENDS
+    columns = [_column(named, ends) for named in main]
     cells = {column["dataset"]: _cells(column) for column in columns}
     return {
         "columns": columns,
@@ -42,9 +49,33 @@ def front(contents: Contents) -> dict[str, Any]:
         "ranked": across.models if across else [],
         "limits": limits(across) if across else [],
         "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
+        "narrow": ends is NARROW_ENDS,
+        "settings": _settings(main),
         "better": columns[0]["metric"].direction if columns else "",
         "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
     }
+
+
+def front_table(contents: Contents, models: Sequence[str]) -> PaperTable | None:
+    """The values of the first page as a paper's table with these models as rows.
+
+    None where there is one dataset: its board has downloads of its own.
+    """
+    if len(contents.main) < 2:
+        return None
+    boards = [SuiteBoard(named.suite, named.board) for named in contents.main]
+    measures = {named.board.dataset: [find_measure(named.board.rank_by)] for named in contents.main}
+    return PaperTable(build_table(boards, measures, models))
+
+
+def _settings(main: Sequence[NamedBoard]) -> str:
+    """Where the hyper-parameters of the results come from, in words."""
+    sources = Counter(row.hparam_source for named in main for row in named.board.ranked() if row.key == row.experiment)
+    if len(sources) < 2:
+        return "".join(f"All results have {source} hyper-parameters." for source in sources)
+    (source, count), *others = sources.most_common()
+    *listed, last = [f"{count} results have {source} hyper-parameters", *(f"{n} have {one} ones" for one, n in others)]
+    return f"{', '.join(listed)} and {last}."
 
 
 def _paper(name: str, contents: Contents) -> Paper | None:
@@ -54,7 +85,7 @@ def _paper(name: str, contents: Contents) -> Paper | None:
     return card.paper if card else None
 
 
-def _column(named: NamedBoard) -> dict[str, Any]:
+def _column(named: NamedBoard, ends: tuple[int, int]) -> dict[str, Any]:
     board = named.board
     metric = find_metric(board.rank_by)
     return {
@@ -63,7 +94,7 @@ def _column(named: NamedBoard) -> dict[str, Any]:
         "href": board_page(named.stem),
         "dataset_href": dataset_page(board.dataset),
         "metric": metric,
-        "scale": board_scale(board.ranked(), metric.name, ENDS),
+        "scale": board_scale(board.ranked(), metric.name, ends),
         "alike": {row.key for row in [*board.ranked()[:1], *board.like_the_best()]},
     }
 

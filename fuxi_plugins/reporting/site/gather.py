@@ -1,6 +1,7 @@
 """Gathers what the site shows: the boards and searches of suites, their records, the ledger and the paper."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
 from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.models.citation import paper_in, passages_in
 from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, class_source, model_names, model_summary
@@ -163,10 +165,16 @@ def _datasets(workspace: Workspace, names: set[str]) -> dict[str, DatasetCard]:
     specs = load_dataset_specs(workspace.all_configs)
     configs = _dataset_configs(workspace)
     return {
-        name: DatasetCard(spec.title, " ".join(spec.note.split()), spec.source, configs[name])
+        name: DatasetCard(spec.title, " ".join(spec.note.split()), spec.source, configs[name], _fields(spec))
         for name, spec in specs.items()
         if name in names
     }
+
+
+def _fields(spec: DatasetSpec) -> str:
+    """How many fields of each type a model sees, in words; columns of type meta are not for models."""
+    types = Counter(column.type for column in spec.active_columns for _ in column.names if column.type != "meta")
+    return ", ".join(f"{count} {kind}" for kind, count in types.items())
 
 
 def _dataset_configs(workspace: Workspace) -> Mapping[str, str]:

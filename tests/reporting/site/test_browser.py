@@ -103,6 +103,8 @@ def test_a_filter_is_set(page):
     field.send_keys("alp")
     assert names(browser) == ["Alpha"]
     assert css(browser, "output")[0].text == "1 of 6 rows"
+    field.send_keys(", GAM,")  # several names, and one that is not typed yet
+    assert names(browser) == ["Alpha", "Gamma"]
     field.clear()
     field.send_keys(" ")
     css(browser, "input[type=checkbox]")[0].click()

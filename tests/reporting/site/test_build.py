@@ -1,6 +1,8 @@
 """The site's files: complete, safe whatever a record says, and nothing in them asks a network for anything."""
 
+import csv
 import html
+import io
 import itertools
 import json
 import re
@@ -21,7 +23,7 @@ from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSum
 from fuxi_plugins.reporting.site import addresses, build
 from fuxi_plugins.reporting.site import pages as pages_module
 from fuxi_plugins.reporting.site.addresses import slug
-from fuxi_plugins.reporting.site.build import write_site
+from fuxi_plugins.reporting.site.build import DOWNLOADS, write_site
 from fuxi_plugins.reporting.site.charts import (
     BOTTOM,
     HEIGHT,
@@ -63,7 +65,8 @@ def test_every_board_model_and_run_has_its_page(site):
     runs = 15 + 9
     # First page, list, ledger, search and paper; boards, datasets and models.
     assert len(found) == 5 + 2 + 2 + 6 + runs
-    assert len(list((site / "data").glob("*.json"))) == runs + 4  # and of both boards, the ledger and the search
+    # And of all models, both boards, the ledger and the search.
+    assert len(list((site / "data").glob("*.json"))) == runs + 5
     assert len(list((site / "configs").glob("*.yaml"))) == runs + 1
 
 
@@ -132,6 +135,25 @@ def test_the_first_page_has_the_best_first_and_the_like_the_best_bold(site):
     lead = re.search(r'<p class="lead">(.*?)</p>', text, flags=re.DOTALL)[1]
     assert '<a href="paper/index.html#s1">Which claims of the RankElastor paper hold</a>' in lead
     assert "The whole board" not in lead  # of several datasets
+
+
+def test_the_first_table_can_be_taken_away_with_its_values(site):
+    text = (site / "index.html").read_text()
+    assert re.findall(r'download href="data/(.*?)"', text) == [f"models.{form}" for form in DOWNLOADS.values()]
+    shown = re.findall(r'<td class="number[^"]*" data-value="(0\.\d+)"', text)
+    taken = csv.DictReader(io.StringIO((site / "data" / "models.csv").read_text()))
+    assert sorted(shown) == sorted(row["value"] for row in taken if row["value"])
+    assert "All results have default hyper-parameters." in text
+
+
+def test_what_the_columns_of_a_board_mean_is_said_without_a_mouse(site):
+    """In the words of the hovers, which a phone and the keyboard do not have."""
+    text = next(site.glob("boards/toy*.html")).read_text()
+    said = re.search(r'<details class="meanings">(.*?)</details>', text, flags=re.DOTALL)[1]
+    heads = re.search(r"<thead>(.*?)</thead>", text, flags=re.DOTALL)[1]
+    hovers = re.findall(r' title="([^"]+)"><button', heads)
+    assert len(hovers) > 8
+    assert [hover for hover in hovers if f"<dd>{hover}</dd>" not in said] == []
 
 
 def test_the_first_page_of_one_dataset_leads_to_its_board_and_not_to_a_paper_that_nobody_reran(tmp_path):

@@ -96,6 +96,8 @@ def test_a_site_of_ones_own(tmp_path):
         assert "Our &amp; models" in text
         assert 'static/logo.png" alt=""' in text
         assert "RankElastor" not in text
+    (dataset,) = (out / "datasets").iterdir()
+    assert "<dt>Fields</dt><dd>10 categorical</dd>" in dataset.read_text()
     assert "We are <em>a lab</em>." in (out / "index.html").read_text()
     assert (out / "static" / "logo.png").read_bytes() == b"png"
 

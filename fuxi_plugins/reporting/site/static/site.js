@@ -67,7 +67,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 function filter(form) {
   const table = document.getElementById(form.dataset.filters);
-  const text = form.elements.text.value.trim().toLowerCase();
+  const names = form.elements.text.value.toLowerCase().split(",").map((name) => name.trim()).filter(Boolean);
   const settings = form.elements.settings ? form.elements.settings.value : "";
   const first = form.elements.first.checked;
   let shown = 0;
@@ -75,7 +75,7 @@ function filter(form) {
   for (const row of table.tBodies[0].rows) {
     if (!("name" in row.dataset)) continue;
     const fits =
-      row.dataset.name.toLowerCase().includes(text) &&
+      (names.length === 0 || names.some((name) => row.dataset.name.toLowerCase().includes(name))) &&
       (settings === "" || row.dataset.settings === settings) &&
       (!first || row.dataset.first === "true");
     row.hidden = !fits;
