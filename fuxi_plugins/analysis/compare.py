@@ -22,6 +22,7 @@ class Comparison:
     metric: str
     a: str
     b: str
+    experiments: tuple[str, str]
     means: tuple[float, float]
     seeds: tuple[int, int]
     difference: Difference
@@ -98,7 +99,9 @@ def compare(
     }
     sampling = evidence.sampling_of(metric, list(values)) if evidence else None
     inference = infer(values, find_metric(metric), sampling)
-    ours, theirs = ((runs[0].experiment, _name(runs[0])) for runs in (a, b))
+    experiments, names = zip(*((runs[0].experiment, _name(runs[0])) for runs in (a, b)), strict=True)
+    shown = names if len({*names}) > 1 else experiments  # one model with two configurations
+    ours, theirs = zip(experiments, shown, strict=True)
     return _comparison(inference, values, ours, theirs, a[0].dataset, metric, evidence, board)
 
 
@@ -142,6 +145,7 @@ def _comparison(
         metric=metric,
         a=ours[1],
         b=theirs[1],
+        experiments=(ours[0], theirs[0]),
         means=(statistics.fmean(a.values()), statistics.fmean(b.values())),
         seeds=(len(a), len(b)),
         difference=difference,

@@ -101,8 +101,16 @@ def _shared_metric(a: Sequence[FinishedRun], b: Sequence[FinishedRun], asked: st
         if metric not in record.metrics["test"]:
             raise UserError(f"{record.experiment} was not measured by {metric}.")
         if record.data.fingerprint != a[0].data.fingerprint:
-            raise UserError(f"{a[0].experiment} and {record.experiment} come from different data of {record.dataset}.")
+            two = " and ".join(f"{run.experiment} seed {run.seed}" for run in (a[0], record))
+            raise UserError(f"two runs are compared on the same data, but {two} {_in_what_data_differ(a[0], record)}.")
     return metric
+
+
+def _in_what_data_differ(one: FinishedRun, other: FinishedRun) -> str:
+    if one.data.learned_labels != other.data.learned_labels:
+        learned = " and ".join(", ".join(run.data.learned_labels) for run in (one, other))
+        return f"learn different labels of {one.dataset}: {learned}"
+    return f"come from different data of {one.dataset}; 'fuxibench run' with --update repeats the older"
 
 
 def _boards_of_both(

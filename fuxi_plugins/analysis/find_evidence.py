@@ -183,18 +183,24 @@ def _measured(runs: Runs, digests: Digests, kept: Sequence[Evidence], test: Test
 
 
 def find_test_rows(record: FinishedRun, workspace: Workspace) -> TestRows | None:
-    """Labels and clusters of the test rows, if the record's data have been prepared on this machine."""
+    """Labels and clusters of the test rows, if the record's data have been prepared on this machine.
+
+    None as well where the dataset's config no longer has the label.
+    """
     if not workspace.dataset_folder(record.dataset).exists():
         return None
     # Imported here: what preparation needs takes a second to load, and most calls find no data.
     from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.datasets.labels import find_test_clusters, find_test_labels
 
-    spec = load_dataset_spec(workspace.all_configs, record.dataset).with_labels(record.data.learned_labels)
+    spec = load_dataset_spec(workspace.all_configs, record.dataset)
+    if not spec.has_labels(record.data.learned_labels):
+        return None
+    spec = spec.with_labels(record.data.learned_labels)
     test = find_test_labels(spec, record.data.fingerprint, workspace)
     if test is None:
         return None
     clusters, clustered_by = find_test_clusters(spec, record.data.fingerprint, workspace), spec.cluster_id
     if clusters is None:
-        clusters, clustered_by = test.groups, spec.group_id
+        clusters, clustered_by = test.groups, test.grouped_by
     return TestRows(np.asarray(test.labels), test.groups, clusters, clustered_by, test.fields)

@@ -1,9 +1,8 @@
 """What a leaderboard holds: its rows, and what the statistics say of them. ``ranking`` makes it from records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
 
 from fuxi_plugins.analysis.evidence import Evidence
 from fuxi_plugins.analysis.published import PublishedResult
@@ -23,7 +22,6 @@ class Cell:
     display_name: str
     seed: int
     hparam_source: str = "default"  # or "published" or "tuned": where the experiment's hyper-parameters come from
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of its config today
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,7 @@ class Leaderboard:
     unverified: list[Row] = field(default_factory=list)  # shown below the ranking; they decide nothing
     reference: str = ""  # name of the row by whose dense parameters those of the others are given
     remarks: tuple[str, ...] = ()  # of the suite, on the rows
+    outdated: tuple[str, ...] = ()  # what was changed after the runs, a sentence each
 
     def relative_sizes(self) -> dict[str, float]:
         """Each row's dense parameters over the reference's, by key; empty where the reference was not run."""

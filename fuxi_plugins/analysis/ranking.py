@@ -14,7 +14,7 @@ from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import few_steps
 from fuxi_plugins.analysis.verdict import Verdict, judge, why_other_data
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.records.differences import changed_since, differences, repeating_command
+from fuxi_plugins.records.differences import differences
 from fuxi_plugins.records.metrics import find_metric, main_metric
 from fuxi_plugins.records.record import DEVIATING_SETTINGS, FinishedRun, Record, finished_runs
 
@@ -40,16 +40,20 @@ def build_leaderboard(
         unread: experiment and seed of records that could not be read, with the reason.
 
     Raises:
-        UserError: the records do not share one data fingerprint, none has finished, or they lack the metric.
+        UserError: the runs learn different labels, none has finished, or they lack the metric.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
     found = {(record.experiment, record.seed): record for record in records if record.dataset == dataset}
     ours = [found[key] for cell in cells if (key := (cell.experiment, cell.seed)) in found]
     finished = finished_runs(ours)
+    _require_one_label(dataset, finished)
+    other_data = _of_other_data(finished)
     if not finished:
         why = "".join(f" {reason}" for reason in (unread or {}).values())
         raise UserError(f"the board of {dataset} has no finished run yet; 'fuxibench run SUITE' trains its rows.{why}")
-    _require_one_fingerprint(dataset, finished)
+    finished = [record for record in finished if (record.experiment, record.seed) not in other_data]
+    found = {key: record for key, record in found.items() if key not in other_data}
+    unread = {**(unread or {}), **other_data}
     metrics = [name for name in finished[0].metrics["test"] if all(name in r.metrics["test"] for r in finished)]
     rank_by = _measured(rank_by, metrics, dataset)
     left_out = left_out or {}
@@ -57,7 +61,7 @@ def build_leaderboard(
     rows = [
         row
         for display_name in display_names
-        for row in _rows(display_name, cells, found, left_out, unread or {}, results, rank_by)
+        for row in _rows(display_name, cells, found, left_out, unread, results, rank_by)
     ]
     ranked = sorted((row for row in rows if row.seeds), key=lambda row: _sort_key(row.test, rank_by))
     numbered = [_with_rank(row, rank) for rank, row in enumerate(ranked, start=1)]
@@ -120,9 +124,6 @@ def _rows(
                 parameters=None, seconds_per_epoch=None, published=None, problems=problems, **common)
         ]  # fmt: skip
     first, *others = runs[chosen]
-    if changed := changed_since(listed[0].settings, first[0]):
-        repeat = repeating_command(chosen, (run.seed for run in first))
-        problems.append(f"the config was changed after these runs ({'; '.join(changed)}), which {repeat} repeats")
     rows = [_row(display_name, chosen, first, len(listed), problems, results, rank_by, common)]
     for other in others:
         seeds = ", ".join(str(record.seed) for record in other)
@@ -260,16 +261,22 @@ def _problem(cell: Cell, found: Mapping[tuple[str, int], Record], unread: Mappin
     return "" if isinstance(record, FinishedRun) else f"seed {cell.seed}: {record.status}: {record.reason}"
 
 
-def _require_one_fingerprint(dataset: str, records: Sequence[FinishedRun]) -> None:
-    by_fingerprint: dict[str, list[str]] = {}
+def _require_one_label(dataset: str, records: Sequence[FinishedRun]) -> None:
+    by_label: dict[str, FinishedRun] = {}
     for record in records:
-        by_fingerprint.setdefault(record.data.fingerprint, []).append(f"{record.experiment} seed {record.seed}")
-    if len(by_fingerprint) > 1:
-        groups = "; ".join(
-            f"{fingerprint[:12]}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
-            for fingerprint, names in by_fingerprint.items()
-        )
+        by_label.setdefault(", ".join(record.data.learned_labels), record)
+    if len(by_label) > 1:
+        learned = "; ".join(f"{run.experiment} seed {run.seed} learns {label}" for label, run in by_label.items())
         raise UserError(
-            f"the records of {dataset} come from different data and cannot share a table ({groups}). "
-            "Repeat the runs of one group with --force, or move them out of the results folder."
+            f"the rows of a board of {dataset} must learn the same label, but {learned}. Make a suite for each label."
         )
+
+
+def _of_other_data(records: Sequence[FinishedRun]) -> dict[tuple[str, int], str]:
+    """Runs that cannot stand beside the latest one, for they saw other data; by experiment and seed, in words."""
+    latest = max(records, key=lambda record: record.started, default=None)
+    return {
+        (record.experiment, record.seed): f"left out, for it ran on other data ({record.data.fingerprint[:12]})"
+        for record in records
+        if latest and record.data.fingerprint != latest.data.fingerprint
+    }

@@ -114,7 +114,7 @@ def build_table(
             drawn = _with_places(drawn, partial(measure.shown_key, digits=digits))
             for model in rows:
                 entries[model].append(replace(drawn[model], better=model in better))
-        notes += _about_rows(board, rows)
+        notes += [*_about_rows(board, rows), *board.board.outdated]
     metric = _shared_metric(list(drawn_of.values())) if with_ranks and len(boards) > 1 else None
     ranks = _average_ranks(boards, rows, metric) if metric else None
     if not models:

@@ -25,10 +25,10 @@ def compare(workspace: Workspace, a: str, b: str, dataset: str | None, metric: s
     import json
     from dataclasses import asdict
 
-    from fuxi_plugins.analysis.comparisons import comparisons
     from fuxi_plugins.records.metrics import find_metric
+    from fuxi_plugins.reporting.comparing import comparisons_today
 
-    found = comparisons(a, b, dataset, metric, workspace)
+    found = comparisons_today(a, b, dataset, metric, workspace)
     if form == "json":
         say(json.dumps([{**asdict(one), "sentence": one.sentence} for one in found], indent=1))
         return

@@ -88,9 +88,12 @@ def describe(
         raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     names = [part.strip() for part in column_names.split(",")] if column_names else []
     if is_encoded(origin):
-        description = describe_encoded(name, origin, workspace.dataset_folder(name) / "decoded")
+        description = describe_encoded(name, origin, workspace.decoded_folder(name))
     else:
         description = look_at(name, origin, label, rule, interactions, names)
+    root, home = Path(description.entry["data_root"]), workspace.configs.parent
+    if root.is_relative_to(home):  # so that the workspace can be moved
+        description.entry["data_root"] = str(root.relative_to(home))
     text = yaml_text({name: description.entry})
     write_text(path, text)
     say(text)

@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.find_evidence import evidence_files, find_evidence
 from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.inventory import latest_card
@@ -44,7 +45,10 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
     yield devices()
     for spec in load_dataset_specs(workspace.all_configs).values():
         if latest_card(spec.dataset_id, workspace):
-            yield from splits(prepare_dataset(spec, workspace))
+            try:
+                yield from splits(prepare_dataset(spec, workspace))
+            except UserError as error:  # files that were moved or changed since they were prepared
+                yield Finding(spec.dataset_id, str(error), well=False)
     left_out: list[LeftOut] = []
     records = find_records(workspace.results, left_out=left_out.append)
     for one in left_out:

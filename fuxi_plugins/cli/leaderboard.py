@@ -66,8 +66,11 @@ def show_boards(
     baselines: tuple[str, ...] = (),
     rank_unverified: bool = False,
 ) -> None:
-    """Prints the boards; those of a suite in the default order are written to the results folder as well."""
-    from fuxi_plugins.experiments.suite import suite_names
+    """Prints the boards; those of a suite in the default order are written to the results folder as well.
+
+    What is written are the boards of the suite's own seeds, whatever seeds are printed: tables and the site show these.
+    """
+    from fuxi_plugins.experiments.suite import load_suite, suite_names
     from fuxi_plugins.reporting.boards import suite_boards, write_boards
     from fuxi_plugins.reporting.terminal import print_board
 
@@ -75,7 +78,19 @@ def show_boards(
     for board in boards:
         print_board(board, suite.title)
     if rank_by is None and not rank_unverified and suite.name.partition("@")[0] in suite_names(workspace.all_configs):
-        written = write_boards(suite, boards, workspace, baselines)
-        say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
+        usual = load_suite(workspace.all_configs, suite.name)
+        if suite.seeds != usual.seeds:
+            boards = suite_boards(usual, workspace) if {*suite.seeds} & {*usual.seeds} else []
+            _say_seeds(suite, usual)
+        if boards:
+            written = write_boards(usual, boards, workspace, baselines)
+            say(f"written: {written[0].with_suffix('')}.{{md,csv,tex,json}}")
     if suite.ensembles:
         show_wanted_ensembles(suite, workspace, rank_by)
+
+
+def _say_seeds(suite: "Suite", usual: "Suite") -> None:
+    """That files, tables and the site are of other seeds than the printed board."""
+    own, both = (", ".join(map(str, seeds)) for seeds in (usual.seeds, sorted({*usual.seeds, *suite.seeds})))
+    added = f" To add others, write seeds: [{both}] in its file." if both != own else ""
+    say(f"Files, tables and the site have the seeds of the suite {suite.name}: {own}.{added}")

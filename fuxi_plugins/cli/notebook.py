@@ -60,7 +60,7 @@ def compare(a: str, b: str, dataset: str | None = None, by: str | None = None) -
     Raises:
         UserError: no finished runs of one of them, or none on the same dataset.
     """
-    from fuxi_plugins.analysis.comparisons import comparisons
+    from fuxi_plugins.reporting.comparing import comparisons_today
 
     return pd.DataFrame(
         {
@@ -76,8 +76,9 @@ def compare(a: str, b: str, dataset: str | None = None, by: str | None = None) -
             "seeds_won": one.seeds_won,
             "seeds_shared": one.seeds_shared,
             "sentence": one.sentence,
+            "caveats": " ".join(one.caveats),
         }
-        for one in comparisons(a, b, dataset, by, Workspace.locate())
+        for one in comparisons_today(a, b, dataset, by, Workspace.locate())
     )
 
 
@@ -93,6 +94,7 @@ def run(
     gpus: Sequence[int] = (),
     jobs: int | None = None,
     force: bool = False,
+    update: bool = False,
 ) -> pd.DataFrame:
     """Runs what is not finished yet and returns the runs, one row each, as :func:`load_runs` does.
 
@@ -108,6 +110,7 @@ def run(
         gpus: one run at a time on each; the CPU unless given.
         jobs: runs at once.
         force: run again what is finished; with ``beside``, the model's own runs alone.
+        update: run again what was finished with other settings, code or data.
 
     Raises:
         UserError: whatever the command ``fuxibench run`` would refuse.
@@ -136,7 +139,7 @@ def run(
     for remark in not_equal:
         _log.warning("not equal: %s", remark)
     resources = Resources.choose(gpus, jobs, threads=None)
-    plan = plan_suite(suite, workspace, resources, force=force, not_skipped=own)
+    plan = plan_suite(suite, workspace, resources, force=force, update=update, not_skipped=own)
     run_plan(plan, suite, workspace, resources)
     wanted = {(c.dataset_id, c.id, seed) for c in suite.experiments for seed in suite.seeds_of(c.id)}
     records = [record for dataset_id in suite.datasets for record in find_records(workspace.results, dataset_id)]

@@ -75,6 +75,7 @@ WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may
 @click.option("--address", help="Ray cluster: HOST:PORT of its head node, or auto.")
 @click.option("--dry-run", is_flag=True, help="Check everything and list the runs without training.")
 @click.option("--force", is_flag=True, help="Repeat finished runs; with --beside, those of --model.")
+@click.option("--update", is_flag=True, help="Repeat finished runs whose settings, code or data were changed since.")
 @click.option(
     "--dataset",
     shell_complete=datasets,
@@ -106,6 +107,7 @@ def run(
     address: str | None,
     dry_run: bool,
     force: bool,
+    update: bool,
     dataset: str | None,
     protocol: str | None,
     probe: str | None,
@@ -140,19 +142,20 @@ def run(
     if processes * hosts > 1 and suite.probe:
         raise UserError("--nproc-per-run cannot be combined with --probe. Leave one of them out.")
     if dry_run and not choosing.is_prepared(suite, workspace):
-        run_messages.show_dry_run_without_data(suite, workspace, force=force)
+        run_messages.show_dry_run_without_data(suite, workspace, force=force, update=update)
         return
     cluster = _cluster(engine, address, gpus, jobs, processes)
     resources = _resources(cluster, gpus, jobs, threads, processes, hosts, rendezvous)
     if hosts > 1:
         resources = dataclasses.replace(resources, host_wait=wait or resources.host_wait, host_timeout=host_timeout)
-    if cluster is None and not dry_run and (force or is_unfinished(suite, workspace)):
+    if cluster is None and not dry_run and (force or update or is_unfinished(suite, workspace)):
         begin_server(resources.threads)  # beside this process, which imports as much for the plan
     plan = plan_suite(
         suite,
         workspace,
         resources,
         force=force,
+        update=update,
         checkpoint_steps=checkpoint_steps,
         trackers=trackers,
         not_skipped=[chosen.own],

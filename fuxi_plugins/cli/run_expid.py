@@ -50,7 +50,8 @@ def run_expid(
             raise UserError(f"{option} must name a folder, but {given} is none.")
     if zoo:
         use_sources(Sources(str(zoo.resolve())))
-    translated = translate_folder(folder, expid, workspace.cache / "published_folders" / expid, data, zoo)
+    target = workspace.cache / "published_folders" / expid
+    translated = translate_folder(folder, expid, target, data, zoo, workspace if keep else None)
     _tell(translated)
     if translated.configs != folder:
         say(f"Translated to {translated.configs}; what you change goes into {folder}.")
@@ -62,10 +63,12 @@ def run_expid(
     context.find_root().command.main([*words, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
     found = find_records(workspace.results, translated.dataset_id)
     runs = [run for run in finished_runs(found) if run.experiment == expid]
-    lines = "".join(f"{result_line(record, str(folder))}\n" for record in runs)
-    with Path(f"{folder.resolve().name.removesuffix('.yaml')}.csv").open("a", encoding="utf-8") as file:
-        file.write(lines)
-    say(lines, nl=False)
+    table = Path(f"{folder.resolve().name.removesuffix('.yaml')}.csv")
+    before = table.read_text(encoding="utf-8") if table.exists() else ""
+    lines = [f"{result_line(record, str(folder))}\n" for record in runs]
+    with table.open("a", encoding="utf-8") as file:
+        file.writelines(line for line in lines if line not in before)  # a finished run is not trained again
+    say("".join(lines), nl=False)
     if not keep and translated.configs != folder:
         say("Boards, tables and the site know the run after the same command with --keep, which trains nothing again.")
 

@@ -43,11 +43,12 @@ def show_dry_run(plan: "Plan", workspace: Workspace) -> None:
     _say_times([job.experiment.id for job in plan.todo], workspace)
 
 
-def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bool) -> None:
+def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bool, update: bool) -> None:
     """A dry run before the data are prepared: settings and needs are checked, shapes and data are not.
 
     Raises:
-        UserError: a setting that is not legal, or, without ``force``, a finished run of other settings or code.
+        UserError: a setting that is not legal, or a finished run of other settings or code, which neither ``force`` nor
+            ``update`` repeats.
     """
     from fuxi_plugins.datasets.catalogue import load_dataset_spec
     from fuxi_plugins.execution.status import suite_status
@@ -65,13 +66,14 @@ def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bo
             skipped[experiment.id] = reason
             say(f"skipped: {reason}.")
     runs = [run for run in suite_status(suite, workspace) if run.experiment not in skipped]
-    wanted = runs if force else [run for run in runs if run.state != "done"]
-    for run in runs:
-        if run.digest not in ("", digests[run.experiment]) and not force:
-            raise UserError(
-                f"{run.experiment} seed {run.seed} has a finished run of other settings or code. Give the new "
-                "experiment an id of its own, or repeat the run with --force."
-            )
+    outdated = [run for run in runs if run.digest not in ("", digests[run.experiment])]
+    if outdated and not (force or update):
+        run = outdated[0]
+        raise UserError(
+            f"{run.experiment} seed {run.seed} has a finished run of other settings or code. To keep it, give the new "
+            "experiment a name of its own. With --update, this command repeats all such runs and no others."
+        )
+    wanted = runs if force else [run for run in runs if run.state != "done" or run in outdated]
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:
         say(f"would run {run.experiment} seed {run.seed}")

@@ -64,4 +64,5 @@ def tune(
     for ending, text in {**texts, "yaml": report.render_config(tuned)}.items():
         write_text(stem.with_name(f"{stem.name}.{ending}"), text)
     say(texts["md"], nl=False)
-    say(f"written: {stem}.{{md,json,yaml}}; the yaml holds the winners as experiments")
+    say(f"written: {stem}.{{md,json,yaml}}")
+    say(f"For a board of the winners, copy the yaml to {workspace.configs}/model_config and list its ids in a suite.")

@@ -70,6 +70,10 @@ class Workspace:
     def dataset_folder(self, dataset_id: str) -> Path:
         return self.cache / "datasets" / dataset_id
 
+    def decoded_folder(self, dataset_id: str) -> Path:
+        """Holds files that were written anew from encoded ones. Configs name them, so they do not lie in the cache."""
+        return self.configs.parent / "decoded" / dataset_id
+
     def run_folder(self, dataset_id: str, experiment_id: str, seed: int) -> Path:
         return run_folder(self.results, dataset_id, experiment_id, seed)
 

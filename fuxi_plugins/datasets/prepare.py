@@ -24,6 +24,7 @@ from fuxi_plugins.core.files import digest, explaining_full_disk, require_space
 from fuxi_plugins.core.threads import work_ahead
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.clusters import Clusters
+from fuxi_plugins.datasets.fingerprint import data_fingerprint
 from fuxi_plugins.datasets.preprocessing import Encoder, Processor, Statistics
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.checks import (
@@ -47,6 +48,7 @@ from fuxi_plugins.records.parts import DataCard
 STORE_VERSION = 2  # of the layout below; part of the store's name, not of the data's fingerprint
 FEATURE_MAP_FILE = "feature_map.json"
 CARD_FILE = "card.json"
+GROUPED_BY = "group_id"  # in the card's file
 CLUSTERS_FILE = "test_clusters.npy"  # beside the splits, for no model sees it
 
 
@@ -97,8 +99,10 @@ def prepare_dataset(spec: DatasetSpec, workspace: Workspace, report: Report = la
         if not folder.exists():
             with replacing_folder(folder) as temporary, explaining_full_disk(folder.parent):
                 counts = _fit_and_write(spec, raw, temporary, report)
-                (temporary / CARD_FILE).write_text(json.dumps({**_facts(raw, counts), "fingerprint": fingerprint}))
+                written = {**_facts(raw, counts), "fingerprint": fingerprint, GROUPED_BY: spec.group_id}
+                (temporary / CARD_FILE).write_text(json.dumps(written))
     facts = json.loads((folder / CARD_FILE).read_text()) | {"fingerprint": fingerprint}
+    facts.pop(GROUPED_BY, None)  # no part of a record
     card = DataCard(
         title=spec.title,
         note=spec.whole_note,
@@ -120,31 +124,16 @@ def stored_fingerprint(folder: Path) -> str | None:
     return json.loads(path.read_text())["fingerprint"] if path.exists() else None
 
 
+def stored_group_id(folder: Path, spec: DatasetSpec) -> str | None:
+    """The column by which prepared data are grouped; a folder of an older release does not say it, but the config."""
+    return json.loads((folder / CARD_FILE).read_text()).get(GROUPED_BY, spec.group_id)
+
+
 def prepared_folder(spec: DatasetSpec, fingerprint: str, workspace: Workspace) -> Path:
     """Where the data of a fingerprint lie once these versions of the libraries have prepared them."""
     libraries = {name: importlib.metadata.version(name) for name in ("fuxictr", "polars")}
     clusters = [spec.cluster_column] if spec.cluster_column else []  # stored, though no part of the fingerprint
     return workspace.dataset_folder(spec.dataset_id) / digest([fingerprint, libraries, STORE_VERSION, *clusters])[:16]
-
-
-def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
-    """Names the data that models see: the bytes of the csv files and how they are preprocessed.
-
-    It depends on no version, machine or path, so records made anywhere can be told to share their data. Whose a column
-    is (``source``) only some models ask, and changes no value. What a config leaves unsaid is left out, so that a
-    setting that is new to the project changes no fingerprint.
-    """
-    preprocessing = spec.model_dump(include={"min_categr_count", "group_id"}) | {
-        "feature_cols": [column.model_dump(exclude_none=True, exclude={"source"}) for column in spec.active_columns],
-        "label_col": spec.label_col.model_dump(exclude_none=True),
-    }
-    said = {"separator", "column_names", "encoding", "split", "weight_col", "label_missing"}
-    preprocessing |= spec.model_dump(include=said, exclude_none=True)
-    if spec.further_labels:
-        preprocessing["further_labels"] = [column.model_dump(exclude_none=True) for column in spec.further_labels]
-    if spec.weight_col:  # once they were stored, but not used
-        preprocessing["weight_use"] = "loss"
-    return digest({"files": digests, "preprocessing": preprocessing})
 
 
 def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:

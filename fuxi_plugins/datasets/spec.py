@@ -182,13 +182,20 @@ class DatasetSpec(Strict):
         names = tuple(self.column_names) if self.column_names else None
         return FileFormat(self.data_format, self.separator, names, self.encoding or "utf-8")
 
+    @property
+    def _label_columns(self) -> dict[str, LabelColumn]:
+        return {column.name: column for column in [*self.labels, self.label_col]}
+
+    def has_labels(self, names: Sequence[str]) -> bool:
+        return set(names) <= set(self._label_columns)
+
     def with_labels(self, names: Sequence[str]) -> "DatasetSpec":
         """The dataset with these of its labels to be learned at once, the main one first; none leaves the one it has.
 
         Raises:
             UserError: it has no such label.
         """
-        columns = {column.name: column for column in [*self.labels, self.label_col]}
+        columns = self._label_columns
         for name in names:
             if name not in columns:
                 raise unknown_name("label", name, columns, f"label_col of {self.dataset_id}")

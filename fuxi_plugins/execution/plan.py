@@ -11,7 +11,7 @@ from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.differences import repeating_command, short_code
+from fuxi_plugins.records.differences import short_code
 from fuxi_plugins.records.files import PREDICTIONS_FILE, RANK_FILE, RECORD_FILE, read_record, write_record
 from fuxi_plugins.records.parts import DataCard
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
@@ -30,7 +30,9 @@ class Plan:
     notes: list[str] = field(default_factory=list)  # what to know before the first run
 
 
-def plan_runs(jobs: list[Job], records: Iterable[Record], *, forced: Collection[str] = ()) -> Plan:
+def plan_runs(
+    jobs: list[Job], records: Iterable[Record], *, forced: Collection[str] = (), update: bool = False
+) -> Plan:
     """Sorts jobs into those to run and those whose finished record stands, under their own name or another.
 
     A failed record is run again, and so is one that was not probed where probes are wanted.
@@ -39,9 +41,10 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, forced: Collection[
         jobs: what is wanted.
         records: all records of the jobs' datasets.
         forced: experiments whose finished runs are repeated.
+        update: whether finished runs of other settings, code or data are repeated.
 
     Raises:
-        UserError: a finished record of the same name says that it was of other settings, code or data.
+        UserError: without ``update``, a finished record of the same name was of other settings, code or data.
     """
     ended = sorted(finished_runs(records), key=lambda record: record.rank is not None)
     done = {_run_key(record.digest, record.seed, record.data): record for record in ended}
@@ -62,22 +65,19 @@ def plan_runs(jobs: list[Job], records: Iterable[Record], *, forced: Collection[
                 todo.append(job)
             continue
         differences = _differences(job, record)
-        if differences:
+        if differences and update:
+            todo.append(job)
+        elif differences:
             raise UserError(
                 f"{job.run_folder} holds a finished run of other settings, code or data: {'; '.join(differences)}. "
-                f"Give the new experiment an id of its own, or repeat the runs of the old one: {_again(job, jobs)}"
+                f"To keep it, give the new {'dataset' if has_other_data(job, record) else 'experiment'} a name of its "
+                "own. With --update, this command repeats all such runs and no others."
             )
-        if has_what_is_wanted(record, job):
+        elif has_what_is_wanted(record, job):
             finished.append(record)
         else:
             todo.append(job)
     return Plan(todo, finished, equal, before)
-
-
-def _again(job: Job, jobs: Iterable[Job]) -> str:
-    """The command that repeats the runs of a job's experiment and no others."""
-    seeds = [other.seed for other in jobs if other.experiment.id == job.experiment.id]
-    return repeating_command(job.experiment.id, seeds)
 
 
 def has_what_is_wanted(record: FinishedRun, job: Job) -> bool:
@@ -124,9 +124,14 @@ def record_state(run_folder: Path) -> RecordState:
     return found.st_ino, found.st_mtime_ns
 
 
+def has_other_data(job: Job, record: FinishedRun) -> bool:
+    return record.data.fingerprint != job.data.card.fingerprint
+
+
 def _differences(job: Job, record: FinishedRun) -> list[str]:
     found = []
-    if (then := record.data.fingerprint) != (now := job.data.card.fingerprint):
+    if has_other_data(job, record):
+        then, now = record.data.fingerprint, job.data.card.fingerprint
         found.append(f"data fingerprint {then[:12]} in the record, {now[:12]} now")
     found += [
         f"code of the {part} {short_code(was)} in the record, {short_code(is_now)} now"

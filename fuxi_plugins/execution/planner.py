@@ -34,6 +34,7 @@ def plan_suite(
     resources: Resources,
     *,
     force: bool = False,
+    update: bool = False,
     checkpoint_steps: int | None = None,
     trackers: Sequence[str] = (),
     not_skipped: Collection[str] = (),
@@ -42,6 +43,7 @@ def plan_suite(
 
     Args:
         force: repeat finished runs; of the experiments that the suite is about, where some are named.
+        update: repeat finished runs whose settings, code or data were changed.
         not_skipped: experiments that the suite is about. Of other experiments, those that cannot be run here are
             skipped, unless they are alone.
 
@@ -64,7 +66,7 @@ def plan_suite(
                 jobs.append(job)
     records = [record for name in suite.datasets for record in find_records(workspace.results, name)]
     about = [name for name in not_skipped if name] or [config.id for config in suite.experiments]
-    plan = plan_runs(jobs, records, forced=about if force else ())
+    plan = plan_runs(jobs, records, forced=about if force else (), update=update)
     on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
     return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
 

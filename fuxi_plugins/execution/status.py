@@ -8,8 +8,8 @@ from fuxi_plugins.analysis.find_evidence import changed_since_measured, evidence
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
+from fuxi_plugins.experiments.outdated import changed_after, changed_data
 from fuxi_plugins.experiments.suite import Suite
-from fuxi_plugins.records.differences import changed_since
 from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun, Record
 
@@ -31,17 +31,21 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     """Every run of the suite, in its order.
 
     A run that is being repeated counts as running; one whose owner has died on this machine as waiting. The note of a
-    finished run says that its config was changed since, or that its record or predictions are not what the suite's
-    board measured.
+    finished run says what was changed since, or that its record or predictions are not what the suite's board
+    measured.
     """
     kept = evidence_files(workspace, suite.name)
     found = []
+    has_other_data: dict[str, bool] = {}  # by fingerprint
     for config in suite.experiments:
         for seed in suite.seeds_of(config.id):
             status, record = _run_status(workspace, config.dataset_id, config.id, seed)
-            if record is not None and status.state == "done":
-                other = changed_since(config.settings, record)
-                notes = [f"the config was changed since ({'; '.join(other)})"] if other else []
+            if isinstance(record, FinishedRun) and status.state == "done":
+                notes = [f"{clause} since" for clause in changed_after(record, config.settings)]
+                data = record.data.fingerprint
+                if data not in has_other_data:
+                    has_other_data[data] = changed_data([record], workspace)
+                notes += ["the data were changed since"] if has_other_data[data] else []
                 notes += changed_since_measured([record], kept, workspace).values()
                 status = replace(status, note="; ".join(notes), digest=record.digest)
             found.append(status)

@@ -13,6 +13,7 @@ from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.experiment import in_a_name
 from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on, unmet
 from fuxi_plugins.experiments.sizing import sized_training
 from fuxi_plugins.models.needs import needs_of
@@ -108,7 +109,8 @@ def model_file(
     """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows."""
     text = header + yaml_text({"Base": {"dataset_id": dataset, **TRAINING, **(training or {})}})
     for row in rows:
-        text += "\n" + yaml_text({f"{row}_{dataset}{ending}": {**naming(row), **common_settings(row, changes)}})
+        settings = {**naming(row), **common_settings(row, changes)}
+        text += "\n" + yaml_text({f"{in_a_name(row)}_{dataset}{ending}": settings})
     return text
 
 
@@ -163,7 +165,7 @@ def start_board(
         yaml_text(
             {
                 "title": f"{spec.title}, one configuration for all",
-                "experiments": [f"{row}_{suite}" for row in chosen],
+                "experiments": [f"{in_a_name(row)}_{suite}" for row in chosen],
                 "seeds": list(seeds),
             }
         ),
@@ -181,7 +183,7 @@ def _new_files(configs: AnyConfigs, suite: str) -> list[Path]:
     """
     files = [new_config_file(folders_of(configs)[0], kind, suite) for kind in ("model_config", "suites")]
     known = load_experiment_configs(configs)
-    taken = [name for row in _known_rows() if (name := f"{row}_{suite}") in known]
+    taken = [name for row in _known_rows() if (name := f"{in_a_name(row)}_{suite}") in known]
     if taken:
         raise UserError(f"{known[taken[0]].file} has {taken[0]} already; move it away to write {files[0]}.")
     return files

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import checked, describe, explain
-from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
+from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training, sum_in_words
 from fuxi_plugins.experiments.translation.table import RENAMED
 from fuxi_plugins.models.keywords import keywords_read, parameters_of
 from fuxi_plugins.models.trees.base import TreeModel
@@ -127,7 +127,7 @@ def monitored(settings: Mapping[str, Any], where: str) -> tuple[str, bool]:
     """
     said = {name: settings[name] for name in ("metrics", "monitor", "monitor_mode") if name in settings}
     training = _chosen(Training, said, where)
-    return " + ".join(training.weights), training.monitor_mode == "max"
+    return sum_in_words(training.weights), training.monitor_mode == "max"
 
 
 def legal_settings(model_class: type) -> set[str]:

@@ -1,6 +1,7 @@
 """The settings of the training. All models share them but tree models, which a library of their own trains."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -182,3 +183,16 @@ class Training(BaseModel):
 def weights_of(monitor: str | dict[str, float]) -> dict[str, float]:
     """The weight of each metric in what is monitored, which is a metric or FuxiCTR's weighted sum of several."""
     return {monitor: 1.0} if isinstance(monitor, str) else monitor
+
+
+def sum_in_words(weights: Mapping[str, float]) -> str:
+    """A weighted sum of metrics as one reads it.
+
+    >>> sum_in_words({"AUC": 1}), sum_in_words({"gAUC": 2, "logloss": -1}), sum_in_words({"AUC": -1, "logloss": 0.5})
+    ('AUC', '2 gAUC - logloss', '-AUC + 0.5 logloss')
+    """
+    first, *rest = (
+        ("-" if weight < 0 else "+", f"{'' if abs(weight) == 1 else f'{abs(weight):g} '}{name}")
+        for name, weight in weights.items()
+    )
+    return first[0].strip("+") + first[1] + "".join(f" {sign} {term}" for sign, term in rest)

@@ -175,8 +175,9 @@ def is_tree_model(name: str) -> bool:
 
 
 def model_names() -> list[str]:
-    """All known names, tree models among them, sorted without regard to case."""
-    return sorted(_entries(), key=str.casefold)
+    """All known names, tree models and those of a named checkout among them, sorted without regard to case."""
+    of_checkout = checkouts.discover(Path(_sources.zoo)).models if _sources.zoo else ()
+    return sorted([*_entries(), *(f"{checkouts.PREFIX}{name}" for name in of_checkout)], key=str.casefold)
 
 
 def model_summary(name: str) -> str:
@@ -185,6 +186,8 @@ def model_summary(name: str) -> str:
 
     The docstring is read from the source without running it, so that listing models stays quick.
     """
+    if name.startswith(checkouts.PREFIX):
+        return f"from {_zoo_model(name).file}"
     entry = _find(name)
     if entry.file:
         return f"from {entry.file.name}"
@@ -198,6 +201,8 @@ def class_source(name: str) -> tuple[str, Path] | None:
 
     None for the class of an installed package and for that of a FuxiCTR checkout.
     """
+    if name.startswith(checkouts.PREFIX):
+        return None
     entry = _find(name)
     if entry.file:
         return _docstring(entry.file, entry.target), entry.file

@@ -14,13 +14,14 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.code import model_digest
+from fuxi_plugins.experiments.outdated import changed_after, changed_data
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
-from fuxi_plugins.models.registry import model_names
 from fuxi_plugins.records.differences import repeating_command
 from fuxi_plugins.records.files import FoundRecords, find_records
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
 from fuxi_plugins.reporting.formats import FORMATS, render
+
+REPEAT_OR_KEEP = "'fuxibench run' with --update repeats them; to keep them, give the new data a name of its own."
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 def suite_cells(suite: Suite) -> list[Cell]:
     """The runs that the suite's board expects."""
     return [
-        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source, config.settings)
+        Cell(config.dataset_id, config.id, config.display_name, seed, config.hparam_source)
         for config in suite.experiments
         for seed in suite.seeds_of(config.id)
     ]
@@ -85,26 +86,40 @@ def suite_board(
     measured = find_evidence([board_file(suite, dataset, workspace, EVIDENCE)], board_runs(board, records), workspace)
     if leave_out and measured.problems:
         board = build_leaderboard(dataset, records, cells, workspace.results, rank_by, measured.problems, unread)
+    rows = board_runs(board, records)
+    expected = {(cell.experiment, cell.seed) for cell in cells}
+    seen = {run.data.fingerprint for run in finished_runs(records) if (run.experiment, run.seed) in expected}
     board = replace(
         board,
         reference=suite.reference,
-        remarks=(*suite.remarks, *_edited(board_runs(board, records))),
+        remarks=suite.remarks,
+        outdated=tuple(_outdated(board, rows, suite, workspace, others=len(seen) > 1)),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
     return with_uncertainty(board, measured.evidence if leave_out else measured.strict())
 
 
-def _edited(rows: Mapping[str, Sequence[FinishedRun]]) -> list[str]:
-    """A remark on each model of a file of its own that was edited after its runs on the board."""
-    known = model_names()
-    remarks = []
-    for runs in rows.values():
-        first = runs[0]
-        is_of_a_file = first.model_source and not first.model_source.commit and first.model in known
-        if is_of_a_file and first.code.model != f"sha256:{model_digest(first.model)}":
-            repeat = repeating_command(first.experiment, (run.seed for run in runs))
-            remarks.append(f"⚠ {first.display_name} was edited after these runs, which {repeat} repeats.")
-    return remarks
+def _outdated(
+    board: Leaderboard, rows: Mapping[str, Sequence[FinishedRun]], suite: Suite, workspace: Workspace, *, others: bool
+) -> list[str]:
+    """What was changed after the runs on the board, a sentence each with the command that repeats them.
+
+    Args:
+        rows: the runs of the board's ranked rows, by their keys.
+        others: whether runs were left out because they are of other data.
+    """
+    settings = {config.id: config.settings for config in suite.experiments}
+    said = []
+    for row in board.ranked():
+        first = rows[row.key][0]
+        if changed := changed_after(first, settings.get(first.experiment, {})):
+            repeat = repeating_command(first.experiment, row.seeds)
+            said.append(f"{row.display_name}: {' and '.join(changed)} after these runs, which {repeat} repeats.")
+    if changed_data([run for runs in rows.values() for run in runs], workspace):
+        said.append(f"The data of {board.dataset} were changed after these runs. {REPEAT_OR_KEEP}")
+    elif others:
+        said.append(f"Runs on other data than the latest run's are left out. {REPEAT_OR_KEEP}")
+    return said
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:

@@ -164,7 +164,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
-    lines = list(board.remarks)
+    lines = [*board.remarks, *(f"⚠ {sentence}" for sentence in board.outdated)]
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"All models have {origins.pop()} hyper-parameters.")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from math import comb
 from typing import TYPE_CHECKING
 
-import yaml
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.tuning_results import MODELS, ModelSearch
 from fuxi_plugins.core.cleaning import markdown
+from fuxi_plugins.core.yaml_files import yaml_text
 
 if TYPE_CHECKING:
     from fuxi_plugins.tuning.search import Tuned
@@ -80,7 +80,7 @@ def render_config(tuned: Sequence["Tuned"]) -> str:
         for one in tuned
         if one.best
     }
-    return yaml.safe_dump(experiments, sort_keys=False)
+    return yaml_text(experiments)
 
 
 def _values(one: "Tuned") -> list[float]:

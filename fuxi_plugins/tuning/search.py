@@ -25,7 +25,7 @@ class Tuned:
 
     config: ExperimentConfig
     space: Space
-    metric: str  # that is monitored, or several, joined by a plus
+    metric: str  # that is monitored, or a sum of several
     higher: bool  # is better
     trials: list[Trial]
 

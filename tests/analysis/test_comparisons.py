@@ -30,6 +30,8 @@ def test_a_row_name_means_its_own_experiment_among_several(results):
     assert found.effect == pytest.approx(0.1)
     (found,) = comparisons("Alpha_toy_matched", "Beta", None, "AUC", workspace)
     assert found.effect == pytest.approx(-0.1)
+    (found,) = comparisons("Alpha_toy_matched", "Alpha_toy", None, "AUC", workspace)
+    assert (found.a, found.b) == ("Alpha_toy_matched", "Alpha_toy")  # both rows are called Alpha
 
 
 def test_a_name_that_may_be_either_of_two_is_refused(results):

@@ -149,9 +149,20 @@ def test_runs_that_the_board_does_not_expect_do_not_enter_it(tmp_path):
     assert row.test["AUC"].mean == 0.7
 
 
-def test_records_of_different_data_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"different data .*ffffffffffff: A_toy seed 1; 000000000000: B_toy seed 1"):
-        board([record("A", 1), record("B", 1, data=card(fingerprint="0" * 64))], tmp_path)
+def test_runs_on_other_data_than_the_latest_are_left_out(tmp_path):
+    new = {"data": card(fingerprint="0" * 64), "started": "2026-02-01T00:00:00+00:00"}
+    old = [record(name, seed) for name in "AB" for seed in (1, 2)]
+    cells = [Cell("toy", run.experiment, run.display_name, run.seed) for run in old]
+    a, b = board([*old, record("A", 2, 0.6, **new)], tmp_path, cells).rows
+    assert (a.seeds, a.test["AUC"].mean) == ([2], 0.6)
+    assert a.problems == ["seed 1: left out, for it ran on other data (ffffffffffff)"]
+    assert (b.rank, b.seeds, len(b.problems)) == (None, [], 2)
+
+
+def test_rows_of_different_labels_share_no_board(tmp_path):
+    clicks, orders = (record(name, 1, data=card(label=label)) for name, label in (("A", "click"), ("B", "order")))
+    with pytest.raises(UserError, match="A_toy seed 1 learns click; B_toy seed 1 learns order. Make a suite for each"):
+        board([clicks, orders], tmp_path)
 
 
 def test_a_row_that_was_not_computed_as_fuxictr_does_says_so(tmp_path):

@@ -192,17 +192,21 @@ def test_an_own_model_is_copied_remembered_and_travels(workspace, model_file, tm
     assert "verified" in call(workspace, "submit", "verify", str(tmp_path / "sent.zip"))
 
 
-def test_an_edited_model_is_said_to_be_and_force_repeats_it_alone(workspace, model_file):
+def test_an_edited_model_is_said_to_be_and_update_repeats_it_alone(workspace, model_file):
     arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--set", "epochs=1", "--seeds", "1"]
     name = "Mine_tiny_as_tiny_suite,epochs=1"
     assert "was edited" not in call(workspace, *arguments)
     model_file.write_text(model_file.read_text().replace("return {", "embeddings = embeddings * 1.5\n        return {"))
     repeat = f"fuxibench run {name} --seeds 1 --force"
     refused = call(workspace, *arguments, code=2)
-    assert f"repeat the runs of the old one: {repeat}" in refused
+    assert "With --update, this command repeats all such runs and no others." in refused
     board = call(workspace, "leaderboard", "tiny_suite", "--with", name)
-    assert f"⚠ Mine (epochs=1) was edited after these runs, which {repeat} repeats." in " ".join(board.split())
-    again = call(workspace, *arguments, "--force")
+    said = "Mine (epochs=1): its model was edited after these runs"
+    assert f"⚠ {said}, which {repeat} repeats." in " ".join(board.split())
+    assert said in call(workspace, "table", "--boards", "tiny_suite", "--with", name)
+    assert said in call(workspace, "compare", name, "LR_tiny")
+    assert "its model was edited since" in call(workspace, "status", name)
+    again = call(workspace, *arguments, "--update")
     assert "2 runs finished, 1 to run" in again  # the board's own rows are not repeated
     assert "was edited" not in again
 

@@ -109,6 +109,9 @@ def test_a_run_from_start_to_board(workspace):
     assert (workspace.results / "leaderboards" / "tiny_suite.md").read_bytes() == before
     assert call(workspace, "leaderboard", "tiny_suite", "--format", "md").output.encode() == before
     assert "gAUC" in call(workspace, "leaderboard", "tiny_suite", "--by", "gAUC").output
+    of_one_seed = call(workspace, "leaderboard", "tiny_suite", "--seeds", "2").output
+    assert "the seeds of the suite tiny_suite: 1, 2." in " ".join(of_one_seed.split())
+    assert (workspace.results / "leaderboards" / "tiny_suite.md").read_bytes() == before
 
 
 def test_the_boards_of_several_datasets_are_one_text(workspace):

@@ -26,6 +26,15 @@ def test_sound_splits(workspace):
     assert ill(prepared(workspace)) == []
 
 
+def test_files_that_are_gone_are_a_finding_and_stop_no_other(workspace):
+    prepared(workspace)
+    (workspace.configs.parent / "csv" / "test.csv").unlink()
+    options = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    result = CliRunner().invoke(main, [*options, "doctor"])
+    assert (result.exit_code, "WRONG tiny: the dataset 'tiny' needs test.csv in" in result.output) == (1, True)
+    assert "records: none in this workspace yet" in result.output
+
+
 @pytest.mark.parametrize(
     ("source", "target", "expected"),
     [

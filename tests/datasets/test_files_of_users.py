@@ -22,7 +22,8 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
-from fuxi_plugins.datasets.prepare import data_fingerprint, prepare_dataset
+from fuxi_plugins.datasets.fingerprint import data_fingerprint
+from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.spec import SPLITS
 from fuxi_plugins.datasets.store import read_columns
 
@@ -198,6 +199,7 @@ def test_names_of_columns_are_given_on_the_command_line(workspace, tmp_path):
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 0, result.output
     assert "column_names: [user_id, item_id, rating, timestamp]" in result.output
+    assert "data_root: .\n" in result.output  # within the workspace, which may be moved
     assert "rule: '>= 4'" in result.output or "rule: '> 0'" in result.output
 
 
@@ -392,6 +394,7 @@ def test_an_encoded_folder_is_taken_as_it_is(encoded, workspace):
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 0, result.output
     assert "FuxiCTR has encoded these files" in result.output
+    assert str(workspace.cache) not in result.output  # which may be deleted at any time
     assert is_encoded(folder)
     found = describe_encoded("mine", folder, folder.parent / "decoded")
     prepared = prepare_dataset(read_spec("mine", found.entry, folder), workspace)

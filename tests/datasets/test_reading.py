@@ -18,8 +18,9 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.catalogue import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.columns import LabelColumn
+from fuxi_plugins.datasets.fingerprint import data_fingerprint
 from fuxi_plugins.datasets.label_rule import LabelRule
-from fuxi_plugins.datasets.prepare import data_fingerprint, prepare_dataset
+from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.forms import ColumnForm, FileFormat
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets

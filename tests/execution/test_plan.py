@@ -48,6 +48,14 @@ def test_a_finished_run_is_not_run_again_unless_forced(workspace, jobs):
     assert len(plan(workspace, force=True).todo) == 4
 
 
+def test_an_update_repeats_the_runs_that_were_changed_and_no_others(workspace, jobs):
+    for job in jobs:
+        finish(job)
+    path = workspace.configs / "model_config" / "tiny.yaml"
+    path.write_text(path.read_text().replace("[16]", "[32]"))
+    assert [job.name for job in plan(workspace, update=True).todo] == ["DNN_tiny seed 1", "DNN_tiny seed 2"]
+
+
 def test_a_failed_run_is_run_again(workspace, jobs):
     write_record(jobs[1].run_folder, failed_record(jobs[1], "x", started="2026-01-01T00:00:00+00:00"))
     assert len(plan(workspace).todo) == 4

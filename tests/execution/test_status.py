@@ -71,7 +71,7 @@ def test_a_finished_run_whose_config_was_changed_says_so(workspace):
         return suite_status(find_suite("tiny_suite", workspace), workspace)[0].note
 
     assert note() == ""
-    assert note(learning_rate=7.0) == f"the config was changed since (learning_rate 7.0, now {asked['learning_rate']})"
+    assert note(learning_rate=7.0) == f"its config was changed (learning_rate 7.0, now {asked['learning_rate']}) since"
 
 
 def test_the_status_needs_no_torch():

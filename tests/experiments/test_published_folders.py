@@ -4,6 +4,7 @@ import codecs
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -323,6 +324,14 @@ def test_encoded_files_run(encoded, tmp_path, monkeypatch):
     assert record.finished
     assert record.data.rows == {"train": 200, "valid": 100, "test": 100}
 
+    kept = CliRunner().invoke(main, [*words, "--keep"])
+    assert kept.exit_code == 0, kept.output
+    assert len((tmp_path / "config.csv").read_text().splitlines()) == 1  # the run was not trained again
+    shutil.rmtree(tmp_path / "cache")  # which no kept config needs
+    data = tmp_path / "decoded" / "tiny_npz"
+    assert str(data) in (tmp_path / "benchmark_configs" / "dataset_config" / "tiny_npz.yaml").read_text()
+    assert {path.name for path in data.iterdir()} == {"train.parquet", "test.parquet"}
+
 
 def test_encoded_files_without_their_map_are_refused(encoded, tmp_path):
     folder, _ = encoded
@@ -340,7 +349,7 @@ def test_csv_files_take_the_place_of_encoded_ones_and_tfrecord_is_refused(folder
     assert load_dataset_spec(translated.configs, "tiny_0123").train_data == "train.csv"
     assert any("in the place of parquet files" in remark for remark in translated.remarks)
     change(folder / "dataset_config.yaml", "format: parquet", "format: tfrecord")
-    with pytest.raises(UserError, match="must be of csv, parquet or npz files, but is of tfrecord"):
+    with pytest.raises(UserError, match="must be of csv, parquet, npz or h5 files, but is of tfrecord"):
         translate_folder(folder, "DCN_tiny_001", tmp_path / "new")
 
 

@@ -181,9 +181,9 @@ def test_every_shipped_experiment_is_in_order(experiment):
         ({}, ("AUC", True)),
         ({"monitor": "logloss"}, ("logloss", False)),
         ({"metrics": ["RIG", "NE"], "monitor": "NE", "learning_rate": 0.1}, ("NE", False)),
-        ({"monitor": {"AUC": 1, "logloss": -1}}, ("AUC + logloss", True)),
-        ({"monitor": {"AUC": -1, "logloss": 1}, "monitor_mode": "min"}, ("AUC + logloss", False)),
-        ({"monitor": {"AUC": 1, "logloss": 0}}, ("AUC + logloss", True)),
+        ({"monitor": {"AUC": 1, "logloss": -1}}, ("AUC - logloss", True)),
+        ({"monitor": {"AUC": -1, "logloss": 1}, "monitor_mode": "min"}, ("-AUC + logloss", False)),
+        ({"monitor": {"AUC": 1, "logloss": 0}}, ("AUC + 0 logloss", True)),
     ],
 )
 def test_what_is_monitored_has_the_direction_of_its_metric(settings, expected):

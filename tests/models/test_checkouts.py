@@ -15,8 +15,10 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
+from fuxi_plugins.experiments.common import start_board
 from fuxi_plugins.experiments.experiment import Experiment, resolve
 from fuxi_plugins.experiments.requirements import unmet_need
+from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models import checkouts, registry
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.training.assembly import build_model
@@ -80,6 +82,19 @@ def test_models_are_found_without_executing_anything_and_a_broken_file_spoils_no
     shown = CliRunner().invoke(main, ["zoo", str(checkout)])
     assert "zoo:One" in shown.output
     assert "Broken.py" in shown.output
+
+
+def test_a_named_checkouts_models_are_listed_and_stand_on_a_new_board(checkout, workspace):
+    registry.use_sources(registry.Sources(str(checkout)))
+    listed = [name for name in registry.model_names() if name.startswith("zoo:")]
+    assert {"zoo:One", "zoo:Two"} <= set(listed)
+    assert registry.model_summary("zoo:One").endswith("One.py")
+    start_board(workspace.configs, "tiny", ["zoo:One", "LR"])
+    suite = load_suite(workspace.configs, "tiny_common")
+    assert [(row.id, row.model) for row in suite.experiments] == [
+        ("zoo_One_tiny_common", "zoo:One"),
+        ("LR_tiny_common", "LR"),
+    ]
 
 
 def test_two_packages_called_src_do_not_mix_and_the_checkout_stays_off_the_path(checkout):

@@ -103,6 +103,33 @@ USES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("{name: shop, type: categorical", "{name: store, type: categorical"),
+        ("group_id: group", "group_id: shop"),
+        ("label_col: {name: label", "label_col: {name: clicked"),
+    ],
+    ids=["a feature", "the groups", "the label"],
+)
+@pytest.mark.parametrize("use", USES)
+def test_a_config_of_the_data_that_was_changed_spoils_no_result(world, use, then, now):
+    """Boards and comparisons are about the data that the runs saw."""
+    before = USES[use](world, world.workspace)
+    config = world.workspace.configs / "dataset_config" / "tiny.yaml"
+    assert then in config.read_text()
+    changed = config.read_text().replace(then, now)
+    if "store" in now:
+        changed = changed.replace("share_embedding: shop", "share_embedding: store").replace("[shop]", "[store]")
+    config.write_text(changed)
+    after = USES[use](world, world.workspace)
+    if use == "compare":
+        assert after == before
+    else:
+        assert [row.intervals for row in after.rows] == [row.intervals for row in before.rows]
+        assert "The data of tiny were changed after these runs." in after.outdated[0]
+
+
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("place", [without_data, lambda world: world.workspace], ids=["without data", "with data"])
 @pytest.mark.parametrize(

@@ -93,26 +93,6 @@ def test_a_tie_of_edited_code_marks_that_row_alone(tmp_path):
     assert len(starred) == len(made.better_than_best_of(["C"]))
 
 
-@pytest.mark.parametrize(
-    ("now", "said"),
-    [
-        ({"epochs": 2, "optimizer": "adam"}, "epochs 1, now 2"),
-        ({"epochs": 1, "hidden_units": [8, 8]}, "hidden_units [8], now [8, 8]"),
-        ({"epochs": 1.0, "learning_rate": "1e-3", "net_regularizer": 0, "hidden_units": (8,)}, ""),
-        ({"a_setting_of_another_name": 1}, ""),
-    ],
-)
-def test_a_board_says_that_a_config_was_changed_after_its_runs(tmp_path, now, said):
-    training = {"epochs": 1, "learning_rate": 0.001, "net_regularizer": None, "optimizer": "adam"}
-    params = {"model": {"hidden_units": [8]}, "training": training}
-    found = build_leaderboard(
-        "toy", [record("A", params=params)], [Cell("toy", "A_toy", "A", 1, settings=now)], tmp_path
-    )
-    changed = [note for note in notes(found) if "the config was changed after these runs" in note]
-    assert len(changed) == bool(said)
-    assert all(said in note for note in changed)
-
-
 def test_it_is_compared_with_the_other_row_of_its_experiment(tmp_path):
     made = board(tmp_path, [0.95, 0.951])
     rows = {row.display_name: row for row in made.ranked()}

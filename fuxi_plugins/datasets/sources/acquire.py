@@ -43,14 +43,44 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
 
 def raw_digests(spec: DatasetSpec, folder: Path, workspace: Workspace) -> dict[str, str]:
     """sha256 of each split's file and of each file of vectors, remembered by size and time of change."""
+    return _digests(_digested(spec, folder), spec, workspace)
+
+
+def known_digests(spec: DatasetSpec, workspace: Workspace) -> dict[str, str] | None:
+    """What :func:`raw_digests` last found, where the files still have their names and sizes; no file is read.
+
+    A file of another size has an empty digest. None where files were never digested here, are gone, or are made here.
+    """
+    memory = _memory(spec, workspace)
+    if spec.is_made or not is_available(spec, workspace) or not memory.exists():
+        return None
+    known = json.loads(memory.read_text())
+    files = _digested(spec, _provided_folder(spec, workspace))
+    found = {}
+    for key, (path, its_parts) in files.items():
+        owner = next(other for other in files if files[other][0] == path)  # which stands for splits that share a file
+        if owner not in known:
+            return None
+        sizes = [(part.name, part.stat().st_size) for part in its_parts]
+        is_same = sizes == [(Path(name).name, size) for name, size, _ in known[owner]["state"]]
+        found[key] = known[owner]["sha256"] if is_same else ""
+    return found
+
+
+def _digested(spec: DatasetSpec, folder: Path) -> dict[str, tuple[Path, list[Path]]]:
+    """The files whose bytes are part of the data: each split's, or a folder with its parts, and those of vectors."""
     named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
     paths = {key: folder / name for key, name in named.items()}
-    return _digests({key: (path, parts(path, spec.file_format)) for key, path in paths.items()}, spec, workspace)
+    return {key: (path, parts(path, spec.file_format)) for key, path in paths.items()}
+
+
+def _memory(spec: DatasetSpec, workspace: Workspace) -> Path:
+    return workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
 
 
 def _digests(files: dict[str, tuple[Path, list[Path]]], spec: DatasetSpec, workspace: Workspace) -> dict[str, str]:
     """sha256 of each file, or folder and its parts, remembered by size and time of change."""
-    memory = workspace.dataset_folder(spec.dataset_id) / "raw_digests.json"
+    memory = _memory(spec, workspace)
     known = json.loads(memory.read_text()) if memory.exists() else {}
     digests: dict[str, str] = {}
     for key, (path, its_parts) in files.items():

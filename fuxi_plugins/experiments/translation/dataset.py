@@ -19,7 +19,7 @@ from fuxi_plugins.experiments.translation.table import (
 )
 
 _FILES = tuple(f"{split}_data" for split in SPLITS)
-_ENCODED = ("parquet", "npz")  # FuxiCTR encodes csv files itself; those of these formats it takes as encoded already
+_ENCODED = ("parquet", "npz", "h5")  # which FuxiCTR takes as encoded already; csv files it encodes itself
 KEPT = ("feature_cols", "label_col", "data_format", "data_root", "min_categr_count", "group_id", *_FILES)
 
 
@@ -155,8 +155,8 @@ def _found_files(
         return _Found(files, {"data_format": "csv", **own}, [])
     if data_format not in ("csv", *_ENCODED):
         raise UserError(
-            f"the dataset {dataset_id!r} must be of csv, parquet or npz files, but is of {data_format}. Write its rows "
-            "in one of these, and name them in its config."
+            f"the dataset {dataset_id!r} must be of csv, parquet, npz or h5 files, but is of {data_format}. Write its "
+            "rows in one of these, and name them in its config."
         )
     root = places.find(str(Path(published.get("data_root") or ".") / dataset_id))
     maps = [folder / encoded.MAP_NAME for folder in (next(iter(files.values())).parent, root)]

@@ -9,6 +9,7 @@ from fuxi_plugins.core.configs import config_files
 from fuxi_plugins.core.errors import UserError, did_you_mean
 from fuxi_plugins.core.explain import describe
 from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS
 from fuxi_plugins.experiments.translation.accounts import Account
@@ -73,7 +74,12 @@ def read_published(folder: Path, experiment_id: str) -> Published:
 
 
 def translate_folder(
-    folder: Path, experiment_id: str, target: Path, data: Path | None = None, zoo: Path | None = None
+    folder: Path,
+    experiment_id: str,
+    target: Path,
+    data: Path | None = None,
+    zoo: Path | None = None,
+    kept_in: Workspace | None = None,
 ) -> Translated:
     """Writes the experiment and its dataset to ``target`` as ``model_config.yaml`` and ``dataset_config.yaml``.
 
@@ -85,6 +91,7 @@ def translate_folder(
         target: folder to write to.
         data: folder with the data files, if they do not lie where the config says.
         zoo: a checkout whose own class of the model is to run, where it has one.
+        kept_in: where the configs will be kept, so that files of data that are written anew are kept there too.
 
     Raises:
         UserError: no such experiment or dataset, or something that cannot be followed; says all settings that cannot.
@@ -104,7 +111,8 @@ def translate_folder(
         remarks.append(remark)
     settings = translate_settings(model, {**experiment, **stronger})
     dataset_id = published.dataset_id
-    dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), target / "data")
+    decoded = kept_in.decoded_folder(dataset_id) if kept_in else target / "data"
+    dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), decoded)
     labels, of_labels = _labels_at_once(experiment_id, tasks, dataset.labels)
     accounts = [*settings.accounts, *dataset.accounts]
     of_experiment = {**settings.named, "dataset_id": dataset_id, "hparam_source": "published", **settings.settings}
