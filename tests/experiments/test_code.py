@@ -88,7 +88,7 @@ def test_an_edited_file_s_old_run_is_not_taken(model_file, workspace):
     again = run()
     assert again.exit_code == 2
     assert "code of the model sha256:" in again.output
-    assert "--force" in again.output
+    assert "--update" in again.output
     assert run("--seeds", "2").exit_code == 0
     one, two = find_records(workspace.results)
     assert one.digest != two.digest
