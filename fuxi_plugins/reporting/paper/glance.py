@@ -13,8 +13,8 @@ EXPLAINED = (
     f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}.",
     "Better AUC: against every baseline of the suite paper_main. Full mixing: against the block transpose and against "
     "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. The noise is that of the suite's "
-    "board: the sampling of test rows, and the seeds. A claim names its comparisons before there are results, so "
-    "Holm's procedure is over these alone. A claim can be decided where the board, which compares all pairs, leaves "
+    "board: the sampling of test rows, and the seeds. The paper names the comparisons of a claim, so Holm's "
+    "procedure is over these alone. A claim can be decided where the board, which compares all pairs, leaves "
     "it open. The difference shown is that from the best of them; its interval is that of this one comparison.",
     "Less collapse: the entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage "
     "from the first mixing on where it is lowest. Near 100% means no collapse. By training: the same share less that "
