@@ -18,10 +18,10 @@ The words that boards, commands and messages use. [How to read a board](first_bo
 
 
 def page() -> str:
-    """The text of the page: words and metrics in alphabetical order, one paragraph each."""
+    """The text of the page: words and metrics in alphabetical order, each a section, whose title a search finds."""
     explained = GLOSSARY | {metric.name: f"{metric.meaning} A [metric](metrics.md)." for metric in all_metrics()}
     words = sorted(explained, key=str.casefold)
-    return HEAD + "\n\n".join(f"**{word}**: {explained[word]}" for word in words) + "\n"
+    return HEAD + "\n\n".join(f"## {word}\n\n{explained[word]}" for word in words) + "\n"
 
 
 if __name__ == "__main__":

@@ -96,14 +96,14 @@ def run(
     force: bool = False,
     update: bool = False,
 ) -> pd.DataFrame:
-    """Runs what is not finished yet and returns the runs, one row each, as :func:`load_runs` does.
+    """Runs what is not finished yet and returns the runs, one row each, as ``load_runs`` does.
 
     Args:
         name: of a suite or an experiment. Instead of it, ``model`` with ``dataset`` or ``beside`` makes an experiment.
         model: a name, or a model class in a file, which is then registered.
         settings: of that experiment; the defaults of the model and of the training for all others.
         beside: a suite. The model is trained as the rows of its board are, and so are the rows that have no finished
-            runs here. What is unequal nevertheless is logged, and :attr:`pandas.DataFrame.attrs` of the result has it
+            runs here. What is unequal nevertheless is logged, and ``pandas.DataFrame.attrs`` of the result has it
             under ``not_equal``.
         rows: names of the rows that it stands beside; all of them unless given.
         seeds: instead of the suite's own; 1 for an experiment.

@@ -44,7 +44,7 @@ GLOSSARY: dict[str, str] = {
     ),
     "embedding parameters": "Number of parameters in the embedding tables.",
     "evidence": (
-        "The file <board>.statistics.json with the sampling errors of the test metrics. It holds no labels. "
+        "The file BOARD.statistics.json with the sampling errors of the test metrics. It holds no labels. "
         "With it a machine without the dataset computes the same intervals."
     ),
     "expected best": "The best validation score of k trials, averaged over all ways to draw k of the trials.",

@@ -107,7 +107,7 @@ class PaperTable:
     said: Sequence[str] = ()
 
     def render(self, form: str, columns: str = "one", caption: str = "", label: str = "tab:results") -> str:
-        """The table in one of :data:`TABLE_FORMATS`; a csv, and JSON, have all datasets in one."""
+        """The table in one of ``TABLE_FORMATS``; a csv, and JSON, have all datasets in one."""
         if form == "tex":
             return self.to_latex(columns, caption, label)
         return {"md": self.to_markdown, "csv": self.to_csv, "json": self.to_json, "html": self.to_html}[form]()

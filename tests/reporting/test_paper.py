@@ -209,7 +209,7 @@ def test_the_claims_by_hand(tmp_path):
     ]  # fmt: skip
     assert rows["less collapse of rank"][1:3] == ["90.0%", "RankMixer 75.0%"]  # not the tokens' own
     assert rows["less collapse of rank"][-1] == "holds"
-    assert rows["less of it by training"][1:3] == ["10.0%", "RankMixer 0.1%"]
+    assert rows["less collapse by training"][1:3] == ["10.0%", "RankMixer 0.1%"]
     assert rows["little cost"][1:] == ["–", "–", "–", "–", "not measured"]
     assert len(found) == 4
     assert glance.matrix(list(found.values())).rows == [["toy, matched", "holds", "holds", "holds", "not measured"]]

@@ -149,7 +149,7 @@ def _less_collapse(studies: Sequence[Study]) -> Iterator[Claim]:
         probed = study.probed()
         if study.suite == "paper_rank" and {OURS, OTHER} <= set(probed):
             runs = {variant: probed[variant] for variant in (OURS, OTHER)}
-            for name, measure in (("less collapse of rank", lowest_share), ("less of it by training", _by_training)):
+            for name, measure in (("less collapse of rank", lowest_share), ("less collapse by training", _by_training)):
                 effect = effect_of(runs, measure, OURS, OTHER, SHARE_OF_INTEREST)
                 means = [f"{statistics.fmean(map(measure, records)):.1%}" for records in runs.values()]
                 yield Claim(name, study, means[0], f"{OTHER} {means[1]}", f"{effect:+.1%}", judge(effect, ".1%"))

@@ -114,11 +114,11 @@ def _board(pages: Pages, contents: Contents, named: NamedBoard) -> Iterator[tupl
             f"fuxibench-{named.stem}", f"{named.title}: {named.board.data.title}", how, pages.stamp.year
         ),
     }
-    tie = tie_sentence(named.board, MOST_NAMED)
-    below = [line for line in notes(named.board) if line not in (tie, LETTERS)]  # these stand beside the table
+    beside = (tie_sentence(named.board), LETTERS)  # the table
+    below = [line for line in notes(named.board) if line not in beside]
     yield board_page(named.stem), pages.render(
         "board.html", "../", shown=views.board(named), named=named, board=named.board, notes=below,
-        tie=tie, letters=LETTERS, downloads=downloads, texts=copies,
+        tie=tie_sentence(named.board, MOST_NAMED), letters=LETTERS, downloads=downloads, texts=copies,
         dataset_card=contents.datasets.get(named.board.dataset),
     )  # fmt: skip
 

@@ -139,7 +139,7 @@ def scatter(
     line = [(x(p.x), y(p.y)) for p in front]
     for label, box in place_labels([(x(p.x), y(p.y), p.label) for p in ordered], line):
         parts.append(_tag("text", x=box.left, y=box.bottom - 3, class_="name", inside=label))
-    return _svg(parts, WIDTH, HEIGHT, "plot", text or f"{y_title} against {x_title}", role="group")  # holds links
+    return _svg(parts, WIDTH, HEIGHT, "plot scatter", text or f"{y_title} against {x_title}", role="group")  # has links
 
 
 def lines(series: Sequence[Line], x_title: str, y_title: str, text: str = "") -> Markup:

@@ -13,9 +13,9 @@ from fuxi_plugins.datasets.source import Source
 from fuxi_plugins.models.citation import Paper, Passage
 from fuxi_plugins.records.record import Record
 
-# What a board is for: "board" compares models on real data, "rehearsal" tries things out on synthetic data, "study"
+# What a board is for: "board" compares models on real data, "synthetic" tries things out on synthetic data, "study"
 # varies one thing at a time, and "search" looks for settings.
-Kind = Literal["board", "rehearsal", "study", "search"]
+Kind = Literal["board", "synthetic", "study", "search"]
 
 
 LOGOS = (".svg", ".png", ".jpg", ".jpeg", ".webp")  # endings of images

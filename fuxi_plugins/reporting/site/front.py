@@ -21,8 +21,8 @@ ENDS, NARROW_ENDS = (6, 92), (5, 65)  # pixels of the drawn scales: four dataset
 FEW = 4  # datasets with wide scales
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
-    "rehearsal": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
-    "study": ("Studies", "One thing is varied at a time, such as a part of a model or its size."),
+    "synthetic": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
+    "study": ("Studies", "One thing is varied at a time, such as a part of a model, its size or a training option."),
     "search": ("Searches", "Several settings of the same models, compared on validation data."),
 }
 
@@ -145,7 +145,7 @@ def _listed(named: NamedBoard) -> dict[str, Any]:
         "models": len(board.ranked()),
         "leader": first.display_name,
         "score": first.test[board.rank_by].mean,
-        "alike": len(board.like_the_best()),
+        "alike": len(board.like_the_best()) if first.letters else None,  # too few seeds to compare it with any row
         "runs": sum(len(row.seeds) for row in board.rows),
         "expected": sum(row.expected_seeds for row in board.rows),
     }

@@ -23,7 +23,7 @@ from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, class_sourc
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.files import MODEL_FOLDER, FoundRecords
 from fuxi_plugins.records.metrics import find_metric, main_metric
-from fuxi_plugins.records.record import Record, finished_runs
+from fuxi_plugins.records.record import DEVIATING_SETTINGS, Record, finished_runs
 from fuxi_plugins.reporting.boards import board_file, suite_board, suite_cells
 from fuxi_plugins.reporting.site.contents import (
     DEFAULT_FRAME,
@@ -107,23 +107,35 @@ def _boards(workspace: Workspace, found: FoundRecords, names: Sequence[str]) -> 
             board = suite_board(suite, dataset, workspace, leave_out=True, found=on(dataset))
             stem = board_file(suite, dataset, workspace, "x").stem
             kind = _kind(suite, board.data.synthetic)
-            yield NamedBoard(stem, suite.name, suite.title, board, kind, suite.description)
+            title = suite.title if len(suite.datasets) == 1 else f"{suite.title}, {dataset}"
+            yield NamedBoard(stem, suite.name, title, board, kind, suite.description)
 
 
 def _kind(suite: Suite, synthetic: bool) -> Kind:
     if suite.is_search:
         return "search"
     if synthetic:
-        return "rehearsal"
-    return "study" if "@" in suite.name or any(one.role == "study" for one in suite.experiments) else "board"
+        return "synthetic"
+    is_study = "@" in suite.name or any(one.role == "study" for one in suite.experiments) or _compares_options(suite)
+    return "study" if is_study else "board"
+
+
+def _compares_options(suite: Suite) -> bool:
+    """Whether it trains a model both with and without options that change results, as in bfloat16."""
+    found: dict[tuple[str, str], set[bool]] = {}
+    for one in suite.experiments:
+        deviates = any(one.settings.get(name) for name in DEVIATING_SETTINGS)
+        found.setdefault((one.dataset_id, one.model), set()).add(deviates)
+    return any(len(with_and_without) == 2 for with_and_without in found.values())
 
 
 def main_boards(boards: Sequence[NamedBoard]) -> list[NamedBoard]:
     """Those of the first page: of each real dataset the board that ranks most models.
 
-    Where no board has real data, the rehearsals take their place, and where there are only studies and searches, these.
+    Where no board has real data, those on synthetic data take their place, and where there are only studies and
+    searches, these.
     """
-    for kinds in (("board",), ("rehearsal",), ("study", "search")):
+    for kinds in (("board",), ("synthetic",), ("study", "search")):
         largest: dict[str, NamedBoard] = {}
         for named in boards:
             before = largest.get(named.board.dataset)

@@ -18,6 +18,8 @@ from fuxi_plugins.reporting.glossary import explanation
 from fuxi_plugins.reporting.site import addresses
 from fuxi_plugins.reporting.site.contents import Contents
 
+SCROLLED = '<div class="scroll narrow" role="region" aria-label="Table, scrolls sideways" tabindex="0"><table>'
+
 
 @dataclass(frozen=True)
 class Stamp:
@@ -74,6 +76,7 @@ class Pages:
             run_record=addresses.run_record,
             run_config=addresses.run_config,
             prose=_prose,
+            wrapped=_wrapped,
             five=lambda value: "–" if value is None else f"{value:.5f}",
             shown=lambda value, metric: "–" if value is None else find_metric(metric).show(value),
             ends=lambda interval, metric: "–".join(map(find_metric(metric).show_end, (interval.low, interval.high))),
@@ -101,6 +104,11 @@ def _prose(text: str) -> Markup:
     return Markup("").join(code.format(html(part)) if place % 2 else html(part) for place, part in enumerate(parts))
 
 
+def _wrapped(name: str) -> Markup:
+    """A name that may go on in a new line after each underscore."""
+    return Markup("_<wbr>").join(html(name).split("_"))
+
+
 def _setting(value: object) -> str:
     """A setting's value as YAML writes it; a dash where it is not set."""
     if value is None:
@@ -124,4 +132,9 @@ def _markdown(text: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
-    return Markup(parser.renderer.render(tokens, parser.options, {}))
+        if token.type == "th_open":
+            token.attrs["scope"] = "col"
+        if token.attrs.pop("style", "") == "text-align:right":
+            token.attrs["class"] = "number"  # the pages allow no style but that of the style sheet
+    page = parser.renderer.render(tokens, parser.options, {})
+    return Markup(page.replace("<table>", SCROLLED).replace("</table>", "</table></div>"))

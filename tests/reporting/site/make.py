@@ -20,6 +20,7 @@ from fuxi_plugins.reporting.site.contents import Contents, DatasetCard, Frame, M
 from tests.analysis.make import record
 
 ATTACK = "<img src=x onerror=alert(1)>"
+TABLE = f"| split | rows |\n|:--|--:|\n| {'train ' * 40} | 16,000 |"  # wider than a phone, and aligned
 PAPER = Paper(f"Alpha: {ATTACK}", "KDD", 2020, "https://arxiv.org/abs/2000.00001", ("Ada One", f"Bo {ATTACK}"))
 PASSAGES = (Passage(f"y = x {ATTACK}", is_formula=True), Passage(f"Where ``x`` is {ATTACK}"), Passage("Data: any"))
 
@@ -50,7 +51,7 @@ def contents(results, hostile=False):
         across=across([SuiteBoard(named.suite, named.board) for named in main], find_metric("AUC")),
         models={"Alpha": ModelCard(f"Alpha is {ATTACK}", PASSAGES, PAPER, code)},
         datasets={"toy": DatasetCard("Toy", ATTACK, Source(homepage="https://toy.org", licence=ATTACK), "toy: {}\n")},
-        frame=Frame(about=f"# Who\n\n[us](https://us.org) [bad](javascript:alert(1)) {ATTACK}"),
+        frame=Frame(about=f"# Who\n\n[us](https://us.org) [bad](javascript:alert(1)) {ATTACK}\n\n{TABLE}"),
     )
 
 

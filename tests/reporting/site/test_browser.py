@@ -48,6 +48,7 @@ def browser(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.downloads = downloads
+    driver.set_script_timeout(120)  # seconds; the checker of accessibility is slow where the machine is busy
     yield driver
     driver.quit()
 
@@ -141,16 +142,38 @@ def test_a_hostile_name_is_text(page):
     assert css(browser, "img") == []
 
 
+def resize(browser, width):
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 700}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
 def test_no_page_is_wider_than_its_window(page, browser, width):
     for pattern in PAGES:
         page(pattern)
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 700},
-        )
+        resize(browser, width)
         inner = browser.execute_script("return document.documentElement.scrollWidth")
         assert inner <= width, (pattern, inner)
+
+
+def test_on_a_phone_the_menu_is_one_line_and_curves_are_whole(page, browser):
+    for pattern in PAGES:
+        page(pattern)
+        resize(browser, 390)
+        assert len({link.location["y"] for link in css(browser, ".top nav a")}) == 1, pattern
+        curves = "[...document.querySelectorAll('.plot:has(.series)')]"
+        cut = f"return {curves}.filter(curve => curve.clientWidth > curve.parentNode.clientWidth)"
+        assert browser.execute_script(cut) == [], pattern
+    assert css(page("tuning_results.html"), ".plot .series")
+
+
+def test_the_table_of_a_text_about_the_site_is_aligned_and_scrolls(page, browser):
+    page("index.html")
+    resize(browser, 390)
+    (box,) = css(browser, ".about .scroll")
+    assert browser.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", box)
+    name, rows = css(browser, ".about td")
+    assert [cell.value_of_css_property("text-align") for cell in (name, rows)] == ["left", "right"]
 
 
 def luminance(colour) -> float:
@@ -273,13 +296,18 @@ def test_a_table_is_copied(page):
 
 
 def test_on_a_phone_every_column_is_reached_and_the_names_stay(page, browser):
-    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    for pattern, table in (("index.html", "front"), ("boards/toy*.html", "board"), ("ledger.html", "ledger")):
+    tables = {
+        "index.html": "#front",
+        "boards/toy*.html": "#board",
+        "ledger.html": "#ledger",
+        "tuning_results.html": "table",
+    }
+    for pattern, table in tables.items():
         page(pattern)
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        resize(browser, 390)
         seen = browser.execute_script(
             """
-            const box = document.getElementById(arguments[0]).closest(".scroll");
+            const box = document.querySelector(arguments[0]).closest(".scroll");
             box.scrollLeft = box.scrollWidth;
             const row = box.querySelector("tbody tr:not([data-fixed])");
             const edge = box.getBoundingClientRect();
@@ -293,8 +321,8 @@ def test_on_a_phone_every_column_is_reached_and_the_names_stay(page, browser):
         assert seen[2] < 180
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_serious_barrier(page, browser, scheme):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_no_page_has_a_serious_barrier(page, browser, scheme, width):
     """By axe-core, the checker of accessibility; its rules are WCAG's."""
     checker = (Path(__file__).parent / "axe.min.js").read_text()
     browser.execute_cdp_cmd(
@@ -303,6 +331,7 @@ def test_no_page_has_a_serious_barrier(page, browser, scheme):
     try:
         for pattern in PAGES:
             page(pattern)
+            resize(browser, width)
             browser.execute_script(checker)
             found = browser.execute_async_script("axe.run({preload: false}).then(arguments[0])")
             serious = [

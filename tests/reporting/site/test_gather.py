@@ -10,7 +10,8 @@ from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models.registry import NATIVE_MODELS
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.reporting.site.contents import NamedBoard
-from fuxi_plugins.reporting.site.gather import _kind, main_boards, model_cards
+from fuxi_plugins.reporting.site.front import listed_boards
+from fuxi_plugins.reporting.site.gather import _kind, gather, main_boards, model_cards
 from tests.analysis.make import suite_board
 from tests.conftest import ROOT
 
@@ -24,6 +25,7 @@ WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
         ("ml100k_zoo_board", "board"),
         ("ml100k_tuning", "search"),
         ("frappe_plateau", "search"),
+        ("frappe_declared", "study"),
         ("paper_ablation@ml100k,matched", "study"),
         ("paper_main@ml100k,repository", "study"),
     ],
@@ -31,7 +33,7 @@ WORKSPACE = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
 def test_a_board_is_told_what_it_is_for(suite, kind):
     loaded = load_suite(WORKSPACE.all_configs, suite)
     assert _kind(loaded, synthetic=False) == kind
-    assert _kind(loaded, synthetic=True) == ("search" if kind == "search" else "rehearsal")
+    assert _kind(loaded, synthetic=True) == ("search" if kind == "search" else "synthetic")
 
 
 def named(stem, dataset, models, results, kind="board"):
@@ -47,11 +49,18 @@ def test_the_first_page_has_of_each_dataset_the_largest_board(tmp_path):
         named("other", "b", "XY", tmp_path),
     ]
     assert [one.stem for one in main_boards(boards)] == ["large", "other"]
-    rehearsals = [named("twin", "c", "XY", tmp_path, "rehearsal"), named("search", "c", "XYZ", tmp_path, "search")]
-    assert [one.stem for one in main_boards([*boards, *rehearsals])] == ["large", "other"]
-    assert [one.stem for one in main_boards(rehearsals)] == ["twin"]
-    assert [one.stem for one in main_boards(rehearsals[1:])] == ["search"]
+    on_synthetic = [named("twin", "c", "XY", tmp_path, "synthetic"), named("search", "c", "XYZ", tmp_path, "search")]
+    assert [one.stem for one in main_boards([*boards, *on_synthetic])] == ["large", "other"]
+    assert [one.stem for one in main_boards(on_synthetic)] == ["twin"]
+    assert [one.stem for one in main_boards(on_synthetic[1:])] == ["search"]
     assert main_boards([]) == []
+
+
+def test_boards_of_one_suite_have_titles_of_their_own_and_one_seed_ties_with_nobody():
+    boards = gather(WORKSPACE, ["twins_smoke"]).boards
+    assert len({board.title for board in boards}) == len(boards) > 1
+    (kind,) = listed_boards(boards)
+    assert [row["alike"] for row in kind["rows"]] == [None] * len(boards)
 
 
 def test_every_native_model_and_variant_has_a_card():
