@@ -132,10 +132,16 @@ def dataset(name: str, contents: Contents) -> dict[str, Any]:
 
 
 def search_index(contents: Contents, models: Sequence[str], datasets: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Name, page and kind of what the search box finds; a row of studies and searches alone is a variant."""
+    """Name, page and kind of what the search box finds; a row of studies and searches alone is a variant.
+
+    A run whose row says more, as ``DNN [amp=bf16]``, is found by that name alone.
+    """
     whole = {row.display_name for named in contents.boards if named.kind == "board" for row in named.board.rows}
+    rows = {row.display_name for named in contents.boards for row in named.board.rows}
+    said_fuller = {name.partition(" [")[0] for name in rows if " [" in name} - rows
+    found = [name for name in models if name not in said_fuller]
     return [
-        *((name, model_page(name), "model" if name in whole or not whole else "variant") for name in models),
+        *((name, model_page(name), "model" if name in whole or not whole else "variant") for name in found),
         *((name, dataset_page(name), "dataset") for name in datasets),
         *((named.title, board_page(named.stem), named.kind) for named in contents.boards),
     ]

@@ -12,6 +12,8 @@ from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.reporting.site.contents import NamedBoard
 from fuxi_plugins.reporting.site.front import listed_boards
 from fuxi_plugins.reporting.site.gather import _kind, gather, main_boards, model_cards
+from fuxi_plugins.reporting.site.models import records_by_model
+from fuxi_plugins.reporting.site.views import search_index
 from tests.analysis.make import suite_board
 from tests.conftest import ROOT
 
@@ -56,8 +58,19 @@ def test_the_first_page_has_of_each_dataset_the_largest_board(tmp_path):
     assert main_boards([]) == []
 
 
-def test_boards_of_one_suite_have_titles_of_their_own_and_one_seed_ties_with_nobody():
-    boards = gather(WORKSPACE, ["twins_smoke"]).boards
+@pytest.fixture(scope="module")
+def gathered():
+    return gather(WORKSPACE, ["frappe_board", "frappe_declared", "twins_smoke"])
+
+
+def test_the_search_box_names_each_row_once_and_calls_a_changed_option_a_variant(gathered):
+    kinds = {name: kind for name, _, kind in search_index(gathered, list(records_by_model(gathered)), [])}
+    assert (kinds["DNN"], kinds["DNN in bf16 [amp=bf16]"], kinds["Frappe board"]) == ("model", "variant", "board")
+    assert "DNN in bf16" not in kinds
+
+
+def test_boards_of_one_suite_have_titles_of_their_own_and_one_seed_ties_with_nobody(gathered):
+    boards = [board for board in gathered.boards if board.suite == "twins_smoke"]
     assert len({board.title for board in boards}) == len(boards) > 1
     (kind,) = listed_boards(boards)
     assert [row["alike"] for row in kind["rows"]] == [None] * len(boards)
