@@ -42,6 +42,7 @@ class Across:
         critical_difference: of average ranks, by Nemenyi's test.
         letters: two models share one if and only if ``test`` does not tell them apart.
         left_out: models that lack a result somewhere, with the reason.
+        outdated: what was changed after the runs, a sentence each.
     """
 
     metric: Metric
@@ -60,6 +61,7 @@ class Across:
     test: Test
     letters: list[str]
     left_out: dict[str, str]
+    outdated: list[str]
 
     @property
     def average_ranks(self) -> np.ndarray:
@@ -123,6 +125,7 @@ def across(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str] =
         test=test,
         letters=compact_letters(apart),
         left_out=left_out,
+        outdated=[sentence for board in boards for sentence in board.board.outdated],
     )
 
 

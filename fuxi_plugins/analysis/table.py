@@ -118,7 +118,7 @@ def build_table(
     metric = _shared_metric(list(drawn_of.values())) if with_ranks and len(boards) > 1 else None
     ranks = _average_ranks(boards, rows, metric) if metric else None
     if not models:
-        entries = {model: entries[model] for model in _order(rows, ranks)}
+        entries = {model: entries[model] for model in _order(entries, ranks, columns[0].measure.sort_key)}
     return Table(columns, entries, ranks, list(baselines), digits, notes, metric.name if metric else None)
 
 
@@ -214,14 +214,18 @@ def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], metric: 
     return _with_places(entries, lambda rank: round(rank, RANK_DIGITS))
 
 
-def _order(models: Sequence[str], ranks: dict[str, Entry] | None) -> list[str]:
-    """Sorts models by average rank, then in the order of the boards."""
+def _order(
+    entries: Mapping[str, Sequence[Entry]], ranks: Mapping[str, Entry] | None, first_key: Callable[[float], float]
+) -> list[str]:
+    """Models by their average rank, else by the first column, whose best value has the smallest key; the rest last."""
 
     def key(model: str) -> float:
-        rank = ranks[model].value if ranks else None
-        return math.inf if rank is None else rank
+        value = ranks[model].value if ranks else entries[model][0].value
+        if value is None:
+            return math.inf
+        return value if ranks else first_key(value)
 
-    return sorted(models, key=key)
+    return sorted(entries, key=key)
 
 
 def _how_sure(boards: Sequence[SuiteBoard]) -> str:

@@ -42,6 +42,7 @@ def summary(found: Across, costs: Tradeoff) -> str:
         f"On the front of {found.metric.name} and {COSTS[costs.cost_name]}, by the means: {', '.join(front)}.",
         *([costs.caveat] if costs.caveat else []),
         *sentences_of_left_out(found.left_out),
+        *(f"⚠ {sentence}" for sentence in found.outdated),
     ]
     return "\n".join(f"- {line}" for line in lines) + "\n"
 

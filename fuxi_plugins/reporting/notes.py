@@ -163,8 +163,13 @@ def _about_seeds(board: Leaderboard) -> list[str]:
     return lines
 
 
+def outdated_notes(board: Leaderboard) -> list[str]:
+    """What was changed after the board's runs."""
+    return [f"⚠ {sentence}" for sentence in board.outdated]
+
+
 def _about_the_rows(board: Leaderboard) -> list[str]:
-    lines = [*board.remarks, *(f"⚠ {sentence}" for sentence in board.outdated)]
+    lines = [*board.remarks, *outdated_notes(board)]
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"All models have {origins.pop()} hyper-parameters.")

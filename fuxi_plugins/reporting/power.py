@@ -12,6 +12,7 @@ from fuxi_plugins.analysis.statistics.noise import LEVEL, POWER
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import find_metric
+from fuxi_plugins.reporting.notes import outdated_notes
 
 
 def power_of(board: SuiteBoard) -> Power:
@@ -50,6 +51,8 @@ def render_power(board: SuiteBoard, difference: float = OF_INTEREST, model: str 
     lines.append(f"One planned comparison: {power.needed(difference).phrase(_test_rows(board.board), 'a row')}.")
     if model is not None:
         lines += ["", _against(board.board, power, model)]
+    if outdated := outdated_notes(board.board):
+        lines += ["", *outdated]
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ from fuxi_plugins.analysis.splits import Agreement, Pair, Splits
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.reporting.across import sentences_of_left_out
+from fuxi_plugins.reporting.notes import outdated_notes
 
 MOST_PAIRS = 30  # that the text shows of a kind
 
@@ -27,6 +28,8 @@ def render_splits(found: Splits) -> str:
         lines += ["", "Significant on one board alone (*):", "", _pairs(found, once)]
     if found.left_out:
         lines += ["", *sentences_of_left_out(found.left_out)]
+    if outdated := [note for board in found.boards for note in outdated_notes(board.board)]:
+        lines += ["", *outdated]
     return "\n".join(lines) + "\n"
 
 

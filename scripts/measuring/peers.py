@@ -122,7 +122,7 @@ def ready(model: Any) -> Any:
     return model.train()
 
 
-def authors_model(checkout: Path, experiment: str, shape: Shape, gpu: int = -1) -> Any:
+def authors_model(checkout: Path, experiment: str, shape: Shape, gpu: int = -1, root: str = "unused") -> Any:
     """A model of the RankElastor authors' code, unmodified, by the settings of their own config file.
 
     Raises:
@@ -140,8 +140,8 @@ def authors_model(checkout: Path, experiment: str, shape: Shape, gpu: int = -1) 
     if settings is None:
         raise UserError(f"{config} must hold the experiment {experiment!r}, but does not.")
     torch.manual_seed(0)
-    model = getattr(sys.modules[name], settings["model"])(shape.feature_map(), **{**settings, "gpu": gpu, "verbose": 0})
-    return ready(model)
+    how = {"gpu": gpu, "model_root": root, "verbose": 0}
+    return ready(getattr(sys.modules[name], settings["model"])(shape.feature_map(), **{**settings, **how}))
 
 
 def write_data(folder: Path, shape: Shape, rows: int) -> dict[str, Path]:

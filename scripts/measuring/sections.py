@@ -210,10 +210,28 @@ def training(options: Options) -> Iterator[Case]:
     """Two epochs with their evaluations, loading and checkpoints: our run against FuxiCTR's own loop and loader."""
     for model_class, settings in on_frappes_board(DCNv2, RankElastor):
         with tempfile.TemporaryDirectory() as folder:
-            build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, **settings)
+            build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, root=Path(folder), **settings)
             job = f"{model_class.__name__} at Frappe's shape, {options.rows:,} rows, 2 epochs"
-            ways = trainings(build, Path(folder), options)
+            models = {"FuxiCTR, Ray loader": partial(build, fast=False)}
+            ways = trainings(partial(build, fast=True, hosted=True), models, FRAPPE, 2, Path(folder), options)
             yield Case("training", job, "a training", ways, options.rounds, "starting Ray is left out")
+
+
+def training_of_authors(options: Options) -> Iterator[Case]:
+    """One epoch of RankElastor at Criteo's shape: our run against the authors' own code."""
+    if options.authors is None:
+        return
+    model_class, settings = MODELS["RankElastor"]
+    settings = {**settings, "embedding_dim": 20, "embedding_regularizer": 1e-5, "gpu": options.gpu}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        build = partial(peers.build, model_class, CRITEO, fast=True, hosted=True, root=root, **settings)
+        authors = partial(
+            peers.authors_model, options.authors, "UniMixer_criteo_dim_20", CRITEO, options.gpu, str(root)
+        )
+        job = f"RankElastor criteo_dim_20, {options.rows:,} rows, an epoch"
+        ways = trainings(build, {"FuxiCTR, authors' code": authors}, CRITEO, 1, root, options)
+        yield Case("training-authors", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
 def start(options: Options) -> Iterator[Case]:
@@ -247,6 +265,7 @@ SECTIONS: dict[str, Section] = {
     "tokens": tokens,
     "evaluation": evaluation,
     "training": training,
+    "training-authors": training_of_authors,
     "start": start,
 }
 # Those of which every way is the work of one process: with one thread both sides can take turns on one core.
@@ -302,34 +321,36 @@ def square_products(operations: int, options: Options) -> None:
     synchronize(options.device)
 
 
-def trainings(build: Callable, root: Path, options: Options) -> dict[str, Callable]:
-    """Two epochs of a model over data of Frappe's shape, all of which goes below a folder."""
+def trainings(
+    build: Callable, peer_models: dict[str, Callable], shape: peers.Shape, epochs: int, root: Path, options: Options
+) -> dict[str, Callable]:
+    """Epochs of a model of ours, and of peers by FuxiCTR's own loop and Ray loader; all files go below ``root``."""
     splits = {"train": options.rows, "valid": options.rows * 2 // 7}  # as in Frappe_x1
-    paths = {split: peers.write_data(root / split, FRAPPE, rows) for split, rows in splits.items()}
+    paths = {split: peers.write_data(root / split, shape, rows) for split, rows in splits.items()}
 
     @cache
-    def model(**how):
-        made = build(root=root / "model", **how)
+    def model(way: str):
+        made = build() if way == "ours" else peer_models[way]()
         Path(made.model_dir).mkdir(parents=True, exist_ok=True)
         return made
 
     @cache
     def theirs(split: str):
-        return peers.ray_loader(FRAPPE, paths[split]["parquet"], options.batch_size, split)
+        return peers.ray_loader(shape, paths[split]["parquet"], options.batch_size, split)
 
     def ours(split: str) -> ColumnLoader:
         rows = {"batch_size": options.batch_size, "shuffle": split == "train"}
-        return ColumnLoader(FRAPPE.feature_map(), paths[split]["store"], split=split, device=options.device, **rows)
+        return ColumnLoader(shape.feature_map(), paths[split]["store"], split=split, device=options.device, **rows)
 
     def fit_ours() -> None:
-        hosted = model(fast=True, hosted=True)
+        hosted = model("ours")
         hosted.watch(lambda news: None, [], NEVER)
-        hosted.fit(ours("train"), epochs=2, validation_data=ours("valid"))
+        hosted.fit(ours("train"), epochs=epochs, validation_data=ours("valid"))
 
-    def fit_theirs() -> None:
-        model(fast=False).fit(theirs("train"), epochs=2, validation_data=theirs("valid"))
+    def fit_theirs(way: str) -> None:
+        model(way).fit(theirs("train"), epochs=epochs, validation_data=theirs("valid"))
 
-    return {"ours": fit_ours, "FuxiCTR, Ray loader": fit_theirs}
+    return {"ours": fit_ours, **{way: partial(fit_theirs, way) for way in peer_models}}
 
 
 def forward_backward(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:

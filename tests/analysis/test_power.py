@@ -196,6 +196,12 @@ def test_a_row_that_is_none_and_a_board_without_noise_are_told(monkeypatch):
         module.render_power(alone)
 
 
+def test_what_was_changed_after_the_runs_is_said():
+    [named] = named_boards(["frappe_board"], Workspace.locate())
+    changed = replace(named, board=replace(named.board, outdated=("The data were changed.",)))
+    assert module.render_power(changed) == module.render_power(named) + "\n⚠ The data were changed.\n"
+
+
 def test_boards_and_comparisons_say_what_would_decide_what_they_leave_open():
     [named] = named_boards(["frappe_board"], Workspace.locate())
     board = named.board

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,6 +161,13 @@ def test_a_bootstrap_of_the_means_misses_the_same_order_of_close_models():
 
 ONE = {"A": [0.80, 0.801, 0.802], "B": [0.75, 0.751, 0.752], "C": [0.70, 0.701, 0.702]}
 OTHER = {"C": [0.60, 0.601, 0.602], "A": [0.65, 0.651, 0.652], "B": [0.70, 0.701, 0.702]}
+
+
+def test_what_was_changed_after_the_runs_is_said(tmp_path):
+    one, other = suite_board("one", ONE, tmp_path), suite_board("other", OTHER, tmp_path)
+    assert "⚠" not in render_splits(compare_splits(one, other))
+    other = replace(other, board=replace(other.board, outdated=("The data of other were changed.",)))
+    assert render_splits(compare_splits(one, other)).endswith("\n\n⚠ The data of other were changed.\n")
 
 
 def test_boards_compare_the_models_that_they_share_and_name_the_others(tmp_path):

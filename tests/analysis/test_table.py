@@ -47,6 +47,17 @@ def test_the_best_and_the_second_are_those_of_the_shown_digits(tmp_path):
     assert places(table_of([board], "logloss", digits=5)) == {"A": 1, "B": 2, "C": None, "D": None}
 
 
+def test_the_first_column_orders_the_models_of_one_board(tmp_path):
+    measured = {"A": (0.8, 0.7), "B": (0.7, 0.6), "C": (0.6, 0.5)}
+    records = [
+        record(name, metrics={"valid": {"AUC": 0.7}, "test": {"AUC": auc, "logloss": loss}})
+        for name, (auc, loss) in measured.items()
+    ]
+    board = board_of("toy", [*records, record("D", failed="it was stopped")], tmp_path)
+    assert table_of([board], "AUC", "logloss").models == ["A", "B", "C", "D"]
+    assert table_of([board], "logloss", "AUC").models == ["C", "B", "A", "D"]
+
+
 AUCS = st.lists(st.floats(0.5, 0.99), min_size=1, max_size=6)
 
 

@@ -126,7 +126,7 @@ def test_an_ablation_names_what_is_rankelastors_class_with_p():
 
 
 def test_a_dataset_may_have_seeds_of_its_own():
-    assert load_suite(CONFIGS, "paper_main@frappe_x1r,matched").seeds == [1, 2, 3, 4, 5, 6]
+    assert load_suite(CONFIGS, "paper_main@frappe_x1r,matched").seeds == [7, 8, 9, 10, 11, 12]
     assert load_suite(CONFIGS, "paper_main@ml100k,matched").seeds == [1, 2, 3]
 
 

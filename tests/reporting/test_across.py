@@ -38,6 +38,14 @@ def test_files_and_figures_are_whole(found, tmp_path):
     assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
 
 
+def test_what_was_changed_after_the_runs_is_said(found, tmp_path):
+    assert "⚠" not in summary(found, tradeoff(found, "parameters"))
+    boards = [suite_board(name, {"A": [0.7], "B": [0.6]}, tmp_path) for name in ("d0", "d1")]
+    changed = replace(boards[1], board=replace(boards[1].board, outdated=("The data of d1 were changed.",)))
+    found = across([boards[0], changed], find_metric("AUC"))
+    assert "- ⚠ The data of d1 were changed." in summary(found, tradeoff(found, "parameters"))
+
+
 def test_bars_of_nemenyis_test_stand_beside_its_critical_difference(found, tmp_path):
     by_nemenyi = replace(found, test="nemenyi")
     write_across(by_nemenyi, tradeoff(by_nemenyi, "parameters"), tmp_path)

@@ -95,7 +95,10 @@ def of_columns(
     """
     remarks = []
     if unreadable:
-        remarks.append(f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}.")
+        remarks.append(
+            f"Left out, for they hold neither text nor numbers nor lists of them: {', '.join(unreadable)}. Write what "
+            "models are to see of them as columns of their own."
+        )
     names = [name for name in heads["train"].columns if name and name != label.name]
     if absent := [name for name in names if any(name not in head for head in heads.values())]:
         remarks.append(f"Left out, for not every file has them: {', '.join(absent)}.")
