@@ -1,0 +1,47 @@
+"""How far counts alone rank Frappe's test rows: a reference for its board, by no model of the board.
+
+    python scripts/measure_counts.py
+
+Of each row it is counted in train how often its user and item, its item and its user stand in clicks and in all rows. A
+second set of counts adds those of the row's user and context, which the clicks share with the two non-clicks that were
+sampled for each: whoever sees two of the three labels knows the third. Boosted trees learn on valid what the counts mean.
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+import polars as pl
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss, roc_auc_score
+
+from fuxi_plugins.core.workspace import Workspace
+
+LABEL, USER, ITEM = "label", "user", "item"
+
+
+def main(folder: Path) -> None:
+    train, valid, test = (pl.read_csv(folder / f"{split}.csv") for split in ("train", "valid", "test"))
+    context = [name for name in train.columns if name not in (LABEL, ITEM)]  # of a click, with its user
+    popularity = [[USER, ITEM], [ITEM], [USER]]
+    for name, keys in {"user x item, item, user": popularity, "and user x context": [*popularity, context]}.items():
+        model = HistGradientBoostingClassifier(max_iter=200, random_state=0)
+        model.fit(counts(train, valid, keys), valid[LABEL].to_numpy())
+        predicted = model.predict_proba(counts(train, test, keys))[:, 1]
+        labels = test[LABEL].to_numpy()
+        click.echo(
+            f"{name}: test AUC {roc_auc_score(labels, predicted):.4f}, logloss {log_loss(labels, predicted):.4f}"
+        )
+
+
+def counts(train: pl.DataFrame, rows: pl.DataFrame, keys: list[list[str]]) -> np.ndarray:
+    """(R, 2K): for each of K lists of columns, the clicks and the rows of train that agree with a row in all of them."""
+    found = []
+    for columns in keys:
+        of_train = train.group_by(columns).agg(clicks=pl.col(LABEL).sum(), rows=pl.len())
+        found.append(rows.join(of_train, on=columns, how="left", maintain_order="left").select("clicks", "rows"))
+    return np.hstack([frame.fill_null(0).to_numpy() for frame in found])
+
+
+if __name__ == "__main__":
+    main(Workspace.locate().cache / "datasets" / "frappe_x1r" / "source")
