@@ -2,9 +2,10 @@
 
     python scripts/measure_counts.py
 
-Of each row it is counted in train how often its user and item, its item and its user stand in clicks and in all rows. A
-second set of counts adds those of the row's user and context, which the clicks share with the two non-clicks that were
-sampled for each: whoever sees two of the three labels knows the third. Boosted trees learn on valid what the counts mean.
+For each row, the script counts in train how often the row's user with its item, its item, and its user stand among the
+clicks and among all rows. A second set adds the counts of its user and context, which a click shares with the two
+non-clicks that were sampled for it: two of the three labels give the third away. Boosted trees learn on valid what the
+counts mean.
 """
 
 from pathlib import Path
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
 
 
 def counts(train: pl.DataFrame, rows: pl.DataFrame, keys: list[list[str]]) -> np.ndarray:
-    """(R, 2K): for each of K lists of columns, the clicks and the rows of train that agree with a row in all of them."""
+    """(R, 2K): for each of K lists of columns, the clicks and the rows of train that agree in all of them."""
     found = []
     for columns in keys:
         of_train = train.group_by(columns).agg(clicks=pl.col(LABEL).sum(), rows=pl.len())
