@@ -1,6 +1,8 @@
-"""How far counts alone rank Frappe's test rows: a reference for its board, by no model of the board.
+"""Measures what counts alone reach on Frappe: a reference for the models of its board.
 
     python scripts/measure_counts.py
+
+Needs Frappe's files: fuxibench data import frappe_x1r --from FOLDER.
 
 For each row, the script counts in train how often the row's user with its item, its item, and its user stand among the
 clicks and among all rows. A second set adds the counts of its user and context, which a click shares with the two
@@ -16,12 +18,17 @@ import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
+from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.sources.acquire import raw_folder
 
 LABEL, USER, ITEM = "label", "user", "item"
 
 
-def main(folder: Path) -> None:
+@click.command(help=__doc__)
+def main() -> None:
+    folder = frappe()
     train, valid, test = (pl.read_csv(folder / f"{split}.csv") for split in ("train", "valid", "test"))
     context = [name for name in train.columns if name not in (LABEL, ITEM)]  # of a click, with its user
     popularity = [[USER, ITEM], [ITEM], [USER]]
@@ -35,6 +42,15 @@ def main(folder: Path) -> None:
         )
 
 
+def frappe() -> Path:
+    """The folder of the dataset's files."""
+    workspace = Workspace.locate()
+    try:
+        return raw_folder(load_dataset_spec(workspace.all_configs, "frappe_x1r"), workspace)
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def counts(train: pl.DataFrame, rows: pl.DataFrame, keys: list[list[str]]) -> np.ndarray:
     """(R, 2K): for each of K lists of columns, the clicks and the rows of train that agree in all of them."""
     found = []
@@ -45,4 +61,4 @@ def counts(train: pl.DataFrame, rows: pl.DataFrame, keys: list[list[str]]) -> np
 
 
 if __name__ == "__main__":
-    main(Workspace.locate().cache / "datasets" / "frappe_x1r" / "source")
+    main()

@@ -34,7 +34,7 @@ from fuxi_plugins.models.rankmixer import RankMixer
 from fuxi_plugins.models.registry import Sources, load_model_class, use_sources
 from fuxi_plugins.records import metrics
 from fuxi_plugins.training.checkpoint import NEVER
-from measuring import peers
+from measuring import peers, ways
 from measuring.clock import synchronize
 from measuring.loops import PerTokenLoop, with_loops
 from measuring.timing import Case, Section
@@ -221,17 +221,15 @@ def training_of_authors(options: Options) -> Iterator[Case]:
     """One epoch of RankElastor at Criteo's shape: our run against the authors' own code."""
     if options.authors is None:
         return
-    model_class, settings = MODELS["RankElastor"]
-    settings = {**settings, "embedding_dim": 20, "embedding_regularizer": 1e-5, "gpu": options.gpu}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        build = partial(peers.build, model_class, CRITEO, fast=True, hosted=True, root=root, **settings)
+        build = partial(ways.build, "RankElastor", hosted=True, gpu=options.gpu, root=root)
         authors = partial(
             peers.authors_model, options.authors, "UniMixer_criteo_dim_20", CRITEO, options.gpu, str(root)
         )
         job = f"RankElastor criteo_dim_20, {options.rows:,} rows, an epoch"
-        ways = trainings(build, {"FuxiCTR, authors' code": authors}, CRITEO, 1, root, options)
-        yield Case("training-authors", job, "a training", ways, options.rounds, "starting Ray is left out")
+        timed = trainings(build, {"FuxiCTR, authors' code": authors}, CRITEO, 1, root, options)
+        yield Case("training-authors", job, "a training", timed, options.rounds, "starting Ray is left out")
 
 
 def start(options: Options) -> Iterator[Case]:
