@@ -392,7 +392,8 @@ def test_a_run_that_alone_is_told_to_end_is_a_failed_record(faulty):
 def test_a_stop_while_the_program_starts_has_its_message(workspace, number):
     """From the first of our own lines on, wherever it comes; before it, Python itself is starting."""
     script = (
-        "import os, sys\n"
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored by what a script starts with &
         "module, number = sys.argv[1:]\n"
         "class Stop:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
