@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from measuring.machine import ceiling, description
 from measuring.report import as_markdown, merge, update_page
-from measuring.sections import ON_ONE_CORE, SECTIONS, Options
+from measuring.sections import IN_BFLOAT16, ON_ONE_CORE, SECTIONS, Options
 from measuring.timing import compare
 
 from fuxi_plugins.execution.processes import ALLOCATOR, THREADS
@@ -35,13 +35,20 @@ def main() -> None:
     device = torch.device("cpu" if arguments.gpu < 0 else f"cuda:{arguments.gpu}")
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("--gpu was given, but torch sees no GPU here; without it the CPU is measured.")
-    options = Options(device, arguments.rounds, arguments.rows, arguments.batch_size, arguments.authors, arguments.zoo)
+    if arguments.bf16 and (exact := set(arguments.only) - IN_BFLOAT16):
+        sys.exit(
+            f"--bf16 is for {', '.join(sorted(IN_BFLOAT16))}, not for {', '.join(sorted(exact))}; name some by --only."
+        )
+    options = Options(
+        device, arguments.rounds, arguments.rows, arguments.batch_size, arguments.authors, arguments.zoo, arguments.bf16
+    )
     if arguments.authors is None:
         print("without --authors the RankElastor authors' own code is not among the peers of a step")
     if arguments.zoo is None and "zoo" in arguments.only:
         arguments.only.remove("zoo")
         print("without --zoo the models are not measured beside those of a FuxiCTR checkout")
-    suffix = ("-default-allocator" if arguments.default_allocator else "") + ("-gpu" if device.type == "cuda" else "")
+    asked = {"bf16": arguments.bf16, "default-allocator": arguments.default_allocator, "gpu": device.type == "cuda"}
+    suffix = "".join(f"-{what}" for what, wanted in asked.items() if wanted)
     measured = {}
     cores = os.sched_getaffinity(0)
     for name in arguments.only:
@@ -79,6 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--authors", type=Path, help="a checkout of the RankElastor authors' code")
     parser.add_argument("--zoo", type=Path, help="a checkout of FuxiCTR")
     parser.add_argument("--default-allocator", action="store_true", help="of glibc for the peers; kept apart by name")
+    parser.add_argument("--bf16", action="store_true", help="our side with amp: bf16; kept apart by name")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "speed")
     return parser.parse_args()
 

@@ -15,7 +15,8 @@ EPS = 1e-12
 def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     """gain * x / sqrt(mean(x^2) + eps), the mean over the last axis.
 
-    x (..., m); gain (m,), or anything that broadcasts against x, as (T, 1, m) against (T, B, m).
+    x (..., m); gain (m,), or anything that broadcasts against x, as (T, 1, m) against (T, B, m). The result is of x's
+    type. Where x is of less precision than the gain, as in mixed precision, the norm is computed in the gain's type.
 
     A vector of zeros, as the token of an empty history, stays zero and gets no gradient. By the formula its gradient
     would be multiplied by 1 / sqrt(eps), a million, at every norm in a row; four of them overflow float32, the norm
@@ -24,10 +25,12 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     >>> rms_norm(torch.tensor([3.0, -3.0]), torch.ones(2)).round(decimals=3)
     tensor([ 1., -1.])
     """
+    wide = x.to(gain.dtype)
     by_hand = (
         x.device.type == "cpu" and not torch.compiler.is_compiling()
     )  # a compiler fuses better what it can see into
-    return _RMSNormOnCPU.apply(x, gain) if by_hand else rms_norm_by_torch(x, gain)
+    normed = _RMSNormOnCPU.apply(wide, gain) if by_hand else rms_norm_by_torch(wide, gain)
+    return normed.to(x.dtype)
 
 
 def rms_norm_by_torch(x: Tensor, gain: Tensor) -> Tensor:
@@ -51,14 +54,13 @@ class _RMSNormOnCPU(torch.autograd.Function):
         inverse_rms = norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_().masked_fill_(is_zero, 0.0)
         ctx.save_for_backward(x, inverse_rms, gain)
         out = x * inverse_rms
-        # In mixed precision the product with the gain is of another type than x.
-        return out.mul_(gain) if out.dtype == gain.dtype and gain.numel() == x.shape[-1] else out * gain
+        return out.mul_(gain) if gain.numel() == x.shape[-1] else out * gain
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, inverse_rms, gain = ctx.saved_tensors
-        if gain.numel() != x.shape[-1] or not x.dtype == gain.dtype == grad.dtype:
+        if gain.numel() != x.shape[-1]:
             return _by_hand(grad, x * inverse_rms, inverse_rms, gain)
         flat_gain, shape = gain.reshape(-1), x.shape[-1:]
         grad_x, grad_gain, _ = torch.ops.aten.native_layer_norm_backward(
@@ -70,7 +72,7 @@ class _RMSNormOnCPU(torch.autograd.Function):
 
 
 def _by_hand(grad: Tensor, normed: Tensor, inverse_rms: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """RMSNorm's gradients, for a gain of any shape and any mix of types."""
+    """RMSNorm's gradients, for a gain of any shape."""
     product = grad * normed
     along_x = (product * gain).mean(dim=-1, keepdim=True)  # the part of grad that would only lengthen x
     grad_x = (grad * gain).addcmul_(normed, along_x, value=-1).mul_(inverse_rms)

@@ -5,7 +5,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Shape:
     numeric: int
     embedding_dim: int
     names: Sequence[str] = ()  # of the categorical fields, for settings that name some
+    sources: Mapping[str, str] = field(default_factory=dict)  # of fields by their names, for models that ask
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -50,7 +51,8 @@ class Shape:
         made = FeatureMap("measured", "")
         columns = {f"N{i}": {"source": "", "type": "numeric"} for i in range(self.numeric)}
         for name, size in self.sizes.items():
-            columns[name] = {"source": "", "type": "categorical", "padding_idx": 0, "vocab_size": size}
+            source = self.sources.get(name, "")
+            columns[name] = {"source": source, "type": "categorical", "padding_idx": 0, "vocab_size": size}
         made.features = OrderedDict(columns)
         made.labels = ["label"]
         made.default_emb_dim = self.embedding_dim

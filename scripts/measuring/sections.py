@@ -41,7 +41,8 @@ from measuring.timing import Case, Section
 from measuring.ways import CRITEO, MODELS
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
-FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10, names=FIELDS)
+SOURCES = {name: "item" if name == "item" else "user" for name in FIELDS}  # for DSSM
+FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10, names=FIELDS, sources=SOURCES)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Options:
     batch_size: int = 4096
     authors: Path | None = None  # a checkout of the RankElastor authors' code
     zoo: Path | None = None  # a checkout of FuxiCTR
+    bf16: bool = False  # of our side, in the sections IN_BFLOAT16
 
     @property
     def gpu(self) -> int:
@@ -91,7 +93,7 @@ def steps(options: Options) -> Iterator[Case]:
     for name, model_class, settings, shape, experiment, further in cases:
         build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings, **further)
         models = {
-            "ours": partial(build, fast=True),
+            "ours": partial(build, fast=True, bf16=options.bf16),
             "FuxiCTR's step, token loops": lambda build=build: recompiled(with_loops(build(fast=False)), options),
         }
         if options.authors:
@@ -212,8 +214,9 @@ def training(options: Options) -> Iterator[Case]:
         with tempfile.TemporaryDirectory() as folder:
             build = partial(peers.build, model_class, FRAPPE, gpu=options.gpu, root=Path(folder), **settings)
             job = f"{model_class.__name__} at Frappe's shape, {options.rows:,} rows, 2 epochs"
+            ours = partial(build, fast=True, hosted=True, bf16=options.bf16)
             models = {"FuxiCTR, Ray loader": partial(build, fast=False)}
-            ways = trainings(partial(build, fast=True, hosted=True), models, FRAPPE, 2, Path(folder), options)
+            ways = trainings(ours, models, FRAPPE, 2, Path(folder), options)
             yield Case("training", job, "a training", ways, options.rounds, "starting Ray is left out")
 
 
@@ -223,7 +226,7 @@ def training_of_authors(options: Options) -> Iterator[Case]:
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        build = partial(ways.build, "RankElastor", hosted=True, gpu=options.gpu, root=root)
+        build = partial(ways.build, "RankElastor", hosted=True, gpu=options.gpu, root=root, bf16=options.bf16)
         authors = partial(
             peers.authors_model, options.authors, "UniMixer_criteo_dim_20", CRITEO, options.gpu, str(root)
         )
@@ -266,6 +269,7 @@ SECTIONS: dict[str, Section] = {
     "training-authors": training_of_authors,
     "start": start,
 }
+IN_BFLOAT16 = {"step", "training", "training-authors"}  # those that can have our side with ``amp: bf16``
 # Those of which every way is the work of one process: with one thread both sides can take turns on one core.
 ON_ONE_CORE = {"step", "utilisation", "tables", "overhead", "zoo", "tokens"}
 

@@ -71,3 +71,15 @@ def test_gradient_against_finite_differences_for_every_way_the_gain_broadcasts()
         x = torch.randn(3, 2, 5, dtype=torch.float64, requires_grad=True)
         gain = torch.randn(gain_shape, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(rms_norm, (x, gain))
+
+
+@pytest.mark.parametrize("norm", [rms_norm, torch.compile(rms_norm, backend="eager", fullgraph=True)])
+def test_in_mixed_precision_the_norm_is_float32_and_its_result_of_the_type_of_x(norm):
+    x, weights = torch.randn(6, 40).bfloat16().requires_grad_(), torch.randn(6, 40)
+    gain = torch.rand(40, requires_grad=True)
+    normed = norm(x, gain)
+    assert torch.equal(normed, rms_norm(x.float(), gain).bfloat16())
+    grad_x, grad_gain = torch.autograd.grad((normed * weights).sum(), [x, gain])
+    exact = torch.autograd.grad((rms_norm(x.float(), gain) * weights.bfloat16().float()).sum(), [x, gain])
+    assert (grad_x.dtype, grad_gain.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close((grad_x, grad_gain), exact, rtol=1e-2, atol=1e-2, check_dtype=False)

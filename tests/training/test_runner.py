@@ -14,6 +14,7 @@ from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.experiments.catalogue import load_experiment_config
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.layers.dropout import Dropout
 from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.files import read_record
 from fuxi_plugins.records.metrics import TABLE, check_metrics, evaluate_metrics
@@ -223,6 +224,13 @@ def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
     half = run(make_job(workspace, tmp_path / "half", changes={"amp": "bf16"})).history[0].train_loss
     assert full != half
     assert full == pytest.approx(half, rel=0.02)
+
+
+def test_in_bfloat16_every_dropout_of_torchs_own_is_the_quick_one(workspace, tmp_path):
+    job = make_job(workspace, tmp_path, changes={"amp": "bf16", "net_dropout": 0.25, "hidden_units": [8, 4]})
+    model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
+    dropouts = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert [(type(module), module.p) for module in dropouts] == [(Dropout, 0.25)] * 2
 
 
 def test_gains_start_as_old_pytorch_had_them_where_there_are_any(workspace, tmp_path):
