@@ -9,6 +9,7 @@ the gradient. Here a third of that is enough, and z alone is kept, because
 
 - 1 / rms(h) is one positive number a row. ReLU, dropout and W2 let it through, so it may multiply the narrow W2 z.
 - g and dropout's scale may multiply the rows of W1 and b1, which are few, instead of those of h.
+- b1 is one more column of W1, for x with a one behind each row, so its sum and its gradient are part of the products.
 - |h| = |R (x, 1)|, where R is the triangular factor of the matrix (W1, b1) and as narrow as x.
 - z > 0 where neither ReLU nor dropout stops a gradient.
 
@@ -53,34 +54,38 @@ def through_wide_hidden(mlp: nn.Sequential, x: Tensor, piece: int) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         x = x.to(first.weight.dtype)
         scale = 1 / (1 - dropped / 2**BITS) * (torch.ones_like(first.bias) if gain is None else gain)
-        weight, bias = first.weight * scale.unsqueeze(1), first.bias * scale
-        out = _ThroughHidden.apply(x, weight, bias, last.weight, dropped, piece, kind, torch.is_grad_enabled())
+        x_1, affine = (
+            torch.cat([x, torch.ones_like(x[:, :1])], dim=1),
+            torch.cat([first.weight, first.bias[:, None]], 1),
+        )
+        scaled = affine * scale.unsqueeze(1)
+        out = _ThroughHidden.apply(x_1, scaled, last.weight, dropped, piece, kind, torch.is_grad_enabled())
         if gain is None:
             return (out + last.bias).to(kind)
-        mean_square = _SquaredLengths.apply(x, first.weight, first.bias) / len(gain)
+        mean_square = _SquaredLengths.apply(x_1, affine) / len(gain)
         # Of a row of zeros ReLU stops the gradient, as RMSNorm would.
         return torch.addcmul(last.bias, out, (mean_square + EPS).rsqrt()).to(kind)
 
 
 class _ThroughHidden(torch.autograd.Function):
-    """dropout(ReLU(x W1^T + b1)) W2^T of x (N, k), W1 (H, k), b1 (H,), W2 (D, H), without dropout's scale.
+    """dropout(ReLU(x W1^T)) W2^T of x (N, k), W1 (H, k), W2 (D, H), without dropout's scale.
 
     Products are of type ``kind``; sums over pieces are of x's type. ``keeps`` says whether a gradient will be wanted.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor,
+        ctx: Any, x: Tensor, weight1: Tensor, weight2: Tensor,
         dropped: int, piece: int, kind: torch.dtype, keeps: bool,
     ) -> Tensor:  # fmt: skip
         out = x.new_empty(len(x), len(weight2))
-        x, weight1, bias1, weight2 = (tensor.to(kind) for tensor in (x, weight1, bias1, weight2))
+        x, weight1, weight2 = (tensor.to(kind) for tensor in (x, weight1, weight2))
         rows, hidden = len(x), len(weight1)
         z, mask = x.new_empty(rows if keeps else min(rows, piece), hidden), x.new_empty(piece, hidden)
         for start in range(0, rows, piece):
             part = slice(start, start + piece)
             z_part = z[part] if keeps else z[: len(x[part])]
-            torch.addmm(bias1, x[part], weight1.t(), out=z_part).relu_()
+            torch.mm(x[part], weight1.t(), out=z_part).relu_()
             if dropped:
                 z_part *= keep_or_drop(mask[: len(z_part)], dropped)
             out[part] = (weight2 @ z_part.t()).t()  # so turned, a narrow product is faster: see products.py
@@ -94,7 +99,7 @@ class _ThroughHidden(torch.autograd.Function):
         x, weight1, weight2, z = ctx.saved_tensors
         grad = grad.to(x.dtype)
         grad_x, grad_weight1, grad_weight2 = (torch.zeros_like(of, dtype=ctx.exact) for of in (x, weight1.t(), weight2))
-        grad_bias1, buffer = grad_weight1.new_zeros(len(weight1)), z.new_empty(ctx.piece, len(weight1))
+        buffer = z.new_empty(ctx.piece, len(weight1))
         for start in range(0, len(x), ctx.piece):
             part = slice(start, start + ctx.piece)
             z_part, grad_part = z[part], grad[part]
@@ -102,27 +107,23 @@ class _ThroughHidden(torch.autograd.Function):
             grad_h = torch.mm(grad_part, weight2, out=buffer[: len(z_part)])
             torch.ops.aten.threshold_backward.grad_input(grad_h, z_part, 0, grad_input=grad_h)
             grad_weight1 += x[part].t() @ grad_h
-            grad_bias1 += grad_h.sum(dim=0, dtype=ctx.exact)
             grad_x[part] = (weight1.t() @ grad_h.t()).t()
-        return grad_x, grad_weight1.t(), grad_bias1, grad_weight2, None, None, None, None
+        return grad_x, grad_weight1.t(), grad_weight2, None, None, None, None
 
 
 class _SquaredLengths(torch.autograd.Function):
-    """|x W^T + b|^2 of each row of x (N, k), W (H, k), b (H,) -> (N, 1), by no more than k + 1 values a row."""
+    """|x W^T|^2 of each row of x (N, k), W (H, k) -> (N, 1), by no more than k values a row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        affine = torch.cat([weight, bias.unsqueeze(1)], dim=1)  # of x with a one behind each row
-        triangle = torch.linalg.qr(affine, mode="r").R
-        as_long = torch.addmm(triangle[:, -1], x, triangle[:, :-1].t())
-        ctx.save_for_backward(x, affine, triangle, as_long)
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        triangle = torch.linalg.qr(weight, mode="r").R
+        as_long = x @ triangle.t()
+        ctx.save_for_backward(x, weight, triangle, as_long)
         return torch.linalg.vector_norm(as_long, dim=1, keepdim=True).square_()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, affine, triangle, as_long = ctx.saved_tensors
-        x_1 = torch.cat([x, torch.ones_like(grad)], dim=1)
-        grad_x = (2 * grad * as_long) @ triangle[:, :-1]
-        grad_affine = affine @ (x_1.t() @ (2 * grad * x_1))
-        return grad_x, grad_affine[:, :-1], grad_affine[:, -1]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight, triangle, as_long = ctx.saved_tensors
+        grad_x = (2 * grad * as_long) @ triangle
+        return grad_x, weight @ (x.t() @ (2 * grad * x))
