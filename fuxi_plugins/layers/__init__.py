@@ -24,7 +24,7 @@ from .mixing import (
     exchange_heads,
     make_mixing,
 )
-from .norms import RMSNorm, rms_norm
+from .norms import LayerNorm, RMSNorm, rms_norm
 from .per_token import (
     FFNKind,
     PerToken,
@@ -61,6 +61,7 @@ __all__ = [
     "GroupedLinear",
     "HeadKind",
     "JointTokenizer",
+    "LayerNorm",
     "LinearHead",
     "LowRankLinear",
     "MLPHead",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import nearest_divisor, nearest_multiple, require_one_of, require_positive
-from .norms import RMSNorm
+from .norms import LayerNorm, RMSNorm
 
 MixingKind = Literal["full", "none", "block_transpose", "grouped", "low_rank", "orthogonal"]
 MixingNorm = Literal["before", "after"]
@@ -164,7 +164,7 @@ class ResidualMixing(nn.Module):
         self.scale = scale
         self.residual = residual
         self.norm_before = RMSNorm(num_tokens * token_dim) if norm == "before" else None
-        self.norm_after = nn.LayerNorm(token_dim) if norm == "after" else None
+        self.norm_after = LayerNorm(token_dim) if norm == "after" else None
 
     def forward(self, x: Tensor) -> Tensor:
         flat_normed = x if self.norm_before is None else self.norm_before(x.flatten(1)).view_as(x)

@@ -8,6 +8,7 @@ from fuxictr.pytorch.layers import FeatureEmbedding
 from torch import Tensor, nn
 
 from fuxi_plugins.layers import (
+    LayerNorm,
     MeanPoolHead,
     TokenBlock,
     TokenizerKind,
@@ -77,12 +78,12 @@ class MLPMixer(TokenModel):
                 TokenBlock(
                     mixing=TokenMLP(num_tokens, token_dim, tokens_mlp_dim, dropout),
                     mixing_norm=nn.Identity(),
-                    ffn=nn.Sequential(nn.LayerNorm(token_dim), *mlp(token_dim, channels_mlp_dim, dropout)),
+                    ffn=nn.Sequential(LayerNorm(token_dim), *mlp(token_dim, channels_mlp_dim, dropout)),
                 )
                 for _ in range(num_blocks)
             )
         )
-        self.head = nn.Sequential(nn.LayerNorm(token_dim), MeanPoolHead(token_dim))
+        self.head = nn.Sequential(LayerNorm(token_dim), MeanPoolHead(token_dim))
         self.finish_init(learning_rate, **kwargs)
 
 
@@ -91,7 +92,7 @@ class TokenMLP(nn.Module):
 
     def __init__(self, num_tokens: int, token_dim: int, hidden_dim: int, dropout: float):
         super().__init__()
-        self.norm = nn.LayerNorm(token_dim)
+        self.norm = LayerNorm(token_dim)
         self.mlp = mlp(num_tokens, hidden_dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:

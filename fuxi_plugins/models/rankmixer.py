@@ -10,6 +10,7 @@ from torch import nn
 
 from fuxi_plugins.layers import (
     HeadKind,
+    LayerNorm,
     MixingOptions,
     TokenBlock,
     TokenizerKind,
@@ -154,7 +155,7 @@ def paper_block(num_tokens: int, token_dim: int, mixing_options: MixingOptions, 
     """The block of the paper, (B, T, D) -> (B, T, D)."""
     return TokenBlock(
         mixing=make_mixing("block_transpose", num_tokens, token_dim, norm=None, options=mixing_options),
-        mixing_norm=nn.LayerNorm(token_dim),
+        mixing_norm=LayerNorm(token_dim),
         ffn=mlp_ffn(num_tokens, token_dim, [expanded(token_dim, expansion)], "gelu"),
-        ffn_norm=nn.LayerNorm(token_dim),
+        ffn_norm=LayerNorm(token_dim),
     )

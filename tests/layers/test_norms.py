@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fuxi_plugins.layers import RMSNorm, rms_norm
+from fuxi_plugins.layers import LayerNorm, RMSNorm, rms_norm
 from fuxi_plugins.layers.norms import rms_norm_by_torch
 
 
@@ -83,3 +83,10 @@ def test_in_mixed_precision_the_norm_is_float32_and_its_result_of_the_type_of_x(
     exact = torch.autograd.grad((rms_norm(x.float(), gain) * weights.bfloat16().float()).sum(), [x, gain])
     assert (grad_x.dtype, grad_gain.dtype) == (torch.bfloat16, torch.float32)
     torch.testing.assert_close((grad_x, grad_gain), exact, rtol=1e-2, atol=1e-2, check_dtype=False)
+
+
+def test_in_mixed_precision_layer_norm_is_torchs_in_float32():
+    norm, x = LayerNorm(40), torch.randn(6, 40).bfloat16()
+    nn.init.normal_(norm.weight)
+    assert torch.equal(norm(x), nn.LayerNorm.forward(norm, x.float()).bfloat16())
+    assert torch.equal(norm(x.float()), nn.LayerNorm.forward(norm, x.float()))
