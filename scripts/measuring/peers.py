@@ -88,6 +88,7 @@ AVAZU = [8, 240, 1000, 1000, 27, 1000, 1000, 35, 1000, 1000, 1000, 6, 6, 1000, 9
 def build(
     model_class: type,
     shape: Shape,
+    /,  # models have settings of such names
     *,
     fast: bool,
     sparse: bool = False,

@@ -41,7 +41,10 @@ from measuring.timing import Case, Section
 from measuring.ways import CRITEO, MODELS
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
-SOURCES = {name: "item" if name == "item" else "user" for name in FIELDS}  # for DSSM
+SOURCES = {name: "item" if name in ("item", "cost") else "user" for name in FIELDS}  # for DSSM
+# With the board's settings FuxiCTR's classes stop: PPNet and both APGs without settings of what gates or conditions
+# them, FLEN without fields of a third source.
+STOP_AT_FUXICTR = ("APG_DCNv2", "APG_DeepFM", "FLEN", "PPNet")
 FRAPPE = peers.Shape([540] * 10, numeric=0, embedding_dim=10, names=FIELDS, sources=SOURCES)
 
 
@@ -160,12 +163,14 @@ def zoo(options: Options) -> Iterator[Case]:
     use_sources(Sources(zoo=str(options.zoo)))
     theirs = discover(options.zoo).models
     for config in load_suite(Workspace.locate().all_configs, "frappe_zoo_board").experiments:
-        if config.model not in theirs:
+        if config.model not in theirs or config.model in STOP_AT_FUXICTR:
             continue
-        build = partial(peers.build, shape=FRAPPE, gpu=options.gpu, **resolve(config).params["model"])
+        settings = {"gpu": options.gpu, **resolve(config).params["model"]}
         models = {
-            "ours": partial(build, load_model_class(config.model), fast=True),
-            "FuxiCTR's zoo": partial(build, load_model_class(PREFIX + config.model), fast=False),
+            "ours": partial(peers.build, load_model_class(config.model), FRAPPE, fast=True, **settings),
+            "FuxiCTR's zoo": partial(
+                peers.build, load_model_class(PREFIX + config.model), FRAPPE, fast=False, **settings
+            ),
         }
         job = f"{config.display_name} at Frappe's shape, batch {options.batch_size}"
         yield Case("zoo", job, "a step", steppers(models, FRAPPE, options.batch_size, options), options.rounds)
