@@ -30,6 +30,8 @@ class Training(BaseModel):
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``tf32``: a GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it.
     ``compile``: the model's forward pass goes through ``torch.compile``.
+    ``dropout_bits``: 16 draws dropout's masks on a CPU from so many random bits a value, which is quicker than torch's
+        own draws (see ``layers/dropout.py``). The token models always do, and so does ``amp: bf16``.
     ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
         published runs of BARS; else they start at one.
     ``weight_average``: ``ema(0.999)`` or ``swa(5)``, averages of the weights that are evaluated and kept in their
@@ -68,6 +70,7 @@ class Training(BaseModel):
     sparse_embeddings: bool = False
     sharding: Literal["row_wise", "table_wise", "auto"] | None = None
     shuffle_window: int | None = Field(default=None, ge=2)
+    dropout_bits: Literal[16] | None = None
     batch_norm_gains: Literal["uniform"] | None = None
     weight_average: str | None = None
     deterministic: bool = False

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fuxi_plugins.experiments.training_settings import Training
-from fuxi_plugins.layers.dropout import Dropout
+from fuxi_plugins.layers.dropout import BITS, Dropout
 from fuxi_plugins.training import compiling, weight_average
 from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
@@ -28,14 +28,12 @@ class InBfloat16(FuxiCTRModel):
     """Mixed in front of a model class: ``amp: bf16``.
 
     Matrix products of the forward pass and their gradients are bfloat16. Weights, their updates, the output
-    activation and the loss stay float32; predictions still carry the 8 bits of the last layer's result. On a CPU,
-    where torch would draw dropout's masks for longer than the products take, they come from fewer random bits.
+    activation and the loss stay float32; predictions still carry the 8 bits of the last layer's result.
     """
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
         self.output_activation = in_float32(self.output_activation)
-        quicken_dropout(self)
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -58,12 +56,18 @@ def in_float32(activation: nn.Module) -> nn.Module:
     return InFloat32(activation)
 
 
-def quicken_dropout(model: nn.Module) -> None:
-    """Puts :class:`Dropout` in the place of torch's own modules."""
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.Dropout:
-                setattr(parent, name, Dropout(child.p))
+class QuickDropout(FuxiCTRModel):
+    """Mixed in front of a model class: ``dropout_bits: 16``, our :class:`Dropout` in the place of torch's own modules.
+
+    With ``amp: bf16`` it is there too: torch would draw a mask for longer than the products around it take.
+    """
+
+    def __init__(self, *args: Any, **settings: Any):
+        super().__init__(*args, **settings)
+        for parent in list(self.modules()):
+            for name, child in parent.named_children():
+                if type(child) is nn.Dropout:
+                    setattr(parent, name, Dropout(child.p))
 
 
 class UniformGains(FuxiCTRModel):
@@ -88,6 +92,7 @@ def mixins(training: Training) -> tuple[type[FuxiCTRModel], ...]:
     asked: dict[type[FuxiCTRModel], bool] = {
         Compiled: training.compile,
         InBfloat16: training.amp == "bf16",
+        QuickDropout: training.dropout_bits is not None or training.amp == "bf16",
         UniformGains: training.batch_norm_gains == "uniform",
     }
     averaging = weight_average.mixin(training)
@@ -98,7 +103,8 @@ def deviations(training: Training) -> list[str]:
     """The same in words, for the record."""
     said: dict[type[FuxiCTRModel], str] = {
         Compiled: compiling.DEVIATION,
-        InBfloat16: "amp=bf16: matrix products in bfloat16, dropout's masks from 16 random bits a value",
+        InBfloat16: "amp=bf16: matrix products in bfloat16",
+        QuickDropout: f"dropout_bits={BITS}: on a CPU, dropout's masks from {BITS} random bits a value",
         UniformGains: "batch_norm_gains=uniform: BatchNorm's gains started in U(0, 1), not at one",
     }
     averaging = [weight_average.deviation(training)] if training.weight_average else []

@@ -207,11 +207,12 @@ def test_a_job_survives_its_journey_as_json(workspace, tmp_path):
     ("changes", "said"),
     [
         ({"amp": "bf16"}, "amp=bf16"),
+        ({"dropout_bits": 16}, "dropout_bits=16"),
         ({"batch_norm": True, "batch_norm_gains": "uniform"}, "batch_norm_gains=uniform"),
         ({"train_step": "fuxictr"}, None),
         ({}, "step: fused optimizer"),
     ],
-    ids=["bf16", "gains", "fuxictr", "usual"],
+    ids=["bf16", "dropout", "gains", "fuxictr", "usual"],
 )
 def test_the_record_says_how_the_steps_were_computed(workspace, tmp_path, changes, said):
     record = run(make_job(workspace, tmp_path, changes=changes))
@@ -226,11 +227,14 @@ def test_bfloat16_is_near_float32_and_not_the_same(workspace, tmp_path):
     assert full == pytest.approx(half, rel=0.02)
 
 
-def test_in_bfloat16_every_dropout_of_torchs_own_is_the_quick_one(workspace, tmp_path):
-    job = make_job(workspace, tmp_path, changes={"amp": "bf16", "net_dropout": 0.25, "hidden_units": [8, 4]})
+@pytest.mark.parametrize(
+    ("asked", "found"), [({}, torch.nn.Dropout), ({"dropout_bits": 16}, Dropout), ({"amp": "bf16"}, Dropout)]
+)
+def test_dropout_is_torchs_own_unless_fewer_bits_are_asked_for(workspace, tmp_path, asked, found):
+    job = make_job(workspace, tmp_path, changes={**asked, "net_dropout": 0.25, "hidden_units": [8, 4]})
     model = assembly.build_model(job.experiment, job.data, gpu=-1, checkpoint_folder=tmp_path)
     dropouts = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-    assert [(type(module), module.p) for module in dropouts] == [(Dropout, 0.25)] * 2
+    assert [(type(module), module.p) for module in dropouts] == [(found, 0.25)] * 2
 
 
 def test_gains_start_as_old_pytorch_had_them_where_there_are_any(workspace, tmp_path):
