@@ -13,6 +13,7 @@ criteo_dim_20. A way is one of
 \b
 exact             what a run does
 plain-products    linear layers as torch has them
+quick-dropout     dropout_bits: 16
 compiled          compile: true
 bf16              amp: bf16
 compiled-bf16     both

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.yaml_files import load_yaml
 from fuxi_plugins.datasets.store import writing
-from fuxi_plugins.training.compiling import Compiled
+from fuxi_plugins.experiments.training_settings import Training
 from fuxi_plugins.training.distributed.ddp import DistributedMixin
 from fuxi_plugins.training.distributed.sharded import ShardedMixin
 from fuxi_plugins.training.distributed.sharded_table import sharded_tables
 from fuxi_plugins.training.fast_step import FastStep
 from fuxi_plugins.training.hosted import TrainerMixin
-from fuxi_plugins.training.options import InBfloat16
+from fuxi_plugins.training.options import mixins
 from fuxi_plugins.training.sparse_embeddings import SparseEmbeddings
 
 GRADIENT_NORM = 10.0  # FuxiCTR's limit
@@ -96,6 +96,7 @@ def build(
     shared: bool = False,
     sharding: str | None = None,
     bf16: bool = False,
+    quick_dropout: bool = False,
     compiled: bool = False,
     gpu: int = -1,
     root: Path | str = "unused",
@@ -104,16 +105,15 @@ def build(
     """A model ready to be stepped: FuxiCTR's own, or with our step, and what a run mixes in.
 
     A ``shared`` one is to be joined with those of other processes, and so is one with ``sharding``, which has a part of
-    the tables; one of ``bf16`` has its products in bfloat16, and a ``compiled`` one its forward pass through
-    ``torch.compile``.
+    the tables; one of ``bf16`` has its products in bfloat16, as a run has them with quick dropout, and a ``compiled``
+    one its forward pass through ``torch.compile``.
     """
     torch.manual_seed(0)
     step = (SparseEmbeddings,) if sparse else (FastStep,) if fast else ()
     tied = (ShardedMixin,) if sharding else (DistributedMixin,) if shared else ()
     around = (*tied, *((TrainerMixin,) if hosted else ()))
-    options = (*((Compiled,) if compiled else ()), *((InBfloat16,) if bf16 else ()))
-    mixins = (*around, *options, *step)
-    made = type("Measured" + model_class.__name__, (*mixins, model_class), {})
+    asked = mixins(Training(amp="bf16" if bf16 else None, dropout_bits=16 if quick_dropout else None, compile=compiled))
+    made = type("Measured" + model_class.__name__, (*around, *asked, *step, model_class), {})
     usual = {"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["AUC", "logloss"], "verbose": 0}
     with sharded_tables(sharding) if sharding else nullcontext():
         model = made(shape.feature_map(), gpu=gpu, model_root=str(root), **usual, **settings)

@@ -69,6 +69,7 @@ def deterministic(model: str) -> nn.Module:
 WAYS: dict[str, Callable[[str], nn.Module]] = {
     "exact": build,
     "plain-products": lambda model: without_turned_products(build(model)),
+    "quick-dropout": lambda model: build(model, quick_dropout=True),
     "compiled": lambda model: build(model, compiled=True),
     "bf16": lambda model: build(model, bf16=True),
     "compiled-bf16": lambda model: build(model, compiled=True, bf16=True),

@@ -10,7 +10,9 @@ from measuring import revisions, ways
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("way", ["exact", "plain-products", "bf16", "deterministic", "fuxictr", "token-loops"])
+@pytest.mark.parametrize(
+    "way", ["exact", "plain-products", "bf16", "quick-dropout", "deterministic", "fuxictr", "token-loops"]
+)
 def test_a_way_takes_a_step(way):
     model = ways.WAYS[way]("RankElastor")
     assert torch.isfinite(torch.as_tensor(float(model.train_step(ways.CRITEO.batch(4, CPU)))))
