@@ -17,6 +17,7 @@ quick-dropout     dropout_bits: 16
 compiled          compile: true
 bf16              amp: bf16
 compiled-bf16     both
+bf16-products     bf16_products: true
 deterministic     deterministic: true
 fuxictr           FuxiCTR's step
 token-loops       the same with one stack of torch's modules a token

@@ -53,7 +53,7 @@ def plan_suite(
     # Imported here: what only lists or reports must not wait for torch and FuxiCTR.
     from fuxi_plugins.execution.checks import check_experiments
     from fuxi_plugins.execution.plan import plan_runs
-    from fuxi_plugins.training.options import NO_BFLOAT16, cpu_has_bfloat16
+    from fuxi_plugins.training.options import without_bfloat16
 
     jobs: list[Job] = []
     skipped: list[tuple[Job, str]] = []
@@ -67,8 +67,8 @@ def plan_suite(
     records = [record for name in suite.datasets for record in find_records(workspace.results, name)]
     about = [name for name in not_skipped if name] or [config.id for config in suite.experiments]
     plan = plan_runs(jobs, records, forced=about if force else (), update=update)
-    on_cpu = -1 in resources.slots and any(job.experiment.training.amp == "bf16" for job in plan.todo)
-    return replace(plan, skipped=skipped, notes=[NO_BFLOAT16] if on_cpu and not cpu_has_bfloat16() else [])
+    on_cpu = [job.experiment.training for job in plan.todo] if -1 in resources.slots else []
+    return replace(plan, skipped=skipped, notes=without_bfloat16(on_cpu))
 
 
 def _job(

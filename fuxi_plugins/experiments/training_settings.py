@@ -29,6 +29,8 @@ class Training(BaseModel):
     ``labels``: those that a model of several tasks learns at once. Boards rank by the first.
     ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
     ``tf32``: a GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it.
+    ``bf16_products``: a CPU rounds the factors of its products to bfloat16, and all else stays float32; a GPU does not
+        know it.
     ``compile``: the model's forward pass goes through ``torch.compile``.
     ``dropout_bits``: 16 draws dropout's masks on a CPU from so many random bits a value, which is quicker than torch's
         own draws (see ``layers/dropout.py``). The token models always do, and so does ``amp: bf16``.
@@ -66,6 +68,7 @@ class Training(BaseModel):
     labels: list[str] = []
     amp: Literal["bf16"] | None = None
     tf32: bool = False
+    bf16_products: bool = False
     compile: bool = False
     sparse_embeddings: bool = False
     sharding: Literal["row_wise", "table_wise", "auto"] | None = None

@@ -28,8 +28,8 @@ SCHEMA: Literal[2] = 2
 
 # Training settings with which a run computes something else than FuxiCTR would; a board shows them in the row's name.
 DEVIATING_SETTINGS = (
-    "amp", "tf32", "compile", "sparse_embeddings", "shuffle_window", "dropout_bits", "batch_norm_gains",
-    "weight_average",
+    "amp", "tf32", "bf16_products", "compile", "sparse_embeddings", "shuffle_window", "dropout_bits",
+    "batch_norm_gains", "weight_average",
 )  # fmt: skip
 
 # What a run is for: "result" stands for its model on the dataset, "trial" is one try of a search for settings, and

@@ -17,12 +17,13 @@ def synchronize(device: torch.device) -> None:
 
 
 def use_arithmetic(training: Training) -> None:
-    """Sets for the whole process what ``tf32`` and ``deterministic`` ask for; comes before the device is first used.
+    """Sets for the whole process how it computes, as the settings ask; comes before the device is first used.
 
     Without ``tf32`` convolutions and recurrent layers are float32 like all else: torch's own default rounds theirs.
     """
     torch.backends.cuda.matmul.allow_tf32 = training.tf32
     torch.backends.cudnn.allow_tf32 = training.tf32
+    use_products(training.bf16_products)
     if training.deterministic:
         os.environ.update(CUBLAS_WORKSPACE)
     torch.use_deterministic_algorithms(training.deterministic)
@@ -30,10 +31,16 @@ def use_arithmetic(training: Training) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
+def use_products(bf16: bool) -> None:
+    """Sets for the whole process whether a CPU rounds the factors of its float32 products to bfloat16."""
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16" if bf16 else "none"  # type: ignore[attr-defined]
+
+
 def deviations(training: Training) -> list[str]:
     """What is asked for, in words for the record."""
     said = {
         "tf32: on a GPU matrix products, convolutions and recurrent layers in TensorFloat-32": training.tf32,
+        "bf16_products: on a CPU the factors of matrix products in bfloat16": training.bf16_products,
         "deterministic: only operations that give the same bits in every run on the same device": (
             training.deterministic
         ),

@@ -1,5 +1,6 @@
 """Ways to train that compute something else than FuxiCTR does, each asked for by a setting and told on the board."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,16 +13,24 @@ from fuxi_plugins.training.compiling import Compiled
 from fuxi_plugins.training.fuxictr_model import FuxiCTRModel
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # by any of which a CPU multiplies faster in bfloat16
-NO_BFLOAT16 = (
-    f"amp: bf16: this CPU has neither {' nor '.join(BFLOAT16_INSTRUCTIONS)} among its flags, so bfloat16 is likely "
-    "slower here than float32; see docs/speed.md."
-)
 
 
-def cpu_has_bfloat16() -> bool:
-    """Whether this machine's CPU has instructions for products in bfloat16."""
+def without_bfloat16(asked: Iterable[Training]) -> list[str]:
+    """What to say before runs on a CPU that ask for bfloat16 where it has no instructions for products in it."""
     capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
+    if any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS):
+        return []
+    settings = {
+        setting
+        for training in asked
+        for setting, wanted in {"amp: bf16": training.amp, "bf16_products: true": training.bf16_products}.items()
+        if wanted
+    }
+    return [
+        f"{setting}: this CPU has neither {' nor '.join(BFLOAT16_INSTRUCTIONS)} among its flags, so bfloat16 is likely "
+        "slower here than float32; see docs/speed.md."
+        for setting in sorted(settings)
+    ]
 
 
 class InBfloat16(FuxiCTRModel):

@@ -1,6 +1,7 @@
 """Ways to do one training step of a model."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from fuxi_plugins.models.dcnv2 import DCNv2
 from fuxi_plugins.models.dnn import DNN
 from fuxi_plugins.models.rankelastor import RankElastor
 from fuxi_plugins.models.rankmixer import RankMixer
+from fuxi_plugins.training.devices import use_products
 from measuring import peers
 from measuring.loops import with_loops
 from measuring.revisions import build_at
@@ -50,19 +52,19 @@ def token_loops(model: str) -> nn.Module:
     return made
 
 
-def deterministic(model: str) -> nn.Module:
-    """``deterministic: true``, a setting of the whole process, which is turned on for this model's steps alone."""
+def switched(switch: Callable[[bool], None], model: str) -> nn.Module:
+    """The model with a setting of the whole process, which is turned on for this model's steps alone."""
     made = build(model)
     step = made.train_step
 
-    def deterministic_step(batch: dict[str, Tensor]) -> Tensor:
-        torch.use_deterministic_algorithms(True)
+    def switched_step(batch: dict[str, Tensor]) -> Tensor:
+        switch(True)
         try:
             return step(batch)
         finally:
-            torch.use_deterministic_algorithms(False)
+            switch(False)
 
-    made.train_step = deterministic_step
+    made.train_step = switched_step
     return made
 
 
@@ -73,7 +75,8 @@ WAYS: dict[str, Callable[[str], nn.Module]] = {
     "compiled": lambda model: build(model, compiled=True),
     "bf16": lambda model: build(model, bf16=True),
     "compiled-bf16": lambda model: build(model, compiled=True, bf16=True),
-    "deterministic": deterministic,
+    "bf16-products": partial(switched, use_products),
+    "deterministic": partial(switched, torch.use_deterministic_algorithms),
     "fuxictr": lambda model: build(model, fast=False),
     "token-loops": token_loops,  # of RankElastor and RankMixer
 }

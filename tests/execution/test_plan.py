@@ -219,10 +219,19 @@ def plan_of(settings, workspace):
     return plan_suite(suite, workspace, RESOURCES)
 
 
-@pytest.mark.parametrize(("has_it", "settings"), [(True, {"amp": "bf16"}), (False, {}), (False, {"amp": "bf16"})])
-def test_a_cpu_without_bfloat16_is_said_before_the_runs(has_it, settings, workspace, monkeypatch):
+@pytest.mark.parametrize(
+    ("has_it", "settings", "said"),
+    [
+        (True, {"amp": "bf16"}, []),
+        (False, {}, []),
+        (False, {"amp": "bf16"}, ["amp: bf16"]),
+        (False, {"bf16_products": True}, ["bf16_products: true"]),
+    ],
+)
+def test_a_cpu_without_bfloat16_is_said_before_the_runs(has_it, settings, said, workspace, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_it})
-    assert any("bfloat16" in note for note in plan_of(settings, workspace).notes) == (bool(settings) and not has_it)
+    notes = plan_of(settings, workspace).notes
+    assert [note.partition(": this CPU")[0] for note in notes if "bfloat16" in note] == said
 
 
 def test_without_a_compiler_nothing_that_is_compiled_starts(workspace, monkeypatch):

@@ -11,7 +11,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    "way", ["exact", "plain-products", "bf16", "quick-dropout", "deterministic", "fuxictr", "token-loops"]
+    "way",
+    ["exact", "plain-products", "bf16", "bf16-products", "quick-dropout", "deterministic", "fuxictr", "token-loops"],
 )
 def test_a_way_takes_a_step(way):
     model = ways.WAYS[way]("RankElastor")

@@ -19,6 +19,7 @@ def switches():
     return (
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
+        torch.backends.mkldnn.matmul.fp32_precision,
         torch.are_deterministic_algorithms_enabled(),
     )
 
@@ -29,7 +30,8 @@ def former_arithmetic(monkeypatch):
     before = switches()
     yield
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[:2]
-    torch.use_deterministic_algorithms(before[2])
+    torch.backends.mkldnn.matmul.fp32_precision = before[2]
+    torch.use_deterministic_algorithms(before[3])
 
 
 def test_what_a_device_has_queued_is_training_and_neither_evaluation_nor_checkpoint(workspace, tmp_path, monkeypatch):
@@ -83,12 +85,17 @@ def test_only_a_gpu_is_waited_for(monkeypatch):
 def test_without_a_setting_all_products_are_float32(workspace, tmp_path, former_arithmetic):
     torch.backends.cudnn.allow_tf32 = True  # torch's default
     use_arithmetic(make_job(workspace, tmp_path).experiment.training)
-    assert switches() == (False, False, False)
+    assert switches() == (False, False, "none", False)
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"), [("tf32", (True, True, False)), ("deterministic", (False, False, True))]
+    ("setting", "expected"),
+    [
+        ("tf32", (True, True, "none", False)),
+        ("bf16_products", (False, False, "bf16", False)),
+        ("deterministic", (False, False, "none", True)),
+    ],
 )
 def test_a_run_computes_as_it_was_asked_to_and_says_so(workspace, tmp_path, former_arithmetic, setting, expected):
     plain = run(make_job(workspace, tmp_path / "plain"))
@@ -98,10 +105,18 @@ def test_a_run_computes_as_it_was_asked_to_and_says_so(workspace, tmp_path, form
     assert record.params["training"][setting] is True
     assert [line.partition(":")[0] for line in record.deviations if line not in plain.deviations] == [setting]
     assert setting not in plain.params["training"]
-    assert record.metrics == plain.metrics  # on a CPU, where neither is another arithmetic
+    if setting != "bf16_products":
+        assert record.metrics == plain.metrics  # on a CPU, where neither is another arithmetic
     assert record.digest != plain.digest
     run(make_job(workspace, tmp_path / "after"))
-    assert switches() == (False, False, False)
+    assert switches() == (False, False, "none", False)
+
+
+def test_factors_are_rounded_where_it_is_asked_for_on_a_cpu_that_can(former_arithmetic):
+    x, rounded = (made := torch.randn(64, 64)), made.bfloat16().float()
+    devices.use_products(True)
+    can = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    torch.testing.assert_close(x @ x, (rounded if can else x) @ (rounded if can else x), rtol=1e-5, atol=1e-5)
 
 
 def test_a_setting_is_said_once(workspace, tmp_path):
