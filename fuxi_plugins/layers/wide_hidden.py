@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 
 from .dropout import BITS, Dropout, keep_or_drop
 from .norms import EPS, RMSNorm
+from .products import product
 
 WIDENING = 4  # times as wide as its input; below, the factor R saves less than it costs
 
@@ -88,7 +89,7 @@ class _ThroughHidden(torch.autograd.Function):
             torch.mm(x[part], weight1.t(), out=z_part).relu_()
             if dropped:
                 z_part *= keep_or_drop(mask[: len(z_part)], dropped)
-            out[part] = (weight2 @ z_part.t()).t()  # so turned, a narrow product is faster: see products.py
+            out[part] = product(z_part, weight2.t())
         ctx.save_for_backward(x, weight1, weight2, z)
         ctx.piece, ctx.exact = piece, out.dtype
         return out
@@ -107,7 +108,7 @@ class _ThroughHidden(torch.autograd.Function):
             grad_h = torch.mm(grad_part, weight2, out=buffer[: len(z_part)])
             torch.ops.aten.threshold_backward.grad_input(grad_h, z_part, 0, grad_input=grad_h)
             grad_weight1 += x[part].t() @ grad_h
-            grad_x[part] = (weight1.t() @ grad_h.t()).t()
+            grad_x[part] = product(grad_h, weight1)
         return grad_x, grad_weight1.t(), grad_weight2, None, None, None, None
 
 

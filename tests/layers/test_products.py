@@ -54,3 +54,13 @@ def test_a_frozen_layer_gets_no_gradient():
     products.linear(layer, x).sum().backward()
     assert layer.weight.grad is None
     assert x.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width", "turned"), [(torch.float32, 30, True), (torch.float32, 32, False), (torch.bfloat16, 30, False)]
+)
+def test_a_product_is_the_product_and_lies_turned_in_memory_where_it_was_turned(dtype, width, turned):
+    x, weight = torch.randn(7, 260).to(dtype), torch.randn(260, width).to(dtype)
+    found = products.product(x, weight)
+    torch.testing.assert_close(found, x @ weight)
+    assert found.is_contiguous() != turned
