@@ -15,13 +15,14 @@ HEADERS = {
     "experiments": ("name", "model", "dataset"),
     "suites": ("name", "title", "runs"),
     "metrics": ("name", "direction", "meaning"),
+    "settings": ("name", "takes", "default", "meaning"),
 }
 KINDS = tuple(HEADERS)
 
 
 def rows(kind: str, workspace: Workspace) -> list[dict[str, str]]:
     """What there is of one of :data:`KINDS`, by the names in :data:`HEADERS`."""
-    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics), strict=True))
+    makers = dict(zip(KINDS, (_models, _datasets, _experiments, _suites, _metrics, _settings), strict=True))
     return [dict(zip(HEADERS[kind], row, strict=True)) for row in makers[kind](workspace)]
 
 
@@ -65,6 +66,12 @@ def _metrics(_: Workspace) -> list[tuple[str, ...]]:
     from fuxi_plugins.records.metrics import all_metrics
 
     return [(metric.name, metric.direction, metric.meaning) for metric in all_metrics()]
+
+
+def _settings(_: Workspace) -> list[tuple[str, ...]]:
+    from fuxi_plugins.experiments.settings_table import settings_table
+
+    return [(setting.name, setting.takes, setting.default, setting.meaning) for setting in settings_table()]
 
 
 def _runs(suite: "Suite") -> str:

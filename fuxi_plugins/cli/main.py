@@ -109,11 +109,13 @@ def main(
 
 
 @main.command("list")
-@click.argument("kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics"]), required=False)
+@click.argument(
+    "kind", type=click.Choice(["models", "datasets", "experiments", "suites", "metrics", "settings"]), required=False
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
-    """Lists models, datasets, experiments, suites and metrics. Name one kind to see only that."""
+    """Lists models, datasets, experiments, suites, metrics and settings of the training. Name one kind to see only that."""
     from fuxi_plugins.cli import listing
 
     if as_json:

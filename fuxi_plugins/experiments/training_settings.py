@@ -22,61 +22,71 @@ _AVERAGE = re.compile(r"(ema|swa)\(\s*([0-9]*\.?[0-9]+)\s*\)")
 
 
 class Training(BaseModel):
-    """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``.
+    """How FuxiCTR trains; names and defaults are FuxiCTR's, but for those of ``OWN_SETTINGS``."""
 
-    ``train_step``: ``fast`` is FuxiCTR's step with less work and the same result, ``fuxictr`` its own code.
-    ``label``: of a dataset with several, the one that is learned; the first if it is not said.
-    ``labels``: those that a model of several tasks learns at once. Boards rank by the first.
-    ``amp``: ``bf16`` computes the forward pass in that type, weights and their updates stay float32.
-    ``tf32``: a GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it.
-    ``bf16_products``: a CPU rounds the factors of its products to bfloat16, and all else stays float32; a GPU does not
-        know it.
-    ``compile``: the model's forward pass goes through ``torch.compile``.
-    ``dropout_bits``: 16 draws dropout's masks on a CPU from so many random bits a value, which is quicker than torch's
-        own draws (see ``layers/dropout.py``). The token models always do, and so does ``amp: bf16``.
-    ``batch_norm_gains``: ``uniform`` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the
-        published runs of BARS; else they start at one.
-    ``weight_average``: ``ema(0.999)`` or ``swa(5)``, averages of the weights that are evaluated and kept in their
-        place (see ``training/weight_average.py``).
-    ``sparse_embeddings``: a step moves the rows of its batch in embedding tables and no others (see
-        ``training/sparse_embeddings.py``).
-    ``sharding``: in a run by several processes, each holds a part of the embedding tables: some rows of every table
-        (``row_wise``), some tables (``table_wise``), or rows of the large ones and some of the small ones (``auto``).
-    ``shuffle_window``: rows that are shuffled together, for data larger than memory (see ``datasets/dataloader.py``).
-    ``deterministic``: only operations that give the same bits in every run on the same device; one that has no such
-        form is an error. A CPU does not need it: with the same number of threads its runs are equal to the last bit.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     optimizer: str = "adam"
+    """`adam` or a class of `torch.optim`."""
     loss: Literal["binary_crossentropy", "binary_cross_entropy"] = "binary_crossentropy"
+    """The loss; both names mean the same."""
     task: Literal["binary_classification"] = "binary_classification"
+    """What is learned."""
     metrics: list[str] = usual_metrics()
+    """What is measured on valid and test."""
     monitor: str | dict[str, float] = "AUC"
+    """The metric on valid that chooses the epoch, or a weighted sum of several, as `{gAUC: 1, logloss: -1}`."""
     monitor_mode: Literal["max", "min"] = "max"
+    """Whether more or less of it is better; it follows from the metric and need not be given."""
     epochs: int = Field(default=100, ge=1)
+    """At most so many."""
     batch_size: int = Field(default=4096, ge=1)
+    """Rows of a step."""
     shuffle: bool = True
+    """Whether each epoch draws the order of the rows anew."""
     early_stop_patience: int = Field(default=2, ge=1)
+    """Evaluations in a row without a gain after which the training ends."""
     eval_steps: int | None = Field(default=None, ge=1)
+    """Steps between two evaluations; an epoch unless given."""
     reduce_lr_on_plateau: bool = True
+    """Whether each evaluation without a gain divides the learning rate by ten."""
     max_gradient_norm: float = Field(default=10.0, gt=0)
+    """Norm to which all gradients together are shortened."""
     num_workers: int = Field(default=1, ge=0)
+    """Processes of FuxiCTR's loader; ours needs none, so it changes nothing."""
     train_step: Literal["fast", "fuxictr"] = "fast"
+    """`fast` is FuxiCTR's step with less work and the same result, `fuxictr` its own code."""
     label: str | None = None
+    """Of a dataset with several labels, the one that is learned; the first unless given."""
     labels: list[str] = []
+    """Labels that a model of several tasks learns at once. Boards rank by the first."""
     amp: Literal["bf16"] | None = None
+    """`bf16` computes the forward pass in bfloat16. Weights and their updates stay float32; dropout is that of
+    `dropout_bits`."""
     tf32: bool = False
+    """A GPU rounds the factors of its products to TensorFloat-32; a CPU does not know it."""
     bf16_products: bool = False
+    """A CPU rounds the factors of its products to bfloat16, and all else stays float32; a GPU does not know it."""
     compile: bool = False
+    """The forward pass goes through `torch.compile`."""
     sparse_embeddings: bool = False
+    """A step moves the rows of its batch in embedding tables and no others."""
     sharding: Literal["row_wise", "table_wise", "auto"] | None = None
+    """In a run by several processes, each holds a part of the embedding tables: some rows of every table (`row_wise`),
+    some tables (`table_wise`), or rows of the large ones and some of the small ones (`auto`)."""
     shuffle_window: int | None = Field(default=None, ge=2)
+    """Rows that are shuffled together, for data larger than memory."""
     dropout_bits: Literal[16] | None = None
+    """16 draws dropout's masks on a CPU from so many random bits a value, which is quicker than torch's own draws. The
+    token models always do."""
     batch_norm_gains: Literal["uniform"] | None = None
+    """`uniform` starts BatchNorm's gains in U(0, 1), as PyTorch up to 1.1 did and with it the published runs of BARS;
+    else they start at one."""
     weight_average: str | None = None
+    """`ema(0.999)` or `swa(5)`, averages of the weights that are evaluated and kept in their place."""
     deterministic: bool = False
+    """Only operations that give the same bits in every run on the same device; one that has no such form is an error. A
+    CPU does not need it: with the same number of threads its runs are equal to the last bit."""
 
     @property
     def averaging(self) -> tuple[str, float] | None:

@@ -289,7 +289,7 @@ def test_show_says_where_each_setting_comes_from(workspace):
 def test_lists_as_json(workspace):
     assert [row["name"] for row in json.loads(call(workspace, "list", "suites", "--json"))] == ["tiny_suite"]
     assert set(json.loads(call(workspace, "list", "--json"))) == {
-        "models", "datasets", "experiments", "suites", "metrics"
+        "models", "datasets", "experiments", "suites", "metrics", "settings"
     }  # fmt: skip
     assert [row["state"] for row in json.loads(call(workspace, "status", "tiny_suite", "--json"))] == ["waiting"] * 4
     assert [row["dataset_id"] for row in json.loads(call(workspace, "data", "list", "--json"))] == ["tiny"]
