@@ -26,9 +26,9 @@ SECTIONS = {
     "FuxiCTR's": "With FuxiCTR's names, defaults and meaning.",
     "Ours": "They say which label is learned and how a result is reached. Those that are not set stand in no record.",
     "Ours that change results": (
-        "A run with one of them computes something else than FuxiCTR would. So it is part of the experiment's digest, of "
-        "the record's deviations, and of the row's name on a board, as in `RankMixer [amp=bf16]`. [Speed](speed.md) says "
-        "which of them pay."
+        "A run with one of them computes something else than FuxiCTR would. So it is part of the experiment's digest, "
+        "of the record's deviations, and of the row's name on a board, as in `RankMixer [amp=bf16]`. "
+        "[Speed](speed.md) says which of them pay."
     ),
 }
 
