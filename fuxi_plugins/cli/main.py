@@ -115,7 +115,7 @@ def main(
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def list_(workspace: Workspace, kind: str | None, as_json: bool) -> None:
-    """Lists models, datasets, experiments, suites, metrics and settings. Name one kind to see only that.
+    """Lists models, datasets, suites, metrics, settings and more. Name one kind to see only that.
 
     The settings are those of the training; show EXPERIMENT also has those of its model.
     """
