@@ -20,7 +20,9 @@ experiment of `benchmark_configs/model_config` has settings of three kinds:
 A name that is none of them is refused. `Base` in a file holds what its experiments share. `fuxibench show EXPERIMENT`
 prints each value and who says so, and `fuxibench list settings` prints the tables below.
 
-    fuxibench run DNN_frappe_x1r --set batch_size=8192 --set learning_rate=2e-3
+```bash
+fuxibench run --model DNN --dataset ml100k --set batch_size=8192 --set learning_rate=2e-3
+```
 """
 SECTIONS = {
     "FuxiCTR's": "With FuxiCTR's names, defaults and meaning.",
