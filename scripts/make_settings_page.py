@@ -21,6 +21,7 @@ A name that is none of them is refused. `Base` in a file holds what its experime
 prints each value and who says so, and `fuxibench list settings` prints the tables below.
 
 ```bash
+fuxibench run DNN_ml100k --set batch_size=8192                     # beside the experiment as it stands
 fuxibench run --model DNN --dataset ml100k --set batch_size=8192 --set learning_rate=2e-3
 ```
 """

@@ -50,9 +50,12 @@ def choose(asked: Asked, workspace: Workspace) -> Chosen:
     if asked.rows and not asked.beside:
         raise UserError("--rows chooses among the rows of a board that --beside names.")
     if asked.name:
-        if asked.model or asked.settings or asked.beside:
-            raise UserError("a suite or experiment has its models and settings; leave out --model, --set and --beside.")
-        suite = find_suite(instance_name(asked.name, asked.dataset, asked.protocol), workspace, asked.seeds)
+        if asked.model or asked.beside:
+            raise UserError("a suite or experiment has its models; leave out --model and --beside.")
+        name = instance_name(asked.name, asked.dataset, asked.protocol)
+        if asked.settings:
+            return Chosen(*adhoc.changed(name, adhoc.parse_settings(asked.settings), asked.seeds, workspace))
+        suite = find_suite(name, workspace, asked.seeds)
         return Chosen(suite, suite)
     model = asked.model or _only_model(asked.model_files)
     settings = adhoc.parse_settings(asked.settings)

@@ -27,7 +27,13 @@ WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may
 @click.command()
 @click.argument("name", required=False, shell_complete=suites_and_experiments)
 @click.option("--model", shell_complete=models, help="Model to run on --dataset, instead of NAME.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of --model; may be repeated.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of --model, or of the experiment NAME to change; may be repeated.",
+)
 @click.option(
     "--beside",
     metavar="SUITE",
@@ -116,6 +122,7 @@ def run(
 
     \b
     fuxibench run frappe_board
+    fuxibench run DCNv2_frappe_x1r --set net_dropout=0.1
     fuxibench run --model DCNv2 --dataset ml100k --set learning_rate=3e-4 --seeds 1-3
     fuxibench run --model-file my_model.py --beside frappe_board
     """

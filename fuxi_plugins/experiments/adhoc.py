@@ -20,7 +20,7 @@ from fuxi_plugins.experiments.catalogue import load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, in_a_name, resolve
 from fuxi_plugins.experiments.requirements import embedding_dim_on, metrics_on
 from fuxi_plugins.experiments.settings import legal_settings
-from fuxi_plugins.experiments.suite import Suite, load_suite, suite_of_one, with_experiment
+from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_of_one, with_experiment
 from fuxi_plugins.experiments.training_settings import SETTINGS_OF_TREES, Training
 from fuxi_plugins.models.registry import is_tree_model, load_model_class
 from fuxi_plugins.models.variants import apply_variant, model_of
@@ -71,9 +71,7 @@ def adhoc_experiment(
         UserError: there is no such dataset or model, or a file has an experiment of this id.
     """
     spec = load_dataset_spec(workspace.all_configs, dataset)
-    variant = ",".join(f"{name}={in_a_name(value)}" for name, value in settings.items())
-    if len(variant) > MOST_CHARACTERS:
-        variant = f"settings={digest(dict(settings))[:12]}"
+    variant = _variant(settings)
     experiment_id = f"{in_a_name(model)}_{dataset}_{variant or 'defaults'}"
     known = load_experiment_configs(workspace.all_configs)
     if experiment_id in known:
@@ -107,6 +105,46 @@ def adhoc_suite(
 ) -> Suite:
     """The experiment as a suite of one; seed 1 unless others are asked for."""
     return suite_of_one(adhoc_experiment(model, dataset, settings, workspace), seeds or [1])
+
+
+def _variant(settings: Mapping[str, Any]) -> str:
+    """The settings as a part of an id."""
+    written = ",".join(f"{name}={in_a_name(value)}" for name, value in settings.items())
+    return written if len(written) <= MOST_CHARACTERS else f"settings={digest(dict(settings))[:12]}"
+
+
+def changed(name: str, settings: Mapping[str, Any], seeds: Sequence[int], workspace: Workspace) -> tuple[Suite, Suite]:
+    """An experiment with some settings changed, and the same beside the experiment's finished runs as it stands.
+
+    Raises:
+        UserError: there is no experiment of that name, or it is a suite's.
+    """
+    suite = find_suite(name, workspace, seeds)
+    (config, *others) = suite.experiments
+    if others or suite.name != config.id:
+        raise UserError(
+            f"--set changes the settings of one experiment, but {name} is a suite; name one of its experiments, such "
+            f"as {config.id}."
+        )
+    variant = _variant(settings)
+    own = replace(
+        config,
+        id=f"{config.id}@{variant}",
+        display_name=f"{config.display_name} ({variant})",
+        published_as=None,
+        settings={**config.settings, **settings},
+        hparam_source="default",
+        role="study",
+        variant=variant,
+        origins={**config.origins, **dict.fromkeys(settings, str(SAID))},
+    )
+    to_run = suite_of_one(own, suite.seeds)
+    finished = finished_runs(find_records(workspace.results, config.dataset_id))
+    besides = sorted({record.seed for record in finished if record.experiment == config.id})
+    if not besides:
+        return to_run, to_run
+    further = [seed for seed in besides if seed not in suite.seeds]
+    return to_run, replace(to_run, experiments=[own, config], more_seeds={config.id: further})
 
 
 @dataclass(frozen=True)

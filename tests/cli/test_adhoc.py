@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.cli.parameters import Integers
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.experiments import adhoc
 from fuxi_plugins.experiments.adhoc import MOST_CHARACTERS, adhoc_experiment, beside, parse_settings
 from fuxi_plugins.experiments.catalogue import load_recorded_experiment
 from fuxi_plugins.experiments.experiment import resolve
@@ -171,6 +172,27 @@ def test_a_run_without_a_file_is_found_again_by_its_record(workspace):
     assert "no suite or experiment 'LR_tiny_epochs=2'" in call(workspace, "run", "LR_tiny_epochs=2", code=2)
 
 
+def test_an_experiment_with_a_setting_changed_stands_beside_its_runs_as_it_is(workspace):
+    name = "LR_tiny@learning_rate=0.03"
+    alone = call(workspace, "run", "LR_tiny", "--set", "learning_rate=3e-2", "--seeds", "1")
+    assert f"start {name} seed 1" in alone
+    call(workspace, "run", "LR_tiny", "--seeds", "1,2")
+    beside = call(workspace, "run", "LR_tiny", "--set", "learning_rate=3e-2", "--seeds", "1")
+    assert "1 runs finished, 0 to run" in beside
+    _, shown = adhoc.changed("LR_tiny", {"learning_rate": 0.03}, [1], workspace)
+    assert {config.display_name: shown.seeds_of(config.id) for config in shown.experiments} == {
+        "LR (learning_rate=0.03)": [1],
+        "LR": [1, 2],
+    }
+    record = read_record(workspace.run_folder("tiny", name, 1) / "record.json")
+    plain = read_record(workspace.run_folder("tiny", "LR_tiny", 1) / "record.json")
+    assert (record.role, record.params["model"]["learning_rate"]) == ("study", 0.03)
+    assert record.params == {**plain.params, "model": {**plain.params["model"], "learning_rate": 0.03}}
+    assert "'learning_rat'; did you mean 'learning_rate'" in call(
+        workspace, "run", "LR_tiny", "--set", "learning_rat=1", code=2
+    )
+
+
 def test_an_own_model_is_copied_remembered_and_travels(workspace, model_file, tmp_path):
     arguments = ["run", "--model-file", str(model_file), "--beside", "tiny_suite", "--set", "epochs=1", "--seeds", "1"]
     name = "Mine_tiny_as_tiny_suite,epochs=1"
@@ -234,7 +256,7 @@ def test_a_failing_model_shows_its_own_line(workspace, model_file, tmp_path):
 WRONG = {
     "nothing": ([], "what to run is named"),
     "both": (["tiny_suite", "--model", "LR"], "leave out --model"),
-    "settings of a suite": (["tiny_suite", "--set", "epochs=1"], "leave out --model"),
+    "settings of a suite": (["tiny_suite", "--set", "epochs=1"], "is a suite; name one of its experiments, such as"),
     "no data": (["--model", "LR"], "name them by --dataset"),
     "unknown dataset": (["--model", "LR", "--dataset", "tinny"], "did you mean 'tiny'?"),
     "unknown model": (["--model", "LRR", "--dataset", "tiny"], "no model 'LRR'"),
