@@ -37,7 +37,8 @@ def tie_sentence(board: Leaderboard, most: int | None = None) -> str:
     if best.key in not_compared or not compared:
         return f"{best.display_name} has the best mean, but too few seeds to be compared with any other row."
     alike = board.like_the_best()
-    how = f"Holm's procedure over all {inference.compared:,} pairs, level {PER_CENT}"
+    how = f"Holm's procedure over all {inference.compared:,} pairs, " if inference.compared > 1 else ""
+    how += f"level {PER_CENT}"
     if not alike:
         said = f"All other rows are significantly worse than {best.display_name}, the best ({how})."
     elif len(alike) == len(compared):
@@ -124,8 +125,11 @@ def _what_decides(inference: Inference, test_rows: int | None) -> list[str]:
     power = Power.of(inference) if inference.undecided else None
     if power is None:
         return []
+    needed = power.needed(OF_INTEREST).phrase(test_rows, "a row")
+    if inference.compared == 1:
+        return [f"The pair is not decided; {needed}."]
     pairs = f"{inference.undecided:,} of {inference.compared:,} pairs are not decided"
-    return [f"{pairs}; for the median pair {power.needed(OF_INTEREST).phrase(test_rows, 'a row')}."]
+    return [f"{pairs}; for the median pair {needed}."]
 
 
 def _about_seeds(board: Leaderboard) -> list[str]:

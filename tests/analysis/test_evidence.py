@@ -80,6 +80,14 @@ def test_one_group_with_both_classes_leaves_a_metric_without_sampling_error(worl
     assert make_board(runs, evidence, tmp_path, rank_by="gAUC").rows
 
 
+def test_a_board_of_two_rows_speaks_of_the_pair(world, tmp_path):
+    runs = {name: listed for name, listed in make_runs(world).items() if name != "C_toy"}
+    text = " ".join(render(make_board(runs, measure(world, runs), tmp_path), "Title", "md").split())
+    assert "the best by its mean (level 5%)." in text
+    assert "- The pair is not decided; " in text
+    assert "pairs" not in text
+
+
 def test_a_board_says_what_differs(world, tmp_path):
     runs = make_runs(world)
     board = make_board(runs, measure(world, runs), tmp_path)
