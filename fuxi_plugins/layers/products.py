@@ -1,24 +1,28 @@
 """Products of rows with weights, turned round where a CPU multiplies them faster so.
 
-A CPU's BLAS computes rows of the result in vectors of eight or more numbers. It is slower where the width of the
-result is no multiple of eight, as for the gradient of 4096 rows of 39 embeddings of width 20. (A B)^T = B^T A^T has
-the rows of the batch for its width. The sums are the same up to their order, hence up to rounding.
-``scripts/measure_step.py`` (way ``plain-products``) measures both.
+MKL computes rows of the result in vectors of eight or more numbers. On AMD's processors it is slow where the width of
+the result is no multiple of eight, as for the gradient of 4096 rows of 39 embeddings of width 20. (A B)^T = B^T A^T
+has the rows of the batch for its width. The sums are the same up to their order, hence up to rounding. On Intel's
+processors every width is fast, and turning a result back would only take time. ``scripts/measure_step.py`` (way
+``plain-products``) measures both.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+CPU = Path("/proc/cpuinfo")
+TURNS = CPU.exists() and "AuthenticAMD" in CPU.read_text(errors="replace")  # whether this processor gains by it
 LANE = 8
 LONG = 256  # numbers in a sum; with fewer, a product gains less than it takes to turn its result back
 
 
 def is_turned(width: int, length: int) -> bool:
     """Whether a product is turned round whose result has that width, and whose sums that length."""
-    return width % LANE != 0 and length >= LONG
+    return TURNS and width % LANE != 0 and length >= LONG
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:

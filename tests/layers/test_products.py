@@ -7,6 +7,11 @@ from torch import nn
 from fuxi_plugins.layers import products
 
 
+@pytest.fixture(autouse=True)
+def _on_a_processor_that_gains(monkeypatch):
+    monkeypatch.setattr(products, "TURNS", True)
+
+
 def gradients(out, *of):
     return torch.autograd.grad((out * torch.arange(out.numel(), dtype=out.dtype).view_as(out)).sum(), of)
 
@@ -23,6 +28,12 @@ def test_a_turned_layer_is_the_layer(shape, rows, bias):
     assert found.is_contiguous()
     torch.testing.assert_close(found, known)
     torch.testing.assert_close(gradients(found, x, *layer.parameters()), gradients(known, x, *layer.parameters()))
+
+
+def test_on_other_processors_nothing_is_turned(monkeypatch):
+    monkeypatch.setattr(products, "TURNS", False)
+    assert not products.gains(nn.Linear(260, 30))
+    assert products.product(torch.randn(7, 260), torch.randn(260, 30)).is_contiguous()
 
 
 def test_layers_of_fast_widths_or_short_sums_are_left_alone():
