@@ -69,7 +69,7 @@ def test_products_that_are_turned_round_end_at_the_same_parameters(monkeypatch):
 
 
 def assert_equal_up_to_rounding(model_class, limit, **settings):
-    """In float64 to many digits; in float32 the fast step is no farther from that than FuxiCTR's own rounding is."""
+    """In float64 to many digits; in float32 the fast step is about as near to that as FuxiCTR's own, or within 1e-6."""
     fast, plain, exact, exact_plain = (
         build(model_class, is_fast, **settings) for is_fast in (True, False, True, False)
     )
@@ -80,7 +80,7 @@ def assert_equal_up_to_rounding(model_class, limit, **settings):
     assert train(fast, limit) == pytest.approx(train(plain, limit), rel=1e-5)
     rounding, _ = distances(plain.double(), exact)
     ours, _ = distances(fast.double(), exact)
-    assert ours < 3 * rounding
+    assert ours < max(3 * rounding, 1e-6)
 
 
 def test_the_regulariser_of_the_fast_step_is_felt():
