@@ -32,7 +32,7 @@ WAIT = 600.0  # seconds that torchrun's hosts wait for each other; the first may
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of --model, or of the experiment NAME to change; may be repeated.",
+    help="A setting of --model, or one to change in the experiment NAME; may be repeated.",
 )
 @click.option(
     "--beside",
