@@ -1,5 +1,6 @@
 """Which numbers of the committed results differ from those of an earlier commit; names and texts may.
 
+\b
     python scripts/compare_results.py 78a8d56
 
 Of records every number counts (metrics, history, parameters, seconds, ranks, costs, settings); of boards those of the

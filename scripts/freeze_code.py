@@ -1,5 +1,6 @@
 """Gives the present source of models and training its revision, if it still computes the golden numbers.
 
+\b
     python scripts/freeze_code.py                  # after a change that must not change a number
     python scripts/freeze_code.py --raise DCNv2    # after one that does: DCNv2's next revision, with new golden numbers
 

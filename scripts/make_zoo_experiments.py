@@ -67,8 +67,9 @@ SIZED_BOARDS: dict[str, dict[str, Any]] = {
     },
 }
 # Models of every kind: linear, pairs, deep, crosses, gates, attention, tokens, trees; DIN where there is a history.
-SIZED_ROWS = ["LR", "FM", "FwFM", "FFM", "DNN", "DeepFM", "xDeepFM", "DCNv2", "AutoInt+", "FinalMLP", "MaskNet", "GDCN-P",
-    "EulerNet", "Wukong", "RankMixer", "RankElastor", "TokenMixerLarge", "RankUp", "UniMixing-Lite", "LightGBM"]  # fmt: skip
+SIZED_ROWS = ["LR", "FM", "FwFM", "FFM", "DNN", "DeepFM", "xDeepFM", "DCNv2", "AutoInt+", "FinalMLP", "MaskNet",
+    "GDCN-P", "EulerNet", "Wukong", "RankMixer", "RankElastor", "TokenMixerLarge", "RankUp", "UniMixing-Lite",
+    "LightGBM"]  # fmt: skip
 SIZED_HEADER = """\
 # One configuration for every model on {dataset}, tuned for none, as `fuxibench new` sizes it.
 # Made by `python scripts/make_zoo_experiments.py`; do not edit.

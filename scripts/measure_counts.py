@@ -1,5 +1,6 @@
 """Measures what counts alone reach on Frappe: a reference for the models of its board.
 
+\b
     python scripts/measure_counts.py
 
 Needs Frappe's files: fuxibench data import frappe_x1r --from FOLDER.

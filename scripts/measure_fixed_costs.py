@@ -1,5 +1,6 @@
 """Prints what the quickstart takes beside training: evaluation, the rest of each run, and what is outside of runs.
 
+\b
     python scripts/measure_fixed_costs.py                        all its rows, one run at a time: minutes
     python scripts/measure_fixed_costs.py --only DNN --only LR   some of its rows
     python scripts/measure_fixed_costs.py --short                one epoch of a tenth of the rows, so mostly fixed costs

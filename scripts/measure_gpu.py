@@ -1,5 +1,6 @@
 """Measures training on a GPU in under ten minutes, and writes results/speed/gpu.json and the tables of docs/speed.md.
 
+\b
     python scripts/measure_gpu.py                 everything, on the first GPU
     python scripts/measure_gpu.py --only tokens   one section; the figures of the others stay
     python scripts/measure_gpu.py --rehearse      all of it with small sizes, on the CPU where there is no GPU; writes

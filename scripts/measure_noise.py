@@ -1,12 +1,12 @@
 """What docs/statistics.md says of a board's noise: are seeds independent between models, and rows within groups?
 
+\b
     python scripts/measure_noise.py ml100k_board
 
 The dataset must have been prepared on this machine.
 """
 
-import sys
-
+import click
 import numpy as np
 
 from fuxi_plugins.analysis.find_evidence import predictions_path
@@ -20,6 +20,8 @@ from fuxi_plugins.records.metrics.ranking import auc_influence
 from fuxi_plugins.records.predictions import read_predictions
 
 
+@click.command(help=__doc__)
+@click.argument("name", metavar="SUITE")
 def main(name: str) -> None:
     workspace = Workspace.locate()
     suite = find_suite(name, workspace)
@@ -44,4 +46,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

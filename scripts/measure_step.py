@@ -1,5 +1,6 @@
 """One training step done in two ways, in turns in one process, with the machine's copy rate before and after.
 
+\b
     python scripts/measure_step.py RankElastor exact plain-products
     python scripts/measure_step.py RankElastor exact compiled --rounds 9
     python scripts/measure_step.py DCNv2 exact bf16 --rows 2048

@@ -1,5 +1,6 @@
 """Brings records of schema 1 to schema 2; no number changes.
 
+\b
     python scripts/migrate_records.py            # those of this checkout's results
     python scripts/migrate_records.py --results ~/my_clicks/results
 

@@ -1,5 +1,6 @@
 """Prints where the time of a training step goes, by experiment, beside what this machine can do at best.
 
+\b
     python scripts/profile_step.py                                  the token models and DCNv2 at Criteo's, Avazu's and
                                                                     Frappe's shape
     python scripts/profile_step.py DNN_frappe_x1r --rows 1024       other experiments, smaller batches

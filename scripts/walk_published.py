@@ -1,5 +1,6 @@
 """Goes through published folders of configs and says what becomes of each experiment here.
 
+\b
     python scripts/walk_published.py --fuxictr ~/FuxiCTR --bars ~/BARS --authors ~/RankElastor --train
 
 An experiment is ``trained`` where its data is at hand, it ``resolves`` where every setting of it and of its dataset is
