@@ -104,12 +104,16 @@ def model_file(
     header: str,
     training: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
+    own: Mapping[str, Mapping[str, Any]] | None = None,
     ending: str = "",
 ) -> str:
-    """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows."""
+    """The text of a file of experiments, ``ROW_dataset`` and the ending, in the order of the rows.
+
+    ``changes`` are to :data:`COMMON`; ``own`` are the settings of single rows.
+    """
     text = header + yaml_text({"Base": {"dataset_id": dataset, **TRAINING, **(training or {})}})
     for row in rows:
-        settings = {**naming(row), **common_settings(row, changes)}
+        settings = {**naming(row), **common_settings(row, changes), **(own or {}).get(row, {})}
         text += "\n" + yaml_text({f"{in_a_name(row)}_{dataset}{ending}": settings})
     return text
 
