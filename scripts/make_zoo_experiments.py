@@ -82,7 +82,7 @@ TOYS_HEADER = """\
 
 """
 TOYS_RANDOM_HEADER = """\
-# The configurations of s3rec_toys, chosen on its split, for the same log split at random: do both order the models alike?
+# The configurations of s3rec_toys, chosen on its split, for the same log at random: do both order the models alike?
 # Made by `python scripts/make_zoo_experiments.py`; do not edit.
 
 """
