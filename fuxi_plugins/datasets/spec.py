@@ -38,7 +38,7 @@ class DatasetSpec(Strict):
     separator: str | None = Field(default=None, min_length=1)  # of csv files; None: a tab in .tsv, else a comma
     column_names: list[str] | None = None  # of csv files without a header
     encoding: Encoding | None = None  # of csv files; None: UTF-8
-    train_data: str  # a file or a folder of parts
+    train_data: str  # a file, a folder of parts, or several files as a name with *
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
     split: SplitRule | None = None

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ NAMES = {
 SEPARATORS = (",", "\t", ";", "|", "::")
 RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
 _HEAD_BYTES = 1 << 20  # that tell a file's encoding
+_WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
 _ROWS = 20  # behind the first that tell whether it is a header
 _LIBSVM = re.compile(
     r"\S+( qid:\d+)?( \d+(:\d+)?:[-+.\deE]+){2,} *"
@@ -39,7 +41,7 @@ class FoundFiles:
     """Data files as they lie on the disk.
 
     root: the folder that holds them.
-    names: by split, the file's name; a split without rows of its own is missing.
+    names: by split, the file's name, or a pattern of names; a split without rows of its own is missing.
     file_format: how all of them are written.
     others: data files beside them that are not read.
     """
@@ -87,9 +89,12 @@ def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = _data_files(origin)
     names = _named_after_splits(data)
+    if not names and len(data) == 1 and data[0].is_dir() and _named_after_splits(_data_files(data[0])):
+        return _named_files(data[0])  # as in a folder of the Hugging Face hub, whose tables lie in data/
     if "train" not in names:
         return origin, {"train": _only(origin, data, names)}, ()
-    return origin, names, tuple(path.name for path in data if path.name not in names.values())
+    others = (path.name for path in data if not any(fnmatchcase(path.name, name) for name in names.values()))
+    return origin, names, tuple(others)
 
 
 def _data_files(folder: Path) -> list[Path]:
@@ -99,15 +104,29 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _named_after_splits(data: list[Path]) -> dict[str, str]:
-    """By split, the file of that name (``train.csv``), or else the one with that word in it (``log_train.csv``)."""
+    """By split, the file of that name (``train.csv``), or else what has that word in its name.
+
+    That is one file (``log_train.csv``) or several that are numbered (``train-00000-of-00002.parquet``), for which a
+    pattern stands (``train-*-of-00002.parquet``).
+    """
     names = {}
     for split in SPLITS:
         stems = [(path.name.partition(".")[0].lower(), path.name) for path in data]
         whole = [file for name in NAMES[split] for stem, file in stems if stem == name]
-        within = [file for stem, file in stems if set(re.split("[_-]", stem)) & set(NAMES[split])]
-        if whole or len(within) == 1:
-            names[split] = (whole or within)[0]
+        within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(NAMES[split])]
+        numbered = _pattern(within, [path.name for path in data]) if len(within) > 1 else None
+        if whole or len(within) == 1 or numbered:
+            names[split] = (whole or [numbered or within[0]])[0]
     return names
+
+
+def _pattern(files: list[str], beside: list[str]) -> str | None:
+    """A name that stands for these files, which differ in their numbers, and for no other beside them; None if none."""
+    split_names = [_NUMBERS.split(file) for file in files]
+    if len({tuple(parts_of[::2]) for parts_of in split_names}) > 1:  # every second piece is a number
+        return None
+    pattern = "".join(same[0] if len(set(same)) == 1 else "*" for same in zip(*split_names, strict=True))
+    return pattern if [file for file in beside if fnmatchcase(file, pattern)] == files else None
 
 
 def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:

@@ -39,8 +39,9 @@ NOTES = {
 
 
 def of_files(found: FoundFiles) -> list[str]:
-    """Which files are not read, and how the others are written."""
+    """Which files are not read, which belong together, and how they are written."""
     remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
+    remarks += [f"The files {name} together are {split}." for split, name in found.names.items() if "*" in name]
     if found.file_format.separator:
         remarks.append(f"Values are separated by {found.file_format.separator!r}.")
     if found.file_format.encoding != "utf-8":

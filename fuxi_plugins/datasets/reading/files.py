@@ -1,7 +1,7 @@
 """Reads a data file of any format, header and rows: the one door to a user's files.
 
-A data file is a file or a folder of parts, whose folders' names may hold columns (``day=1``). The format follows from
-the file's name unless a config says otherwise.
+A data file is a file, a folder of parts, whose folders' names may hold columns (``day=1``), or a pattern that stands
+for several files (``train-*.parquet``). The format follows from the file's name unless a config says otherwise.
 """
 
 import itertools

@@ -75,23 +75,47 @@ def _endings(path: Path) -> list[str]:
 
 
 def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
-    """The files of a data file, in the order of their names: itself, or what a folder holds of its format.
+    """The files of a data file, in the order of their names: itself, or what a folder or a pattern stands for.
 
-    Files and folders whose names begin with a dot or an underscore are not data, by the convention of Spark.
+    A folder stands for what it and its folders hold of its format; a name with ``*``, as ``train-*.parquet``, for the
+    files so called. Files and folders whose names begin with a dot or an underscore are not data, by the convention of
+    Spark.
 
     Raises:
-        UserError: a folder holds no such file.
+        UserError: there is no such file.
     """
+    if is_pattern(path):
+        found = [part for part in sorted(path.parent.glob(path.name)) if part.is_file() and _is_data(part, path.parent)]
+        if not found:
+            raise UserError(f"the folder {path.parent} must hold files called {path.name}, but holds none.")
+        return found
     if not path.is_dir():
         return [path]
     kind = file_format.kind_of(path)
     found = [
         part
         for part in sorted(path.rglob("*"))
-        if part.is_file()
-        and format_by_name(part) == kind
-        and not any(name.startswith((".", "_")) for name in part.relative_to(path).parts)
+        if part.is_file() and format_by_name(part) == kind and _is_data(part, path)
     ]
     if not found:
         raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
     return found
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether the name stands for several files."""
+    return "*" in path.name
+
+
+def is_there(path: Path) -> bool:
+    """Whether a data file exists, or one at least that a pattern stands for."""
+    return any(path.parent.glob(path.name)) if is_pattern(path) else path.exists()
+
+
+def place_of(part: Path, path: Path) -> Path:
+    """Where a part of the data file ``path`` lies, from the folder that holds the parts."""
+    return part.relative_to(path.parent if is_pattern(path) else path)
+
+
+def _is_data(part: Path, folder: Path) -> bool:
+    return not any(name.startswith((".", "_")) for name in part.relative_to(folder).parts)

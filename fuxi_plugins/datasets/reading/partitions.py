@@ -8,13 +8,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.forms import place_of
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 
 def keys_of(part: Path, root: Path) -> dict[str, str | None]:
     """The columns in the names of the folders between a folder of parts and one of them; a missing value is None."""
-    pairs = [name.partition("=") for name in part.relative_to(root).parts[:-1] if "=" in name]
+    pairs = [name.partition("=") for name in place_of(part, root).parts[:-1] if "=" in name]
     return {unquote(key): None if value == _MISSING else unquote(value) for key, _, value in pairs}
 
 

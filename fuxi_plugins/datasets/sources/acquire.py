@@ -13,7 +13,7 @@ from filelock import FileLock
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, explaining_full_disk, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.reading.forms import parts
+from fuxi_plugins.datasets.reading.forms import is_there, parts, place_of
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
 BUILDERS = {
@@ -79,7 +79,7 @@ def _memory(spec: DatasetSpec, workspace: Workspace) -> Path:
 
 
 def _digests(files: dict[str, tuple[Path, list[Path]]], spec: DatasetSpec, workspace: Workspace) -> dict[str, str]:
-    """sha256 of each file, or folder and its parts, remembered by size and time of change."""
+    """sha256 of each file, or of its parts, remembered by size and time of change."""
     memory = _memory(spec, workspace)
     known = json.loads(memory.read_text()) if memory.exists() else {}
     digests: dict[str, str] = {}
@@ -97,10 +97,10 @@ def _digests(files: dict[str, tuple[Path, list[Path]]], spec: DatasetSpec, works
 
 
 def _digest(path: Path, files: list[Path]) -> str:
-    """sha256 of a file's bytes, or of the names and digests of a folder's parts."""
-    if not path.is_dir():
+    """sha256 of a file's bytes, or of the names and digests of its parts."""
+    if files == [path]:
         return file_digest(path, "sha256")
-    return digest({str(part.relative_to(path)): file_digest(part, "sha256") for part in files})
+    return digest({str(place_of(part, path)): file_digest(part, "sha256") for part in files})
 
 
 def source_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
@@ -113,7 +113,7 @@ def is_available(spec: DatasetSpec, workspace: Workspace) -> bool:
     if spec.build and not spec.files:
         return True
     folder = _provided_folder(spec, workspace)
-    return all((folder / name).exists() for name in wanted_files(spec))
+    return all(is_there(folder / name) for name in wanted_files(spec))
 
 
 def _provided_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
@@ -189,7 +189,7 @@ def _text_digest(builder: Path) -> str:
 
 
 def _require_files(spec: DatasetSpec, folder: Path, names: Iterable[str]) -> None:
-    missing = [name for name in names if not (folder / name).exists()]
+    missing = [name for name in names if not is_there(folder / name)]
     if not missing:
         return
     if spec.data_root:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import explaining_full_disk, file_digest, require_space
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.reading.forms import is_pattern, is_there, parts
 from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder, wanted_files
 from fuxi_plugins.datasets.spec import DatasetSpec
 
@@ -78,8 +79,8 @@ def verify_files(spec: DatasetSpec, folder: Path) -> list[FileState]:
 
 
 def _seen(path: Path) -> str:
-    """The md5 of a file, and of a folder of parts, for which none can be published, that it is one."""
-    return file_digest(path, "md5") if path.is_file() else "a folder of parts" if path.is_dir() else ""
+    """The md5 of a file; of several, for which none can be published, that they are there."""
+    return file_digest(path, "md5") if path.is_file() else "several files" if is_there(path) else ""
 
 
 def _remedy(name: str, md5: str, known: Iterable[DatasetSpec]) -> str:
@@ -93,6 +94,10 @@ def _unpack(origin: Path, name: str, copy: Path) -> None:
     """Copies one file out of whatever holds it; where it is written to does not depend on what a zip archive says."""
     if (origin / name).is_dir():  # of parts; names that begin with a dot or an underscore are no data
         shutil.copytree(origin / name, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "_*"))
+        return
+    if is_pattern(copy):
+        for part in parts(origin / name):
+            shutil.copyfile(part, copy.with_name(part.name))
         return
     packed = (path for path in sorted(origin.glob("*")) if path.suffix == ".zip" or _is_tar(path))
     archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *packed]
