@@ -108,7 +108,7 @@ def bytes_of(content):
 
 OTHER_KINDS = {
     "log.xlsx": (bytes_of(b"PK\x03\x04\x14\0\6\0"), "a zip archive or an Excel workbook. Unpack it, or save the sheet"),
-    "log.feather": (feather, "an Arrow .feather. file. Read it with pandas or polars"),
+    "log.fea": (feather, "an Arrow .feather. file. Let its name end with .arrow"),
     "log.pkl": (bytes_of(pickle.dumps(CLICKS)), "a pickle of Python. Read it with pandas or polars"),
     "log.dat": (parquet, "a parquet file. Let its name end with .parquet"),
     "log.tar.gz": (tar, "a tar archive. Unpack it"),

@@ -74,6 +74,17 @@ def as_parquet_as_pandas_has_it(path, table):
     typed.with_columns(pl.col("user").cast(pl.Float64), pl.col("shop").cast(pl.Categorical)).write_parquet(path)
 
 
+def as_arrow(path, table):
+    """A stream in batches, as Hugging Face's library saves it."""
+    typed = in_types(table, lists=True).to_arrow()
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, typed.schema) as stream:
+        stream.write_table(typed, max_chunksize=70)
+
+
+def as_feather(path, table):
+    in_types(table, lists=True).write_ipc(path, compression="zstd")
+
+
 def as_parts(path, table):
     path.unlink(missing_ok=True)
     (path / "deep").mkdir(parents=True)
@@ -121,6 +132,8 @@ WAYS = {
     "several characters": ("{}.dat", separated("::"), {"separator": "::"}),
     "parquet": ("{}.parquet", as_parquet, {}),
     "parquet of pandas": ("{}.parquet", as_parquet_as_pandas_has_it, {}),
+    "arrow": ("{}.arrow", as_arrow, {}),
+    "feather": ("{}.feather", as_feather, {}),
     "a folder of parts": ("{}", as_parts, {}),
     "jsonl": ("{}.jsonl", as_jsonl, {}),
     "jsonl.gz": ("{}.jsonl.gz", as_jsonl_gzip, {}),

@@ -107,6 +107,11 @@ def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
     header = read_header(path, found.file_format)
     while True:
         columns = [column for column in header if column not in unreadable]
+        if not columns:
+            raise UserError(
+                f"{path} must hold a column of text, numbers or lists of them, but holds {', '.join(header)}, of other "
+                "kinds. Write their parts as columns of their own."
+            )
         try:
             block = next(read_blocks(path, columns, found.file_format, LOOKED_AT), None)
         except UnreadableColumnError as error:

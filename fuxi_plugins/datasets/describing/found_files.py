@@ -17,7 +17,7 @@ from fuxi_plugins.datasets.describing.columns import MISSING
 from fuxi_plugins.datasets.describing.names import LABELS, made_up
 from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.forms import BY_NAME, Encoding, FileFormat, format_by_name, parts
+from fuxi_plugins.datasets.reading.forms import BY_NAME, Encoding, FileFormat, parts, without_descriptions
 from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
@@ -98,9 +98,8 @@ def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
 
 
 def _data_files(folder: Path) -> list[Path]:
-    """The files and folders of data; beside tables, a file called .json most likely describes them."""
-    data = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_")) and format_by_name(path)]
-    return [path for path in data if path.suffix != ".json"] or data
+    """The files and folders of data."""
+    return without_descriptions(path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_")))
 
 
 def _named_after_splits(data: list[Path]) -> dict[str, str]:
@@ -135,8 +134,8 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
         others = [path.name for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_"))]
         seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
         raise UserError(
-            f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet "
-            f"or jsonl, packed or not), but holds {seen}."
+            f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet, "
+            f"arrow or jsonl, packed or not), but holds {seen}."
         )
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name

@@ -1,1 +1,1 @@
-"""Reads the files that users have, csv, parquet or JSON lines, block by block in bounded memory."""
+"""Reads the files that users have, csv, parquet, Arrow or JSON lines, block by block in bounded memory."""

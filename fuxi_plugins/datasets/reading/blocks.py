@@ -34,7 +34,7 @@ class Block:
 
     path: the file, of a folder of parts the part.
     frame: the asked columns; those of a csv file as text, others in the file's types; a missing value is null.
-    first: the line (in parquet the row) of the file that the block's first row stands on, counting from 1.
+    first: the line (in parquet and Arrow the row) of the file that the block's first row stands on, counting from 1.
     share: of the file up to the end of the block, from 0 to 1, or nan where a packed file does not say.
     """
 
@@ -47,7 +47,7 @@ class Block:
     kept: np.ndarray | None = None  # the rows of the file's block that are left in ``frame``
 
     def line(self, row: int) -> int:
-        """The line (in parquet the row) of the file on which a row of the block ends, counting from 1."""
+        """The line (in parquet and Arrow the row) of the file on which a row of the block ends, counting from 1."""
         row = row if self.kept is None else int(self.kept[row])
         return self.first + row if self.line_of is None else self.line_of(row)
 

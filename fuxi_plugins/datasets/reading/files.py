@@ -12,12 +12,12 @@ from pathlib import Path
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading import csv_blocks, jsonl_blocks, parquet_blocks
+from fuxi_plugins.datasets.reading import arrow_blocks, csv_blocks, jsonl_blocks, parquet_blocks
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.forms import BY_NAME, FileFormat, parts
 from fuxi_plugins.datasets.reading.partitions import keys_of, require_same_keys
 
-_READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "parquet": parquet_blocks}
+_READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "arrow": arrow_blocks, "parquet": parquet_blocks}
 
 
 def read_header(path: Path, file_format: FileFormat = BY_NAME) -> list[str]:

@@ -1,12 +1,13 @@
 """How files and their columns are written, as configs say it; nothing here reads what a file holds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fuxi_plugins.core.errors import UserError
 
-DataFormat = Literal["csv", "parquet", "jsonl"]
+DataFormat = Literal["csv", "parquet", "arrow", "jsonl"]
 Encoding = Literal["utf-8", "latin-1"]
 PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}  # by a name's ending
 _FORMATS: dict[str, DataFormat] = {
@@ -15,6 +16,9 @@ _FORMATS: dict[str, DataFormat] = {
     ".txt": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
@@ -65,9 +69,16 @@ class ColumnForm:
 def format_by_name(path: Path) -> DataFormat | None:
     """The format that a file's name tells; of a folder, that of its parts; None where the names tell nothing."""
     if path.is_dir():
-        return next((kind for part in sorted(path.rglob("*")) if (kind := format_by_name(part))), None)
+        files = without_descriptions(part for part in sorted(path.rglob("*")) if part.is_file())
+        return format_by_name(files[0]) if files else None
     endings = [ending for ending in _endings(path) if ending not in PACKED]
     return _FORMATS.get(endings[-1]) if endings else None
+
+
+def without_descriptions(paths: Iterable[Path]) -> list[Path]:
+    """Those whose names tell a format, but no ``.json`` beside others, which most likely describes them."""
+    data = [path for path in paths if format_by_name(path)]
+    return [path for path in data if path.suffix != ".json"] or data
 
 
 def _endings(path: Path) -> list[str]:

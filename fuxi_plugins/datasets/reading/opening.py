@@ -27,7 +27,7 @@ _OTHER_KINDS = {
     b"7z\xbc\xaf": ("a 7z archive", "Unpack it"),
     b"Rar!": ("a rar archive", "Unpack it"),
     b"PAR1": ("a parquet file", "Let its name end with .parquet"),
-    b"ARROW1": ("an Arrow (feather) file", _WRITE_AGAIN),
+    b"ARROW1": ("an Arrow (feather) file", "Let its name end with .arrow"),
     b"FEA1": ("a feather file", _WRITE_AGAIN),
     b"\x89HDF": ("an HDF5 file", _WRITE_AGAIN),
     b"\x93NUMPY": ("a numpy file", _WRITE_AGAIN),
