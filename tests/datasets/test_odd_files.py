@@ -82,8 +82,6 @@ def test_every_separator_gives_the_same_rows(folder, separator):
 
 LEFT_OUT = {
     "a list of lists": ("sessions", [[[1, 2], [row % 4]] for row in range(ROWS)], "neither text nor numbers"),
-    "a list of structs": ("events", [[{"kind": row % 3}] for row in range(ROWS)], "neither text nor numbers"),
-    "a struct": ("context", [{"page": row % 3} for row in range(ROWS)], "neither text nor numbers"),
     "bytes": ("code", [b"x%d" % (row % 4) for row in range(ROWS)], "neither text nor numbers"),
     "a duration": ("took", [datetime.timedelta(seconds=row) for row in range(ROWS)], "neither text nor numbers"),
     "a vector": ("vector", [[row % 3 / 4, 2.5] for row in range(ROWS)], "lists of fractions"),

@@ -470,12 +470,6 @@ def test_an_archive_of_several_files_and_an_empty_folder_are_named(tmp_path):
         read_header(tmp_path / "empty")
 
 
-def test_a_column_of_structs_is_refused_by_name(tmp_path):
-    pl.DataFrame({"a": [{"b": 1}]}).write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="column 'a' must hold text, numbers or lists of them, but holds Struct"):
-        list(read_blocks(tmp_path / "x.parquet", ["a"]))
-
-
 def test_a_file_without_a_header_is_recognised(workspace, tmp_path):
     without_header(tmp_path / "csv" / "valid.csv", None)
     with pytest.raises(UserError, match="valid.csv must have the columns .* in a file without a header.* column_names"):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block, require_own_names
 from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.nested import chosen, fields_of, schema_of, stored_columns
 from fuxi_plugins.datasets.reading.values import plain
 
 BATCH_ROWS = 1 << 16
@@ -23,7 +24,7 @@ def read_header(path: Path, _: FileFormat) -> list[str]:
     """
     with _opened(path) as (schema, _batches):
         require_own_names(path, schema.names)
-        return list(schema.names)
+        return list(fields_of(schema_of(schema)))
 
 
 def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: int | None = None) -> Iterator[Block]:
@@ -33,12 +34,14 @@ def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: 
         UserError: not a complete Arrow file, or a column of a kind that no model takes.
     """
     done = 0
-    with _opened(path) as (_schema, batches):
+    with _opened(path) as (schema, batches):
+        fields = fields_of(schema_of(schema))
         for batch, share in batches:
             rows = max(1, block_bytes * batch.num_rows // max(batch.nbytes, 1)) if block_bytes else BATCH_ROWS
-            chosen = batch.select(list(columns))
+            stored = batch.select(stored_columns(columns, fields))
             for start in range(0, batch.num_rows, rows):
-                frame = plain(path, pl.DataFrame(pl.from_arrow(chosen.slice(start, rows))))
+                part = pl.DataFrame(pl.from_arrow(stored.slice(start, rows)))
+                frame = plain(path, chosen(part, columns, fields))
                 yield Block(path, frame, done + 1, share, unit="row")
                 done += frame.height
 

@@ -9,6 +9,7 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.nested import chosen, fields_of
 from fuxi_plugins.datasets.reading.opening import is_packed, pieces
 from fuxi_plugins.datasets.reading.values import plain
 
@@ -25,7 +26,7 @@ def read_header(path: Path, _: FileFormat) -> list[str]:
     text = next(_texts(path, _HEAD_BYTES), None)
     if text is None:
         raise UserError(f"{path.name} must hold rows, but is empty.")
-    return _parse(path, text, 1).columns
+    return list(fields_of(_parse(path, text, 1).schema))
 
 
 def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: int | None = None) -> Iterator[Block]:
@@ -38,10 +39,11 @@ def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: 
     size = float("nan") if is_packed(path) else path.stat().st_size
     for text in _texts(path, block_bytes or BLOCK_BYTES):
         frame = _parse(path, text, line)
-        absent = [pl.lit(None, pl.String).alias(name) for name in columns if name not in frame.columns]
+        fields = fields_of(frame.schema)
+        there = chosen(frame, [name for name in columns if name in fields], fields)
+        absent = [pl.lit(None, pl.String).alias(name) for name in columns if name not in fields]
         done += len(text)
-        chosen = plain(path, frame.with_columns(absent).select(columns))
-        yield Block(path, chosen, line, min(done / size, 1.0))
+        yield Block(path, plain(path, there.with_columns(absent).select(columns)), line, min(done / size, 1.0))
         line += frame.height
 
 

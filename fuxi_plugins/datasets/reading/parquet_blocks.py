@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading.blocks import Block, require_own_names
 from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.nested import chosen, fields_of, schema_of, stored_columns
 from fuxi_plugins.datasets.reading.values import plain
 
 BATCH_ROWS = 1 << 16
@@ -22,11 +23,11 @@ def read_header(path: Path, _: FileFormat) -> list[str]:
         UserError: not a complete parquet file, or two columns share a name.
     """
     try:
-        names = list(pq.read_schema(path).names)
+        schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from error
-    require_own_names(path, names)
-    return names
+    require_own_names(path, schema.names)
+    return list(fields_of(schema_of(schema)))
 
 
 def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: int | None = None) -> Iterator[Block]:
@@ -37,11 +38,12 @@ def read_blocks(path: Path, columns: Sequence[str], _: FileFormat, block_bytes: 
     """
     try:
         with pq.ParquetFile(path) as file:
+            fields = fields_of(schema_of(file.schema_arrow))
             rows = max(file.metadata.num_rows, 1)
             batch_rows = max(1, block_bytes * rows // max(path.stat().st_size, 1)) if block_bytes else BATCH_ROWS
             done = 0
-            for batch in file.iter_batches(min(batch_rows, BATCH_ROWS), columns=list(columns)):
-                frame = plain(path, pl.DataFrame(pl.from_arrow(batch)))
+            for batch in file.iter_batches(min(batch_rows, BATCH_ROWS), columns=stored_columns(columns, fields)):
+                frame = plain(path, chosen(pl.DataFrame(pl.from_arrow(batch)), columns, fields))
                 yield Block(path, frame, done + 1, (done + frame.height) / rows, unit="row")
                 done += frame.height
     except (pa.ArrowException, OSError) as error:
