@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fuxi_plugins.cli.notebook import compare, load_board, load_runs, register, run
+    from fuxi_plugins.cli.notebook import compare, describe, load_board, load_runs, new_board, register, run
     from fuxi_plugins.reporting.table import paper_table
 
 __version__ = "0.1.0"
-__all__ = ["compare", "load_board", "load_runs", "paper_table", "register", "run"]
+__all__ = ["compare", "describe", "load_board", "load_runs", "new_board", "paper_table", "register", "run"]
 
 # Where each function lies.
 _HOMES = dict.fromkeys(__all__, "fuxi_plugins.cli.notebook") | {"paper_table": "fuxi_plugins.reporting.table"}

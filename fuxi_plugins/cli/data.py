@@ -76,30 +76,10 @@ def describe(
     column_names: str | None,
 ) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
-    from fuxi_plugins.core.configs import new_config_file
-    from fuxi_plugins.core.files import write_text
-    from fuxi_plugins.core.yaml_files import yaml_text
-    from fuxi_plugins.datasets.catalogue import load_dataset_specs
-    from fuxi_plugins.datasets.describing.describe import describe as look_at
-    from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
+    from fuxi_plugins.datasets.describing.own_data import describe_own
 
-    path = new_config_file(workspace.configs, "dataset_config", name)
-    if name in load_dataset_specs(workspace.all_configs):
-        raise UserError(f"the dataset {name!r} has a config already; choose another name.")
     names = [part.strip() for part in column_names.split(",")] if column_names else []
-    if is_encoded(origin):
-        description = describe_encoded(name, origin, workspace.decoded_folder(name))
-    else:
-        description = look_at(name, origin, label, rule, interactions, names)
-    root, home = Path(description.entry["data_root"]), workspace.configs.parent
-    if root.is_relative_to(home):  # so that the workspace can be moved
-        description.entry["data_root"] = str(root.relative_to(home))
-    text = yaml_text({name: description.entry})
-    write_text(path, text)
-    say(text)
-    for remark in description.remarks:
-        say(remark)
-    say(f"written: {path}; check it, then: fuxibench new {name}")
+    say(str(describe_own(name, origin, workspace, label, rule, interactions, names)))
 
 
 @data.command()

@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,6 +16,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.frames import Board, runs_frame
+
+if TYPE_CHECKING:
+    from fuxi_plugins.datasets.describing.own_data import OwnData, Table
+    from fuxi_plugins.experiments.common import NewBoard
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +150,55 @@ def run(
     frame = runs_frame(r for r in records if (r.dataset, r.experiment, r.seed) in wanted)
     frame.attrs["not_equal"] = not_equal
     return frame
+
+
+def describe(
+    dataset: str,
+    data: "str | Path | Table | Mapping[str, Table]",
+    label: str | None = None,
+    rule: str | None = None,
+    interactions: bool = False,
+) -> "OwnData":
+    """Writes a first config for your own data, guessed from what they hold. Print the result and check it before use.
+
+    Args:
+        dataset: a new name.
+        data: a folder or a file, as ``fuxibench data describe`` takes them; or a table of pandas, polars or Arrow, or
+            one for each of ``train``, ``valid`` and ``test``. Tables are written to ``data/DATASET`` as parquet files.
+        label: its column. Default: one with a usual name, such as ``label`` or ``click``.
+        rule: which of its values are positive, as ``">= 4"``.
+        interactions: the data are a log of what users did, without a label; rows with sampled negatives are made of it.
+
+    Raises:
+        UserError: the dataset is there already, or the data cannot be read; nothing is written then.
+    """
+    from fuxi_plugins.datasets.describing.own_data import describe_own
+
+    return describe_own(dataset, data, Workspace.locate(), label, rule, interactions)
+
+
+def new_board(dataset: str, models: Sequence[str] = (), seeds: Sequence[int] = (1, 2, 3)) -> "NewBoard":
+    """Writes the suite ``DATASET_common``: models on one dataset, all with one configuration, tuned for none.
+
+    Args:
+        dataset: its name.
+        models: models and variants; all that work on the dataset unless given.
+        seeds: of each model's runs.
+
+    Returns:
+        What was written. Its ``suite`` is what :func:`run` takes; ``left_out`` says why models are not on the board.
+
+    Raises:
+        UserError: no such dataset or model, or the suite is there already.
+    """
+    from fuxi_plugins.datasets.catalogue import load_dataset_spec
+    from fuxi_plugins.datasets.row_counts import training_rows
+    from fuxi_plugins.experiments.common import start_board
+
+    workspace = Workspace.locate()
+    use_models(workspace)
+    rows = training_rows(load_dataset_spec(workspace.all_configs, dataset), workspace)
+    return start_board(workspace.all_configs, dataset, models, seeds, train_rows=rows)
 
 
 def register(model: type) -> str:

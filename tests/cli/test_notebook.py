@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import matplotlib
+import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -31,6 +34,14 @@ def blocks(page):
 def _forget_models():
     yield
     use_sources(INSTALLED_ONLY)
+
+
+def clicks(rows=2000) -> pd.DataFrame:
+    draw = np.random.default_rng(7)
+    item = draw.integers(0, 30, rows)
+    return pd.DataFrame(
+        {"user_id": draw.integers(0, 40, rows), "item_id": item, "click": (draw.random(rows) < item / 40).astype(int)}
+    )
 
 
 @pytest.fixture
@@ -69,13 +80,67 @@ def test_the_page_works_as_written(tmp_path, monkeypatch, in_checkout, capsys):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     write(tmp_path / "my_models.py", blocks(EXAMPLE)[0])
+    clicks().to_csv(tmp_path / "clicks.csv", index=False)
     for block in blocks(running):
         exec(compile(block, "docs/python.md", "exec"), space)
     assert set(space["runs"].display_name) == {"LR", "TwoLayers (epochs=1)"}
     (said,) = space["runs"].attrs["not_equal"]
     assert said.startswith("epochs is 1 for TwoLayers; on quickstart it is ")
     assert set(fb.load_runs().set_width.dropna()) == {8, 64}
-    assert len(fb.load_runs()) == 4
+    assert len(fb.load_runs()) == 6
+    assert set(fb.load_runs("my_clicks").display_name) == {"LR", "DNN"}
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda table: table, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "arrow"]
+)
+def test_a_table_is_described_as_the_same_file(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    table = clicks()
+    table.to_csv("clicks.csv", index=False)
+    from_table, from_file = fb.describe("a", kind(table)), fb.describe("b", "clicks.csv")
+    assert "split: {by: random" in from_table.text
+    renamed = from_table.text.replace("a:\n", "b:\n", 1).replace("title: a", "title: b")
+    renamed = renamed.replace("data_root: data/a", "data_root: .").replace("a.parquet", "clicks.csv")
+    assert renamed == from_file.text
+    assert str(from_table).endswith("check it, then: fuxibench new a")
+
+
+def test_tables_of_splits_are_those_splits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = fb.describe("mine", {"train": clicks(900), "test": clicks(100)})
+    assert "train_data: train.parquet" in found.text
+    assert "test_data: test.parquet" in found.text
+    assert pd.read_parquet(tmp_path / "data" / "mine" / "test.parquet").equals(clicks(100))
+
+
+MIXED = pd.DataFrame({"click": [1, "a", None], "item": [1, 2, 3]})
+REFUSED = {
+    "mixed kinds": (MIXED, "every column must hold values of one kind, but .*'a'"),
+    "no table": ([1, 2], "a table of pandas, polars or Arrow is needed, or a path, but this is a list"),
+    "no train": ({"test": clicks(9)}, "named train, valid and test, train at least, but are test"),
+    "no label": (clicks(9).drop(columns="click"), "has no label named one of"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_table_that_cannot_be_described_leaves_nothing_behind(tmp_path, monkeypatch, data, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        fb.describe("mine", data)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_name_that_is_taken_keeps_its_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fb.describe("mine", clicks())
+    before = (tmp_path / "data" / "mine" / "mine.parquet").read_bytes()
+    with pytest.raises(UserError, match="already"):
+        fb.describe("mine", clicks(50))
+    (tmp_path / "benchmark_configs" / "dataset_config" / "mine.yaml").unlink()
+    with pytest.raises(UserError, match="which is there already; remove it or choose another name"):
+        fb.describe("mine", clicks(50))
+    assert (tmp_path / "data" / "mine" / "mine.parquet").read_bytes() == before
 
 
 def test_runs_hold_what_the_records_hold(in_checkout):

@@ -1,0 +1,141 @@
+"""A dataset of one's own: its first config, from its files or from tables in memory, which become files first."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fuxi_plugins.core.configs import new_config_file
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.files import write_text
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.core.yaml_files import yaml_text
+from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.describing.describe import describe
+from fuxi_plugins.datasets.describing.description import Description
+from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
+
+Table: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What was written for a dataset of one's own; as text, all that its owner should read.
+
+    dataset: its id.
+    config: the file of its config.
+    text: the config.
+    remarks: what was guessed, a sentence each.
+    """
+
+    dataset: str
+    config: Path
+    text: str
+    remarks: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [self.text, *self.remarks, f"written: {self.config}; check it, then: fuxibench new {self.dataset}"]
+        )
+
+    __repr__ = __str__
+
+
+def describe_own(
+    name: str,
+    data: str | Path | Table | Mapping[str, Table],
+    workspace: Workspace,
+    label: str | None = None,
+    rule: str | None = None,
+    interactions: bool = False,
+    column_names: Sequence[str] = (),
+) -> OwnData:
+    """Writes a first config for one's own data, guessed from what they hold.
+
+    Args:
+        name: of the dataset.
+        data: a folder or a file; or a table, or one for each of train, valid and test, which are written as parquet
+            files to ``data/NAME`` in the workspace.
+        workspace: where the config goes.
+        label, rule, interactions, column_names: as of :func:`describe`.
+
+    Raises:
+        UserError: the dataset is there already, or what :func:`describe` refuses; nothing is written then.
+    """
+    path = new_config_file(workspace.configs, "dataset_config", name)
+    if name in load_dataset_specs(workspace.all_configs):
+        raise UserError(f"the dataset {name!r} has a config already; choose another name.")
+    home, written = workspace.configs.parent, None
+    if not isinstance(data, str | Path):
+        written = home / "data" / name
+        data = _as_files(data, written)
+    try:
+        found = _description(name, Path(data), workspace, label, rule, interactions, column_names)
+    except BaseException:
+        if written:
+            shutil.rmtree(written)
+        raise
+    root = Path(found.entry["data_root"])
+    if root.is_relative_to(home):  # so that the workspace can be moved
+        found.entry["data_root"] = str(root.relative_to(home))
+    text = yaml_text({name: found.entry})
+    write_text(path, text)
+    return OwnData(name, path, text, found.remarks)
+
+
+def _description(
+    name: str,
+    origin: Path,
+    workspace: Workspace,
+    label: str | None,
+    rule: str | None,
+    interactions: bool,
+    column_names: Sequence[str],
+) -> Description:
+    if is_encoded(origin):
+        return describe_encoded(name, origin, workspace.decoded_folder(name))
+    return describe(name, origin, label, rule, interactions, column_names)
+
+
+def _as_files(data: Table | Mapping[str, Table], folder: Path) -> Path:
+    """Writes tables as parquet files and returns what holds them: the folder, or the file of an only table.
+
+    Raises:
+        UserError: the folder is there, a table is none or has a column of mixed kinds, or a split's name is another.
+    """
+    tables = dict(data) if isinstance(data, Mapping) else {folder.name: data}
+    if isinstance(data, Mapping) and not {"train"} <= set(tables) <= set(SPLITS):
+        raise UserError(
+            f"tables are named train, valid and test, train at least, but are {', '.join(tables) or 'none'}."
+        )
+    if folder.exists():
+        raise UserError(
+            f"tables would be written to {folder}, which is there already; remove it or choose another name."
+        )
+    arrow = {name: _arrow(table) for name, table in tables.items()}
+    folder.mkdir(parents=True)
+    for name, table in arrow.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder if isinstance(data, Mapping) else folder / f"{folder.name}.parquet"
+
+
+def _arrow(table: Table) -> pa.Table:
+    try:
+        if isinstance(table, pd.DataFrame):
+            return pa.Table.from_pandas(table, preserve_index=False)
+        if isinstance(table, pl.DataFrame):
+            return table.to_arrow()
+    except (pa.ArrowException, ValueError) as error:  # pandas lets a column hold anything
+        raise UserError(
+            f"every column must hold values of one kind, but {error}. Convert it, as with astype(str)."
+        ) from error
+    if isinstance(table, pa.Table):
+        return table
+    raise UserError(f"a table of pandas, polars or Arrow is needed, or a path, but this is a {type(table).__name__}.")
