@@ -22,6 +22,7 @@ from fuxi_plugins.core.workspace import Workspace
     "--sampler", default="random", type=click.Choice(["random", "tpe"]), show_default=True, help="How trials are drawn."
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Seed of every run.")
+@click.option("--board", help="Also write the winners as a suite of this name, with three other seeds.")
 @click.option("--gpu", "gpus", type=Integers(-1, repeated=True), default=[], help="GPUs; each takes one run at a time.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads per run.")
@@ -33,6 +34,7 @@ def tune(
     space: Path | None,
     sampler: str,
     seed: int,
+    board: str | None,
     gpus: list[int],
     jobs: int | None,
     threads: int | None,
@@ -40,7 +42,7 @@ def tune(
     """Tunes every model with the same number of trials. Validation chooses the best configuration.
 
     \b
-    fuxibench tune ml100k_board --trials 20
+    fuxibench tune ml100k_board --trials 20 --board my_tuned
     fuxibench tune DeepFM_frappe_x1r --trials 8 --space DeepFM_tuner_config.yaml
 
     Repeat the command to continue an interrupted search. Raise --trials to extend it.
@@ -50,8 +52,10 @@ def tune(
     from fuxi_plugins.experiments.suite import find_suite
     from fuxi_plugins.tuning import report, search
     from fuxi_plugins.tuning import space as spaces
+    from fuxi_plugins.tuning.winners import board_files, write_board
 
     suite = find_suite(name, workspace)
+    files = board_files(board, suite, workspace) if board else None  # refused before hours of search
     models = {config.id: config.model for config in suite.experiments}
     if space:
         chosen = spaces.spread(spaces.read_space(space), models)
@@ -65,4 +69,9 @@ def tune(
         write_text(stem.with_name(f"{stem.name}.{ending}"), text)
     say(texts["md"], nl=False)
     say(f"written: {stem}.{{md,json,yaml}}")
-    say(f"For a board of the winners, copy the yaml to {workspace.configs}/model_config and list its ids in a suite.")
+    if files is None:
+        say("For a board of the winners, repeat the command with --board NAME.")
+    elif count := write_board(files, suite, tuned, seed):
+        for path in files:
+            say(f"written: {path}")
+        say(f"{count} winners: fuxibench run {board}")

@@ -11,6 +11,7 @@ from fuxi_plugins.core.cleaning import markdown
 from fuxi_plugins.core.yaml_files import yaml_text
 
 if TYPE_CHECKING:
+    from fuxi_plugins.experiments.experiment import ExperimentConfig
     from fuxi_plugins.tuning.search import Tuned
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -66,10 +67,15 @@ def render_json(tuned: Sequence["Tuned"]) -> str:
     return MODELS.dump_json(tuning_results, indent=1).decode() + "\n"
 
 
+def tuned_id(config: "ExperimentConfig") -> str:
+    """The name of an experiment's winner."""
+    return f"{config.id}_tuned"
+
+
 def render_config(tuned: Sequence["Tuned"]) -> str:
     """The winners as experiments in FuxiCTR's form, to be put into ``model_config``."""
     experiments = {
-        f"{one.config.id}_tuned": {
+        tuned_id(one.config): {
             "model": one.config.model,
             "display_name": one.config.display_name,
             "dataset_id": one.config.dataset_id,

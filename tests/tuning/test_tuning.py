@@ -171,9 +171,33 @@ def test_from_the_command_line_with_real_runs(workspace, tmp_path):
         assert one["best"]["valid"] == max(valid[trial["experiment"]] for trial in one["trials"])
     winners = (workspace.results / "tuning" / "tiny_suite.yaml").read_text()
     assert "hparam_source: tuned" in winners
-    write(workspace.configs / "model_config" / "tuned.yaml", winners)
+    again = call(workspace, "tiny_suite", "--trials", 2, "--space", space, "--board", "best")  # nothing is run again
+    assert again.output.endswith("2 winners: fuxibench run best\n")
     checked = CliRunner().invoke(main, ["--configs", str(workspace.configs), "check"])
     assert checked.exit_code == 0, checked.output
+    best = find_suite("best", workspace)
+    assert [config.settings["learning_rate"] for config in best.experiments] == [
+        one["best"]["settings"]["learning_rate"] for one in found
+    ]
+    assert {config.hparam_source for config in best.experiments} == {"tuned"}
+    assert best.seeds == [2, 3, 4]
+
+
+def test_a_board_of_winners_is_written_anew_but_nobodys_own(workspace, tmp_path, monkeypatch):
+    space = write(tmp_path / "space.yaml", "tuner_space: {learning_rate: [1e-2, 1e-3], epochs: 1}")
+    first = call(workspace, "DNN_tiny", "--trials", 1, "--space", space, "--board", "best")
+    assert first.exit_code == 0, first.output
+    suite, config = (workspace.configs / kind / "best.yaml" for kind in ("suites", "model_config"))
+    config.write_text(config.read_text().replace("hidden_units", "# hidden_units"))
+    assert call(workspace, "DNN_tiny", "--trials", 1, "--space", space, "--board", "best").exit_code == 0
+    assert "# hidden_units" not in config.read_text()
+    monkeypatch.setattr(search, "tune", lambda *_: pytest.fail("refused before it searches"))
+    other = call(workspace, "DNN_tiny", "--trials", 1, "--space", space, "--board", "another")
+    assert "has DNN_tiny_tuned already; move it away" in other.output
+    suite.write_text("title: My own\n")
+    own = call(workspace, "DNN_tiny", "--trials", 1, "--space", space, "--board", "best")
+    assert own.exit_code == 2
+    assert "best.yaml exists already" in own.output
 
 
 def test_a_setting_that_the_model_lacks_is_refused_before_anything_runs(workspace, tmp_path):
