@@ -39,7 +39,18 @@ def random_bits(count: int) -> Tensor:
 
 def keep_mask(x: Tensor, dropped: int) -> Tensor:
     """Of x's shape and dtype: 0 for ``dropped`` of 2**BITS equally likely values, else what keeps the mean of x."""
-    return keep_or_drop(torch.empty_like(x), dropped).div_(1 - dropped / 2**BITS)
+    mask, kept = torch.empty_like(x), torch.ones((), dtype=x.dtype).div_(1 - dropped / 2**BITS)
+    keep_or_drop(as_whole_numbers(mask), dropped).mul_(as_whole_numbers(kept))
+    return mask
+
+
+def as_whole_numbers(values: Tensor) -> Tensor:
+    """bfloat16 as the whole numbers of the same 16 bits, else the values themselves.
+
+    Times 0 or 1 they stay what they are, and 0 or more means the same. On these torch is four times as fast: for
+    bfloat16 it goes through float32 and back.
+    """
+    return values.view(torch.int16) if values.dtype == torch.bfloat16 else values
 
 
 def keep_or_drop(mask: Tensor, dropped: int) -> Tensor:

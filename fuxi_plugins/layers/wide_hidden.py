@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .dropout import BITS, Dropout, keep_or_drop
+from .dropout import BITS, Dropout, as_whole_numbers, keep_or_drop
 from .norms import EPS, RMSNorm
 from .products import product
 
@@ -82,13 +82,14 @@ class _ThroughHidden(torch.autograd.Function):
         out = x.new_empty(len(x), len(weight2))
         x, weight1, weight2 = (tensor.to(kind) for tensor in (x, weight1, weight2))
         rows, hidden = len(x), len(weight1)
-        z, mask = x.new_empty(rows if keeps else min(rows, piece), hidden), x.new_empty(piece, hidden)
+        z = x.new_empty(rows if keeps else min(rows, piece), hidden)
+        mask = as_whole_numbers(x.new_empty(piece, hidden))
         for start in range(0, rows, piece):
             part = slice(start, start + piece)
             z_part = z[part] if keeps else z[: len(x[part])]
             torch.mm(x[part], weight1.t(), out=z_part).relu_()
             if dropped:
-                z_part *= keep_or_drop(mask[: len(z_part)], dropped)
+                as_whole_numbers(z_part).mul_(keep_or_drop(mask[: len(z_part)], dropped))
             out[part] = product(z_part, weight2.t())
         ctx.save_for_backward(x, weight1, weight2, z)
         ctx.piece, ctx.exact = piece, out.dtype
@@ -106,7 +107,8 @@ class _ThroughHidden(torch.autograd.Function):
             z_part, grad_part = z[part], grad[part]
             grad_weight2 += grad_part.t() @ z_part
             grad_h = torch.mm(grad_part, weight2, out=buffer[: len(z_part)])
-            torch.ops.aten.threshold_backward.grad_input(grad_h, z_part, 0, grad_input=grad_h)
+            passed, stopped_at = as_whole_numbers(grad_h), as_whole_numbers(z_part)
+            torch.ops.aten.threshold_backward.grad_input(passed, stopped_at, 0, grad_input=passed)
             grad_weight1 += x[part].t() @ grad_h
             grad_x[part] = product(grad_h, weight1)
         return grad_x, grad_weight1.t(), grad_weight2, None, None, None, None

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fuxi_plugins.layers.dropout import Dropout
+from fuxi_plugins.layers.dropout import BITS, Dropout, as_whole_numbers, keep_mask, random_bits, threshold
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
@@ -31,6 +31,26 @@ def test_the_seed_decides():
     assert torch.equal(draw(1)[0], draw(1)[0])
     assert not torch.equal(draw(1)[0], draw(2)[0])
     assert not torch.equal(*draw(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.1, 0.37, 0.5])
+def test_a_mask_is_what_the_draws_say(dtype, p):
+    dropped = round(p * 2**BITS)
+    torch.manual_seed(0)
+    mask = keep_mask(torch.empty(30, 40, dtype=dtype), dropped)
+    torch.manual_seed(0)
+    kept = random_bits(mask.numel()).view_as(mask) >= threshold(dropped)
+    assert mask.dtype == dtype
+    assert torch.equal(mask, kept.to(dtype).div_(1 - dropped / 2**BITS))
+
+
+def test_whole_numbers_of_bfloat16_are_dropped_and_stopped_alike():
+    """Of numbers of 0 or more, which is what ReLU leaves."""
+    x = torch.cat([torch.zeros(9), torch.logspace(-38, 38, 500)]).bfloat16()
+    ones = torch.arange(len(x)).remainder(2)
+    assert torch.equal(x * ones, as_whole_numbers(x.clone()).mul_(ones.short()).view(torch.bfloat16))
+    assert torch.equal(as_whole_numbers(x) > 0, x > 0)
 
 
 def test_it_rests_in_evaluation_and_at_zero():
