@@ -94,12 +94,12 @@ def main(
     """Trains CTR models with FuxiCTR over several seeds and ranks them in leaderboards, called boards.
 
     \b
-    fuxibench run quickstart            trains nine models on synthetic data and prints the board
-    fuxibench run frappe_board --jobs 2 two runs at a time; finished runs are kept
-    fuxibench leaderboard frappe_board  prints the board again from the saved records
-    fuxibench list models
-    fuxibench data import ml100k --from ~/ml-100k
-    fuxibench data describe my_clicks --from ~/clicks; fuxibench new my_clicks
+    fuxibench run quickstart                              trains nine models on synthetic data and prints the board
+    fuxibench run frappe_board --jobs 2                   runs two at a time; finished runs are kept
+    fuxibench leaderboard frappe_board                    prints the board again from the saved records
+    fuxibench data describe my_clicks --from ~/clicks     writes a first config for your own data
+    fuxibench new my_clicks                               writes a board of all models on them
+    fuxibench list                                        models, datasets, suites
 
     docs/glossary.md explains the words: suite, experiment, record, board and others.
     """
