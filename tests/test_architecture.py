@@ -2,6 +2,8 @@
 
 import ast
 import re
+import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -134,6 +136,17 @@ def test_fuxictrs_training_is_known_to_a_few_modules_and_its_preprocessing_to_an
     others = {name for name in users if not name.startswith("models/")}
     training = {"trainer.py", "feature_maps.py", "fast_step.py", "compiling.py", "distributed/sharded_table.py"}
     assert others == {*(f"training/{name}" for name in training), "datasets/preprocessing.py"}
+
+
+def test_every_package_that_is_imported_is_named_in_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    known = {re.match(r"[\w-]+", one)[0].lower().replace("-", "_") for one in named}
+    modules = {"scikit_learn": "sklearn", "pyyaml": "yaml", "markdown_it_py": "markdown_it"}
+    their_own = {"pydantic_core", "markupsafe"}  # of pydantic and of jinja2
+    used = {name.partition(".")[0] for path in files(".") for name in imported(path)}
+    used -= {*sys.stdlib_module_names, "fuxi_plugins", *their_own}
+    assert used <= {modules.get(name, name) for name in known}
 
 
 def test_configs_are_read_with_the_catalogue():
