@@ -66,6 +66,7 @@ SIZED_BOARDS: dict[str, dict[str, Any]] = {
         "training": {"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512, "early_stop_patience": 3},
     },
 }
+SIZED_BOARDS["s3rec_lastfm_random"] = {**SIZED_BOARDS["s3rec_lastfm"], "title": "LastFM split at random"}
 # What the board of toys and games tuned, for the models that it did not tune and for the same log split at random.
 TOYS: dict[str, Any] = {
     "training": {
