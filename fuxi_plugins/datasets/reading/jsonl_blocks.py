@@ -79,7 +79,10 @@ def _refuse_other_than_objects(path: Path, text: bytes, first_line: int) -> None
             is_object = False
         if not is_object:
             shown = row[:60].decode(errors="replace")
-            remedy = f" Write the array as lines, as with jq -c '.[]' {path.name}." if row.startswith(b"[") else ""
+            remedy = ""
+            if row.startswith(b"["):
+                ways = f"jq -c '.[]' {path.name}, or in pandas to_json(orient='records', lines=True)"
+                remedy = f" Write the array as lines: {ways}."
             raise UserError(
                 f"{path.name}, line {line}: each line must be one JSON object, but this one is {shown!r}.{remedy}"
             )
