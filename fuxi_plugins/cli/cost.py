@@ -1,6 +1,7 @@
 """``fuxibench cost``."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,16 +13,22 @@ from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from fuxi_plugins.records.parts import Cost
+    from fuxi_plugins.training.job import Job
 
 
 @click.command()
 @click.argument("name", shell_complete=suites_and_experiments)
 @click.option("--gpu", default=-1, help="GPU to measure on; -1 is the CPU.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
-@click.option("--record", "into_records", is_flag=True, help="Also save the figures in the finished records.")
+@click.option("--times", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Measurements of each model, in turns. The table shows the median.")  # fmt: skip
+@click.option("--record", "keep", is_flag=True, help="Also save the figures in the finished records, a "
+              "measurement in each seed's.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: bool, as_json: bool) -> None:
+def cost(
+    workspace: Workspace, name: str, gpu: int, threads: int, times: int, keep: bool, as_json: bool
+) -> None:
     """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
     Let nothing else run on the machine meanwhile.
@@ -32,8 +39,6 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     from fuxi_plugins.execution.planner import plan_suite
     from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.records.files import find_records, write_record
-    from fuxi_plugins.records.record import finished_runs
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
@@ -46,24 +51,36 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, into_records: 
     jobs = [job for job in plan.todo if job not in trees]
     if not jobs:
         raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
-    costs = []
-    for job in jobs:
-        costs.append(measure_apart(job, gpu))
-        if into_records:
-            for record in finished_runs(find_records(workspace.results, job.data.spec.dataset_id)):
-                if record.digest == job.experiment.digest:
-                    folder = workspace.run_folder(record.dataset, record.experiment, record.seed)
-                    write_record(folder, record.model_copy(update={"cost": costs[-1]}))
+    measured: list[list[Cost]] = [[] for _ in jobs]
+    for _ in range(times):
+        for job, its_costs in zip(jobs, measured, strict=True):
+            its_costs.append(measure_apart(job, gpu))
+    if keep:
+        for job, its_costs in zip(jobs, measured, strict=True):
+            _into_records(job, its_costs, workspace)
     if as_json:
-        listed = [{"experiment": job.experiment.id, **cost.model_dump()} for job, cost in zip(jobs, costs, strict=True)]
-        say(json.dumps(listed, indent=1))
+        each = [(job, cost) for job, its_costs in zip(jobs, measured, strict=True) for cost in its_costs]
+        say(json.dumps([{"experiment": job.experiment.id, **cost.model_dump()} for job, cost in each], indent=1))
         return
+    costs = [sorted(found, key=lambda cost: cost.training_rows_per_second)[times // 2] for found in measured]
     header = ["experiment", "FLOP / row", "counted", "rows/s training", "rows/s inference",
               *(f"ms at {count}: p50 / p99" for count in costs[0].latency), "peak MB"]  # fmt: skip
     rows = [[job.experiment.id, *_figures(cost)] for job, cost in zip(jobs, costs, strict=True)]
     say(tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=["left"]))
     machine = f"{costs[0].device}, {costs[0].processor}, {costs[0].threads} threads"
     say(f"{machine}; after warming up, without data loading")
+
+
+def _into_records(job: "Job", costs: Sequence["Cost"], workspace: Workspace) -> None:
+    """Saves a measurement in the record of each seed: the first in the first's, and so on, and round again."""
+    from fuxi_plugins.records.files import find_records, write_record
+    from fuxi_plugins.records.record import finished_runs
+
+    runs = finished_runs(find_records(workspace.results, job.data.spec.dataset_id))
+    same = sorted((run for run in runs if run.digest == job.experiment.digest), key=lambda run: run.seed)
+    for place, run in enumerate(same):
+        folder = workspace.run_folder(run.dataset, run.experiment, run.seed)
+        write_record(folder, run.model_copy(update={"cost": costs[place % len(costs)]}))
 
 
 def _figures(cost: "Cost") -> list[str]:

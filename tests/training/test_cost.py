@@ -1,5 +1,7 @@
 """Costs against arithmetic done by hand, and the command."""
 
+import json
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -59,6 +61,20 @@ def test_the_command_measures_apart_and_writes_into_the_record_of_the_same_confi
     (after,) = find_records(workspace.results)
     assert after.cost.threads == 1
     assert after.model_copy(update={"cost": None}) == record
+
+
+def test_each_seeds_record_has_a_measurement_of_its_own(workspace, tmp_path):
+    first = run(make_job(workspace, tmp_path))
+    for seed in (1, 2, 3):
+        record = first.model_copy(update={"seed": seed})
+        write_record(workspace.run_folder(record.dataset, record.experiment, seed), record)
+    arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
+    done = CliRunner().invoke(main, [*arguments, "cost", "DNN_tiny", "--times", "2", "--record", "--json"])
+    assert done.exit_code == 0, done.output
+    measured = [one["training_rows_per_second"] for one in json.loads(done.stdout)]
+    assert len(set(measured)) == 2
+    by_seed = {record.seed: record.cost.training_rows_per_second for record in find_records(workspace.results)}
+    assert by_seed == {1: measured[0], 2: measured[1], 3: measured[0]}
 
 
 def test_a_suite_without_a_model_that_fits_is_one_message(workspace):
