@@ -145,7 +145,8 @@ def check_names(context, known):
             continue
         names = set().union(*(known[kind] for kind in kinds)) | {f"{name}_common" for name in known["datasets"]}
         for value in [values] if isinstance(values, str) else values:
-            assert value in names or value.startswith(OWN_NAMES) or PLACEHOLDER.fullmatch(value), (
+            suite = value.partition("@")[0]  # of paper_rank@ml100k,matched
+            assert suite in names or value.startswith(OWN_NAMES) or PLACEHOLDER.fullmatch(value), (
                 f"{value} is none of {kinds}"
             )
 

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
               "measurement in each seed's.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def cost(
-    workspace: Workspace, name: str, gpu: int, threads: int, times: int, keep: bool, as_json: bool
-) -> None:
+def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, keep: bool, as_json: bool) -> None:
     """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
     Let nothing else run on the machine meanwhile.
