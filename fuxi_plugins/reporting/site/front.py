@@ -17,8 +17,8 @@ from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
 from fuxi_plugins.reporting.table import PaperTable
 
-ENDS, NARROW_ENDS = (6, 92), (5, 65)  # pixels of the drawn scales: four datasets fit a laptop's screen, or six
-FEW = 4  # datasets with wide scales
+ENDS, NARROW_ENDS = (6, 92), (5, 65)  # pixels of the drawn scales
+FEW = 4  # datasets whose intervals fit a laptop's screen beside the values; of more they stand below them
 KINDS: dict[Kind, tuple[str, str]] = {
     "board": ("Boards", "Models on real data."),
     "synthetic": ("Synthetic data", "To try things out. The ranks say nothing about the models."),
@@ -49,7 +49,7 @@ def front(contents: Contents) -> dict[str, Any]:
         "ranked": across.models if across else [],
         "limits": limits(across) if across else [],
         "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
-        "narrow": ends is NARROW_ENDS,
+        "stacked": ends is NARROW_ENDS,
         "settings": _settings(main),
         "better": columns[0]["metric"].direction if columns else "",
         "others": [(kind, *said) for kind, said in KINDS.items() if any(b.kind == kind for b in contents.boards)],
