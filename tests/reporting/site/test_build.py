@@ -20,7 +20,7 @@ from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
-from fuxi_plugins.reporting.site import addresses, build
+from fuxi_plugins.reporting.site import addresses, build, front
 from fuxi_plugins.reporting.site import pages as pages_module
 from fuxi_plugins.reporting.site.addresses import slug
 from fuxi_plugins.reporting.site.build import DOWNLOADS, write_site
@@ -135,6 +135,22 @@ def test_the_first_page_has_the_best_first_and_the_like_the_best_bold(site):
     lead = re.search(r'<p class="lead">(.*?)</p>', text, flags=re.DOTALL)[1]
     assert '<a href="paper/index.html#s1">Which claims of the RankElastor paper hold</a>' in lead
     assert "The whole board" not in lead  # of several datasets
+
+
+@pytest.mark.parametrize("few", [4, 1])
+def test_of_many_datasets_the_intervals_stand_below_the_values(tmp_path, monkeypatch, few):
+    """Either way a column is sorted by the cells that stand below its head."""
+    monkeypatch.setattr(front, "FEW", few)
+    write_site(tmp_path / "site", contents(tmp_path))
+    table = re.search(r'<table id="front".*?</table>', (tmp_path / "site" / "index.html").read_text(), re.DOTALL)[0]
+    each = 1 if few == 1 else 2
+    assert re.findall(r'data-column="(\d+)"', table) == ["0", "1", "2", "3", str(3 + each)]
+    for row in re.findall(r"<tr data-name.*?</tr>", table, re.DOTALL):
+        cells = re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row, re.DOTALL)
+        assert len(cells) == 3 + 2 * each
+        values = [cell for cell in cells if 'data-value="0.' in cell]
+        assert [("<svg" in cell) for cell in values] == [each == 1] * len(values)
+        assert row.count("<svg") == len(values)
 
 
 def test_the_first_table_can_be_taken_away_with_its_values(site):
