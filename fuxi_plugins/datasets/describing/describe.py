@@ -109,8 +109,9 @@ def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
         columns = [column for column in header if column not in unreadable]
         if not columns:
             raise UserError(
-                f"{path} must hold a column of text, numbers or lists of them, but holds {', '.join(header)}, of other "
-                "kinds. Write their parts as columns of their own."
+                f"{path} must hold a column of text, numbers or lists of them, but holds "
+                f"{', '.join(header) + ', of other kinds' if header else 'none'}. Write their parts as columns of "
+                "their own."
             )
         try:
             block = next(read_blocks(path, columns, found.file_format, LOOKED_AT), None)
