@@ -1,4 +1,4 @@
-"""Writes the experiments of the zoo: with BARS's tuned settings, and for MovieLens 100K with common ones.
+"""Writes the experiments of the zoo: with BARS's tuned settings, and for several small datasets with common ones.
 
 BARS's settings come from the facts in results/published/hyperparameters.csv. An experiment that stands in a
 hand-written file already is left to it; tests/experiments/test_zoo_experiments.py holds all of them to the facts.
@@ -51,22 +51,20 @@ FRAPPE_HEADER = """\
 
 """
 
-# Boards of the datasets whose models have the sizes of `fuxibench new`: title, and what training has.
+# Boards of the datasets whose models have the sizes of `fuxibench new`: title, what training has, and the board's rows
+# where those are not all.
+FLIGHTS = {
+    "training": {"metrics": ["AUC", "logloss"], "batch_size": 2048, "early_stop_patience": 4},
+    "rows": ["LR", "FM", "DNN", "DeepFM", "DCNv2", "FinalMLP", "AutoInt+", "GDCN-P", "RankMixer", "RankElastor",
+        "TokenMixerLarge"],
+}  # fmt: skip
+LASTFM = {"training": {"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512, "early_stop_patience": 3}}
 SIZED_BOARDS: dict[str, dict[str, Any]] = {
-    "nycflights13": {
-        "title": "Late flights from New York, split by time",
-        "training": {"metrics": ["AUC", "logloss"], "batch_size": 2048, "early_stop_patience": 4},
-    },
-    "nycflights13_random": {
-        "title": "Late flights from New York, split at random",
-        "training": {"metrics": ["AUC", "logloss"], "batch_size": 2048, "early_stop_patience": 4},
-    },
-    "s3rec_lastfm": {
-        "title": "LastFM",
-        "training": {"metrics": ["AUC", "logloss", "gAUC"], "batch_size": 512, "early_stop_patience": 3},
-    },
+    "nycflights13": {"title": "Late flights from New York, split by time", **FLIGHTS},
+    "nycflights13_random": {"title": "Late flights from New York, split at random", **FLIGHTS},
+    "s3rec_lastfm": {"title": "LastFM", **LASTFM},
+    "s3rec_lastfm_random": {"title": "LastFM split at random", **LASTFM},
 }
-SIZED_BOARDS["s3rec_lastfm_random"] = {**SIZED_BOARDS["s3rec_lastfm"], "title": "LastFM split at random"}
 # What the board of toys and games tuned, for the models that it did not tune and for the same log split at random.
 TOYS: dict[str, Any] = {
     "training": {
@@ -143,7 +141,7 @@ def random_suite() -> str:
 
 
 def sized_rows(dataset: str) -> list[str]:
-    """The rows of one of :data:`SIZED_BOARDS`."""
+    """The experiments on the dataset of one of :data:`SIZED_BOARDS`."""
     return [*SIZED_ROWS, "DIN"] if dataset.startswith("s3rec") else SIZED_ROWS
 
 
@@ -157,7 +155,7 @@ def sized_suite(dataset: str) -> str:
     """The text of ``suites/<dataset>_board.yaml`` of one of :data:`SIZED_BOARDS`."""
     suite = {
         "title": SIZED_BOARDS[dataset]["title"],
-        "experiments": [f"{row}_{dataset}" for row in sized_rows(dataset)],
+        "experiments": [f"{row}_{dataset}" for row in SIZED_BOARDS[dataset].get("rows", sized_rows(dataset))],
         "seeds": [1, 2, 3],
     }
     return SUITE_HEADER + yaml_text(suite)
