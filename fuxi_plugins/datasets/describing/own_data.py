@@ -19,7 +19,6 @@ from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.describe import describe
-from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
 
 Table: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
@@ -76,8 +75,12 @@ def describe_own(
     if not isinstance(data, str | Path):
         written = home / "data" / name
         data = _as_files(data, written)
+    origin = Path(data)
     try:
-        found = _description(name, Path(data), workspace, label, rule, interactions, column_names)
+        if is_encoded(origin):
+            found = describe_encoded(name, origin, workspace.decoded_folder(name))
+        else:
+            found = describe(name, origin, label, rule, interactions, column_names)
     except BaseException:
         if written:
             shutil.rmtree(written)
@@ -88,20 +91,6 @@ def describe_own(
     text = yaml_text({name: found.entry})
     write_text(path, text)
     return OwnData(name, path, text, found.remarks)
-
-
-def _description(
-    name: str,
-    origin: Path,
-    workspace: Workspace,
-    label: str | None,
-    rule: str | None,
-    interactions: bool,
-    column_names: Sequence[str],
-) -> Description:
-    if is_encoded(origin):
-        return describe_encoded(name, origin, workspace.decoded_folder(name))
-    return describe(name, origin, label, rule, interactions, column_names)
 
 
 def _as_files(data: Table | Mapping[str, Table], folder: Path) -> Path:
