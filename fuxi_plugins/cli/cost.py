@@ -56,6 +56,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, ke
     if keep:
         for job, its_costs in zip(jobs, measured, strict=True):
             _into_records(job, its_costs, workspace)
+        say("Boards show the figures once 'fuxibench leaderboard' has written them anew.", err=as_json)
     if as_json:
         each = [(job, cost) for job, its_costs in zip(jobs, measured, strict=True) for cost in its_costs]
         say(json.dumps([{"experiment": job.experiment.id, **cost.model_dump()} for job, cost in each], indent=1))

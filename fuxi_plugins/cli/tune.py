@@ -75,3 +75,5 @@ def tune(
         for path in files:
             say(f"written: {path}")
         say(f"{count} winners: fuxibench run {board}")
+    else:
+        say("No trial has finished, so no board was written.")

@@ -41,7 +41,7 @@ def board_files(board: str, suite: Suite, workspace: Workspace) -> tuple[Path, P
 
 
 def write_board(files: tuple[Path, Path], suite: Suite, tuned: Sequence["Tuned"], seed: int) -> int:
-    """Writes the winners' experiments and a suite of them, and returns how many there are.
+    """Writes the winners' experiments and a suite of them, and returns how many there are; nothing if there are none.
 
     Args:
         files: of :func:`board_files`.
@@ -50,6 +50,8 @@ def write_board(files: tuple[Path, Path], suite: Suite, tuned: Sequence["Tuned"]
         seed: of the search. The board has the next ones, for a choice among runs is partly one of lucky seeds.
     """
     winners = [tuned_id(one.config) for one in tuned if one.best]
+    if not winners:
+        return 0
     written = {"title": f"{suite.title}, tuned", "experiments": winners, "seeds": [seed + n + 1 for n in range(SEEDS)]}
     for path, text in zip(files, (render_config(tuned), yaml_text(written)), strict=True):
         write_text(path, f"{_MADE.format(suite=suite.name)}\n\n{text}")

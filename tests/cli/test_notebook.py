@@ -114,6 +114,12 @@ def test_tables_of_splits_are_those_splits(tmp_path, monkeypatch):
     assert pd.read_parquet(tmp_path / "data" / "mine" / "test.parquet").equals(clicks(100))
 
 
+def test_an_index_with_a_name_is_a_column(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "name: user_id" in fb.describe("mine", clicks().set_index("user_id")).text
+    assert fb.describe("other", clicks().sample(frac=1.0, random_state=1)).text.count("index") == 0
+
+
 MIXED = pd.DataFrame({"click": [1, "a", None], "item": [1, 2, 3]})
 REFUSED = {
     "mixed kinds": (MIXED, "every column must hold values of one kind, but .*'a'"),

@@ -200,6 +200,14 @@ def test_a_board_of_winners_is_written_anew_but_nobodys_own(workspace, tmp_path,
     assert "best.yaml exists already" in own.output
 
 
+def test_a_search_without_a_winner_writes_no_board(workspace, tmp_path, monkeypatch):
+    space = write(tmp_path / "space.yaml", "tuner_space: {learning_rate: [1e-2], epochs: 1}")
+    monkeypatch.setattr(search, "tune", lambda *_: [])
+    result = call(workspace, "DNN_tiny", "--trials", 1, "--space", space, "--board", "best")
+    assert "No trial has finished, so no board was written." in result.output
+    assert not (workspace.configs / "suites" / "best.yaml").exists()
+
+
 def test_a_setting_that_the_model_lacks_is_refused_before_anything_runs(workspace, tmp_path):
     space = write(tmp_path / "space.yaml", "hiden_units: [[4]]")
     result = call(workspace, "DNN_tiny", "--trials", 1, "--space", space)

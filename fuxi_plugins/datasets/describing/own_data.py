@@ -118,7 +118,8 @@ def _as_files(data: Table | Mapping[str, Table], folder: Path) -> Path:
 def _arrow(table: Table) -> pa.Table:
     try:
         if isinstance(table, pd.DataFrame):
-            return pa.Table.from_pandas(table, preserve_index=False)
+            has_names = any(name is not None for name in table.index.names)  # then it is data, as after set_index
+            return pa.Table.from_pandas(table.reset_index() if has_names else table, preserve_index=False)
         if isinstance(table, pl.DataFrame):
             return table.to_arrow()
     except (pa.ArrowException, ValueError) as error:  # pandas lets a column hold anything
