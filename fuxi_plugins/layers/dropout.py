@@ -47,8 +47,8 @@ def keep_mask(x: Tensor, dropped: int) -> Tensor:
 def as_whole_numbers(values: Tensor) -> Tensor:
     """bfloat16 as the whole numbers of the same 16 bits, else the values themselves.
 
-    Times 0 or 1 they stay what they are, and 0 or more means the same. On these torch is four times as fast: for
-    bfloat16 it goes through float32 and back.
+    Multiplied by 0 or 1 they give the same bits, and they are above 0 where the bfloat16 is. On them torch is faster:
+    for bfloat16 it goes through float32 and back.
     """
     return values.view(torch.int16) if values.dtype == torch.bfloat16 else values
 
