@@ -1,5 +1,6 @@
 """Draws the pictures of the README and of the documentation from the records, into docs/images.
 
+\b
     python scripts/make_figures.py
 
 ``front.svg`` is the top of the site's first table; ``reading.svg`` is a board with intervals, letters and rank ranges.
@@ -8,6 +9,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from matplotlib.axes import Axes
 
 from fuxi_plugins.analysis.leaderboard import Leaderboard, Row
@@ -112,6 +114,7 @@ def drawings() -> list[Drawing]:
     return [front(gather(workspace)), reading(suite_board(suite, suite.datasets[0], workspace))]
 
 
+@click.command(help=__doc__)
 def main() -> None:
     for drawn in drawings():
         with replacing(IMAGES / f"{drawn.name}.svg") as temporary:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import click
+
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.metrics import all_metrics
 from fuxi_plugins.reporting.glossary import GLOSSARY
@@ -24,6 +26,11 @@ def page() -> str:
     return HEAD + "\n\n".join(f"## {word}\n\n{explained[word]}" for word in words) + "\n"
 
 
-if __name__ == "__main__":
+@click.command(help=__doc__)
+def main() -> None:
     write_text(PAGE, page())
     print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

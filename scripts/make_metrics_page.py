@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import click
+
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.metrics import Metric, all_metrics
 
@@ -89,6 +91,11 @@ def _row(metric: Metric) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-if __name__ == "__main__":
+@click.command(help=__doc__)
+def main() -> None:
     write_text(PAGE, page())
     print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

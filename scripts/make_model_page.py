@@ -4,6 +4,8 @@ import inspect
 import sys
 from pathlib import Path
 
+import click
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -127,6 +129,7 @@ def _anchor(name: str) -> str:
     return f"{plain}-1" if name.endswith("+") else plain
 
 
+@click.command(help=__doc__)
 def main() -> None:
     write_text(PAGE, page())
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import click
+
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.experiments.settings_table import Setting, settings_table
 
@@ -61,5 +63,10 @@ def page() -> str:
     return "\n".join(parts)
 
 
-if __name__ == "__main__":
+@click.command(help=__doc__)
+def main() -> None:
     write_text(PAGE, page())
+
+
+if __name__ == "__main__":
+    main()

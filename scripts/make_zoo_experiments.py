@@ -7,6 +7,8 @@ hand-written file already is left to it; tests/experiments/test_zoo_experiments.
 from pathlib import Path
 from typing import Any
 
+import click
+
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
@@ -207,6 +209,7 @@ def _shared(settings: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
+@click.command(help=__doc__)
 def main() -> None:
     configs = ROOT / "benchmark_configs"
     for dataset, published in DATASETS.items():

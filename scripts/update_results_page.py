@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
 from tabulate import tabulate
 
 from fuxi_plugins.analysis.compare import Comparison, compare_on_board
@@ -118,6 +119,7 @@ def with_standing(text: str, workspace: Workspace) -> str:
     return STANDING.sub(lambda match: match[1] + table + match[2], text)
 
 
+@click.command(help=__doc__)
 def main() -> None:
     workspace = Workspace.locate(ROOT / "benchmark_configs", ROOT / "results")
     README.write_text(with_standing(README.read_text(encoding="utf-8"), workspace), encoding="utf-8")

@@ -3,6 +3,8 @@
 from dataclasses import astuple, fields
 from pathlib import Path
 
+import click
+
 from fuxi_plugins.analysis.run_times import Measured, measured
 from fuxi_plugins.core.cleaning import csv_text
 from fuxi_plugins.core.files import write_text
@@ -17,6 +19,11 @@ def table() -> str:
     return csv_text([field.name for field in fields(Measured)], (astuple(one) for one in found))
 
 
-if __name__ == "__main__":
+@click.command(help=__doc__)
+def main() -> None:
     write_text(PAGE, table())
     print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import shlex
 import tempfile
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main as fuxibench
@@ -34,6 +35,7 @@ def _shown(command: str) -> str:
     return f"```latex\n{printed}```\n" if "tex" in words else printed
 
 
+@click.command(help=__doc__)
 def main() -> None:
     write_text(PAGE, updated(PAGE.read_text(encoding="utf-8")))
 

@@ -29,8 +29,9 @@ class ColumnAudit:
 
     unknown: by split, the share of its ids that train does not know; nothing for numbers.
     drift: between train and test, from 0 to 1: of ids, the share of rows that would have to change their value
-        (total variation); of numbers, the largest difference of the distribution functions (Kolmogorov-Smirnov).
-    alone: AUC on test of predicting by this column alone, learned from train; None for sequences.
+        (total variation); of numbers, the largest difference of the distribution functions (Kolmogorov-Smirnov); of
+        vectors, that of the number that moved most.
+    alone: AUC on test of predicting by this column alone, learned from train; None for sequences and vectors.
     """
 
     unknown: dict[str, float]
@@ -122,6 +123,8 @@ def _kind(values: np.ndarray) -> type[pl.DataType]:
 
 
 def _distance(known: np.ndarray, values: np.ndarray) -> float:
+    if known.dtype.kind == "f" and known.ndim == 2:  # vectors: the number that moved most
+        return max(_distance(known[:, place], values[:, place]) for place in range(known.shape[1]))
     if known.dtype.kind == "f":
         known, values = np.sort(known), np.sort(values)
         points = np.concatenate([known, values])

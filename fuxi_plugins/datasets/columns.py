@@ -20,6 +20,9 @@ _ENCODER = re.compile(
 )
 _LINEAR = re.compile(r"nn\.Linear\([0-9]+, ([0-9]+)")
 _COPY = re.compile(r"copy_from\(([^()]+)\)")
+# What says something of ids or of single numbers.
+_NOT_OF_VECTORS = ("fill_na", "preprocess", "normalizer", "min_categr_count", "remap", "max_len", "padding",
+    "share_embedding", "pretrained_emb", "pretrain_usage", "freeze_emb", "normalize_ids")  # fmt: skip
 # FuxiCTR's preprocessors by name -> the raw column that each reads, or None for the one of its own name.
 PREPROCESSORS = {
     "convert_hour": "hour",
@@ -32,10 +35,14 @@ PREPROCESSORS = {
 
 
 class FeatureColumn(Strict):
-    """One column, or several that share their settings; names and meanings are FuxiCTR's."""
+    """One column, or several that share their settings; names and meanings are FuxiCTR's.
+
+    The type ``embedding`` is a vector a row of ``pretrain_dim`` numbers, as of an image or a text. Models project it to
+    the width of their embeddings.
+    """
 
     name: str | list[str]
-    type: Literal["numeric", "categorical", "sequence", "meta"]
+    type: Literal["numeric", "categorical", "sequence", "embedding", "meta"]
     dtype: Literal["int", "float", "str"]
     active: bool = True
     fill_na: int | float | str | None = None
@@ -82,9 +89,28 @@ class FeatureColumn(Strict):
     def _inside_the_folder(cls, name: str | None) -> str | None:
         return inside_folder(name) if name else name
 
+    @model_validator(mode="after")
+    def _is_a_whole_vector(self) -> "FeatureColumn":
+        if self.type != "embedding":
+            return self
+        if self.dtype != "float" or not self.pretrain_dim or self.pretrain_dim < 1:
+            raise ValueError(
+                "a column of type embedding holds a vector a row: it needs dtype: float and pretrain_dim, how many "
+                f"numbers a vector has, but they are {self.dtype} and {self.pretrain_dim}"
+            )
+        given = [key for key in _NOT_OF_VECTORS if getattr(self, key) is not None]
+        if given:
+            raise ValueError(f"a column of type embedding has no {' and no '.join(given)}; a missing vector is zeros")
+        return self
+
     @property
     def names(self) -> list[str]:
         return [self.name] if isinstance(self.name, str) else list(self.name)
+
+    @property
+    def vector_length(self) -> int | None:
+        """How many numbers a row has, of a column of vectors; None for others."""
+        return self.pretrain_dim if self.type == "embedding" else None
 
     @property
     def made_from(self) -> str | None:
@@ -111,6 +137,7 @@ class FeatureColumn(Strict):
             normalize_ids=bool(self.normalize_ids),
             brackets=self.list_format == "brackets",
             splitter=self.split_by,
+            numbers=self.type == "embedding",
         )
 
     @property
@@ -130,6 +157,8 @@ class FeatureColumn(Strict):
 
     def as_fuxictr(self) -> dict[str, Any]:
         known = self.model_dump(exclude_none=True, exclude={"na_values", "normalize_ids", "list_format"})
+        if self.type == "embedding":
+            known["fill_na"] = None  # else FuxiCTR fills a missing list with one number
         return known if self.remap is None else known | {"remap": self.remaps}
 
 

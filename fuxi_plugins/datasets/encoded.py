@@ -20,7 +20,7 @@ from fuxi_plugins.core.files import replacing
 MAP_NAME = "feature_map.json"
 ENDINGS = (".npz", ".h5", ".parquet")  # of encoded files
 _PADDING = 0
-_CARRIED = ("source", "share_embedding", "max_len", "embedding_dim", "feature_encoder")
+_CARRIED = ("source", "share_embedding", "max_len", "embedding_dim", "feature_encoder", "pretrain_dim")
 
 
 def dataset_settings(feature_map: Path) -> dict[str, Any]:
@@ -70,13 +70,14 @@ def as_parquet(files: Mapping[str, Path], feature_map: Path, target: Path) -> tu
 
 
 def _column(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    if spec["type"] not in ("numeric", "categorical", "sequence", "meta") or "pretrained_emb" in spec:
+    if spec["type"] not in ("numeric", "categorical", "sequence", "embedding", "meta") or "pretrained_emb" in spec:
         raise UserError(
-            f"the column {name!r} of the encoded files must be numeric, categorical, a sequence or meta, without "
-            f"pretrained vectors, but is {spec['type']}. Use the files from which it was encoded."
+            f"the column {name!r} of the encoded files must be numeric, categorical, a sequence, an embedding or meta, "
+            f"without a file of vectors, but is {spec['type']}. Use the files from which it was encoded."
         )
     carried = {key: spec[key] for key in _CARRIED if spec.get(key) not in (None, "")}
-    return {"name": name, "type": spec["type"], "dtype": "float" if spec["type"] == "numeric" else "str", **carried}
+    dtype = "float" if spec["type"] in ("numeric", "embedding") else "str"
+    return {"name": name, "type": spec["type"], "dtype": dtype, **carried}
 
 
 def write_parquet(encoded: Path, columns: list[dict[str, Any]], target: Path) -> dict[str, str]:
@@ -108,6 +109,9 @@ def write_parquet(encoded: Path, columns: list[dict[str, Any]], target: Path) ->
                     behind = ((values[:, 0] != _PADDING) & (values[:, -1] == _PADDING)).any()
                     sides.setdefault(name, "post" if behind else "pre")
                 table[name] = _without_padding(values)
+            for name in (column["name"] for column in columns if column["type"] == "embedding"):
+                vectors = np.asarray(table[name])
+                table[name] = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.size // len(vectors))
             batch = pa.table(table)
             writer = writer or pq.ParquetWriter(partial, batch.schema)
             writer.write_table(batch)

@@ -140,6 +140,18 @@ class Numbers(Encoder):
         return numbers if self._normalizer is None else self._normalizer.transform(numbers)
 
 
+class Vectors(Encoder):
+    """A vector a row, as it was read."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, width: int):
+        self.width = width
+
+    def array(self, column: pa.Array) -> np.ndarray:
+        return pl.Series(column).to_numpy()
+
+
 class GroupNumbers(Encoder):
     """A group id that is a whole number already."""
 
@@ -195,6 +207,8 @@ def _encoder(name: str, column: FeatureColumn, feature: dict, fitted: dict[str, 
     """``fitted``: FuxiCTR's tokenizers and normalizers."""
     if feature["type"] == "numeric":
         return Numbers(fitted.get(f"{name}::normalizer"))
+    if feature["type"] == "embedding":
+        return Vectors(feature["pretrain_dim"])
     if feature["type"] == "meta" and not column.has_vocabulary:
         return GroupNumbers()
     tokenizer = fitted[f"{name}::tokenizer"]

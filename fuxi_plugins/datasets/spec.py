@@ -271,13 +271,18 @@ class DatasetSpec(Strict):
         return copies.get(self.cluster_id or "") or self.cluster_id
 
     @property
+    def vectors_read(self) -> dict[str, int]:
+        """By raw column that holds vectors, how many numbers each has."""
+        return {name: length for c in self.active_columns if (length := c.vector_length) for name in c.names}
+
+    @property
     def numbers_read(self) -> dict[str, str]:
-        """dtype by name of every raw column that must hold numbers, whether for itself or for a copy of it."""
+        """dtype by name of every raw column that must hold a number, whether for itself or for a copy of it."""
         numbers: dict[str, str] = {
             column.made_from or name: column.dtype
             for column in self.active_columns
             for name in column.names
-            if column.dtype != "str" and (column.made_from is None or column.is_copy)
+            if column.dtype != "str" and not column.vector_length and (column.made_from is None or column.is_copy)
         }
         return numbers | ({self.weight_col: "float"} if self.weight_col else {})
 

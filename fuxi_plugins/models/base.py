@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.models import BaseModel
 
+from .fuxictr_layers import project_vectors
 from .needs import Needs
 
 
@@ -63,6 +64,7 @@ class CTRModel(BaseModel):
 
     def finish_init(self, learning_rate: float, *, optimizer: str, loss: str, **_: Any) -> None:
         """The last line of a constructor: gives all parts their optimizer, their initial values and their device."""
+        project_vectors(self)
         self.compile(optimizer, loss, learning_rate)
         self.reset_parameters()
         self.model_to_device()

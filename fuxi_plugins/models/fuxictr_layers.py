@@ -1,9 +1,9 @@
-"""FuxiCTR's layers, called so that they take every setting the native models allow, and one defect mended."""
+"""FuxiCTR's layers, called so that they take every setting the native models allow, and two defects mended."""
 
 from collections.abc import Mapping, Sequence
 
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.layers import FeatureEmbedding, LogisticRegression, MLP_Block
+from fuxictr.pytorch.layers import FeatureEmbedding, FeatureEmbeddingDict, LogisticRegression, MLP_Block
 from fuxictr.pytorch.torch_utils import get_activation
 from torch import Tensor, nn
 
@@ -54,6 +54,20 @@ def selected_width(feature_map: FeatureMap, embedding_dim: int, names: Sequence[
     """The width of the embeddings of those features side by side."""
     specs = [feature_map.features[name] for name in names]
     return sum(spec.get("emb_output_dim", spec.get("embedding_dim", embedding_dim)) for spec in specs)
+
+
+def project_vectors(model: nn.Module) -> None:
+    """Gives each column of vectors its projection in embedding layers of width 1, where FuxiCTR forgets it.
+
+    Without it the first-order part of a model meets whole vectors among single weights. With it the part is linear in
+    the numbers of a vector.
+    """
+    for layer in model.modules():
+        if isinstance(layer, FeatureEmbeddingDict):
+            for name in layer.embedding_layers:
+                spec = layer._feature_map.features[name]
+                if spec["type"] == "embedding" and name not in layer.feature_encoders:
+                    layer.feature_encoders[name] = nn.Linear(spec["pretrain_dim"], 1, bias=False)
 
 
 def start_tables(embeddings: FeatureEmbedding) -> None:

@@ -17,6 +17,7 @@ from .needs import Needs
 
 CROSSES = "crosses"  # the name of the one column that the hashed pairs make
 PADDING = 0  # the bucket without a weight
+UNCROSSED = ("meta", "embedding")  # no features, and vectors, which have no ids
 
 
 class Poly2(CTRModel):
@@ -33,7 +34,8 @@ class Poly2(CTRModel):
     conjunctions and hashes all features into one table; "Field-aware Factorization Machines for CTR Prediction"
     (2016, Eq. 2) calls the model Poly2.
 
-    Data: any features. A sequence is crossed behaviour by behaviour, summed, with every field that is no sequence.
+    Data: any features. A sequence is crossed behaviour by behaviour, summed, with every field that is no sequence. A
+    vector is not crossed.
 
     Deviations: single values keep weights of their own, as in LR, and are not hashed. Adam trains it, not the paper's
     L-BFGS.
@@ -75,7 +77,7 @@ class HashedCrosses(nn.Module):
     def __init__(self, feature_map: FeatureMap, num_buckets: int, pairs: Sequence[Sequence[str]] | None):
         super().__init__()
         self.num_buckets = num_buckets
-        self.specs = {name: spec for name, spec in feature_map.features.items() if spec["type"] != "meta"}
+        self.specs = {name: spec for name, spec in feature_map.features.items() if spec["type"] not in UNCROSSED}
         self.pairs = self._named(pairs) if pairs else self._possible()
         # FuxiCTR's kind of table, so that it is initialised, regularised and counted as the tables of fields are.
         table = FeatureMap(feature_map.dataset_id, feature_map.data_dir)

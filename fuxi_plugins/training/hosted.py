@@ -13,6 +13,7 @@ import torch
 
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.datasets.dataloader import ColumnLoader
+from fuxi_plugins.models.fuxictr_layers import project_vectors
 from fuxi_plugins.models.meta import count_parameters
 from fuxi_plugins.records.metrics import evaluate_metrics, find_metric
 from fuxi_plugins.records.parts import Epoch, Metrics, Parameters
@@ -76,6 +77,7 @@ class TrainerMixin(FuxiCTRModel):
         self._training_since = time.perf_counter()
 
     def compile(self, optimizer: str, loss: str, lr: float) -> None:
+        project_vectors(self)  # of FuxiCTR's models; native ones have done it
         super().compile(optimizer, loss, lr)
         several = isinstance(self.loss_fn, list)  # of a model of several tasks, one each
         self.loss_fn = [may_be_nan(each) for each in self.loss_fn] if several else may_be_nan(self.loss_fn)

@@ -175,7 +175,10 @@ def make_table(
 
     for feature in _features(data):
         for name in feature.names:
-            if feature.type != "sequence":
+            if feature.vector_length:
+                for number in columns[name].T:
+                    add(number, False)
+            elif feature.type != "sequence":
                 add(columns[name].reshape(-1), feature.type == "categorical")
             elif sequences == "summary":
                 ids = columns[name]

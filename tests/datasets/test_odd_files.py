@@ -84,7 +84,7 @@ LEFT_OUT = {
     "a list of lists": ("sessions", [[[1, 2], [row % 4]] for row in range(ROWS)], "neither text nor numbers"),
     "bytes": ("code", [b"x%d" % (row % 4) for row in range(ROWS)], "neither text nor numbers"),
     "a duration": ("took", [datetime.timedelta(seconds=row) for row in range(ROWS)], "neither text nor numbers"),
-    "a vector": ("vector", [[row % 3 / 4, 2.5] for row in range(ROWS)], "lists of fractions"),
+    "vectors of two lengths": ("vector", [[2.5, row / 4][: 1 + row % 2] for row in range(ROWS)], "differ in length"),
     "nothing": ("void", [None] * ROWS, "hold no value"),
     "missing in words": ("void", ["NA"] * ROWS, "hold no value"),
     "a decimal comma": ("price", [f"{row % 9},{row % 7}5" for row in range(ROWS)], "a comma stands in their numbers"),

@@ -152,6 +152,8 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
         if number((lists.list.len() > 1).mean() or 0) <= SPLIT_ROWS:
             continue
         entries = lists.explode(empty_as_null=True)
+        if lists.list.len().n_unique() == 1 and entries.cast(pl.Float64, strict=False).null_count() == 0:
+            return _sequence(name, lists, extra | {"splitter": splitter})
         if entries.n_unique() > len(entries) / 2:  # the words of a text, not entries that come back
             continue
         # A comma or a space also stands in names of places and titles: entries are numbers, or their count varies.
@@ -166,7 +168,7 @@ def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     entries = lists.explode(empty_as_null=True).drop_nulls()
     entries = entries.filter(entries != "")
     if _share(entries, _FRACTION) > SPLIT_ROWS:
-        return idle(name, "vector")
+        return _vector(name, lists, settings)
     if not len(entries) or _most_frequent(entries) < MIN_COUNT:
         return idle(name, "own" if len(entries) else "empty")
     notes: tuple[str, ...] = ("list",)
@@ -175,6 +177,16 @@ def _sequence(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
     longest = int(number(lists.list.len().max() or 1))
     entry = {"name": name, "type": "sequence", "dtype": "str", **settings, "max_len": min(longest, LONGEST)}
     return Guess(entry | {"feature_encoder": "layers.MaskedAveragePooling()"}, notes)
+
+
+def _vector(name: str, lists: pl.Series, settings: dict[str, Any]) -> Guess:
+    """The guess for lists of fractions: vectors, if all have one length and hold numbers that are finite."""
+    lengths = lists.list.len().filter(lists.list.len() > 0).unique()
+    numbers = lists.explode(empty_as_null=True).drop_nulls().cast(pl.Float64, strict=False)
+    if len(lengths) != 1 or numbers.null_count() or not (numbers.abs() <= _LARGEST).all():
+        return idle(name, "odd vectors")
+    entry = {"name": name, "type": "embedding", "dtype": "float", **settings, "pretrain_dim": int(lengths[0])}
+    return Guess(entry, ("vector",))
 
 
 def entries_of(guess: Guess, values: pl.Series) -> set[str]:

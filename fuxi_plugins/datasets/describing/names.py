@@ -9,7 +9,7 @@ _OUTCOMES = (
     "click clicked clk purchase purchased buy bought order ordered pay paid conversion convert converted cvr cart "
     "add_to_cart like liked follow followed comment commented share shared forward forwarded favorite favourite "
     "collect install installed download downloaded subscribe hate finish finished long_view valid_play play_time "
-    "playtime watch_time watch_ratio dwell_time stay_time view_time read_time reward rating stars revenue gmv"
+    "playtime watch_time watch_ratio dwell dwell_time stay_time view_time read_time reward rating stars revenue gmv"
 )
 _USERS = (
     "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
@@ -35,11 +35,12 @@ _OUTCOME = re.compile(
     rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
-_USER = re.compile(rf"(.*_)?{_any_of(_USERS)}(_?(id|idx|no|code))?")
-_ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}(_?(id|idx|no|code))?")
+_NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"
+_USER = re.compile(rf"(.*_)?{_any_of(_USERS)}{_NUMBERED}")
+_ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}{_NUMBERED}")
 _REQUEST = re.compile(rf"(.*_)?{_any_of(_REQUESTS)}_?(id|idx|no|key|uuid)|session")
 _HISTORY = re.compile(rf"(.*_)?{_any_of(_HISTORIES)}(_.*)?")
-_ID_WORDS = {"id", "idx", "no", "code", ""}
+_ID_WORDS = {"id", "idx", "no", "code", "uuid", "guid", "key", "hash", ""}
 
 
 def _plain(name: str) -> str:
@@ -90,7 +91,7 @@ def is_split(name: str) -> bool:
 
 def is_id(name: str) -> bool:
     """Of a user, an item or anything else that is numbered."""
-    return is_user(name) or is_item(name) or _plain(name).split("_")[-1] in {"id", "uid", "uuid", "idx", "key"}
+    return is_user(name) or is_item(name) or _plain(name).split("_")[-1] in {"id", "uid", "uuid", "guid", "idx", "key"}
 
 
 def is_item(name: str) -> bool:

@@ -27,7 +27,7 @@ def without_outcomes(guesses: dict[str, Guess], frame: pl.DataFrame, label: Labe
     positive = label.positives(frame).fill_null(False).to_numpy()
     changed = dict(guesses)
     for name, guess in guesses.items():
-        if not guess.active or guess.entry["type"] == "sequence":
+        if not guess.active or guess.entry["type"] in ("sequence", "embedding"):
             continue
         why = "leak" if _reached(guess, frame[name], positive) > LEAK else "outcome" if is_outcome(name) else None
         if why:

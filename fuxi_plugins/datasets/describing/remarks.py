@@ -21,7 +21,8 @@ NOTES = {
     "unit": "Left out, for a unit stands with their numbers ($3.50 or 12%); write 3.5 and 12: {}.",
     "unread date": "Left out, for they are dates of which nobody can tell day and month (03/01/2026), or in words: {}. "
     "Write them as 2026-03-01 12:30:00, and rows can be split by time.",
-    "vector": "Left out, for they are lists of fractions: {}. Vectors of an id are given with pretrained_emb.",
+    "vector": "Vectors of numbers, as of images or texts, which models project to the width of their embeddings: {}.",
+    "odd vectors": "Left out, for they are lists of fractions that differ in length or hold what is no number: {}.",
     "split": "Left out as a feature, for it says which split a row belongs to: {}.",
     "request": "Left out as features, for they number sessions or requests: {}.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "

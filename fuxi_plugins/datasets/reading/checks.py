@@ -72,9 +72,11 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
     raw, forms = spec.raw_columns, spec.raw_forms
     labels = {column.name: _label(block, column) for column in spec.learned_labels}
     read = {name: cleaned(block.frame[name], forms.get(name, ColumnForm())) for name in raw}
-    columns = {
+    vectors = {name: _vectors(block, name, length, read[name]) for name, length in spec.vectors_read.items()}
+    columns = vectors | {
         name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
         for name, dtype in raw.items()
+        if name not in vectors
     }
     numbers = {
         name: columns[name] if raw[name] != "str" else columns[name].cast(_TYPES[dtype], strict=False)
@@ -94,6 +96,27 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
     count.positives += int(main.sum())
     typed = {column.name: labels[column.name].cast(_TYPES[column.dtype]) for column in spec.learned_labels}
     return pl.DataFrame(columns | typed)
+
+
+def _vectors(block: Block, name: str, length: int, read: pl.Series) -> pl.Series:
+    """A column of vectors, ``length`` numbers of 32 bits each; a missing one is zeros.
+
+    Raises:
+        UserError: a vector is longer or shorter, or has an entry that is no finite number.
+    """
+    finite = read.list.eval(pl.element().is_finite().fill_null(False) & (pl.element().abs() <= _LARGEST)).list.all()
+    wrong = (read.is_not_null() & ((read.list.len() != length) | ~finite)).fill_null(False)
+    if wrong.any():
+        row = first_row(wrong)
+        seen = block.frame[name][row]
+        held = f"one of {read[row].len():,}" if read[row].len() != length else f"{str(seen)[:80]!r}"
+        raise UserError(
+            f"{block.place(row)}: column {name!r} must hold a vector of pretrain_dim={length} finite numbers, but "
+            f"holds {held} ({wrong.sum()} such rows near). Mend the file, or pretrain_dim, list_format or splitter in "
+            "the dataset config."
+        )
+    zeros = pl.lit([0.0] * length, pl.List(pl.Float64))
+    return read.to_frame().select(pl.first().fill_null(zeros).cast(pl.Array(pl.Float32, length))).to_series()
 
 
 def _label(block: Block, column: LabelColumn) -> pl.Series:

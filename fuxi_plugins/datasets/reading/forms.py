@@ -58,12 +58,14 @@ class ColumnForm:
     normalize_ids: a whole number written as a float, ``7.0``, is the id ``7``.
     brackets: a list is written as text in brackets, as Python, numpy or JSON write it: ``[3, 7]``.
     splitter: that a list's entries are joined with.
+    numbers: a list is a vector of numbers, and its entries are no ids.
     """
 
     na_values: tuple[str, ...] = ()
     normalize_ids: bool = False
     brackets: bool = False
     splitter: str = "^"
+    numbers: bool = False
 
 
 def format_by_name(path: Path) -> DataFormat | None:

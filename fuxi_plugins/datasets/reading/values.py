@@ -62,6 +62,8 @@ def cleaned(values: pl.Series, form: ColumnForm) -> pl.Series:
         values = values.to_frame().select(pl.when(~pl.first().is_in(known)).then(pl.first())).to_series()
     if form.brackets and values.dtype == pl.String:
         values = from_brackets(values)
+    if form.numbers:
+        return _vectors(values, form)
     if values.dtype in (pl.List, pl.Array):
         return _joined(values, form)
     if form.normalize_ids and values.dtype == pl.String:
@@ -99,6 +101,16 @@ def _literal(text: str) -> list[str] | None:
         if isinstance(entries, list | tuple):
             return ["" if entry is None else str(entry) for entry in entries]
     return None
+
+
+def _vectors(values: pl.Series, form: ColumnForm) -> pl.Series:
+    """Lists of numbers; an entry that is no number is null, and so is a list without entries."""
+    if values.dtype == pl.String:
+        values = values.str.strip_chars().str.split(form.splitter).list.eval(pl.element().str.strip_chars())
+    elif values.dtype not in (pl.List, pl.Array):
+        values = values.reshape((-1, 1))
+    lists = values.cast(pl.List(pl.Float64), strict=False)
+    return lists.to_frame().select(pl.when(pl.first().list.len() > 0).then(pl.first())).to_series()
 
 
 def _joined(values: pl.Series, form: ColumnForm) -> pl.Series:

@@ -185,7 +185,8 @@ def _datasets(workspace: Workspace, names: set[str]) -> dict[str, DatasetCard]:
 
 def _fields(spec: DatasetSpec) -> str:
     """How many fields of each type a model sees, in words; columns of type meta are not for models."""
-    types = Counter(column.type for column in spec.active_columns for _ in column.names if column.type != "meta")
+    kinds = ("vector" if column.vector_length else column.type for column in spec.active_columns for _ in column.names)
+    types = Counter(kind for kind in kinds if kind != "meta")
     return ", ".join(f"{count} {kind}" for kind, count in types.items())
 
 
