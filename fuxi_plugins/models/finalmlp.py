@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fuxi_plugins.layers import nearest_multiple, require_positive
 
 from .base import CTRModel
-from .fuxictr_layers import mlp_block
+from .fuxictr_layers import mlp_block, start_tables
 
 
 class FinalMLP(CTRModel):
@@ -133,9 +133,7 @@ class ContextEmbedding(FeatureEmbedding):
 
     def init_weights(self) -> None:
         """Starts all tables alike, at FuxiCTR's N(0, 1e-4) with zero for padding; FuxiCTR calls it last."""
-        for table in self.embedding_layer.embedding_layers.values():
-            if isinstance(table, nn.Embedding):
-                nn.init.normal_(table.weight[1:], std=1e-4)
+        start_tables(self)
 
 
 class BilinearFusion(nn.Module):
