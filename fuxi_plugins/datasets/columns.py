@@ -43,7 +43,7 @@ class FeatureColumn(Strict):
 
     name: str | list[str]
     type: Literal["numeric", "categorical", "sequence", "embedding", "meta"]
-    dtype: Literal["int", "float", "str"]
+    dtype: Literal["int", "float", "str", "list"]  # of a column of vectors ``float`` or, as in FuxiCTR's demo, ``list``
     active: bool = True
     fill_na: int | float | str | None = None
     preprocess: str | None = None
@@ -92,8 +92,10 @@ class FeatureColumn(Strict):
     @model_validator(mode="after")
     def _is_a_whole_vector(self) -> "FeatureColumn":
         if self.type != "embedding":
+            if self.dtype == "list":
+                raise ValueError(f"dtype: list is of columns of type embedding, but {self.name} is {self.type}")
             return self
-        if self.dtype != "float" or not self.pretrain_dim or self.pretrain_dim < 1:
+        if self.dtype not in ("float", "list") or not self.pretrain_dim or self.pretrain_dim < 1:
             raise ValueError(
                 "a column of type embedding holds a vector a row: it needs dtype: float and pretrain_dim, how many "
                 f"numbers a vector has, but they are {self.dtype} and {self.pretrain_dim}"

@@ -87,6 +87,16 @@ def test_every_format_gives_the_same_vectors(tmp_path, name):
     np.testing.assert_array_equal(stored(prepared(tmp_path, entry)), EXPECTED)
 
 
+def test_the_type_that_fuxictrs_demo_gives_vectors_is_taken(tmp_path):
+    frame(SHOWN).write_parquet(tmp_path / "rows.parquet")
+    image = {"name": "image", "type": "embedding", "dtype": "list", "pretrain_dim": LENGTH}
+    split = {"by": "order", "valid": 0.2, "test": 0.2}
+    entry = describe("mine", tmp_path / "rows.parquet").entry | {"feature_cols": [image], "split": split}
+    for group in ("group_id", "cluster_id"):
+        entry.pop(group, None)
+    np.testing.assert_array_equal(stored(prepared(tmp_path, entry)), EXPECTED)
+
+
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
@@ -110,6 +120,7 @@ def test_what_is_no_vector_is_refused(tmp_path, odd, said):
         ({}, "needs dtype: float and pretrain_dim"),
         ({"pretrain_dim": 3, "dtype": "str"}, "needs dtype: float and pretrain_dim"),
         ({"pretrain_dim": 3, "normalizer": "StandardScaler"}, "has no normalizer; a missing vector is zeros"),
+        ({"type": "numeric", "dtype": "list"}, "dtype: list is of columns of type embedding, but image is numeric"),
         ({"pretrain_dim": 3, "fill_na": 0.0}, "has no fill_na; a missing vector is zeros"),
     ],
 )
