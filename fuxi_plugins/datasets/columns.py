@@ -19,7 +19,7 @@ _ENCODER = re.compile(
     r"layers\.Masked(Average|Sum)Pooling\(\)|nn\.Linear\([1-9][0-9]*, [1-9][0-9]*, bias=(False|True)\)"
 )
 _LINEAR = re.compile(r"nn\.Linear\([0-9]+, ([0-9]+)")
-_COPY = re.compile(r"copy_from\(([^()]+)\)")
+_OF_COLUMN = re.compile(r"(copy_from|hour_of|weekday_of)\(([^()]+)\)")
 # What says something of ids or of single numbers.
 _NOT_OF_VECTORS = ("fill_na", "preprocess", "normalizer", "min_categr_count", "remap", "max_len", "padding",
     "share_embedding", "pretrained_emb", "pretrain_usage", "freeze_emb", "normalize_ids")  # fmt: skip
@@ -70,8 +70,11 @@ class FeatureColumn(Strict):
     @field_validator("preprocess")
     @classmethod
     def _is_known(cls, preprocess: str | None) -> str | None:
-        if preprocess and preprocess not in PREPROCESSORS and not _COPY.fullmatch(preprocess):
-            raise ValueError(f"preprocess is copy_from(COLUMN) or one of {', '.join(PREPROCESSORS)}")
+        if preprocess and preprocess not in PREPROCESSORS and not _OF_COLUMN.fullmatch(preprocess):
+            raise ValueError(
+                "preprocess is copy_from(COLUMN), hour_of(COLUMN), weekday_of(COLUMN) or one of "
+                f"{', '.join(PREPROCESSORS)}"
+            )
         return preprocess
 
     @field_validator("feature_encoder")
@@ -105,6 +108,15 @@ class FeatureColumn(Strict):
             raise ValueError(f"a column of type embedding has no {' and no '.join(given)}; a missing vector is zeros")
         return self
 
+    @model_validator(mode="after")
+    def _has_an_id_an_hour(self) -> "FeatureColumn":
+        if self.is_of_clock and (self.type, self.dtype) != ("categorical", "str"):
+            raise ValueError(
+                f"hours and weekdays are ids: a column with preprocess: {self.preprocess} must have type: categorical "
+                f"and dtype: str, but has {self.type} and {self.dtype}"
+            )
+        return self
+
     @property
     def names(self) -> list[str]:
         return [self.name] if isinstance(self.name, str) else list(self.name)
@@ -117,12 +129,17 @@ class FeatureColumn(Strict):
     @property
     def made_from(self) -> str | None:
         """The raw column of another name that this one is computed from, or None for its own."""
-        copied = _COPY.fullmatch(self.preprocess or "")
-        return copied.group(1) if copied else PREPROCESSORS.get(self.preprocess or "")
+        named = _OF_COLUMN.fullmatch(self.preprocess or "")
+        return named.group(2) if named else PREPROCESSORS.get(self.preprocess or "")
 
     @property
     def is_copy(self) -> bool:
-        return bool(_COPY.fullmatch(self.preprocess or ""))
+        return (self.preprocess or "").startswith("copy_from")
+
+    @property
+    def is_of_clock(self) -> bool:
+        """Whether it is the hour or the weekday of another column's moments."""
+        return (self.preprocess or "").startswith(("hour_of", "weekday_of"))
 
     @property
     def width(self) -> int | None:

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.checks import clock_column
 from fuxi_plugins.datasets.spec import DatasetSpec, FeatureColumn
 from fuxi_plugins.datasets.staging import distinct, lengths
 from fuxi_plugins.datasets.statistics import Counts, Moments
@@ -244,7 +245,18 @@ def _processor_class() -> type:
     from fuxictr.datasets import avazu, criteo, kkbox
 
     bases = tuple(module.CustomizedFeatureProcessor for module in (avazu, criteo, kkbox))
-    return type("Processor", bases, {"save_pickle": _keep_no_pickle, "save_vocab": _save_vocabulary})
+    own = {"hour_of": _hour_of, "weekday_of": _weekday_of}
+    return type("Processor", bases, own | {"save_pickle": _keep_no_pickle, "save_vocab": _save_vocabulary})
+
+
+def _hour_of(_: Any, column: str) -> pl.Expr:
+    """0 to 23, of the moments of a typed block's column."""
+    return pl.col(clock_column(column)).dt.hour().cast(pl.String)
+
+
+def _weekday_of(_: Any, column: str) -> pl.Expr:
+    """1, which is Monday, to 7."""
+    return pl.col(clock_column(column)).dt.weekday().cast(pl.String)
 
 
 class _Tokenizer(ArrayTokenizer):

@@ -276,6 +276,11 @@ class DatasetSpec(Strict):
         return {name: length for c in self.active_columns if (length := c.vector_length) for name in c.names}
 
     @property
+    def moments_read(self) -> list[str]:
+        """The raw columns of which an hour or a weekday is computed."""
+        return list(dict.fromkeys(c.made_from for c in self.active_columns if c.is_of_clock and c.made_from))
+
+    @property
     def numbers_read(self) -> dict[str, str]:
         """dtype by name of every raw column that must hold a number, whether for itself or for a copy of it."""
         numbers: dict[str, str] = {

@@ -1,5 +1,6 @@
 """Files as they come: what is odd but right is read right, what is wrong is one message with file, line and remedy."""
 
+import csv
 import gzip
 import json
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.sources.acquire import replacing_folder, source_folder
@@ -79,6 +81,21 @@ def test_an_odd_file_gives_the_same_ids(workspace, files, change):
         path.write_bytes(change(path.read_bytes()))
     for name, column in ids(prepare(workspace)).items():
         np.testing.assert_array_equal(column, expected[name], err_msg=name)
+
+
+def test_a_file_with_every_value_in_quotes_is_described_as_one_without(tmp_path):
+    """Missing values among them, which are then quoted too."""
+    rows = [
+        (f"u{i % 31}", "" if i % 10 == 0 else i % 17 / 4, f"2026-03-{1 + i // 27:02d}", i % 3 % 2) for i in range(800)
+    ]
+    described = []
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        with (tmp_path / "log.csv").open("w", newline="") as file:
+            csv.writer(file, quoting=quoting).writerows([("user", "price", "day", "click"), *rows])
+        described.append(describe("mine", tmp_path / "log.csv"))
+    assert described[0] == described[1]
+    (price,) = (column for column in described[1].entry["feature_cols"] if column["name"] == "price")
+    assert price["type"] == "numeric"
 
 
 def test_a_packed_file_is_read_as_it_is(workspace, files):

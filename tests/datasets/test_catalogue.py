@@ -84,9 +84,11 @@ def test_the_published_number_of_rows_is_held(kuaivideo, tmp_path):
         prepare_dataset(spec, workspace)
 
 
-@pytest.mark.parametrize("wrong", ["eval", "convert_weekday(hour)", "copy_from(a); import os", "__init__"])
+@pytest.mark.parametrize(
+    "wrong", ["eval", "convert_weekday(hour)", "copy_from(a); import os", "hour_of(a)(b)", "__init__"]
+)
 def test_a_preprocessor_that_is_not_known_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"preprocess is copy_from\(COLUMN\) or one of"):
+    with pytest.raises(ValueError, match=r"preprocess is copy_from\(COLUMN\), .* or one of"):
         DatasetSpec(
             dataset_id="x", title="", train_data="a", valid_data="b", test_data="c",
             feature_cols=[{"name": "hour", "type": "categorical", "dtype": "str", "preprocess": wrong}],

@@ -223,6 +223,11 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     low, high = number(numbers.min()), number(numbers.max())
     if unit := unit_of(low, high):
         return not nameless or high - low < _LONGEST_LOG * unit
+    return are_dates_of_digits(values)
+
+
+def are_dates_of_digits(values: pl.Series) -> bool:
+    """Whether all texts are dates without separators, in one of the known forms."""
     return any(_are_dates(values, form, digits) for form, digits in _DATES_OF_DIGITS.items())
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.describing.clocks import clock_columns
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
@@ -35,8 +36,9 @@ def describe(
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
     Floating-point numbers become numeric columns; lists, however written, become sequences, sharing the table of the
-    column whose values they hold; all else becomes categorical. Left out are texts, times, outcomes and what is
-    different in every row. One file is divided by its times, or at random where it has none.
+    column whose values they hold; vectors stay vectors; all else becomes categorical. Of times, hours and weekdays are
+    features. Left out are texts, outcomes and what is different in every row. One file is divided by its times, or at
+    random where it has none.
 
     Args:
         dataset_id: of the new dataset.
@@ -76,19 +78,21 @@ def describe(
     if not any(guess.active for guess in guesses.values()):
         raise UserError(f"{found.root} must hold a column to learn from, but none is left. {' '.join(remarks)}")
     remarks += share_tables(guesses, frame)
+    moments = [name for name, guess in guesses.items() if guess.is_moment]
+    clocks, said = clock_columns(moments, frame)
+    remarks += said
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
         **found.settings,
         **{f"{split}_data": found.names[split] for split in SPLITS if split in found.names},
         "min_categr_count": MIN_COUNT,
-        "feature_cols": [guess.entry for guess in guesses.values()],
+        "feature_cols": [*(guess.entry for guess in guesses.values()), *clocks],
         "label_col": chosen.entry,
         **({"label_missing": "drop"} if lacking else {}),
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
-    moments = [name for name, guess in guesses.items() if guess.is_moment]
     remarks += divide_rows(entry, found, marks, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)

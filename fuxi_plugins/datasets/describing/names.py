@@ -34,7 +34,7 @@ def _any_of(words: str) -> str:
 _OUTCOME = re.compile(
     rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
-_MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|created_at|updated_at|time_stamp)(_ms|_s|_us|_sec)?")
+_MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
 _NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}{_NUMBERED}")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}{_NUMBERED}")
@@ -73,6 +73,21 @@ def is_moment(name: str) -> bool:
 def is_day_or_hour(name: str) -> bool:
     """A moment (``14102100``) or a part of one (``23``): the values tell which."""
     return _plain(name) in {"dt", "day", "hour"}
+
+
+def is_hour(name: str) -> bool:
+    """The hour of a day."""
+    return _plain(name).split("_")[-1] in {"hour", "hours", "hr"} or _plain(name) == "hour_of_day"
+
+
+def is_weekday(name: str) -> bool:
+    return _plain(name) in {"weekday", "week_day", "dow", "day_of_week", "wday"}
+
+
+def is_time_of_outcome(name: str) -> bool:
+    """When a user did something with the row, as ``click_time`` or ``purchased_at``."""
+    what = re.sub(r"_(timestamp|time|date|datetime|ts|at)(_(ms|us|s|sec))?$", "", _plain(name))
+    return what != _plain(name) and is_outcome(what)
 
 
 def is_user(name: str) -> bool:

@@ -10,6 +10,7 @@ from fuxi_plugins.core.cleaning import is_number
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import LabelColumn
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
+from fuxi_plugins.datasets.reading.dates import wall_clock
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned
@@ -73,6 +74,7 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
     labels = {column.name: _label(block, column) for column in spec.learned_labels}
     read = {name: cleaned(block.frame[name], forms.get(name, ColumnForm())) for name in raw}
     vectors = {name: _vectors(block, name, length, read[name]) for name, length in spec.vectors_read.items()}
+    clocks = {clock_column(name): _clock(block, name, read[name]) for name in spec.moments_read}
     columns = vectors | {
         name: as_text(read[name]) if dtype == "str" else read[name].cast(_TYPES[dtype], strict=False)
         for name, dtype in raw.items()
@@ -95,7 +97,28 @@ def typed_block(block: Block, spec: DatasetSpec, count: RowCount) -> pl.DataFram
     count.rows += len(main)
     count.positives += int(main.sum())
     typed = {column.name: labels[column.name].cast(_TYPES[column.dtype]) for column in spec.learned_labels}
-    return pl.DataFrame(columns | typed)
+    return pl.DataFrame(columns | clocks | typed)
+
+
+def clock_column(name: str) -> str:
+    """In typed blocks, the column of what a clock showed at the moments of the column ``name``."""
+    return f"{name} (clock)"
+
+
+def _clock(block: Block, name: str, read: pl.Series) -> pl.Series:
+    """What a clock showed at each moment of a column; null where it is missing.
+
+    Raises:
+        UserError: a value is no moment.
+    """
+    shown = wall_clock(read)
+    if shown.null_count() > read.null_count():
+        row = first_row(shown.is_null() & read.is_not_null())
+        raise UserError(
+            f"{block.place(row)}: column {name!r} must hold dates (2026-03-01 12:30) or seconds since 1970, as hours "
+            f"or weekdays are made of it, but holds {read[row]!r}."
+        )
+    return shown
 
 
 def _vectors(block: Block, name: str, length: int, read: pl.Series) -> pl.Series:

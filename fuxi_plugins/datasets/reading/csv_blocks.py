@@ -198,6 +198,7 @@ def _parse(layout: _Layout, text: bytes, columns: Sequence[str], line: int) -> p
             columns=positions,
             new_columns=[layout.names[position] for position in positions],
             infer_schema=False,
+            null_values=[""],  # in quotes too: a writer that quotes every value has no other word for a missing one
         )
     except pl.exceptions.PolarsError as error:
         _decode(layout.path, text, line)
