@@ -85,7 +85,7 @@ def test_the_published_number_of_rows_is_held(kuaivideo, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["eval", "convert_weekday(hour)", "copy_from(a); import os", "hour_of(a)(b)", "__init__"]
+    "wrong", ["eval", "convert_weekday(hour)", "copy_from(a); import os", "hour_of(a)()", "__init__"]
 )
 def test_a_preprocessor_that_is_not_known_is_refused(wrong):
     with pytest.raises(ValueError, match=r"preprocess is copy_from\(COLUMN\), .* or one of"):
