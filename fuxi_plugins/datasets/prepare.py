@@ -35,7 +35,7 @@ from fuxi_plugins.datasets.reading.checks import (
     labelled_rows,
     typed_block,
 )
-from fuxi_plugins.datasets.reading.files import read_blocks
+from fuxi_plugins.datasets.side_tables import header_with_tables, open_tables, read_rows, require_matches
 from fuxi_plugins.datasets.sources.acquire import raw_digests, raw_folder, replacing_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import Division, divide, divided, rows_of
@@ -150,7 +150,8 @@ def _facts(raw: Path, counts: dict[str, RowCount]) -> dict[str, Any]:
 def _fit_and_write(spec: DatasetSpec, raw: Path, folder: Path, report: Report) -> dict[str, RowCount]:
     processor = Processor(spec, raw, folder)
     for split in SPLITS:
-        check_header(raw / spec.split_file(split), spec, split)
+        path = raw / spec.split_file(split)
+        check_header(path.name, header_with_tables(path, raw, spec.tables, spec.file_format), spec, split)
     staged = {split: folder / f"{split}.stage" for split in SPLITS}
     statistics, counts, clusters = _stage(spec, raw, processor, staged, report)
     check_labels(spec, counts)
@@ -245,20 +246,26 @@ def split_blocks(
     spec: DatasetSpec, raw: Path, split: str, columns: list[str], division: Division | None
 ) -> Iterator[Block]:
     """The rows of a split, from its own file or picked out of the one that several share."""
-    blocks = read_blocks(raw / spec.split_file(split), columns, spec.file_format)
+    blocks = read_rows(raw / spec.split_file(split), columns, spec.file_format, open_tables(spec, raw))
     return rows_of(split, blocks, division) if division and spec.is_divided(split) else blocks
 
 
 def _blocks(spec: DatasetSpec, raw: Path) -> Iterator[tuple[str, Block]]:
-    """The blocks of rows of every split, with its name; a file that several splits share is read once."""
+    """The blocks of rows of every split, with its name; a file that several splits share is read once.
+
+    Raises:
+        UserError: a table beside the rows has no row of their ids.
+    """
+    tables = open_tables(spec, raw)
     for split in SPLITS:
-        blocks = read_blocks(raw / spec.split_file(split), spec.columns_read(split), spec.file_format)
+        blocks = read_rows(raw / spec.split_file(split), spec.columns_read(split), spec.file_format, tables)
         if not spec.split or not spec.is_divided(split):
             yield from ((split, block) for block in blocks if block.frame.height)
         elif split == "train":
             division = divide(spec.split, raw / spec.train_data, spec.file_format)
             sharing = [name for name in SPLITS if spec.is_divided(name)]
             yield from ((name, block) for name, block in divided(sharing, blocks, division) if block.frame.height)
+    require_matches(tables)
 
 
 def _compare_with_published(spec: DatasetSpec, counts: dict[str, RowCount]) -> None:

@@ -42,6 +42,7 @@ class DatasetSpec(Strict):
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
     split: SplitRule | None = None
+    tables: dict[str, str] | None = None  # file -> the column of ids by which its columns are joined to the rows
     min_categr_count: StrictInt = 1
     group_id: str | None = None
     cluster_id: str | None = None  # the column whose rows are not independent of each other, for statistics alone
@@ -53,6 +54,11 @@ class DatasetSpec(Strict):
     further_labels: list[LabelColumn] = Field(default=[])  # learned at the same time, as an experiment names them
     label_missing: Literal["drop"] | None = None  # leaves out rows without a label; None refuses them
     weight_col: str | None = None  # a number of at least 0 for each row, by which training weights its loss
+
+    @field_validator("tables")
+    @classmethod
+    def _tables_inside_the_folder(cls, tables: dict[str, str] | None) -> dict[str, str] | None:
+        return {inside_folder(name): key for name, key in tables.items()} if tables else None
 
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
@@ -302,8 +308,9 @@ class DatasetSpec(Strict):
 
     @property
     def data_files(self) -> list[str]:
-        """What preparation reads: the files of the splits, and pretrained vectors."""
-        return list(dict.fromkeys([*(self.split_file(split) for split in SPLITS), *self.pretrained_files]))
+        """What preparation reads: the files of the splits, tables beside them, and pretrained vectors."""
+        rows = [self.split_file(split) for split in SPLITS]
+        return list(dict.fromkeys([*rows, *(self.tables or {}), *self.pretrained_files]))
 
     def own_file(self, split: str) -> str | None:
         """The file that holds the split's rows and no others."""

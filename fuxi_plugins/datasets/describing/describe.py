@@ -1,6 +1,7 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,8 +19,10 @@ from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, gues
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
-from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.describing.side_tables import find_tables, said_of, setting_of, sources_of
+from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError
+from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 
 LOOKED_AT = 8 * 2**20  # bytes at the head of each file
 FEW_ROWS = 5000  # below which a tenth of the rows is too few to evaluate on
@@ -52,8 +55,11 @@ def describe(
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
-    found = find_files(origin, column_names)
-    heads, unreadable = _heads(found)
+    found = find_files(origin, column_names, label)
+    header = read_header(found.root / found.names["train"], found.file_format)
+    tables = find_tables(found, header)
+    found = replace(found, others=tuple(name for name in found.others if name not in {table.name for table in tables}))
+    heads, unreadable = _heads(found, tables)
     if interactions:
         return describe_log(dataset_id, found, heads["train"], label, rule)
     chosen = _label(found, heads, label, rule)
@@ -62,7 +68,7 @@ def describe(
     others = [head for split, head in heads.items() if split != "train"]
     names = [name for name in frame.columns if name and name != chosen.name and all(name in head for head in others)]
     weight = next((name for name in names if is_weight(name) and _holds_weights(frame[name])), None)
-    marks = find_marks(frame.select(names))
+    marks = find_marks(frame.select(name for name in names if name in header))
     guesses = {
         name: guess_column(Head(name, frame[name], [head[name] for head in others])) for name in names if name != weight
     }
@@ -72,6 +78,7 @@ def describe(
     remarks = [
         f"Looked at the first {len(heads['train']):,} rows of train.",
         *of_files(found),
+        *said_of(tables),
         *of_label(chosen, found, heads),
         *of_columns(guesses, chosen, heads, unreadable, weight),
     ]
@@ -86,29 +93,33 @@ def describe(
         "data_root": str(found.root.resolve()),
         **found.settings,
         **{f"{split}_data": found.names[split] for split in SPLITS if split in found.names},
+        **setting_of(tables),
         "min_categr_count": MIN_COUNT,
         "feature_cols": [*(guess.entry for guess in guesses.values()), *clocks],
+        **({"feature_sources": sources} if (sources := sources_of(tables, guesses)) else {}),
         "label_col": chosen.entry,
         **({"label_missing": "drop"} if lacking else {}),
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
-    remarks += divide_rows(entry, found, marks, moments, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    own = [name for name in moments if name in header]
+    remarks += divide_rows(entry, found, marks, own, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
 
 
-def _heads(found: FoundFiles) -> tuple[dict[str, pl.DataFrame], list[str]]:
+def _heads(found: FoundFiles, tables: list[SideTable]) -> tuple[dict[str, pl.DataFrame], list[str]]:
     """The first rows of each split's file, and the names of columns that cannot be read, which are not among them."""
     unreadable: list[str] = []
-    heads = {split: _head(found, name, unreadable) for split, name in found.names.items()}
+    heads = {split: _head(found, name, tables, unreadable) for split, name in found.names.items()}
     return heads, unreadable
 
 
-def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
+def _head(found: FoundFiles, name: str, tables: list[SideTable], unreadable: list[str]) -> pl.DataFrame:
     """The first rows of a file without the columns that cannot be read, whose names are added to ``unreadable``."""
     path = found.root / name
     header = read_header(path, found.file_format)
+    header += [column for table in tables for column in table.frame.columns if column not in header]
     while True:
         columns = [column for column in header if column not in unreadable]
         if not columns:
@@ -118,7 +129,7 @@ def _head(found: FoundFiles, name: str, unreadable: list[str]) -> pl.DataFrame:
                 "their own."
             )
         try:
-            block = next(read_blocks(path, columns, found.file_format, LOOKED_AT), None)
+            block = next(read_rows(path, columns, found.file_format, tables, LOOKED_AT), None)
         except UnreadableColumnError as error:
             unreadable.append(error.column)
             continue

@@ -14,7 +14,7 @@ from typing import Any
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MISSING
-from fuxi_plugins.datasets.describing.names import LABELS, made_up
+from fuxi_plugins.datasets.describing.names import LABELS, find_label_name, made_up
 from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import BY_NAME, Encoding, FileFormat, parts, without_descriptions
@@ -64,24 +64,25 @@ class FoundFiles:
         return settings
 
 
-def find_files(origin: Path, column_names: Sequence[str] = ()) -> FoundFiles:
+def find_files(origin: Path, column_names: Sequence[str] = (), label: str | None = None) -> FoundFiles:
     """The data files in a folder: one for each split, or one for several; or ``origin`` itself, if it is a file.
 
     Args:
         origin: the folder or file.
         column_names: of csv files without a header, if the user says them.
+        label: the column by which the rows' file is told from tables beside it; None goes by usual names.
 
     Raises:
         UserError: there is no data file, or several of which none is named as a split.
     """
-    root, names, others = _named_files(origin)
+    root, names, others = _named_files(origin, label)
     file_format = _format(root / names["train"], tuple(column_names))
     if any(_encoding(root / name, file_format) != "utf-8" for name in names.values()):
         file_format = replace(file_format, encoding="latin-1")
     return FoundFiles(root, names, file_format, others)
 
 
-def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
+def _named_files(origin: Path, label: str | None) -> tuple[Path, dict[str, str], tuple[str, ...]]:
     """The folder that holds the data files, by split the name of each, and the names of those that are not read."""
     if origin.is_file():
         return origin.parent, {"train": origin.name}, ()
@@ -90,9 +91,11 @@ def _named_files(origin: Path) -> tuple[Path, dict[str, str], tuple[str, ...]]:
     data = _data_files(origin)
     names = _named_after_splits(data)
     if not names and len(data) == 1 and data[0].is_dir() and _named_after_splits(_data_files(data[0])):
-        return _named_files(data[0])  # as in a folder of the Hugging Face hub, whose tables lie in data/
+        return _named_files(data[0], label)  # as in a folder of the Hugging Face hub, whose tables lie in data/
     if "train" not in names:
-        return origin, {"train": _only(origin, data, names)}, ()
+        names = {"train": _only(origin, data, names, label)}
+    if "." in names.values():  # the parts of one table
+        return origin, names, ()
     others = (path.name for path in data if not any(fnmatchcase(path.name, name) for name in names.values()))
     return origin, names, tuple(others)
 
@@ -128,8 +131,8 @@ def _pattern(files: list[str], beside: list[str]) -> str | None:
     return pattern if [file for file in beside if fnmatchcase(file, pattern)] == files else None
 
 
-def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
-    """The one data file of a folder, or the folder itself where its files are parts of one table."""
+def _only(origin: Path, data: list[Path], names: dict[str, str], label: str | None) -> str:
+    """The one data file of a folder that has a label, or the folder itself where its files are parts of one table."""
     if names or not data:
         others = [path.name for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_"))]
         seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
@@ -139,13 +142,18 @@ def _only(origin: Path, data: list[Path], names: dict[str, str]) -> str:
         )
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
-    headers = {tuple(read_header(path, _format(path))) for path in data}
-    if len(headers) > 1:
-        raise UserError(
-            f"{origin} must name its training file train.*, or hold the parts of one table, but holds "
-            f"{', '.join(path.name for path in data)} with different columns. --from FILE takes one of them."
-        )
-    return "."
+    headers = {path.name: read_header(path, _format(path)) for path in data}
+    if len(set(map(tuple, headers.values()))) == 1:
+        return "."
+    labelled = [name for name, header in headers.items() if find_label_name(header, label)]
+    if len(labelled) == 1:
+        return labelled[0]
+    raise UserError(
+        f"{origin} must name its training file train.*, or hold the parts of one table, or one file with the label and "
+        f"tables beside it, but holds {', '.join(headers)} with different columns, of which "
+        f"{' and '.join(labelled) or 'none'} has a column {label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]}. "
+        "--from FILE takes one of them, and --label names the label."
+    )
 
 
 def _format(path: Path, column_names: tuple[str, ...] = ()) -> FileFormat:

@@ -8,7 +8,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.columns import Head, without_missing
-from fuxi_plugins.datasets.describing.names import LABELS
+from fuxi_plugins.datasets.describing.names import find_label_name
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import cleaned
@@ -43,10 +43,7 @@ class LabelGuess:
 
 def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
     """The column that the user names or, with None, the one with a usual name; None where there is no such column."""
-    if asked is not None:
-        return asked if asked in frame.columns else None
-    by_name = {name.casefold(): name for name in reversed(frame.columns)}
-    return next((by_name[name] for name in LABELS if name in by_name), None)
+    return find_label_name(frame.columns, asked)
 
 
 def guess_label(

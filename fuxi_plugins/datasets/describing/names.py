@@ -1,6 +1,7 @@
 """What a column's name tells: labels, outcomes, weights, moments, splits, users, items, sessions and histories."""
 
 import re
+from collections.abc import Sequence
 
 LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
 WEIGHTS = {"weight", "sample_weight", "instance_weight", "importance_weight", "sampling_weight", "propensity_weight"}
@@ -56,6 +57,14 @@ def made_up(place: int) -> str:
 
 def is_made_up(name: str) -> bool:
     return bool(re.fullmatch(r"column_\d+", name))
+
+
+def find_label_name(columns: Sequence[str], asked: str | None) -> str | None:
+    """The label's name among those of columns: ``asked`` or, with None, a usual one; None where it is not there."""
+    if asked is not None:
+        return asked if asked in columns else None
+    by_name = {name.casefold(): name for name in reversed(columns)}
+    return next((by_name[name] for name in LABELS if name in by_name), None)
 
 
 def is_weight(name: str) -> bool:

@@ -1,7 +1,7 @@
 """What must hold of a file's values before FuxiCTR sees them; a breach names file, line and remedy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,6 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import LabelColumn
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.dates import wall_clock
-from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned
 from fuxi_plugins.datasets.spec import DatasetSpec
@@ -35,17 +34,16 @@ class RowCount:
         self.positives += other.positives
 
 
-def check_header(path: Path, spec: DatasetSpec, split: str) -> None:
+def check_header(file: str, header: Sequence[str], spec: DatasetSpec, split: str) -> None:
     """
     Raises:
-        UserError: a column that the dataset names is missing.
+        UserError: a column that the dataset names is missing in the header of a split's file.
     """
-    header = read_header(path, spec.file_format)
     missing = [name for name in spec.columns_read(split) if name not in header]
     if missing:
         no_header = " Is that a first row, in a file without a header? column_names in the dataset config names them."
         raise UserError(
-            f"{path.name} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
+            f"{file} must have the columns that the dataset {spec.dataset_id!r} names, but lacks "
             f"{', '.join(missing)}; its header is {', '.join(header)}."
             f"{no_header if any(is_number(name) for name in header) else ''}"
         )

@@ -68,8 +68,9 @@ def known_digests(spec: DatasetSpec, workspace: Workspace) -> dict[str, str] | N
 
 
 def _digested(spec: DatasetSpec, folder: Path) -> dict[str, tuple[Path, list[Path]]]:
-    """The files whose bytes are part of the data: each split's, or a folder with its parts, and those of vectors."""
-    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in spec.pretrained_files}
+    """The files whose bytes are part of the data: each split's, or a folder with its parts, tables, and vectors."""
+    others = [*(spec.tables or {}), *spec.pretrained_files]
+    named = {split: spec.split_file(split) for split in SPLITS} | {name: name for name in others}
     paths = {key: folder / name for key, name in named.items()}
     return {key: (path, parts(path, spec.file_format)) for key, path in paths.items()}
 

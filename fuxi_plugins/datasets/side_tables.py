@@ -1,0 +1,137 @@
+"""Tables beside the rows: what is known of every user or item, a row each, joined to the rows by their ids.
+
+A table is kept in memory while the rows are read. An id without a row in it has missing values.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.datasets.reading.blocks import Block, first_row
+from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.forms import FileFormat
+from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.spec import DatasetSpec
+
+
+@dataclass
+class SideTable:
+    """One table.
+
+    name: of its file.
+    key: the column of ids, in it and in the rows.
+    rows: by id, the number of its row in ``frame``.
+    frame: the columns that are joined.
+    matched: how many rows found theirs so far.
+    """
+
+    name: str
+    key: str
+    rows: dict[str, int]
+    frame: pl.DataFrame
+    matched: int = field(default=0)
+
+    def beside(self, keys: pl.Series, columns: Sequence[str]) -> list[pl.Series]:
+        """Those columns for rows of these ids; missing where the table has no row of an id."""
+        texts = as_text(keys)
+        different = texts.unique()
+        places = pl.Series([self.rows.get(text) for text in different], dtype=pl.UInt32)
+        place = texts.replace_strict(different, places, return_dtype=pl.UInt32)
+        self.matched += len(place) - place.null_count()
+        return [self.frame[column].gather(place) for column in columns]
+
+
+def open_tables(spec: DatasetSpec, raw: Path) -> list[SideTable]:
+    """The tables of a dataset, with the columns that its config names and its rows lack.
+
+    Raises:
+        UserError: a table has no column of its key, or two rows of one id; or two tables have a column.
+    """
+    if not spec.tables:
+        return []
+    own = read_header(raw / spec.train_data, spec.file_format)
+    wanted = [name for name in spec.raw_columns if name not in own]
+    tables = [read_table(raw, name, key, wanted, spec.file_format) for name, key in spec.tables.items()]
+    for name in wanted:
+        holders = [table.name for table in tables if name in table.frame.columns]
+        if len(holders) > 1:
+            raise UserError(
+                f"one table must have the column {name!r}, but {' and '.join(holders)} have it. Rename it in one."
+            )
+    return tables
+
+
+def read_table(folder: Path, name: str, key: str, columns: Sequence[str] | None, file_format: FileFormat) -> SideTable:
+    """A table with those of its columns that are among ``columns``; with None all.
+
+    Raises:
+        UserError: it has no column ``key``, an id is missing or stands in two rows.
+    """
+    header = read_header(folder / name, file_format)
+    if key not in header:
+        raise UserError(f"{name} must have the column {key!r}, by which tables joins it, but has {', '.join(header)}.")
+    kept = [column for column in header if column != key and (columns is None or column in columns)]
+    rows: dict[str, int] = {}
+    frames = []
+    for block in read_blocks(folder / name, [key, *kept], file_format):
+        ids = as_text(block.frame[key])
+        wrong = ids.is_null() | ids.is_duplicated() | pl.Series([text in rows for text in ids], dtype=pl.Boolean)
+        if wrong.any():
+            row = first_row(wrong)
+            seen = "it is missing" if ids[row] is None else f"{ids[row]!r} stands in several"
+            raise UserError(
+                f"{block.place(row)}: each row must have an id of its own in {key!r}, by which {name} is joined, but "
+                f"{seen}."
+            )
+        rows |= zip(ids, range(len(rows), len(rows) + len(ids)), strict=True)
+        frames.append(block.frame.select(kept))
+    if not frames:
+        raise UserError(f"{name} must hold rows, but has only its header.")
+    return SideTable(name, key, rows, pl.concat(frames))
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[str],
+    file_format: FileFormat,
+    tables: Sequence[SideTable],
+    block_bytes: int | None = None,
+) -> Iterator[Block]:
+    """:func:`read_blocks` with the columns of tables among ``columns``, where the file has none of that name."""
+    if not tables:
+        yield from read_blocks(path, columns, file_format, block_bytes)
+        return
+    own = read_header(path, file_format)
+    lacking = [name for name in columns if name not in own]
+    joined = [(table, [name for name in lacking if name in table.frame.columns]) for table in tables]
+    joined = [(table, names) for table, names in joined if names]
+    beside = {name for _, names in joined for name in names}
+    keys = [table.key for table, _ in joined]
+    read = list(dict.fromkeys([*(name for name in columns if name not in beside), *keys]))
+    for block in read_blocks(path, read, file_format, block_bytes):
+        found = [one for table, names in joined for one in table.beside(block.frame[table.key], names)]
+        yield replace(block, frame=block.frame.with_columns(found).select(columns))
+
+
+def header_with_tables(path: Path, raw: Path, tables: Mapping[str, str] | None, file_format: FileFormat) -> list[str]:
+    """The columns of a file of rows, and behind them those that the tables add."""
+    names = read_header(path, file_format)
+    for table in tables or {}:
+        names += [name for name in read_header(raw / table, file_format) if name not in names]
+    return names
+
+
+def require_matches(tables: Sequence[SideTable]) -> None:
+    """
+    Raises:
+        UserError: no row found its row in a table.
+    """
+    for table in tables:
+        if not table.matched and table.frame.width:
+            raise UserError(
+                f"{table.name} must hold the ids that the rows have in {table.key}, but holds none of them. Are they "
+                "written in another way there, as 7.0 for 7?"
+            )
