@@ -55,7 +55,8 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     "origin",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder with train, valid and test, or one file to split: csv, tsv, parquet, arrow or jsonl, packed or not.",
+    help="Folder with train, valid and test, or one file to split: csv, tsv, parquet, arrow or jsonl, packed or not. "
+    "Files with a row for each user or item may lie beside.",
 )
 @click.option("--label", help="Label column. Default: a column with a usual name, such as label or click.")
 @click.option("--rule", help="Label values that count as positive, such as '>= 4' or 'in [click, buy]'.")

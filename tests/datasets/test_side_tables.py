@@ -12,6 +12,8 @@ from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading import csv_blocks
+from fuxi_plugins.datasets.spec import SPLITS
+from fuxi_plugins.datasets.store import read_columns
 from tests.datasets.test_reading import assert_same
 
 RANDOM = np.random.default_rng(5)
@@ -163,3 +165,14 @@ def test_several_files_with_a_label_need_a_word_of_their_owner(folder):
     CLICKS.rename({"click": "bought"}).write_csv(folder / "more.csv")
     described = describe("mine", folder, label="bought")
     assert described.entry["train_data"] == "more.csv"
+
+
+def test_a_table_may_hold_vectors(folder):
+    image = RANDOM.normal(size=(ITEMS, 3)).round(3)
+    GOODS.with_columns(image=image).write_parquet(folder / "goods.parquet")
+    (folder / "goods.csv").unlink()
+    entry = describe("mine", folder).entry | {"split": {"by": "order", "valid": 0.2, "test": 0.2}}
+    assert {"name": "image", "type": "embedding", "dtype": "float", "pretrain_dim": 3} in entry["feature_cols"]
+    data = prepared(folder, entry)
+    stored = np.concatenate([read_columns(data.split_folder(split))["image"] for split in SPLITS])
+    np.testing.assert_array_equal(stored, image[CLICKS["item_id"].to_numpy() - 100].astype(np.float32))
