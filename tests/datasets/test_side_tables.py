@@ -158,6 +158,16 @@ def test_a_file_without_an_id_a_row_is_no_table(folder):
     assert "Not read: goods.csv." in described.remarks
 
 
+def test_a_table_of_other_ids_or_of_moments_is_none(folder):
+    rows = CLICKS.with_columns(timestamp=1_700_000_000 + pl.int_range(ROWS) * 997)
+    rows.write_csv(folder / "rows.csv")
+    pl.DataFrame({"timestamp": rows["timestamp"], "tag": "x"}).write_csv(folder / "people.csv")
+    GOODS.with_columns(pl.col("item_id") + ITEMS - 3).write_csv(folder / "goods.csv")
+    described = describe("mine", folder)
+    assert "tables" not in described.entry
+    assert "Not read: goods.csv, people.csv." in described.remarks
+
+
 def test_several_files_with_a_label_need_a_word_of_their_owner(folder):
     CLICKS.with_columns(extra=1).write_csv(folder / "more.csv")
     with pytest.raises(UserError, match=r"of which more.csv and rows.csv has a column label, click, .* --label names"):
