@@ -63,7 +63,8 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
 @click.option(
     "--interactions",
     is_flag=True,
-    help="The file is a log of what users did, without a label: rows are made of it with sampled negatives.",
+    help="The file is a log of what users did: rows are made of it with histories and, without a label, with sampled "
+    "negatives.",
 )
 @click.option("--column-names", help="Names of the columns, separated by commas, for csv files without a header.")
 @click.pass_obj

@@ -85,3 +85,42 @@ def test_what_is_no_log_is_told_what_one_is(tmp_path):
         describe("mine", tmp_path, interactions=True)
     with pytest.raises(UserError, match="must have the column 'stars', but has userId"):
         describe("mine", tmp_path / "train.csv", "stars", ">= 4", interactions=True)
+
+
+def write_shown(path):
+    """600 items shown to 20 users, clicked or not, with tables of both beside them."""
+    random = np.random.default_rng(1)
+    rows = [
+        f"u{random.integers(20)},i{random.integers(50)},{964982703 + 60 * row},{row % 7 % 2},p{row % 3},{row % 7 % 2}"
+        for row in range(600)
+    ]
+    path.mkdir()
+    (path / "shown.csv").write_text("\n".join(["user_id,item_id,timestamp,click,page,liked", *rows]) + "\n")
+    items = [f"i{item},b{item % 4},{item / 8}" for item in range(50)]
+    (path / "items.csv").write_text("\n".join(["item_id,brand,price", *items]) + "\n")
+    (path / "users.csv").write_text("\n".join(["user_id,city", *(f"u{user},c{user % 3}" for user in range(20))]) + "\n")
+
+
+def test_rows_that_were_shown_keep_their_labels_columns_and_order_and_get_histories(workspace, tmp_path):
+    write_shown(tmp_path / "log")
+    found = describe("mine", tmp_path / "log", "click", interactions=True)
+    made = found.entry["from_interactions"]
+    assert made["log"]["others"] == "negatives"
+    assert made["log"]["context"] == ["page"]
+    assert (made["negatives"], made["min_history"]) == ({"per_positive": 0}, 0)
+    assert made["items"] == {"file": "items.csv", "key": "item_id", "columns": ["brand", "price"]}
+    assert made["users"] == {"file": "users.csv", "key": "user_id", "columns": ["city"]}
+    assert "Left out: liked." in " ".join(found.remarks)
+    prepared = prepare_dataset(read_spec("mine", found.entry, tmp_path), workspace)
+    columns = [read_columns(prepared.split_folder(split)) for split in SPLITS]
+    assert set(columns[0]) == {"user_id", "item_id", "history", "page", "brand", "price", "city", "group_id", "label"}
+    np.testing.assert_array_equal(np.concatenate([part["label"] for part in columns]), np.arange(600) % 7 % 2)
+    assert sum((part["history"] != 0).any(axis=1).sum() for part in columns) > 500
+
+
+def test_labelled_rows_without_histories_are_told_of_them(tmp_path):
+    write_shown(tmp_path / "log")
+    told = "--interactions --label click gives each row the item_id of the user's earlier positive rows"
+    assert told in " ".join(describe("mine", tmp_path / "log").remarks)
+    (tmp_path / "log" / "shown.csv").write_text("user_id,item_id,click\n" + "u,i,0\nu,j,1\nv,i,0\n" * 200)
+    assert told not in " ".join(describe("mine", tmp_path / "log").remarks)

@@ -14,7 +14,7 @@ from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_colu
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
 from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
-from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log
+from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
 from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
@@ -61,7 +61,7 @@ def describe(
     found = replace(found, others=tuple(name for name in found.others if name not in {table.name for table in tables}))
     heads, unreadable = _heads(found, tables)
     if interactions:
-        return describe_log(dataset_id, found, heads["train"], label, rule)
+        return describe_log(dataset_id, found, tables, heads["train"], label, rule)
     chosen = _label(found, heads, label, rule)
     lacking = any(not chosen.is_there(head).all() for head in heads.values())
     frame = heads["train"].filter(chosen.is_there(heads["train"]))
@@ -85,6 +85,8 @@ def describe(
     if not any(guess.active for guess in guesses.values()):
         raise UserError(f"{found.root} must hold a column to learn from, but none is left. {' '.join(remarks)}")
     remarks += share_tables(guesses, frame)
+    if not any(guess.active and guess.entry["type"] == "sequence" for guess in guesses.values()):
+        remarks += without_histories(frame.select(name for name in names if name in header), chosen.name)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
     clocks, said = clock_columns(moments, frame)
     remarks += said

@@ -1,6 +1,6 @@
-"""A first config for a log of what users did, which has no label: its rows are made, with sampled negatives."""
+"""A first config for a log of what users did: rows are made of it, with histories and, where need be, negatives."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -11,18 +11,12 @@ from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, Head, g
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
+from fuxi_plugins.datasets.describing.log_features import LogColumns, find_features
 from fuxi_plugins.datasets.describing.names import is_item, is_request, is_user
+from fuxi_plugins.datasets.side_tables import SideTable
 
 _SHARE = 0.1  # of the rows, for each of valid and test
-
-
-@dataclass(frozen=True)
-class LogColumns:
-    """Which columns of a table say who did something with what, and when."""
-
-    user: str
-    item: str
-    time: str
+_DRAWN = {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026}
 
 
 def find_log(frame: pl.DataFrame) -> LogColumns | None:
@@ -36,10 +30,35 @@ def find_log(frame: pl.DataFrame) -> LogColumns | None:
     return LogColumns(user, item, time) if user and item and time else None
 
 
+def without_histories(frame: pl.DataFrame, label: str) -> list[str]:
+    """What is said of rows without a behaviour history that could have one."""
+    log = find_log(frame)
+    if log is None or is_request(log.user):
+        return []
+    return [
+        "No column holds what a user did before, which models of behaviour histories need. --interactions --label "
+        f"{label} gives each row the {log.item} of the user's earlier positive rows."
+    ]
+
+
 def describe_log(
-    dataset_id: str, found: FoundFiles, frame: pl.DataFrame, label: str | None, rule: str | None
+    dataset_id: str,
+    found: FoundFiles,
+    tables: Sequence[SideTable],
+    frame: pl.DataFrame,
+    label: str | None,
+    rule: str | None,
 ) -> Description:
     """A config that makes rows of a log, whose interactions are all positive, or those that ``rule`` says of ``label``.
+
+    A label of two values says of each row whether an item that was shown was clicked: then no negative is drawn.
+
+    Args:
+        dataset_id: of the new dataset.
+        found: the file of the log.
+        tables: beside it, as of users and items.
+        frame: the first rows, with the columns of the tables.
+        label, rule: which interactions are positive; without a label all.
 
     Raises:
         UserError: the table has no users, items or times, or no such label, or there are several files.
@@ -60,21 +79,34 @@ def describe_log(
     if label is not None and find_label(frame, label) is None:
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
     positive = guess_label(frame, [], label, rule, str(file)) if label else None
-    rated = {"positive": {"column": label, "rule": positive.rule or "== 1"}} if positive else {}
-    columns = {"file": found.names["train"], "user": log.user, "item": log.item, "time": log.time}
+    were_shown = label is not None and frame[label].drop_nulls().n_unique() == 2
+    features = find_features(frame, log, positive, tables, with_context=were_shown)
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
         "from_interactions": {
-            "log": {**columns, **found.settings, **rated},
+            "log": {
+                "file": found.names["train"],
+                "user": log.user,
+                "item": log.item,
+                "time": log.time,
+                **found.settings,
+                **({"positive": {"column": label, "rule": positive.rule or "== 1"}} if positive else {}),
+                **({"others": "negatives"} if were_shown else {}),
+                **({"context": features.context} if features.context else {}),
+            },
+            **{
+                what: {"file": table.name, "key": table.key, "columns": features.told[what], **found.settings}
+                for what, table in features.tables.items()
+            },
             "history": LONGEST,
-            "negatives": {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026},
+            **({"min_history": 0, "negatives": {"per_positive": 0}} if were_shown else {"negatives": _DRAWN}),
             "split": {"by": "time", "valid": _SHARE, "test": _SHARE},
         },
         "min_categr_count": MIN_COUNT,
         "group_id": "group_id",
         "cluster_id": "user_id",
-        "feature_cols": _feature_columns(of_sessions=is_request(log.user)),
+        "feature_cols": [*_feature_columns(of_sessions=is_request(log.user)), *features.entries],
         "label_col": {"name": "label", "dtype": "float"},
     }
     spec = read_spec(dataset_id, entry, file)
@@ -88,8 +120,10 @@ def describe_log(
         remarks.append("If only some interactions are positive, say which, as with --label rating --rule '>= 4'.")
     elif positive.said:
         remarks.append(positive.said)
-    left = [name for name in frame.columns if name not in (log.user, log.item, log.time, label)]
-    if left:
+    left = [name for name in frame.columns if name not in (log.user, log.item, log.time, label, *features.names)]
+    if left and were_shown:
+        remarks.append(f"Left out: {', '.join(left)}.")
+    elif left:
         remarks.append(
             f"Left out: {', '.join(left)}. log.context keeps columns that do not depend on the item, such as a page; "
             "attributes of items and users come from tables of their own (items, users)."

@@ -1,0 +1,73 @@
+"""The features of rows that are made of a log, beside users, items and histories: the log's own and those of tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fuxi_plugins.datasets.describing.columns import Guess, Head, guess_column
+from fuxi_plugins.datasets.describing.labels import LabelGuess
+from fuxi_plugins.datasets.describing.relations import without_outcomes, without_requests
+from fuxi_plugins.datasets.interactions.settings import ROW_COLUMNS
+from fuxi_plugins.datasets.side_tables import SideTable
+
+
+@dataclass(frozen=True)
+class LogColumns:
+    """Which columns of a table say who did something with what, and when."""
+
+    user: str
+    item: str
+    time: str
+
+
+@dataclass(frozen=True)
+class LogFeatures:
+    """What rows get beside the columns that each has.
+
+    context: columns of the log.
+    tables: by ``items`` and ``users``, the table that tells of them.
+    told: likewise, the columns that it tells.
+    entries: all of these columns, as ``feature_cols`` has them.
+    """
+
+    context: list[str]
+    tables: dict[str, SideTable]
+    told: dict[str, list[str]]
+    entries: list[dict[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        return [entry["name"] for entry in self.entries]
+
+
+def find_features(
+    frame: pl.DataFrame, log: LogColumns, label: LabelGuess | None, tables: Sequence[SideTable], with_context: bool
+) -> LogFeatures:
+    """The features among the columns of a log and its tables; outcomes, sessions and times are none.
+
+    Args:
+        frame: the first rows of the log, with the columns of the tables.
+        log: the columns that every made row has under names of its own.
+        label: which rows are positive.
+        tables: beside the log.
+        with_context: whether columns of the log are features; a drawn negative would have those of its positive.
+    """
+    guesses = _guesses(frame, log, label)
+    by_key = {table.key: table for table in reversed(tables)}
+    found = {what: by_key[key] for what, key in (("items", log.item), ("users", log.user)) if key in by_key}
+    told = {what: [name for name in table.frame.columns if name in guesses] for what, table in found.items()}
+    told = {what: names for what, names in told.items() if names}
+    of_tables = {name for table in tables for name in table.frame.columns}
+    context = [name for name in guesses if name not in of_tables] if with_context else []
+    names = [*context, *(name for names in told.values() for name in names)]
+    return LogFeatures(context, {what: found[what] for what in told}, told, [guesses[name].entry for name in names])
+
+
+def _guesses(frame: pl.DataFrame, log: LogColumns, label: LabelGuess | None) -> dict[str, Guess]:
+    taken = (log.user, log.item, log.time, label.name if label else None, *ROW_COLUMNS)
+    guesses = {name: guess_column(Head(name, frame[name])) for name in frame.columns if name and name not in taken}
+    if label:
+        guesses = without_outcomes(guesses, frame, label)
+    return {name: guess for name, guess in without_requests(guesses, frame).items() if guess.active}
