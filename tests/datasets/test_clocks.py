@@ -92,6 +92,7 @@ def test_every_form_gives_the_same_features(tmp_path, form, ending):
         ({"seen_at": MOMENTS, "hour": [moment.hour for moment in MOMENTS]}, {"seen_at_weekday"}),
         ({"seen_at": MOMENTS, "seen_at_hour": ["x", "y"] * (ROWS // 2), "dow": ["x", "y"] * (ROWS // 2)}, set()),
         ({"click_time": MOMENTS}, set()),
+        ({"seen (at)": MOMENTS}, set()),
         ({"click_time": MOMENTS, "seen_at": MOMENTS}, {"seen_at_hour", "seen_at_weekday"}),
         ({"seen_at": [None, *MOMENTS[1:]]}, set()),
         ({"hour": [f"{moment:%y%m%d%H}" for moment in MOMENTS]}, set()),

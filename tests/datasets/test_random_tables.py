@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from datetime import date
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -95,7 +96,10 @@ def slow_reading(rows: list[dict[str, str]], spec: DatasetSpec) -> dict[str, lis
     """Each column as a few lines of Python read it: a text, a list of texts or a number a row."""
     found = {}
     for column in spec.active_columns:
-        if column.type != "meta":
+        if column.is_of_clock:  # of dates alone in these tables
+            texts = [row[column.made_from] for row in rows]
+            found[column.name] = [text and str(date.fromisoformat(text).isoweekday()) for text in texts]
+        elif column.type != "meta":
             found[column.name] = [as_python(row[column.name], column) for row in rows]
     return found
 
@@ -132,7 +136,8 @@ def assert_column(spec, name, stored, values, train, vocabularies):
     ]
     for other in filter(None, sharing):
         entries = [entry for value in train[other] for entry in (value if isinstance(value, list) else [value])]
-        frequent |= {entry for entry, count in Counter(entries).items() if count >= 2 and entry}
+        least = column.min_categr_count or 2
+        frequent |= {entry for entry, count in Counter(entries).items() if count >= least and entry}
     assert set(vocabulary) - {"__PAD__", "__OOV__", ""} == frequent, name
     places = {place: entry for entry, place in vocabulary.items()}
     for row, value in enumerate(values):

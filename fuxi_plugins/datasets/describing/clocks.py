@@ -21,6 +21,8 @@ def clock_columns(moments: Sequence[str], frame: pl.DataFrame) -> tuple[list[dic
     Times of outcomes, as of a click, are passed over, and so are dates written as digits alone, such as 14102123.
     """
     for name in moments:
+        if set(name) & set("()"):  # which preprocess puts around a name
+            continue
         shown = wall_clock(frame[name]).to_physical()
         if not (shown.null_count() or is_time_of_outcome(name) or are_dates_of_digits(as_text(frame[name]))):
             break
@@ -37,4 +39,5 @@ def clock_columns(moments: Sequence[str], frame: pl.DataFrame) -> tuple[list[dic
 
 
 def _entry(name: str, what: str) -> dict[str, Any]:
-    return {"name": f"{name}_{what}", "type": "categorical", "dtype": "str", "preprocess": f"{what}_of({name})"}
+    few = {"min_categr_count": 1}  # for there are so few that none is rare
+    return {"name": f"{name}_{what}", "type": "categorical", "dtype": "str", "preprocess": f"{what}_of({name})"} | few
