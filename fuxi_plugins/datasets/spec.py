@@ -83,7 +83,7 @@ class DatasetSpec(Strict):
         if settings.get("from_interactions") is None:
             return settings
         made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
-        own = ("build", "split", "data_format", "separator", "column_names", "encoding", *made)
+        own = ("build", "split", "tables", "data_format", "separator", "column_names", "encoding", *made)
         if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"

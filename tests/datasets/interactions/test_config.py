@@ -48,6 +48,7 @@ def section(**changes):
 
 
 @pytest.mark.parametrize(("changes", "said"), [
+    ({"tables": {"users.csv": "user_id"}}, "so leave out tables"),
     ({"train_data": "a.csv"}, "from_interactions makes the files .* so leave out train_data"),
     ({"split": {"by": "random", "valid": 0.1, "test": 0.1}}, "so leave out split"),
     (section(split={"by": "leave_last_out", "valid": 0.1}), "leave_last_out takes no valid and test"),
