@@ -15,7 +15,7 @@ from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.row_codes import row_codes
 from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
-from fuxi_plugins.datasets.splitting import divide, moments
+from fuxi_plugins.datasets.splitting import NoMomentError, divide, moments
 from fuxi_plugins.datasets.store import read_columns
 from fuxi_plugins.datasets.unknown_ids import warnings
 from fuxi_plugins.records.metrics import FEW_ROWS_OF_A_CLASS
@@ -145,12 +145,25 @@ def _share_known(known: np.ndarray, values: np.ndarray) -> float:
 
 def _times(spec: DatasetSpec, raw: Path) -> tuple[str | None, dict[str, tuple[float, float]]]:
     """The column of times, named by the split or by its usual name, and each split's first and last moment."""
-    by_time = spec.split if spec.split and spec.split.by == "time" else None
+    by_time = spec.split.column if spec.split and spec.split.by == "time" else None
     headers = [read_header(raw / spec.split_file(split), spec.file_format) for split in SPLITS]
-    named = [name for name in headers[0] if is_moment(name) and all(name in header for header in headers)]
-    column = by_time.column if by_time else next(iter(named), None)
-    if column is None or any(column not in header for header in headers):
-        return None, {}
+    named = [by_time] if by_time else [name for name in headers[0] if is_moment(name)]
+    for column in (name for name in named if all(name in header for header in headers)):
+        try:
+            return column, _spans(spec, raw, column)
+        except NoMomentError:
+            if by_time:
+                raise
+            # else only its name is a time's
+    return None, {}
+
+
+def _spans(spec: DatasetSpec, raw: Path, column: str) -> dict[str, tuple[float, float]]:
+    """By split, the first and the last moment of a column.
+
+    Raises:
+        NoMomentError: a value is no moment.
+    """
     division = divide(spec.split, raw / spec.train_data, spec.file_format) if spec.split else None
     found = {}
     for split in SPLITS:
@@ -158,7 +171,7 @@ def _times(spec: DatasetSpec, raw: Path) -> tuple[str | None, dict[str, tuple[fl
         blocks = split_blocks(spec, raw, split, needed if spec.is_divided(split) else [column], division)
         times = [moments(block, column) for block in blocks if block.frame.height]
         found[split] = (min(map(np.min, times)), max(map(np.max, times)))
-    return column, found
+    return found
 
 
 def _warnings(data: PreparedData, found: Audit) -> list[str]:

@@ -121,11 +121,15 @@ def rows_of(split: str, blocks: Iterable[Block], division: Division) -> Iterator
     return (block for _, block in divided([split], blocks, division))
 
 
+class NoMomentError(UserError):
+    """A column that should hold times holds something else."""
+
+
 def moments(block: Block, column: str) -> np.ndarray:
     """(N,) float64 that grow with time: the numbers of a column, or the seconds since 1970 of its dates.
 
     Raises:
-        UserError: a value is neither.
+        NoMomentError: a value is neither.
     """
     values = block.frame[column]
     if values.dtype in (pl.Date, pl.Datetime):
@@ -136,7 +140,7 @@ def moments(block: Block, column: str) -> np.ndarray:
             found = min(found, seconds(values), key=pl.Series.null_count)
     if found.null_count():
         row = first_row(found.is_null())
-        raise UserError(
+        raise NoMomentError(
             f"{block.place(row)}: {column!r} must hold numbers or dates (2026-03-01 12:30:00) to be split by time, but "
             f"holds {values[row]!r}."
         )

@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.datasets.audit import audit
-from fuxi_plugins.datasets.catalogue import load_dataset_spec
+from fuxi_plugins.datasets.catalogue import load_dataset_spec, read_spec
+from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.leaks import auc_of_column
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.unknown_ids import warnings
@@ -147,3 +148,11 @@ def test_a_warning_names_every_split():
     shares = {"valid": {"a": 0.95, "b": 0.3}, "test": {"a": 1.0, "b": 0.89}}
     (warning,) = warnings(shares)
     assert "(95.0% of valid, 100.0% of test are unknown)" in warning
+
+
+def test_a_column_that_is_named_like_a_time_may_hold_something_else(workspace, tmp_path):
+    rows = [f"{'web' if row % 3 else 'app'},u{row % 9},{row % 2}" for row in range(300)]
+    (tmp_path / "log.csv").write_text("\n".join(["bought_at,user,click", *rows]) + "\n")
+    entry = describe("mine", tmp_path / "log.csv").entry
+    found = audit(prepare_dataset(read_spec("mine", entry, tmp_path), workspace), workspace)
+    assert (found.time_column, found.times) == (None, {})

@@ -119,6 +119,14 @@ def test_rows_that_were_shown_keep_their_labels_and_columns_and_get_histories(wo
     assert sum((part["history"] != 0).any(axis=1).sum() for part in columns) > 500
 
 
+def test_a_rule_of_the_users_own_leaves_the_other_rows_out(tmp_path):
+    """A view before a purchase is no item that was passed over."""
+    write_shown(tmp_path / "log")
+    made = describe("mine", tmp_path / "log", "click", "== 1", interactions=True).entry["from_interactions"]
+    assert "others" not in made["log"]
+    assert made["negatives"]["per_positive"] == 1
+
+
 def test_labelled_rows_without_histories_are_told_of_them(tmp_path):
     write_shown(tmp_path / "log")
     told = "--interactions --label click gives each row the item_id of the user's earlier positive rows"

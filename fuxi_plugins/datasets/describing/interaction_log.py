@@ -51,7 +51,8 @@ def describe_log(
 ) -> Description:
     """A config that makes rows of a log, whose interactions are all positive, or those that ``rule`` says of ``label``.
 
-    A label of two values says of each row whether an item that was shown was clicked: then no negative is drawn.
+    A label of two values, without a rule, says of each row whether an item that was shown was clicked. Then no negative
+    is drawn.
 
     Args:
         dataset_id: of the new dataset.
@@ -79,7 +80,7 @@ def describe_log(
     if label is not None and find_label(frame, label) is None:
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
     positive = guess_label(frame, [], label, rule, str(file)) if label else None
-    were_shown = label is not None and frame[label].drop_nulls().n_unique() == 2
+    were_shown = label is not None and rule is None and frame[label].drop_nulls().n_unique() == 2
     features = find_features(frame, log, positive, tables, with_context=were_shown)
     entry = {
         "title": dataset_id,
