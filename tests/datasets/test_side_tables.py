@@ -170,7 +170,7 @@ def test_a_table_of_other_ids_or_of_moments_is_none(folder):
 
 def test_several_files_with_a_label_need_a_word_of_their_owner(folder):
     CLICKS.with_columns(extra=1).write_csv(folder / "more.csv")
-    with pytest.raises(UserError, match=r"of which more.csv and rows.csv has a column label, click, .* --label names"):
+    with pytest.raises(UserError, match=r"A column label, click, .* is in more.csv and rows.csv\. .* --label names"):
         describe("mine", folder)
     CLICKS.rename({"click": "bought"}).write_csv(folder / "more.csv")
     described = describe("mine", folder, label="bought")

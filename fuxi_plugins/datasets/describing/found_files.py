@@ -150,8 +150,8 @@ def _only(origin: Path, data: list[Path], names: dict[str, str], label: str | No
         return labelled[0]
     raise UserError(
         f"{origin} must name its training file train.*, or hold the parts of one table, or one file with the label and "
-        f"tables beside it, but holds {', '.join(headers)} with different columns, of which "
-        f"{' and '.join(labelled) or 'none'} has a column {label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]}. "
+        f"tables beside it, but holds {', '.join(headers)} with different columns. A column "
+        f"{label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]} is in {' and '.join(labelled) or 'none of them'}. "
         "--from FILE takes one of them, and --label names the label."
     )
 
