@@ -14,7 +14,7 @@ from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
-from fuxi_plugins.datasets.spec import DatasetSpec
+from fuxi_plugins.datasets.spec import DatasetSpec, TableKey
 
 
 @dataclass
@@ -22,7 +22,8 @@ class SideTable:
     """One table.
 
     name: of its file.
-    key: the column of ids, in it and in the rows.
+    key: its column of ids.
+    of_rows: the column of these ids in the rows.
     rows: by id, the number of its row in ``frame``.
     frame: the columns that are joined.
     matched: how many rows found theirs so far.
@@ -30,6 +31,7 @@ class SideTable:
 
     name: str
     key: str
+    of_rows: str
     rows: dict[str, int]
     frame: pl.DataFrame
     matched: int = field(default=0)
@@ -54,7 +56,7 @@ def open_tables(spec: DatasetSpec, raw: Path) -> list[SideTable]:
         return []
     own = read_header(raw / spec.train_data, spec.file_format)
     wanted = [name for name in spec.raw_columns if name not in own]
-    tables = [read_table(raw, name, key, wanted, spec.file_format) for name, key in spec.tables.items()]
+    tables = [read_table(raw, name, *keys_of(key), wanted, spec.file_format) for name, key in spec.tables.items()]
     for name in wanted:
         holders = [table.name for table in tables if name in table.frame.columns]
         if len(holders) > 1:
@@ -64,8 +66,21 @@ def open_tables(spec: DatasetSpec, raw: Path) -> list[SideTable]:
     return tables
 
 
-def read_table(folder: Path, name: str, key: str, columns: Sequence[str] | None, file_format: FileFormat) -> SideTable:
+def keys_of(key: TableKey) -> tuple[str, str]:
+    """The column of ids of a table, and that of the rows, as a config says them: of one name, or ``{userid: user}``."""
+    return (key, key) if isinstance(key, str) else next(iter(key.items()))
+
+
+def read_table(
+    folder: Path, name: str, key: str, of_rows: str, columns: Sequence[str] | None, file_format: FileFormat
+) -> SideTable:
     """A table with those of its columns that are among ``columns``; with None all.
+
+    Args:
+        folder, name: of its file.
+        key, of_rows: its column of ids, and that of the rows.
+        columns: those that are joined.
+        file_format: of the file.
 
     Raises:
         UserError: it has no column ``key``, an id is missing or stands in two rows.
@@ -90,7 +105,7 @@ def read_table(folder: Path, name: str, key: str, columns: Sequence[str] | None,
         frames.append(block.frame.select(kept))
     if not frames:
         raise UserError(f"{name} must hold rows, but has only its header.")
-    return SideTable(name, key, rows, pl.concat(frames))
+    return SideTable(name, key, of_rows, rows, pl.concat(frames))
 
 
 def read_rows(
@@ -109,18 +124,21 @@ def read_rows(
     joined = [(table, [name for name in lacking if name in table.frame.columns]) for table in tables]
     joined = [(table, names) for table, names in joined if names]
     beside = {name for _, names in joined for name in names}
-    keys = [table.key for table, _ in joined]
+    keys = [table.of_rows for table, _ in joined]
     read = list(dict.fromkeys([*(name for name in columns if name not in beside), *keys]))
     for block in read_blocks(path, read, file_format, block_bytes):
-        found = [one for table, names in joined for one in table.beside(block.frame[table.key], names)]
+        found = [one for table, names in joined for one in table.beside(block.frame[table.of_rows], names)]
         yield replace(block, frame=block.frame.with_columns(found).select(columns))
 
 
-def header_with_tables(path: Path, raw: Path, tables: Mapping[str, str] | None, file_format: FileFormat) -> list[str]:
+def header_with_tables(
+    path: Path, raw: Path, tables: Mapping[str, TableKey] | None, file_format: FileFormat
+) -> list[str]:
     """The columns of a file of rows, and behind them those that the tables add."""
     names = read_header(path, file_format)
-    for table in tables or {}:
-        names += [name for name in read_header(raw / table, file_format) if name not in names]
+    for table, key in (tables or {}).items():
+        added = [name for name in read_header(raw / table, file_format) if name not in (*names, keys_of(key)[0])]
+        names += added
     return names
 
 
@@ -132,6 +150,6 @@ def require_matches(tables: Sequence[SideTable]) -> None:
     for table in tables:
         if not table.matched and table.frame.width:
             raise UserError(
-                f"{table.name} must hold the ids that the rows have in {table.key}, but holds none of them. Are they "
-                "written in another way there, as 7.0 for 7?"
+                f"{table.name} must hold the ids that the rows have in {table.of_rows}, but holds none of them. Are "
+                "they written in another way there, as 7.0 for 7?"
             )

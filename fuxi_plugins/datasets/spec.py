@@ -1,7 +1,7 @@
 """What a dataset's config says, in FuxiCTR's form, checked strictly."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
@@ -16,6 +16,8 @@ from fuxi_plugins.datasets.source import Source
 Builder = Literal[
     "synthetic", "ml100k", "nycflights13", "criteo_x1_twin", "avazu_x4_twin", "kuaivideo_x1_twin", "taobaoad_x1_twin"
 ]
+# The column of ids of a table, as the rows call it too; or, where they call it otherwise, {of the table: of the rows}.
+TableKey: TypeAlias = str | Annotated[dict[str, str], Field(min_length=1, max_length=1)]
 
 
 class DatasetSpec(Strict):
@@ -42,7 +44,7 @@ class DatasetSpec(Strict):
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
     split: SplitRule | None = None
-    tables: dict[str, str] | None = None  # file -> the column of ids by which its columns are joined to the rows
+    tables: dict[str, TableKey] | None = None  # file -> by which ids its columns are joined to the rows
     min_categr_count: StrictInt = 1
     group_id: str | None = None
     cluster_id: str | None = None  # the column whose rows are not independent of each other, for statistics alone
@@ -57,7 +59,7 @@ class DatasetSpec(Strict):
 
     @field_validator("tables")
     @classmethod
-    def _tables_inside_the_folder(cls, tables: dict[str, str] | None) -> dict[str, str] | None:
+    def _tables_inside_the_folder(cls, tables: dict[str, TableKey] | None) -> dict[str, TableKey] | None:
         return {inside_folder(name): key for name, key in tables.items()} if tables else None
 
     @field_validator("train_data", "valid_data", "test_data")

@@ -17,10 +17,10 @@ NAMES = {
 }
 
 
-def write_log(path, names, separator=","):
+def write_log(path, names, separator=",", rating="rating"):
     """600 interactions of 20 users with 50 items, a rating and a page each."""
     random = np.random.default_rng(1)
-    rows = [separator.join([*names, "rating", "page"])]
+    rows = [separator.join([*names, rating, "page"])]
     for moment in range(600):
         user, item, rating = random.integers(20), random.integers(50), random.integers(1, 6)
         rows.append(
@@ -31,11 +31,23 @@ def write_log(path, names, separator=","):
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
 def test_an_error_without_a_label_shows_how_to_make_rows(tmp_path, names):
-    write_log(tmp_path / "log.csv", names)
+    write_log(tmp_path / "log.csv", names, rating="times")
     user, item, time = names
     with pytest.raises(
         UserError, match=rf"no label .* interactions of {user} with {item} at {time}\? .*--interactions"
     ):
+        describe("mine", tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("rating", ["rating", "Book-Rating", "stars"])
+def test_a_rating_beside_users_and_items_is_a_label(tmp_path, names, rating):
+    write_log(tmp_path / "log.csv", names, rating=rating)
+    found = describe("mine", tmp_path / "log.csv")
+    assert found.entry["label_col"] == {"name": rating, "dtype": "float", "rule": ">= 4"}
+    assert f"--interactions --label {rating}" in " ".join(found.remarks)
+    write_log(tmp_path / "log.csv", ("place", *names[1:]), rating=rating)
+    with pytest.raises(UserError, match="has no label"):
         describe("mine", tmp_path / "log.csv")
 
 

@@ -151,14 +151,6 @@ def test_a_test_file_alone_may_be_in_latin_1(tmp_path):
     assert describe("mine", tmp_path).entry["encoding"] == "latin-1"
 
 
-@pytest.mark.parametrize("row", ["{0} {1}:1 {2}:0.5", "{0} 0:{1}:1 1:{2}:1", "{0} qid:3 {1}:1 {2}:0.5"])
-def test_libsvm_and_libffm_are_refused(tmp_path, row):
-    rows = [row.format(*cells) for cells in zip(CLICKS, USERS, ITEMS, strict=True)]
-    (tmp_path / "train.txt").write_text("\n".join(rows))
-    with pytest.raises(UserError, match="train.txt is in the format of libsvm or libffm.*a column for each field"):
-        describe("mine", tmp_path / "train.txt", label="column_1")
-
-
 # Which files and columns there are
 
 
@@ -178,11 +170,15 @@ def test_a_header_may_hold_numbers(tmp_path, header):
 
 def test_a_first_row_of_values_is_no_header_whatever_texts_it_holds(tmp_path):
     systems = ["ios", *(("7", "web")[item % 2] for item in ITEMS[1:])]
-    (tmp_path / "log.csv").write_text(csv("", CLICKS, systems, ["", *ITEMS[1:]]))
+    (tmp_path / "log.csv").write_text(csv("", systems, CLICKS, ["", *ITEMS[1:]]))
     with pytest.raises(
         UserError, match=r"of column_1, column_2, column_3. The first row looks like values.*--column-names"
     ):
         describe("mine", tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text(csv("", CLICKS, systems, ["", *ITEMS[1:]]))
+    said, _, entry, _ = described(tmp_path / "log.csv")
+    assert entry["label_col"]["name"] == "column_1"  # the only end that holds 0 and 1
+    assert "Taken for the label: column_1." in said
     _, columns, entry, prepared = described(tmp_path / "log.csv", column_names=["click", "system", "item"])
     assert entry["column_names"] == ["click", "system", "item"]
     assert set(columns) == {"system", "item"}

@@ -59,11 +59,12 @@ class Guess:
 
 @dataclass(frozen=True)
 class Head:
-    """The first rows of a column, of train and of the other files."""
+    """The first rows of a column, of train and of the other files; and its type, if the header of RecBole says it."""
 
     name: str
     train: pl.Series
     others: Sequence[pl.Series] = ()
+    type: str | None = None
 
     @property
     def is_list(self) -> bool:
@@ -91,21 +92,23 @@ def guess_column(head: Head) -> Guess:
     notes = ("missing",) if missing else ()
     if _is_moment(name, head.train.dtype, values):
         return Guess(idle(name, "moment").entry, ("moment",), is_moment=True)
+    if head.type in ("token_seq", "float_seq"):
+        return _sequence(name, values.str.split(" "), extra | {"splitter": " "})
     seen = head.any_text()
     everywhere = seen.filter(~seen.is_in(missing))
     numbers = everywhere.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
-        return _of_numbers(name, values, everywhere, numbers, extra, notes)
+        return _of_numbers(name, values, everywhere, numbers, extra, notes, are_amounts=head.type == "float")
     if _share(values, _COMMA_NUMBER) > SAME and values.str.contains(",", literal=True).any():
         return idle(name, "comma")
     if _share(values, _UNIT_NUMBER) > SAME:
         return idle(name, "unit")
     if any(_share(values, form) > SAME for form in _UNREAD_DATES):
         return idle(name, "unread date")
-    listed = _listed(name, values, extra)
+    listed = None if head.type == "token" else _listed(name, values, extra)
     if listed is not None:
         return listed
-    if _tells_rows_apart(values):
+    if tells_rows_apart(values):
         return idle(name, "free text" if _share(values, r"\s\S+\s") > 0.5 else "own")
     return Guess({"name": name, "type": "categorical", "dtype": "str"} | extra, notes)
 
@@ -117,6 +120,7 @@ def _of_numbers(
     numbers: pl.Series,
     extra: dict[str, Any],
     notes: tuple[str, ...],
+    are_amounts: bool,
 ) -> Guess:
     """The guess for texts that all are numbers: whole ones are ids, others are amounts.
 
@@ -124,15 +128,16 @@ def _of_numbers(
         values: the texts of train.
         everywhere: those of every file, and ``numbers`` what they say.
         extra, notes: what is known of the column already.
+        are_amounts: the file says so.
     """
     has_powers = bool(everywhere.str.contains(_POWER).any() and (numbers == numbers.floor()).all())
     are_ids = _all(everywhere, _WHOLE) or _are_long_ids(everywhere, numbers) or (has_powers and is_id(name))
-    if not are_ids:
+    if are_amounts or not are_ids:
         if not (numbers.is_finite() & (numbers.abs() <= _LARGEST)).all():
             return idle(name, "not finite")
         entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
         return Guess(entry, (*notes, "powers") if has_powers else notes)
-    if _tells_rows_apart(values):
+    if tells_rows_apart(values):
         return idle(name, "own")
     if everywhere.str.contains(_FLOAT_FORM).any():
         extra, notes = extra | {"normalize_ids": True}, (*notes, "floats")
@@ -143,7 +148,7 @@ def _of_numbers(
 
 def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None:
     """The guess if the values are lists written as text."""
-    if _share(values, r"^\s*[\[(].*[\])]\s*$") > SAME:
+    if _share(values, r"^\s*(\[.*\]|\(.*\))\s*$") > SAME:
         return _sequence(name, from_brackets(values), extra | {"list_format": "brackets"})
     if values.str.contains("\n", literal=True).any():
         return None
@@ -245,7 +250,8 @@ def _are_long_ids(values: pl.Series, numbers: pl.Series) -> bool:
     return _share(values, _WHOLE) > 0.5 and bool((numbers.abs() > _EXACT).any())
 
 
-def _tells_rows_apart(values: pl.Series) -> bool:
+def tells_rows_apart(values: pl.Series) -> bool:
+    """Whether nearly every row has a text of its own."""
     distinct = values.n_unique()
     return _most_frequent(values) < MIN_COUNT or (len(values) >= 100 and distinct > OWN_VALUE * len(values))
 

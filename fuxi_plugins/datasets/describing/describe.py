@@ -19,7 +19,13 @@ from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, gues
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
-from fuxi_plugins.datasets.describing.side_tables import find_tables, said_of, setting_of, sources_of
+from fuxi_plugins.datasets.describing.side_tables import (
+    find_tables,
+    said_of,
+    setting_of,
+    sources_of,
+    without_names,
+)
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError
 from fuxi_plugins.datasets.side_tables import SideTable, read_rows
@@ -62,19 +68,22 @@ def describe(
     heads, unreadable = _heads(found, tables)
     if interactions:
         return describe_log(dataset_id, found, tables, heads["train"], label, rule)
-    chosen = _label(found, heads, label, rule)
+    chosen = _label(found, header, heads, label, rule)
     lacking = any(not chosen.is_there(head).all() for head in heads.values())
     frame = heads["train"].filter(chosen.is_there(heads["train"]))
     others = [head for split, head in heads.items() if split != "train"]
     names = [name for name in frame.columns if name and name != chosen.name and all(name in head for head in others)]
     weight = next((name for name in names if is_weight(name) and _holds_weights(frame[name])), None)
     marks = find_marks(frame.select(name for name in names if name in header))
+    types = found.types([table.name for table in tables])
     guesses = {
-        name: guess_column(Head(name, frame[name], [head[name] for head in others])) for name in names if name != weight
+        name: guess_column(Head(name, frame[name], [head[name] for head in others], types.get(name)))
+        for name in names
+        if name != weight
     }
     if marks:
         guesses[marks.read_column] = idle(marks.read_column, "split")
-    guesses = without_requests(without_outcomes(guesses, frame, chosen), frame)
+    guesses = without_requests(without_outcomes(without_names(guesses, tables), frame, chosen), frame)
     remarks = [
         f"Looked at the first {len(heads['train']):,} rows of train.",
         *of_files(found),
@@ -140,14 +149,17 @@ def _head(found: FoundFiles, name: str, tables: list[SideTable], unreadable: lis
         return block.frame
 
 
-def _label(found: FoundFiles, heads: dict[str, pl.DataFrame], label: str | None, rule: str | None) -> LabelGuess:
+def _label(
+    found: FoundFiles, header: list[str], heads: dict[str, pl.DataFrame], label: str | None, rule: str | None
+) -> LabelGuess:
     """
     Raises:
         UserError: a file lacks the label, or its values need a rule that cannot be guessed.
     """
-    name = find_label(heads["train"], label)
+    own = heads["train"].select(name for name in heads["train"].columns if name in header)
+    name = find_label(own if label is None else heads["train"], label)  # that of a table is a label only if asked for
     if name is None:
-        raise _no_label(found, heads["train"], label)
+        raise _no_label(found, own, label)
     for split, head in heads.items():
         if name not in head:
             raise UserError(

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,10 +15,25 @@ from typing import Any
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MISSING
-from fuxi_plugins.datasets.describing.names import LABELS, find_label_name, made_up
+from fuxi_plugins.datasets.describing.names import (
+    LABELS,
+    find_label_name,
+    is_made_up,
+    is_of_users_and_items,
+    made_up,
+)
 from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
-from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.forms import BY_NAME, Encoding, FileFormat, parts, without_descriptions
+from fuxi_plugins.datasets.reading.files import read_header, read_types
+from fuxi_plugins.datasets.reading.forms import (
+    BY_NAME,
+    Encoding,
+    FileFormat,
+    format_by_name,
+    is_description,
+    parts,
+    stem_of,
+    without_descriptions,
+)
 from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
@@ -31,9 +47,7 @@ RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the 
 _HEAD_BYTES = 1 << 20  # that tell a file's encoding
 _WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
 _ROWS = 20  # behind the first that tell whether it is a header
-_LIBSVM = re.compile(
-    r"\S+( qid:\d+)?( \d+(:\d+)?:[-+.\deE]+){2,} *"
-)  # label index:value ..., or label field:index:value
+_NO_DATA = {".md", ".rst", ".html", ".py", ".sh", ".sql", ".yaml", ".yml", ".toml"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +65,17 @@ class FoundFiles:
     file_format: FileFormat
     others: tuple[str, ...] = ()
 
+    def types(self, tables: Sequence[str]) -> dict[str, str]:
+        """What headers say of columns, of the rows and of those tables beside them."""
+        files = [*tables, self.names["train"]]
+        return {name: said for file in files for name, said in read_types(self.root / file, self.file_format).items()}
+
     @property
     def settings(self) -> dict[str, Any]:
         """How they are written, as a dataset config says it where their names do not tell."""
         settings: dict[str, Any] = {}
+        if self.file_format.kind:
+            settings["data_format"] = self.file_format.kind
         if self.file_format.separator:
             settings["separator"] = self.file_format.separator
         if self.file_format.column_names:
@@ -76,8 +97,12 @@ def find_files(origin: Path, column_names: Sequence[str] = (), label: str | None
         UserError: there is no data file, or several of which none is named as a split.
     """
     root, names, others = _named_files(origin, label)
-    file_format = _format(root / names["train"], tuple(column_names))
-    if any(_encoding(root / name, file_format) != "utf-8" for name in names.values()):
+    file_format = _format(root, names["train"], tuple(column_names))
+    encodings = [_encoding(root / name, file_format) for name in names.values()]
+    for name in others:
+        with suppress(UserError):  # empty, or no text; it is joined or read by nobody then
+            encodings.append(_encoding(root / name, file_format))
+    if any(encoding != "utf-8" for encoding in encodings):
         file_format = replace(file_format, encoding="latin-1")
     return FoundFiles(root, names, file_format, others)
 
@@ -89,8 +114,8 @@ def _named_files(origin: Path, label: str | None) -> tuple[Path, dict[str, str],
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = _data_files(origin)
-    names = _named_after_splits(data)
-    if not names and len(data) == 1 and data[0].is_dir() and _named_after_splits(_data_files(data[0])):
+    names = named_after_splits(data)
+    if not names and len(data) == 1 and data[0].is_dir() and named_after_splits(_data_files(data[0])):
         return _named_files(data[0], label)  # as in a folder of the Hugging Face hub, whose tables lie in data/
     if "train" not in names:
         names = {"train": _only(origin, data, names, label)}
@@ -101,11 +126,26 @@ def _named_files(origin: Path, label: str | None) -> tuple[Path, dict[str, str],
 
 
 def _data_files(folder: Path) -> list[Path]:
-    """The files and folders of data."""
-    return without_descriptions(path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_")))
+    """The files and folders of data: those whose names tell a format or, if there is none, those that look like csv."""
+    seen = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
+    data = without_descriptions(seen)
+    if not all(path.suffix in (".user", ".item") for path in data):  # of MovieLens 100K too, whose rows are no .inter
+        return data
+    return [path for path in seen if path.is_file() and _looks_like_csv(path)]
 
 
-def _named_after_splits(data: list[Path]) -> dict[str, str]:
+def _looks_like_csv(path: Path) -> bool:
+    """Whether each of a file's first rows holds several values."""
+    if is_description(path) or path.suffix in _NO_DATA:
+        return False
+    try:
+        rows = _head(path).splitlines()[:_ROWS]
+    except UserError:  # empty, or no text
+        return False
+    return all(any(separator.encode() in row for separator in SEPARATORS) for row in rows)
+
+
+def named_after_splits(data: list[Path]) -> dict[str, str]:
     """By split, the file of that name (``train.csv``), or else what has that word in its name.
 
     That is one file (``log_train.csv``) or several that are numbered (``train-00000-of-00002.parquet``), for which a
@@ -113,7 +153,7 @@ def _named_after_splits(data: list[Path]) -> dict[str, str]:
     """
     names = {}
     for split in SPLITS:
-        stems = [(path.name.partition(".")[0].lower(), path.name) for path in data]
+        stems = [(stem_of(path).lower(), path.name) for path in data]
         whole = [file for name in NAMES[split] for stem, file in stems if stem == name]
         within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(NAMES[split])]
         numbered = _pattern(within, [path.name for path in data]) if len(within) > 1 else None
@@ -138,37 +178,55 @@ def _only(origin: Path, data: list[Path], names: dict[str, str], label: str | No
         seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
         raise UserError(
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet, "
-            f"arrow or jsonl, packed or not), but holds {seen}."
+            f"arrow or jsonl, packed or not), but holds {seen}.{' --from FILE takes one of them.' if data else ''}"
         )
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
-    headers = {path.name: read_header(path, _format(path)) for path in data}
-    if len(set(map(tuple, headers.values()))) == 1:
+    headers = _headers(origin, data)
+    if len(headers) == len(data) and len(set(map(tuple, headers.values()))) == 1:
         return "."
+    of_rows = [name for name, header in headers.items() if is_of_users_and_items(header)]
     labelled = [name for name, header in headers.items() if find_label_name(header, label)]
-    if len(labelled) == 1:
-        return labelled[0]
+    for candidates in (labelled, [name for name in of_rows if name in labelled], of_rows if not labelled else []):
+        if len(candidates) == 1:
+            return candidates[0]
+    nameless = [name for name, header in headers.items() if all(map(is_made_up, header))]
+    without = f"Without a header: {', '.join(nameless)}; --column-names user_id,item_id,label names columns. "
     raise UserError(
         f"{origin} must name its training file train.*, or hold the parts of one table, or one file with the label and "
-        f"tables beside it, but holds {', '.join(headers)} with different columns. A column "
+        f"tables beside it, but holds {', '.join(path.name for path in data)} with different columns. A column "
         f"{label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]} is in {' and '.join(labelled) or 'none of them'}. "
-        "--from FILE takes one of them, and --label names the label."
+        f"{without if nameless else ''}--from FILE takes one of them, and --label names the label."
     )
 
 
-def _format(path: Path, column_names: tuple[str, ...] = ()) -> FileFormat:
+def _headers(folder: Path, data: list[Path]) -> dict[str, list[str]]:
+    """By name the columns of those files whose header can be read.
+
+    Raises:
+        UserError: that of none can be read.
+    """
+    headers: dict[str, list[str]] = {}
+    faults: list[UserError] = []
+    for path in data:
+        try:
+            headers[path.name] = read_header(path, _format(folder, path.name))
+        except UserError as error:
+            faults.append(error)
+    if not headers:
+        raise faults[0]
+    return headers
+
+
+def _format(folder: Path, name: str, column_names: tuple[str, ...] = ()) -> FileFormat:
     """The format of a file, with the separator, encoding and column names that its first rows show."""
-    part = parts(path)[0]
+    nameless = (folder / name).is_dir() and format_by_name(folder / name) is None  # whose parts no ending tells
+    part = parts(folder / name, FileFormat("csv" if nameless else None))[0]
     if BY_NAME.kind_of(part) != "csv":
         return BY_NAME
-    found = FileFormat(encoding=_encoding(part, BY_NAME))
+    found = FileFormat("csv" if nameless else None, encoding=_encoding(part, BY_NAME))
     head = _head(part).decode(found.encoding, errors="replace").removeprefix("\ufeff")
     line = head.partition("\n")[0].strip("\r")
-    if _LIBSVM.fullmatch(line.replace("\t", " ")):
-        raise UserError(
-            f"{part.name} is in the format of libsvm or libffm, in which each row numbers its own columns: "
-            f"{line[:40]!r}. Write it as csv, a column for each field."
-        )
     separator = _separator(line)
     if separator and separator != found.separator_of(part):
         found = replace(found, separator=separator)

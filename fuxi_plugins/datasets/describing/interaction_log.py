@@ -81,7 +81,8 @@ def describe_log(
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
     positive = guess_label(frame, [], label, rule, str(file)) if label else None
     were_shown = label is not None and rule is None and frame[label].drop_nulls().n_unique() == 2
-    features = find_features(frame, log, positive, tables, with_context=were_shown)
+    types = found.types([table.name for table in tables])
+    features = find_features(frame, types, log, positive, tables, with_context=were_shown)
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),

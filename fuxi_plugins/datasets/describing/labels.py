@@ -8,7 +8,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.columns import Head, without_missing
-from fuxi_plugins.datasets.describing.names import find_label_name
+from fuxi_plugins.datasets.describing.names import find_label_name, is_made_up
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import cleaned
@@ -42,8 +42,22 @@ class LabelGuess:
 
 
 def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
-    """The column that the user names or, with None, the one with a usual name; None where there is no such column."""
-    return find_label_name(frame.columns, asked)
+    """The column that the user names or, with None, the one with a usual name; None where there is no such column.
+
+    Where columns have no names, it is the first or the last if that alone of the two holds 0 and 1, or -1 and 1.
+    """
+    named = find_label_name(frame.columns, asked)
+    if named or asked or not all(map(is_made_up, frame.columns)):
+        return named
+    ends = [name for name in (frame.columns[0], frame.columns[-1]) if _is_of_two_classes(frame[name])]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _is_of_two_classes(values: pl.Series) -> bool:
+    if values.dtype in (pl.List, pl.Array):
+        return False
+    numbers = values.cast(pl.Float64, strict=False)
+    return not numbers.null_count() and set(numbers.unique()) in ({0.0, 1.0}, {-1.0, 1.0})
 
 
 def guess_label(

@@ -1,6 +1,6 @@
 """The features of rows that are made of a log, beside users, items and histories: the log's own and those of tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import polars as pl
 from fuxi_plugins.datasets.describing.columns import Guess, Head, guess_column
 from fuxi_plugins.datasets.describing.labels import LabelGuess
 from fuxi_plugins.datasets.describing.relations import without_outcomes, without_requests
+from fuxi_plugins.datasets.describing.side_tables import without_names
 from fuxi_plugins.datasets.interactions.settings import ROW_COLUMNS
 from fuxi_plugins.datasets.side_tables import SideTable
 
@@ -43,19 +44,25 @@ class LogFeatures:
 
 
 def find_features(
-    frame: pl.DataFrame, log: LogColumns, label: LabelGuess | None, tables: Sequence[SideTable], with_context: bool
+    frame: pl.DataFrame,
+    types: Mapping[str, str],
+    log: LogColumns,
+    label: LabelGuess | None,
+    tables: Sequence[SideTable],
+    with_context: bool,
 ) -> LogFeatures:
     """The features among the columns of a log and its tables; outcomes, sessions and times are none.
 
     Args:
         frame: the first rows of the log, with the columns of the tables.
+        types: what headers say of columns.
         log: the columns that every made row has under names of its own.
         label: which rows are positive.
         tables: beside the log.
         with_context: whether columns of the log are features; a drawn negative would have those of its positive.
     """
-    guesses = _guesses(frame, log, label)
-    by_key = {table.key: table for table in reversed(tables)}
+    guesses = _guesses(frame, types, log, label, tables)
+    by_key = {table.of_rows: table for table in reversed(tables)}
     found = {what: by_key[key] for what, key in (("items", log.item), ("users", log.user)) if key in by_key}
     told = {what: [name for name in table.frame.columns if name in guesses] for what, table in found.items()}
     told = {what: names for what, names in told.items() if names}
@@ -65,9 +72,16 @@ def find_features(
     return LogFeatures(context, {what: found[what] for what in told}, told, [guesses[name].entry for name in names])
 
 
-def _guesses(frame: pl.DataFrame, log: LogColumns, label: LabelGuess | None) -> dict[str, Guess]:
+def _guesses(
+    frame: pl.DataFrame,
+    types: Mapping[str, str],
+    log: LogColumns,
+    label: LabelGuess | None,
+    tables: Sequence[SideTable],
+) -> dict[str, Guess]:
     taken = (log.user, log.item, log.time, label.name if label else None, *ROW_COLUMNS)
-    guesses = {name: guess_column(Head(name, frame[name])) for name in frame.columns if name and name not in taken}
+    heads = [Head(name, frame[name], type=types.get(name)) for name in frame.columns if name and name not in taken]
+    guesses = without_names({head.name: guess_column(head) for head in heads}, tables)
     if label:
         guesses = without_outcomes(guesses, frame, label)
     return {name: guess for name, guess in without_requests(guesses, frame).items() if guess.active}

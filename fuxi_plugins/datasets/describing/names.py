@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 
 LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
+_RATING = re.compile(r"(.*_)?(rating|ratings|stars|overall)")  # labels where users and items stand beside them
 WEIGHTS = {"weight", "sample_weight", "instance_weight", "importance_weight", "sampling_weight", "propensity_weight"}
 # What a user did with the impression, known only after it was shown.
 _OUTCOMES = (
     "click clicked clk purchase purchased buy bought order ordered pay paid conversion convert converted cvr cart "
     "add_to_cart like liked follow followed comment commented share shared forward forwarded favorite favourite "
-    "collect install installed download downloaded subscribe hate finish finished long_view valid_play play_time "
-    "playtime watch_time watch_ratio dwell dwell_time stay_time view_time read_time reward rating stars revenue gmv"
+    "collect install installed download downloaded subscribe hate finish finished long_view valid_play "
+    "playtime watch_ratio dwell reward rating stars revenue gmv"
 )
 _USERS = (
     "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
@@ -18,7 +19,7 @@ _USERS = (
 )
 _ITEMS = (
     "item itemid iid aid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku "
-    "goods news newsid article doc document song track app page book poi listing content hotel recipe"
+    "goods news newsid article doc document song track app page book isbn poi listing content hotel recipe business"
 )
 _REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace"
 _SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
@@ -33,7 +34,7 @@ def _any_of(words: str) -> str:
 
 
 _OUTCOME = re.compile(
-    rf"(is_|has_|label_|y_)?{_any_of(_OUTCOMES)}(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
+    rf"((is_|has_|label_|y_)?{_any_of(_OUTCOMES)}|(.*_)?(play|watch|stay|dwell|view|read)_time)(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
 _NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"
@@ -60,11 +61,21 @@ def is_made_up(name: str) -> bool:
 
 
 def find_label_name(columns: Sequence[str], asked: str | None) -> str | None:
-    """The label's name among those of columns: ``asked`` or, with None, a usual one; None where it is not there."""
+    """The label's name among those of columns: ``asked`` or, with None, a usual one; None where it is not there.
+
+    Beside a user and an item, the only rating is a label too.
+    """
     if asked is not None:
         return asked if asked in columns else None
     by_name = {name.casefold(): name for name in reversed(columns)}
-    return next((by_name[name] for name in LABELS if name in by_name), None)
+    usual = next((by_name[name] for name in LABELS if name in by_name), None)
+    ratings = [name for name in columns if _RATING.fullmatch(_plain(name))]
+    return usual or (ratings[0] if len(ratings) == 1 and is_of_users_and_items(columns) else None)
+
+
+def is_of_users_and_items(columns: Sequence[str]) -> bool:
+    """Whether the rows most likely say what users did with items."""
+    return any(map(is_user, columns)) and any(map(is_item, columns))
 
 
 def is_weight(name: str) -> bool:
@@ -124,6 +135,17 @@ def is_item(name: str) -> bool:
 
 def is_history(name: str) -> bool:
     return bool(_HISTORY.fullmatch(_plain(name)))
+
+
+def is_bare_id(name: str) -> bool:
+    """Of what, only the name of the file says."""
+    return _plain(name) in _ID_WORDS
+
+
+def are_one(one: str, other: str) -> bool:
+    """Whether two names most likely mean the same ids: ``userid`` and ``user``, ``movieId`` and ``movie_id``."""
+    cores = [_plain(name).replace("_", "").removesuffix("id") for name in (one, other)]
+    return (cores[0] == cores[1] != "") or (is_user(one) and is_user(other))
 
 
 def alike(one: str, other: str) -> bool:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +20,8 @@ from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
+from fuxi_plugins.datasets.describing.libsvm_files import find_libsvm
+from fuxi_plugins.datasets.libsvm import write_parquet
 
 Table: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 
@@ -80,10 +82,16 @@ def describe_own(
         if is_encoded(origin):
             found = describe_encoded(name, origin, workspace.decoded_folder(name))
         else:
+            said: list[str] = []
+            if files := find_libsvm(origin):
+                origin = written = workspace.decoded_folder(name)
+                shutil.rmtree(written, ignore_errors=True)  # of a dataset of this name whose config is gone
+                said = [*write_parquet(files, written), f"Written anew as parquet in {written}."]
             found = describe(name, origin, label, rule, interactions, column_names)
+            found = replace(found, remarks=[*said, *found.remarks])
     except BaseException:
         if written:
-            shutil.rmtree(written)
+            shutil.rmtree(written, ignore_errors=True)
         raise
     root = Path(found.entry["data_root"])
     if root.is_relative_to(home):  # so that the workspace can be moved

@@ -63,6 +63,8 @@ def of_header(found: FoundFiles) -> list[str]:
 def of_label(label: LabelGuess, found: FoundFiles, heads: Mapping[str, pl.DataFrame]) -> list[str]:
     """How it became positive or negative, which files hold one class, and how many rows have none."""
     remarks = [label.said] if label.said else []
+    if is_made_up(label.name):
+        remarks.insert(0, f"Taken for the label: {label.name}.")
     for split, head in heads.items():
         classes = label.positives(head).drop_nulls().unique()
         if len(classes) == 1:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.describing.columns import Guess
+from fuxi_plugins.datasets.describing.columns import Guess, idle, tells_rows_apart
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
-from fuxi_plugins.datasets.describing.names import is_id, is_item, is_moment, is_user
+from fuxi_plugins.datasets.describing.names import alike, are_one, is_bare_id, is_id, is_item, is_moment, is_user
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
-from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.reading.values import UnreadableColumnError, as_text
 from fuxi_plugins.datasets.side_tables import SideTable, read_table
 
 KNOWN = 0.5  # of the rows' ids that a table must know
@@ -31,36 +31,80 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
             columns = read_header(files.root / name, files.file_format)
         except UserError:  # of another form than the rows
             continue
-        shared = [column for column in columns if column in header and not is_moment(column)]
         new = [column for column in columns if column not in taken]
-        for key in sorted(shared, key=lambda column: not is_id(column)) if new else []:
-            try:
-                table = read_table(files.root, name, key, new, files.file_format)
-            except UserError:  # no id of its own for each row, or a column that nobody can read
-                continue
-            if _share_known(table, files) >= KNOWN:
+        for key, of_rows in _possible_keys(name, columns, header):
+            table = _table(files, name, key, of_rows, [column for column in new if column != key])
+            if table and table.frame.width and _share_known(table, files) >= KNOWN:
                 found.append(table)
-                taken.update(new)
+                taken.update(table.frame.columns)
                 break
     return found
 
 
+def _possible_keys(file: str, columns: list[str], header: list[str]) -> list[tuple[str, str]]:
+    """By which columns of a table and of the rows it may be joined, the most likely first.
+
+    Those are columns of one name, ids before others; names that mean the same ids (``userid`` and ``user``); and a
+    bare ``id`` in a file that is named after the ids of the rows (``users.csv`` and ``user_id``).
+    """
+    same = [(column, column) for column in columns if column in header and not is_moment(column)]
+    meant = [(one, other) for one in columns for other in header if one != other and are_one(one, other)]
+    bare = [
+        (one, other) for one in columns for other in header if is_bare_id(one) and is_id(other) and alike(file, other)
+    ]
+    named = [pair for pair in same if is_id(pair[0]) and not is_bare_id(pair[0])]
+    return list(dict.fromkeys([*named, *meant, *bare, *same]))
+
+
+def _table(files: FoundFiles, name: str, key: str, of_rows: str, columns: list[str]) -> SideTable | None:
+    """The table without the columns that nobody can read; None where not every row has an id of its own."""
+    while True:
+        try:
+            return read_table(files.root, name, key, of_rows, columns, files.file_format)
+        except UnreadableColumnError as error:
+            if error.column == key:
+                return None
+            columns = [column for column in columns if column != error.column]
+        except UserError:
+            return None
+
+
 def _share_known(table: SideTable, files: FoundFiles) -> float:
     """Of the different ids at the head of the rows."""
-    blocks = read_blocks(files.root / files.names["train"], [table.key], files.file_format, _HEAD_BYTES)
+    blocks = read_blocks(files.root / files.names["train"], [table.of_rows], files.file_format, _HEAD_BYTES)
     block = next(blocks, None)
     if block is None:
         return 0.0
-    ids = as_text(block.frame[table.key]).drop_nulls().unique()
+    ids = as_text(block.frame[table.of_rows]).drop_nulls().unique()
     return sum(text in table.rows for text in ids) / max(len(ids), 1)
+
+
+def without_names(guesses: Mapping[str, Guess], tables: Iterable[SideTable]) -> dict[str, Guess]:
+    """Leaves out what tells the rows of a table apart, such as titles and further ids; its key does so already."""
+    names = {
+        name
+        for table in tables
+        for name, values in table.frame.to_dict().items()
+        if name in guesses and _is_a_name(guesses[name]) and tells_rows_apart(as_text(values).drop_nulls())
+    }
+    return {name: idle(name, "own") if name in names else guess for name, guess in guesses.items()}
+
+
+def _is_a_name(guess: Guess) -> bool:
+    """Whether a column holds texts or ids; other whole numbers may be amounts."""
+    return (
+        guess.active
+        and guess.entry["type"] == "categorical"
+        and ("whole" not in guess.notes or is_id(guess.entry["name"]))
+    )
 
 
 def sources_of(tables: Iterable[SideTable], guesses: Mapping[str, Guess]) -> dict[str, list[str]]:
     """By ``user`` and ``item``, the features that tables tell of them and the ids of these tables."""
     found: dict[str, list[str]] = {}
     for table in tables:
-        source = "user" if is_user(table.key) else "item" if is_item(table.key) else None
-        told = [name for name in (table.key, *table.frame.columns) if name in guesses and guesses[name].active]
+        source = "user" if is_user(table.of_rows) else "item" if is_item(table.of_rows) else None
+        told = [name for name in (table.of_rows, *table.frame.columns) if name in guesses and guesses[name].active]
         if source and told:
             found.setdefault(source, []).extend(name for name in told if name not in found.get(source, []))
     return found
@@ -68,11 +112,15 @@ def sources_of(tables: Iterable[SideTable], guesses: Mapping[str, Guess]) -> dic
 
 def said_of(tables: Iterable[SideTable]) -> list[str]:
     """What the owner of the files is told."""
-    joined = [f"{table.name} by {table.key} ({', '.join(table.frame.columns)})" for table in tables]
+    joined = [f"{table.name} by {_key_in_words(table)} ({', '.join(table.frame.columns)})" for table in tables]
     return [f"Joined to the rows: {'; '.join(joined)}."] if joined else []
+
+
+def _key_in_words(table: SideTable) -> str:
+    return table.key if table.key == table.of_rows else f"its {table.key}, which the rows call {table.of_rows}"
 
 
 def setting_of(tables: Iterable[SideTable]) -> dict[str, Any]:
     """The part of a dataset's config."""
-    by_name = {table.name: table.key for table in tables}
+    by_name = {table.name: table.key if table.key == table.of_rows else {table.key: table.of_rows} for table in tables}
     return {"tables": by_name} if by_name else {}

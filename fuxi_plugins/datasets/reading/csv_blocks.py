@@ -23,6 +23,7 @@ _QUOTED = re.compile(rb'"[^"]*"')
 _BOM = b"\xef\xbb\xbf"
 _BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_TYPED = re.compile("(.+):(token|float|token_seq|float_seq)")  # a column in a header of RecBole
 _UNIT_SEPARATOR = "\x1f"  # stands for a separator of several characters, which parsers do not take
 
 
@@ -44,7 +45,19 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     """
     if file_format.column_names:
         return list(file_format.column_names)
-    return _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
+    names = _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
+    return list(_types(names)) or names
+
+
+def read_types(path: Path, file_format: FileFormat) -> dict[str, str]:
+    """What a header of RecBole (``age:token``) says of each column: token, float, token_seq or float_seq; else nothing.
+
+    Raises:
+        UserError: see :func:`read_header`.
+    """
+    if file_format.column_names:
+        return {}
+    return _types(_header(path, first_line(path, file_format.encoding), file_format.separator_of(path)))
 
 
 def read_blocks(
@@ -124,6 +137,12 @@ def refuse_utf16(path: Path, text: bytes) -> None:
         raise UserError(
             f"{path.name}: the file must be UTF-8, but looks like UTF-16. Convert it, as with iconv -f utf-16 -t utf-8."
         )
+
+
+def _types(header: list[str]) -> dict[str, str]:
+    """By name the type of each column, if the header says all of them."""
+    typed = [_TYPED.fullmatch(name) for name in header]
+    return {match[1]: match[2] for match in typed if match} if all(typed) else {}
 
 
 def _header(path: Path, line: bytes, separator: str) -> list[str]:

@@ -31,6 +31,16 @@ def read_header(path: Path, file_format: FileFormat = BY_NAME) -> list[str]:
     return [*header, *(key for key in keys_of(part, path) if key not in header)]
 
 
+def read_types(path: Path, file_format: FileFormat = BY_NAME) -> dict[str, str]:
+    """What the header of a file says its columns are, as RecBole's ``age:token`` does; empty where it says nothing.
+
+    Raises:
+        UserError: see :func:`read_header`.
+    """
+    part = _parts(path, file_format)[0]
+    return csv_blocks.read_types(part, file_format) if file_format.kind_of(part) == "csv" else {}
+
+
 def read_blocks(
     path: Path,
     columns: Sequence[str],

@@ -14,6 +14,11 @@ _FORMATS: dict[str, DataFormat] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "csv",
+    ".dat": "csv",
+    ".data": "csv",
+    ".inter": "csv",  # this and the next two as RecBole writes them
+    ".user": "csv",
+    ".item": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "arrow",
@@ -25,12 +30,16 @@ _FORMATS: dict[str, DataFormat] = {
 }
 
 
+_TABBED = {".tsv", ".inter", ".user", ".item"}
+_DESCRIPTIONS = ("readme", "license", "licence", "changelog", "changes", "citation", "notice")  # names of such files
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """How a data file is written.
 
     kind: the format, or None to follow the file's name; a name that tells nothing is csv.
-    separator: between the values of a csv row; None is a tab in a .tsv file and else a comma.
+    separator: between the values of a csv row; None is a tab in a .tsv file and those of RecBole, and else a comma.
     column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
     encoding: of the text of a csv file.
     """
@@ -44,7 +53,7 @@ class FileFormat:
         return self.kind or format_by_name(path) or "csv"
 
     def separator_of(self, path: Path) -> str:
-        return self.separator or ("\t" if ".tsv" in _endings(path) else ",")
+        return self.separator or ("\t" if _TABBED & set(_endings(path)) else ",")
 
 
 BY_NAME = FileFormat()  # as the file's name tells
@@ -78,9 +87,23 @@ def format_by_name(path: Path) -> DataFormat | None:
 
 
 def without_descriptions(paths: Iterable[Path]) -> list[Path]:
-    """Those whose names tell a format, but no ``.json`` beside others, which most likely describes them."""
-    data = [path for path in paths if format_by_name(path)]
+    """Those whose names tell a format; no README, and no ``.json`` beside others, which most likely tells of them."""
+    data = [path for path in paths if format_by_name(path) and not is_description(path)]
     return [path for path in data if path.suffix != ".json"] or data
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file most likely tells of others, as README.txt does."""
+    return path.name.lower().startswith(_DESCRIPTIONS)
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without the endings that tell its format: ``log.train`` of ``log.train.csv.gz``."""
+    endings = list(path.suffixes)
+    stem = path.name
+    while endings and endings[-1].lower() in {*_FORMATS, *PACKED}:
+        stem = stem.removesuffix(endings.pop())
+    return stem
 
 
 def _endings(path: Path) -> list[str]:
@@ -105,10 +128,11 @@ def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
     if not path.is_dir():
         return [path]
     kind = file_format.kind_of(path)
+    kinds = {kind, None} if file_format.kind else {kind}  # a config says the format of parts as part-00000
     found = [
         part
         for part in sorted(path.rglob("*"))
-        if part.is_file() and format_by_name(part) == kind and _is_data(part, path)
+        if part.is_file() and format_by_name(part) in kinds and _is_data(part, path)
     ]
     if not found:
         raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
@@ -131,4 +155,4 @@ def place_of(part: Path, path: Path) -> Path:
 
 
 def _is_data(part: Path, folder: Path) -> bool:
-    return not any(name.startswith((".", "_")) for name in part.relative_to(folder).parts)
+    return not any(name.startswith((".", "_")) for name in part.relative_to(folder).parts) and not is_description(part)

@@ -1,0 +1,175 @@
+"""Folders as public datasets come: MovieLens, RecBole, Amazon, Yelp, Taobao, KuaiRand, Book-Crossing, parts of Spark."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import read_spec
+from fuxi_plugins.datasets.describing.describe import describe
+from fuxi_plugins.datasets.prepare import prepare_dataset
+
+RANDOM = np.random.default_rng(1)
+ROWS, USERS, ITEMS = 600, 40, 30
+WHO, WHAT = RANDOM.integers(1, USERS + 1, ROWS), RANDOM.integers(1, ITEMS + 1, ROWS)
+STARS = RANDOM.integers(1, 6, ROWS)
+CLICKS = RANDOM.integers(0, 2, ROWS)
+MOMENTS = [964982703 + 4000 * row for row in range(ROWS)]
+
+
+def table(header, rows, separator=","):
+    return "\n".join([header, *(separator.join(map(str, row)) for row in rows)]) + "\n"
+
+
+def json_lines(rows):
+    return "\n".join(map(json.dumps, rows)) + "\n"
+
+
+def movielens(folder):
+    (folder / "ratings.csv").write_text(
+        table("userId,movieId,rating,timestamp", zip(WHO, WHAT, STARS, MOMENTS, strict=True))
+    )
+    (folder / "tags.csv").write_text(
+        table("userId,movieId,tag,timestamp", zip(WHO[:50], WHAT[:50], ["odd"] * 50, MOMENTS[:50], strict=True))
+    )
+    titles = [(item, f'"Film {item}, The (1995)"', ("Comedy|Drama", "Drama")[item % 2]) for item in range(1, ITEMS + 1)]
+    (folder / "movies.csv").write_text(table("movieId,title,genres", titles))
+    (folder / "README.txt").write_text("Summary\n=======\n\nThis dataset describes 5-star rating, and tagging\n")
+
+
+def recbole(folder):
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    (folder / "ml.inter").write_text(table(header, zip(WHO, WHAT, STARS, MOMENTS, strict=True), "\t"))
+    films = [(item, ("Comedy Drama", "Drama")[item % 2], item % 7) for item in range(1, ITEMS + 1)]
+    (folder / "ml.item").write_text(table("item_id:token\tgenres:token_seq\tprice:float", films, "\t"))
+    people = [(user, 20 + user % 5) for user in range(1, USERS + 1)]
+    (folder / "ml.user").write_text(table("user_id:token\tage:token", people, "\t"))
+
+
+def amazon(folder):
+    rows = [
+        {"reviewerID": f"A{user}", "asin": f"B{item}", "overall": float(stars), "unixReviewTime": moment}
+        for user, item, stars, moment in zip(WHO, WHAT, STARS, MOMENTS, strict=True)
+    ]
+    (folder / "reviews_Toys_5.json.gz").write_bytes(gzip.compress(json_lines(rows).encode()))
+    goods = [
+        {"asin": f"B{item}", "price": item / 4, "brand": f"b{item % 3}", "categories": [["Toys", "Games"]]}
+        for item in range(1, ITEMS + 1)
+    ]
+    (folder / "meta_Toys.json.gz").write_bytes(gzip.compress(json_lines(goods).encode()))
+
+
+def yelp(folder):
+    reviews = [
+        {"review_id": f"r{row}", "user_id": f"u{WHO[row]}", "business_id": f"b{WHAT[row]}", "stars": int(STARS[row])}
+        for row in range(ROWS)
+    ]
+    (folder / "yelp_academic_dataset_review.json").write_text(json_lines(reviews))
+    places = [{"business_id": f"b{item}", "city": f"c{item % 3}", "stars": 3.5} for item in range(1, ITEMS + 1)]
+    (folder / "yelp_academic_dataset_business.json").write_text(json_lines(places))
+    people = [{"user_id": f"u{user}", "average_stars": user / 8, "fans": user % 3} for user in range(1, USERS + 1)]
+    (folder / "yelp_academic_dataset_user.json").write_text(json_lines(people))
+
+
+def taobao(folder):
+    rows = zip(WHO, MOMENTS, WHAT, CLICKS, strict=True)
+    (folder / "raw_sample.csv").write_text(table("user,time_stamp,adgroup_id,clk", rows))
+    ads = [(item, item % 5, item / 4) for item in range(1, ITEMS + 1)]
+    (folder / "ad_feature.csv").write_text(table("adgroup_id,cate_id,price", ads))
+    people = [(user, user % 3, user % 2) for user in range(1, USERS + 1)]
+    (folder / "user_profile.csv").write_text(table("userid,cms_segid,age_level ", people))
+
+
+def shop(folder):
+    rows = ((row, WHO[row], f"P{WHAT[row]}", CLICKS[row]) for row in range(ROWS))
+    (folder / "impressions.csv").write_text(table("id,user_id,product_id,clicked", rows))
+    people = [(user, f"c{user % 3}") for user in range(1, USERS + 1)]
+    (folder / "users.csv").write_text(table("id,city", people))
+    goods = [(f"P{item}", item / 4) for item in range(1, ITEMS + 1)]
+    (folder / "products.csv").write_text(table("id,price", goods))
+
+
+def book_crossing(folder):
+    rows = ((f'"{user}"', f'"{item:010d}"', f'"{stars}"') for user, item, stars in zip(WHO, WHAT, STARS, strict=True))
+    (folder / "BX-Book-Ratings.csv").write_text(table('"User-ID";"ISBN";"Book-Rating"', rows, ";"))
+    books = [(f'"{item:010d}"', f'"B\xfccher {item % 4}"') for item in range(1, ITEMS + 1)]
+    (folder / "BX-Books.csv").write_bytes(table('"ISBN";"Publisher"', books, ";").encode("latin-1"))
+
+
+def kuairand(folder):
+    rows = ((WHO[row], WHAT[row], MOMENTS[row] * 1000, CLICKS[row], row % 40) for row in range(ROWS))
+    header = "user_id,video_id,time_ms,is_click,profile_stay_time"
+    (folder / "log_standard.csv").write_text(table(header, rows))
+    people = [(user, ('"(50,100]"', '"(100,150]"')[user % 2]) for user in range(1, USERS + 1)]
+    (folder / "user_features.csv").write_text(table("user_id,follow_user_num_range", people))
+
+
+def spark(folder):
+    rows = list(zip(WHO, WHAT, CLICKS, strict=True))
+    for part in range(3):
+        (folder / f"part-0000{part}").write_text(table("user_id,item_id,clicked", rows[part::3]))
+    (folder / "_SUCCESS").write_text("")
+    (folder / "README").write_text("Three parts, of one table, each\n")
+
+
+FOLDERS = {  # who writes them: the label's name, the tables, and what some columns are
+    movielens: ("rating", {"movies.csv": "movieId"}, {"genres": "sequence", "title": None}),
+    recbole: ("rating", {"ml.item": "item_id", "ml.user": "user_id"}, {"genres": "sequence", "price": "numeric"}),
+    amazon: ("overall", {"meta_Toys.json.gz": "asin"}, {"price": "numeric", "brand": "categorical"}),
+    yelp: (
+        "stars",
+        {"yelp_academic_dataset_business.json": "business_id", "yelp_academic_dataset_user.json": "user_id"},
+        {"city": "categorical", "average_stars": "numeric", "review_id": None},
+    ),
+    taobao: (
+        "clk",
+        {"ad_feature.csv": "adgroup_id", "user_profile.csv": {"userid": "user"}},
+        {"cms_segid": "categorical", "age_level ": "categorical", "price": "numeric"},
+    ),
+    shop: ("clicked", {"products.csv": {"id": "product_id"}, "users.csv": {"id": "user_id"}}, {"city": "categorical"}),
+    book_crossing: ("Book-Rating", {"BX-Books.csv": "ISBN"}, {"Publisher": "categorical"}),
+    kuairand: (
+        "is_click",
+        {"user_features.csv": "user_id"},
+        {"follow_user_num_range": "categorical", "profile_stay_time": None},
+    ),
+    spark: ("clicked", None, {"user_id": "categorical"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("write", FOLDERS, ids=lambda write: write.__name__)
+def test_the_folder_becomes_a_dataset(tmp_path, write):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    write(folder)
+    label, tables, kinds = FOLDERS[write]
+    entry = describe("mine", folder).entry
+    assert entry["label_col"]["name"] == label
+    assert entry.get("tables") == tables
+    columns = {column["name"]: column for column in entry["feature_cols"]}
+    for name, kind in kinds.items():
+        column = columns[name]
+        assert (column["type"] if column.get("active", True) else None) == kind, column
+    prepared = prepare_dataset(read_spec("mine", entry, folder), Workspace(tmp_path, tmp_path, tmp_path / "cache"))
+    assert sum(prepared.card.rows.values()) == ROWS
+
+
+def test_a_log_is_found_among_tables(tmp_path):
+    movielens(tmp_path)
+    log = describe("mine", tmp_path, interactions=True).entry["from_interactions"]
+    assert log["log"]["file"] == "ratings.csv"
+    assert log["items"] == {"file": "movies.csv", "key": "movieId", "columns": ["genres"]}
+
+
+def test_files_without_a_header_are_named(tmp_path):
+    """As those of MovieLens 1M: nothing says which of them has the label."""
+    people = ((user, "FM"[user % 2], 10000 + user) for user in range(1, USERS + 1))
+    (tmp_path / "users.dat").write_text(table("1::F::48067", people, "::"))
+    (tmp_path / "ratings.dat").write_text(
+        table("1::7::5::964982703", zip(WHO, WHAT, STARS, MOMENTS, strict=True), "::")
+    )
+    with pytest.raises(UserError, match=r"Without a header: ratings.dat, users.dat; --column-names user_id,item_id"):
+        describe("mine", tmp_path)
