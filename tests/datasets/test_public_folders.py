@@ -1,4 +1,4 @@
-"""Folders as public datasets come: MovieLens, RecBole, Amazon, Yelp, Taobao, KuaiRand, Book-Crossing, parts of Spark."""
+"""Folders as public datasets come: of MovieLens, RecBole, Amazon, Yelp, Taobao, KuaiRand, Book-Crossing and Spark."""
 
 import gzip
 import json
@@ -100,8 +100,9 @@ def book_crossing(folder):
 
 
 def kuairand(folder):
-    rows = ((WHO[row], WHAT[row], MOMENTS[row] * 1000, CLICKS[row], row % 40) for row in range(ROWS))
-    header = "user_id,video_id,time_ms,is_click,profile_stay_time"
+    lengths = ["", *RANDOM.integers(5000, 900000, ROWS - 1)]
+    rows = ((WHO[row], WHAT[row], MOMENTS[row] * 1000, lengths[row], CLICKS[row], row % 40) for row in range(ROWS))
+    header = "user_id,video_id,time_ms,duration_ms,is_click,profile_stay_time"
     (folder / "log_standard.csv").write_text(table(header, rows))
     people = [(user, ('"(50,100]"', '"(100,150]"')[user % 2]) for user in range(1, USERS + 1)]
     (folder / "user_features.csv").write_text(table("user_id,follow_user_num_range", people))
@@ -155,6 +156,27 @@ def test_the_folder_becomes_a_dataset(tmp_path, write):
         assert (column["type"] if column.get("active", True) else None) == kind, column
     prepared = prepare_dataset(read_spec("mine", entry, folder), Workspace(tmp_path, tmp_path, tmp_path / "cache"))
     assert sum(prepared.card.rows.values()) == ROWS
+
+
+def test_amounts_that_differ_in_nearly_every_row_become_buckets(tmp_path):
+    kuairand(tmp_path)
+    found = describe("mine", tmp_path)
+    columns = {column["name"]: column for column in found.entry["feature_cols"]}
+    assert columns["duration_ms"]["preprocess"] == "convert_to_bucket"
+    assert any("(convert_to_bucket): duration_ms." in remark for remark in found.remarks)
+    spec = read_spec("mine", found.entry, tmp_path)
+    prepared = prepare_dataset(spec, Workspace(tmp_path, tmp_path, tmp_path / "cache"))
+    known = json.loads((prepared.folder / "feature_vocab.json").read_text())["duration_ms"]
+    numbers = [int(value) for value in known if value.lstrip("-").isdigit()]
+    assert all(number <= np.log(900000) ** 2 for number in numbers)
+    assert len(numbers) > 20
+
+
+def test_whose_columns_are_is_told_where_one_of_the_two_has_a_table(tmp_path):
+    movielens(tmp_path)
+    assert describe("mine", tmp_path).entry["feature_sources"] == {"item": ["movieId", "genres"], "user": ["userId"]}
+    (tmp_path / "movies.csv").unlink()
+    assert "feature_sources" not in describe("mine", tmp_path).entry
 
 
 def test_a_log_is_found_among_tables(tmp_path):

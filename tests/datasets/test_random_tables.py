@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from datetime import date
 
@@ -109,6 +110,10 @@ def as_python(text: str, column):
         text = ""
     if column.type == "numeric":
         return float(text or 0)
+    if column.preprocess == "convert_to_bucket":
+        number = float(text or column.fill_na)
+        bucket = int(math.log(number) ** 2 if number > 2 else number)
+        return "" if bucket == column.fill_na else str(bucket)
     if column.type == "categorical":
         return whole(text, column)
     if column.list_format:

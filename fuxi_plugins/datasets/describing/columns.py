@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_day_or_hour, is_id, is_made_up, is_moment
+from fuxi_plugins.datasets.describing.names import is_amount, is_day_or_hour, is_id, is_made_up, is_moment
 from fuxi_plugins.datasets.reading.dates import seconds, unit_of
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
@@ -138,7 +138,16 @@ def _of_numbers(
         entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
         return Guess(entry, (*notes, "powers") if has_powers else notes)
     if tells_rows_apart(values):
-        return idle(name, "own")
+        if not is_amount(name) or (numbers.abs() > _EXACT).any():
+            return idle(name, "own")
+        entry = {
+            "name": name,
+            "type": "categorical",
+            "dtype": "float",
+            "preprocess": "convert_to_bucket",
+            "fill_na": -1,
+        }
+        return Guess(entry | {"min_categr_count": 1} | extra, (*notes, "buckets"))
     if everywhere.str.contains(_FLOAT_FORM).any():
         extra, notes = extra | {"normalize_ids": True}, (*notes, "floats")
     is_long = bool((numbers.abs() >= 2.0**63).any())

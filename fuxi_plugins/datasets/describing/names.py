@@ -37,6 +37,10 @@ _OUTCOME = re.compile(
     rf"((is_|has_|label_|y_)?{_any_of(_OUTCOMES)}|(.*_)?(play|watch|stay|dwell|view|read)_time)(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
+_AMOUNT = re.compile(
+    r"(.*_)?(duration|length|size|bytes|width|height|distance|price|cost|amount|income|salary|budget|age|count|counts|cnt|num"
+    r"|total|views|plays|followers|population)(_(ms|us|s|sec|seconds|minutes|hours|days|km|m|usd|eur))?"
+)
 _NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}{_NUMBERED}")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}{_NUMBERED}")
@@ -88,6 +92,11 @@ def is_outcome(name: str) -> bool:
 
 def is_moment(name: str) -> bool:
     return bool(_MOMENT.fullmatch(_plain(name)))
+
+
+def is_amount(name: str) -> bool:
+    """What is counted or measured, so that near values mean nearly the same."""
+    return bool(_AMOUNT.fullmatch(_plain(name)))
 
 
 def is_day_or_hour(name: str) -> bool:

@@ -92,22 +92,29 @@ def without_names(guesses: Mapping[str, Guess], tables: Iterable[SideTable]) -> 
 
 def _is_a_name(guess: Guess) -> bool:
     """Whether a column holds texts or ids; other whole numbers may be amounts."""
-    return (
-        guess.active
-        and guess.entry["type"] == "categorical"
-        and ("whole" not in guess.notes or is_id(guess.entry["name"]))
-    )
+    return _is_of_ids(guess) and ("whole" not in guess.notes or is_id(guess.entry["name"]))
 
 
 def sources_of(tables: Iterable[SideTable], guesses: Mapping[str, Guess]) -> dict[str, list[str]]:
-    """By ``user`` and ``item``, the features that tables tell of them and the ids of these tables."""
+    """By ``user`` and ``item``, the features that tables tell of them and the ids of these tables.
+
+    Where a table tells of one of the two, the other has its ids alone.
+    """
     found: dict[str, list[str]] = {}
     for table in tables:
         source = "user" if is_user(table.of_rows) else "item" if is_item(table.of_rows) else None
         told = [name for name in (table.of_rows, *table.frame.columns) if name in guesses and guesses[name].active]
         if source and told:
             found.setdefault(source, []).extend(name for name in told if name not in found.get(source, []))
+    for source, is_one in (("user", is_user), ("item", is_item)):
+        ids = [name for name, guess in guesses.items() if is_one(name) and _is_of_ids(guess)]
+        if found and source not in found and ids:
+            found[source] = ids[:1]
     return found
+
+
+def _is_of_ids(guess: Guess) -> bool:
+    return guess.active and guess.entry["type"] == "categorical"
 
 
 def said_of(tables: Iterable[SideTable]) -> list[str]:
