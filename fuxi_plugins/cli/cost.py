@@ -13,6 +13,7 @@ from fuxi_plugins.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from fuxi_plugins.records.parts import Cost
+    from fuxi_plugins.records.record import FinishedRun
     from fuxi_plugins.training.job import Job
 
 
@@ -76,10 +77,19 @@ def _into_records(job: "Job", costs: Sequence["Cost"], workspace: Workspace) -> 
     from fuxi_plugins.records.record import finished_runs
 
     runs = finished_runs(find_records(workspace.results, job.data.spec.dataset_id))
-    same = sorted((run for run in runs if run.digest == job.experiment.digest), key=lambda run: run.seed)
+    same = sorted((run for run in runs if _is_of(job, run)), key=lambda run: run.seed)
     for place, run in enumerate(same):
         folder = workspace.run_folder(run.dataset, run.experiment, run.seed)
         write_record(folder, run.model_copy(update={"cost": costs[place % len(costs)]}))
+
+
+def _is_of(job: "Job", run: "FinishedRun") -> bool:
+    """Whether a run is one of the experiment, perhaps under another name, by today's settings and code."""
+    from fuxi_plugins.execution.plan import differences_beside_data
+
+    experiment = job.experiment
+    named = run.experiment == experiment.id
+    return run.digest == experiment.digest or (named and not differences_beside_data(experiment, run))
 
 
 def _figures(cost: "Cost") -> list[str]:

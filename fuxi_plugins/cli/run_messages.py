@@ -51,28 +51,35 @@ def show_dry_run_without_data(suite: "Suite", workspace: Workspace, *, force: bo
             ``update`` repeats.
     """
     from fuxi_plugins.datasets.catalogue import load_dataset_spec
+    from fuxi_plugins.execution.plan import differences_beside_data, existing_record
     from fuxi_plugins.execution.status import suite_status
     from fuxi_plugins.experiments.experiment import resolve
     from fuxi_plugins.experiments.requirements import unmet_need
     from fuxi_plugins.models.registry import load_model_class
+    from fuxi_plugins.records.record import FinishedRun
 
     specs = {name: load_dataset_spec(workspace.all_configs, name) for name in suite.datasets}
-    skipped, digests = {}, {}
+    skipped, experiments = {}, {}
     for config in suite.experiments:
         experiment = resolve(config)
-        digests[experiment.id] = experiment.digest
+        experiments[experiment.id] = experiment
         reason = unmet_need(load_model_class(experiment.model), experiment.display_name, specs[experiment.dataset_id])
         if reason:
             skipped[experiment.id] = reason
             say(f"skipped: {reason}.")
     runs = [run for run in suite_status(suite, workspace) if run.experiment not in skipped]
-    outdated = [run for run in runs if run.digest not in ("", digests[run.experiment])]
-    if outdated and not (force or update):
-        run = outdated[0]
-        raise UserError(
-            f"{run.experiment} seed {run.seed} has a finished run of other settings or code. To keep it, give the new "
-            "experiment a name of its own. With --update, this command repeats all such runs and no others."
-        )
+    outdated = []
+    for run in runs if not force else []:
+        experiment = experiments[run.experiment]
+        record = existing_record(workspace.run_folder(experiment.dataset_id, run.experiment, run.seed))
+        changed = differences_beside_data(experiment, record) if isinstance(record, FinishedRun) else []
+        if changed and not update:
+            raise UserError(
+                f"{run.experiment} seed {run.seed} has a finished run of other settings or code: {'; '.join(changed)}. "
+                "To keep it, give the new experiment a name of its own. With --update, this command repeats all such "
+                "runs and no others."
+            )
+        outdated += [run] if changed else []
     wanted = runs if force else [run for run in runs if run.state != "done" or run in outdated]
     say(f"{suite.title}: {len(wanted)} to run.")
     for run in wanted:

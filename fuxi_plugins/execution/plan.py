@@ -9,6 +9,7 @@ from typing import Any
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.differences import short_code
@@ -133,16 +134,21 @@ def _differences(job: Job, record: FinishedRun) -> list[str]:
     if has_other_data(job, record):
         then, now = record.data.fingerprint, job.data.card.fingerprint
         found.append(f"data fingerprint {then[:12]} in the record, {now[:12]} now")
-    found += [
+    return found + differences_beside_data(job.experiment, record)
+
+
+def differences_beside_data(experiment: Experiment, record: FinishedRun) -> list[str]:
+    """In what settings and code a finished run differs from what its experiment would be today, a clause each."""
+    found = [
         f"code of the {part} {short_code(was)} in the record, {short_code(is_now)} now"
-        for (part, was), (_, is_now) in zip(record.code, job.experiment.code, strict=True)
+        for (part, was), (_, is_now) in zip(record.code, experiment.code, strict=True)
         if was != is_now
     ]
-    if record.digest != job.experiment.digest:
-        if record.model != job.experiment.model:
-            found.append(f"model {record.model} in the record, {job.experiment.model} now")
-        usual = default_settings(load_model_class(job.experiment.model))
-        for part, settings in job.experiment.params.items():
+    if record.digest != experiment.digest:
+        if record.model != experiment.model:
+            found.append(f"model {record.model} in the record, {experiment.model} now")
+        usual = default_settings(load_model_class(experiment.model))
+        for part, settings in experiment.params.items():
             found += _changed_settings(record.params.get(part, {}), settings, usual)
     return found
 

@@ -24,7 +24,6 @@ class RunStatus:
     seed: int
     state: State
     note: str = ""  # of a running one its progress, of a failed one the reason, of a done one what was changed
-    digest: str = ""  # of a done one: its settings and code
 
 
 def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
@@ -47,7 +46,7 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
                     has_other_data[data] = changed_data([record], workspace)
                 notes += ["the data were changed since"] if has_other_data[data] else []
                 notes += changed_since_measured([record], kept, workspace).values()
-                status = replace(status, note="; ".join(notes), digest=record.digest)
+                status = replace(status, note="; ".join(notes))
             found.append(status)
     return found
 

@@ -8,7 +8,6 @@ revision instead. ``scripts/freeze_code.py`` writes the list, and raises a revis
 
 import importlib.util
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,9 @@ from fuxi_plugins.records.parts import Code
 
 PACKAGE = Path(fuxi_plugins.__file__).resolve().parent
 REVISIONS = Path(__file__).with_name("revisions.json")
-TRAINING = "training"  # the name of the training protocol in the list, where the others are models
+# The names of the training protocols in the list, where the others are models.
+TRAINING = "training"
+TREES = "training of trees"
 # What decides the numbers of a training beside the model: initialisation, order of the rows, step, evaluation.
 PROTOCOL = (
     "datasets/dataloader.py",
@@ -66,8 +67,8 @@ def code_of(model: str) -> Code:
     Raises:
         UserError: there is no such model, or its files cannot be read.
     """
-    training = training_digest(PROTOCOL_OF_TREES) if registry.is_tree_model(model) else training_digest()
-    return Code(model=_named(model, model_digest(model)), training=_named(TRAINING, training))
+    protocol = TREES if registry.is_tree_model(model) else TRAINING
+    return Code(model=_named(model, model_digest(model)), training=_named(protocol, training_digest(protocol)))
 
 
 def model_digest(model: str) -> str:
@@ -90,9 +91,10 @@ def model_digest(model: str) -> str:
     return source_digest(reached_files(file, root, within), root)
 
 
-def training_digest(protocol: Sequence[str] = PROTOCOL) -> str:
+def training_digest(protocol: str = TRAINING) -> str:
     """The hash of the source of a training protocol."""
-    return source_digest([PACKAGE / name for name in protocol], PACKAGE)
+    files = PROTOCOL_OF_TREES if protocol == TREES else PROTOCOL
+    return source_digest([PACKAGE / name for name in files], PACKAGE)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Revision:
 
 @cache
 def revisions() -> dict[str, Revision]:
-    """The revisions of the native models, by name, and of the training protocol."""
+    """The revisions of the native models and tree models, by name, and of the training protocols."""
     listed = json.loads(REVISIONS.read_text(encoding="utf-8"))
     return {name: Revision(**entry) for name, entry in listed.items()}
 

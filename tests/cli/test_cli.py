@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.execution import planner, processes
 from fuxi_plugins.experiments.experiment import resolve
+from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.experiments.suite import find_suite
+from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.records.files import RECORD_FILE, write_record
 from fuxi_plugins.records.parts import Code
 from tests.analysis.make import record
@@ -195,16 +197,23 @@ def test_a_dry_run_trains_nothing(workspace):
 def test_a_dry_run_without_data_takes_no_run_of_other_settings_for_done(workspace):
     [experiment, _] = [resolve(config) for config in find_suite("tiny_suite", workspace).experiments]
 
-    def dry_run(code, *arguments):
-        run = record("LR", 1, experiment="LR_tiny", dataset="tiny", params=experiment.params, code=code)
+    def dry_run(code, *arguments, params=experiment.params):
+        run = record("LR", 1, experiment="LR_tiny", dataset="tiny", params=params, code=code)
         write_record(workspace.run_folder("tiny", "LR_tiny", 1), run)
         return call(workspace, "run", "tiny_suite", "--dry-run", *arguments)
 
     assert "3 to run" in dry_run(experiment.code).output
+    usual = default_settings(load_model_class("LR"))
+    of_before = {  # when the settings that are at their defaults were not there yet
+        part: {name: value for name, value in said.items() if name not in usual or usual[name] != value}
+        for part, said in experiment.params.items()
+    }
+    assert of_before != experiment.params
+    assert "3 to run" in dry_run(experiment.code, params=of_before).output
     edited = Code(model="revision 0", training="revision 0")
     refused = dry_run(edited)
     assert refused.exit_code == 2
-    assert "LR_tiny seed 1 has a finished run of other settings or code" in refused.output
+    assert "LR_tiny seed 1 has a finished run of other settings or code: code of the model revision 0" in refused.output
     assert "4 to run" in dry_run(edited, "--force").output
 
 

@@ -35,7 +35,7 @@ def test_done_running_failed_and_waiting(workspace, monkeypatch):
     found = suite_status(find_suite("tiny_suite", workspace), workspace)
     progress = f"epoch 1 of at most 2, 25 %, at most 3 min left on {lease.owner.host}"
     assert found == [
-        RunStatus("LR_tiny", 1, "done", digest=record().digest),
+        RunStatus("LR_tiny", 1, "done"),
         RunStatus("LR_tiny", 2, "failed", "RuntimeError: it broke"),
         RunStatus("DNN_tiny", 1, "running", progress),
         RunStatus("DNN_tiny", 2, "waiting"),

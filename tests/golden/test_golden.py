@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fuxi_plugins.experiments.code import TRAINING, model_digest, revisions, training_digest
-from fuxi_plugins.models.registry import NATIVE_MODELS
+from fuxi_plugins.experiments.code import TRAINING, TREES, model_digest, revisions, training_digest
+from fuxi_plugins.models.registry import NATIVE_MODELS, TREE_MODELS, load_tree_class
 from fuxi_plugins.models.variants import VARIANTS
-from tests.golden.values import differing, model_values, training_values
+from tests.golden.values import differing, model_values, training_values, tree_values
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 FREEZE = "run `python scripts/freeze_code.py`, which tells whether a revision must be raised"
@@ -27,13 +27,20 @@ def test_a_training_computes_what_its_revision_did(workspace, tmp_path):
     assert not differing(training_values(tmp_path, workspace), GOLDEN[TRAINING]), f"training differs; {FREEZE}"
 
 
-@pytest.mark.parametrize("model", [model for model in NATIVE_MODELS if model in revisions()])
+@pytest.mark.parametrize("model", TREE_MODELS)
+def test_trees_predict_what_their_revision_did(model, workspace):
+    pytest.importorskip(load_tree_class(model).package)
+    assert not differing(tree_values(model, workspace), GOLDEN[model]), f"{model} gives other numbers; {FREEZE}"
+
+
+@pytest.mark.parametrize("model", [model for model in (*NATIVE_MODELS, *TREE_MODELS) if model in revisions()])
 def test_a_model_s_source_is_that_of_its_revision(model):
     assert model_digest(model) == revisions()[model].source, f"the source of {model} has changed; {FREEZE}"
 
 
-def test_the_training_s_source_is_that_of_its_revision():
-    assert training_digest() == revisions()[TRAINING].source, f"the source of the training has changed; {FREEZE}"
+@pytest.mark.parametrize("protocol", [TRAINING, TREES])
+def test_a_training_s_source_is_that_of_its_revision(protocol):
+    assert training_digest(protocol) == revisions()[protocol].source, f"the source of the {protocol} changed; {FREEZE}"
 
 
 @pytest.mark.parametrize("kind", GOLDEN["DNN"])

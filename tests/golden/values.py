@@ -6,6 +6,7 @@ are held to what rounding leaves.
 """
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.training import assembly, trainer
 from fuxi_plugins.training.feature_maps import load_feature_map
+from fuxi_plugins.training.tree_runs import train_trees
 from tests.models import tiny
 
 ROWS = 6
 SCALE = 0.2
 MODEL_TOLERANCE = 1e-9  # relative, of float64
 INITIAL_TOLERANCE = 1e-4  # relative: torch draws normal numbers by other approximations on other CPUs
+TREE_TOLERANCE = 1e-4  # relative: predictions are float32, and libraries add in another order on other CPUs
 TRAINING_TOLERANCE = 5e-3  # relative, of float32 after two epochs
 
 
@@ -67,9 +70,23 @@ def training_values(folder: Path, workspace: Workspace) -> dict[str, list[float]
     return values
 
 
+def tree_values(model: str, workspace: Workspace) -> dict[str, list[float]]:
+    """Predictions and metrics of a few trees.
+
+    Raises:
+        UserError: the model's library is not installed.
+    """
+    data = prepare_dataset(load_dataset_spec(workspace.configs, "tiny"), workspace)
+    config = load_experiment_config(workspace.configs, "LR_tiny")
+    settings = {"max_rounds": 10, "eval_rounds": 5, "metrics": ["AUC", "logloss"], "monitor": "AUC"}
+    run = train_trees(resolve(replace(config, model=model, settings=settings)), data, 1, 1, lambda news: None)
+    return {"trees": run.predictions[:20].tolist(), "metrics of trees": list(run.metrics["valid"].values())}
+
+
 def tolerance(kind: str) -> float:
     """Relative tolerance of the values of one kind."""
     own = {"initial": INITIAL_TOLERANCE, "fast": TRAINING_TOLERANCE, "fuxictr": TRAINING_TOLERANCE}
+    own |= dict.fromkeys(("trees", "metrics of trees"), TREE_TOLERANCE)
     return own.get(kind, MODEL_TOLERANCE)
 
 
