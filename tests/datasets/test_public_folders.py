@@ -181,9 +181,22 @@ def test_whose_columns_are_is_told_where_one_of_the_two_has_a_table(tmp_path):
 
 def test_a_log_is_found_among_tables(tmp_path):
     movielens(tmp_path)
+    links = [(item, 1000 + 3 * item, 2 * item) for item in range(1, ITEMS + 1)]
+    (tmp_path / "links.csv").write_text(table("movieId,imdbId,tmdbId", links))  # nothing but further ids
     log = describe("mine", tmp_path, interactions=True).entry["from_interactions"]
     assert log["log"]["file"] == "ratings.csv"
     assert log["items"] == {"file": "movies.csv", "key": "movieId", "columns": ["genres"]}
+
+
+def test_a_log_of_what_was_shown_has_its_clicks_for_labels_and_its_finest_times(tmp_path):
+    kuairand(tmp_path)
+    rows = (tmp_path / "log_standard.csv").read_text().splitlines()
+    dated = [f"{'date' if place == 0 else 20220408},{row}" for place, row in enumerate(rows)]
+    (tmp_path / "log_standard.csv").write_text("\n".join(dated) + "\n")
+    log = describe("mine", tmp_path, interactions=True).entry["from_interactions"]["log"]
+    assert log["time"] == "time_ms"
+    assert log["positive"] == {"column": "is_click", "rule": "== 1"}
+    assert log["others"] == "negatives"
 
 
 def test_files_without_a_header_are_named(tmp_path):

@@ -12,7 +12,7 @@ from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
 from fuxi_plugins.datasets.describing.log_features import LogColumns, find_features
-from fuxi_plugins.datasets.describing.names import is_item, is_request, is_user
+from fuxi_plugins.datasets.describing.names import LABELS, is_item, is_request, is_user
 from fuxi_plugins.datasets.side_tables import SideTable
 
 _SHARE = 0.1  # of the rows, for each of valid and test
@@ -22,11 +22,12 @@ _DRAWN = {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026}
 def find_log(frame: pl.DataFrame) -> LogColumns | None:
     """Users and items by their names, times by names and values; None where one of the three is missing.
 
-    Where no column is named like users, sessions are taken for them.
+    Where no column is named like users, sessions are taken for them. Of several times the finest counts.
     """
     user = next((name for is_one in (is_user, is_request) for name in frame.columns if is_one(name)), None)
     item = next((name for name in frame.columns if is_item(name) and name != user), None)
-    time = next((name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment), None)
+    moments = [name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment]
+    time = max(moments, key=lambda name: frame[name].n_unique(), default=None)
     return LogColumns(user, item, time) if user and item and time else None
 
 
@@ -52,7 +53,7 @@ def describe_log(
     """A config that makes rows of a log, whose interactions are all positive, or those that ``rule`` says of ``label``.
 
     A label of two values, without a rule, says of each row whether an item that was shown was clicked. Then no negative
-    is drawn.
+    is drawn. A column with a usual name of labels and two values is such a label, even if nobody asks for it.
 
     Args:
         dataset_id: of the new dataset.
@@ -77,6 +78,7 @@ def describe_log(
             f"a log must be one file or a folder of parts, but {found.root} holds {', '.join(found.names.values())}. "
             "--from FILE takes one of them; in a dataset config file: [a.csv, b.csv] takes several."
         )
+    label = label or _clicks(frame)
     if label is not None and find_label(frame, label) is None:
         raise UserError(f"{file} must have the column {label!r}, but has {', '.join(frame.columns)}.")
     positive = guess_label(frame, [], label, rule, str(file)) if label else None
@@ -131,6 +133,12 @@ def describe_log(
             "attributes of items and users come from tables of their own (items, users)."
         )
     return Description(entry, remarks)
+
+
+def _clicks(frame: pl.DataFrame) -> str | None:
+    """The column with a usual name of labels, if it has two values."""
+    name = next((name for name in frame.columns if name.casefold() in LABELS), None)
+    return name if name and frame[name].drop_nulls().n_unique() == 2 else None
 
 
 def _feature_columns(of_sessions: bool) -> list[dict[str, Any]]:

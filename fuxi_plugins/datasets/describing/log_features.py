@@ -62,14 +62,17 @@ def find_features(
         with_context: whether columns of the log are features; a drawn negative would have those of its positive.
     """
     guesses = _guesses(frame, types, log, label, tables)
-    by_key = {table.of_rows: table for table in reversed(tables)}
-    found = {what: by_key[key] for what, key in (("items", log.item), ("users", log.user)) if key in by_key}
-    told = {what: [name for name in table.frame.columns if name in guesses] for what, table in found.items()}
-    told = {what: names for what, names in told.items() if names}
+    found: dict[str, SideTable] = {}
+    told: dict[str, list[str]] = {}
+    for what, key in (("items", log.item), ("users", log.user)):
+        for table in tables:
+            names = [name for name in table.frame.columns if name in guesses]
+            if table.of_rows == key and len(names) > len(told.get(what, [])):  # of several, the one that tells most
+                found[what], told[what] = table, names
     of_tables = {name for table in tables for name in table.frame.columns}
     context = [name for name in guesses if name not in of_tables] if with_context else []
     names = [*context, *(name for names in told.values() for name in names)]
-    return LogFeatures(context, {what: found[what] for what in told}, told, [guesses[name].entry for name in names])
+    return LogFeatures(context, found, told, [guesses[name].entry for name in names])
 
 
 def _guesses(
