@@ -11,6 +11,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.spec import SPLITS
 
 RANDOM = np.random.default_rng(1)
 ROWS, USERS, ITEMS = 600, 40, 30
@@ -156,6 +157,31 @@ def test_the_folder_becomes_a_dataset(tmp_path, write):
         assert (column["type"] if column.get("active", True) else None) == kind, column
     prepared = prepare_dataset(read_spec("mine", entry, folder), Workspace(tmp_path, tmp_path, tmp_path / "cache"))
     assert sum(prepared.card.rows.values()) == ROWS
+
+
+@pytest.mark.parametrize("splits", [("tr", "va", "te"), ("train", "dev", "test"), ("log.train", "log.val", "log.test")])
+def test_splits_are_known_by_short_names_and_within_longer_ones(tmp_path, splits):
+    """A test file that is not known for one would be mixed with train."""
+    for place, name in enumerate(splits):
+        rows = zip(WHO[place::3], WHAT[place::3], CLICKS[place::3], strict=True)
+        (tmp_path / f"{name}.csv").write_text(table("user_id,item_id,clicked", rows))
+    entry = describe("mine", tmp_path).entry
+    assert [entry[f"{split}_data"] for split in SPLITS] == [f"{name}.csv" for name in splits]
+
+
+def test_dicts_of_python_are_called_so(tmp_path):
+    (tmp_path / "reviews.json").write_text("{'user_id': 'u1', 'item_id': 'i1', 'clicked': 1}\n")
+    with pytest.raises(UserError, match="one JSON object.*It is a dict of Python: json.dumps"):
+        describe("mine", tmp_path)
+
+
+@pytest.mark.parametrize(("most", "is_bucketed"), [(40, False), (400, True), (10**6, True)])
+def test_whole_amounts_become_buckets_where_values_are_rare(tmp_path, most, is_bucketed):
+    rows = zip(WHO, RANDOM.integers(0, most, ROWS), CLICKS, strict=True)
+    (tmp_path / "log.csv").write_text(table("user_id,balance,clicked", rows))
+    [_, balance, *_] = describe("mine", tmp_path).entry["feature_cols"]
+    assert (balance.get("preprocess") == "convert_to_bucket") == is_bucketed
+    assert balance.get("active", True)
 
 
 def test_amounts_that_differ_in_nearly_every_row_become_buckets(tmp_path):

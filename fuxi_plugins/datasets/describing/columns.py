@@ -18,6 +18,7 @@ SPLITTERS = "^|;"
 LONGEST = 50  # entries of a sequence that are kept
 SPLIT_ROWS = 0.2  # of its rows in which a sequence has more than one entry
 OWN_VALUE = 0.95  # distinct values a row from which a column tells rows apart, as a row's number or a title does
+MOST_VALUES, OFTEN = 50, 20  # more different amounts than the first, each on average in fewer rows, become buckets
 SAME = 0.95  # of a column's rows that must agree on what it is
 MISSING = ("NA", "N/A", "n/a", "NULL", "Null", "null", "None", "none", "NaN", "nan", "\\N", "-", "--", "?")
 _WHOLE = r"^[+-]?\d+(\.0*)?$"
@@ -137,9 +138,7 @@ def _of_numbers(
             return idle(name, "not finite")
         entry = {"name": name, "type": "numeric", "dtype": "float", "normalizer": "StandardScaler"} | extra
         return Guess(entry, (*notes, "powers") if has_powers else notes)
-    if tells_rows_apart(values):
-        if not is_amount(name) or (numbers.abs() > _EXACT).any():
-            return idle(name, "own")
+    if is_amount(name) and _is_rare(values) and not (numbers.abs() > _EXACT).any():
         entry = {
             "name": name,
             "type": "categorical",
@@ -148,6 +147,8 @@ def _of_numbers(
             "fill_na": -1,
         }
         return Guess(entry | {"min_categr_count": 1} | extra, (*notes, "buckets"))
+    if tells_rows_apart(values):
+        return idle(name, "own")
     if everywhere.str.contains(_FLOAT_FORM).any():
         extra, notes = extra | {"normalize_ids": True}, (*notes, "floats")
     is_long = bool((numbers.abs() >= 2.0**63).any())
@@ -263,6 +264,11 @@ def tells_rows_apart(values: pl.Series) -> bool:
     """Whether nearly every row has a text of its own."""
     distinct = values.n_unique()
     return _most_frequent(values) < MIN_COUNT or (len(values) >= 100 and distinct > OWN_VALUE * len(values))
+
+
+def _is_rare(values: pl.Series) -> bool:
+    """Whether most values come too seldom to learn an embedding of each."""
+    return values.n_unique() > max(MOST_VALUES, len(values) / OFTEN)
 
 
 def _most_frequent(values: pl.Series) -> float:

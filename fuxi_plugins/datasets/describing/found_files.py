@@ -38,9 +38,9 @@ from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
-    "train": ("train", "training"),
-    "valid": ("valid", "validation", "val", "dev", "eval"),
-    "test": ("test", "testing"),
+    "train": ("train", "training", "tr"),
+    "valid": ("valid", "validation", "val", "dev", "eval", "va"),
+    "test": ("test", "testing", "te"),
 }
 SEPARATORS = (",", "\t", ";", "|", "::")
 RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others

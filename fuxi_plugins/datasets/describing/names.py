@@ -19,7 +19,8 @@ _USERS = (
 )
 _ITEMS = (
     "item itemid iid aid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku "
-    "goods news newsid article doc document song track app page book isbn poi listing content hotel recipe business"
+    "goods news newsid article doc document song track artist app page book isbn poi listing content hotel recipe "
+    "business"
 )
 _REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace"
 _SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
@@ -38,7 +39,7 @@ _OUTCOME = re.compile(
 )
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
 _AMOUNT = re.compile(
-    r"(.*_)?(duration|length|size|bytes|width|height|distance|price|cost|amount|income|salary|budget|age|count|counts|cnt|num"
+    r"(.*_)?(duration|length|size|bytes|width|height|distance|price|cost|amount|income|salary|budget|balance|age|count|counts|cnt|num"
     r"|total|views|plays|followers|population)(_(ms|us|s|sec|seconds|minutes|hours|days|km|m|usd|eur))?"
 )
 _NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"

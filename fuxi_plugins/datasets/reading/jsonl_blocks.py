@@ -83,6 +83,8 @@ def _refuse_other_than_objects(path: Path, text: bytes, first_line: int) -> None
             if row.startswith(b"["):
                 ways = f"jq -c '.[]' {path.name}, or in pandas to_json(orient='records', lines=True)"
                 remedy = f" Write the array as lines: {ways}."
+            elif row.startswith((b"{'", b"{u'")):
+                remedy = " It is a dict of Python: json.dumps(ast.literal_eval(line)) writes it as JSON."
             raise UserError(
                 f"{path.name}, line {line}: each line must be one JSON object, but this one is {shown!r}.{remedy}"
             )
