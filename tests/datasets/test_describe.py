@@ -75,8 +75,8 @@ def test_what_is_written_can_be_prepared_and_is_not_written_over(workspace, fold
 
 def test_a_label_may_be_named(folder):
     for path in folder.glob("*.csv"):
-        path.write_text(path.read_text().replace("Click", "bought"))
-    assert describe("clicks", folder, "bought").entry["label_col"]["name"] == "bought"
+        path.write_text(path.read_text().replace("Click", "chosen"))
+    assert describe("clicks", folder, "chosen").entry["label_col"]["name"] == "chosen"
     with pytest.raises(
         UserError, match="has no label named one of label, click, .* --label COLUMN says which it is of row"
     ):

@@ -159,6 +159,17 @@ def test_the_folder_becomes_a_dataset(tmp_path, write):
     assert sum(prepared.card.rows.values()) == ROWS
 
 
+def test_the_only_action_is_a_label(tmp_path):
+    rows = list(zip(WHO, CLICKS, CLICKS, strict=True))
+    (tmp_path / "clicks.csv").write_text(table("ip,is_attributed,os", rows))
+    found = describe("mine", tmp_path)
+    assert found.entry["label_col"]["name"] == "is_attributed"
+    assert "Taken for the label: is_attributed." in found.remarks
+    (tmp_path / "clicks.csv").write_text(table("ip,is_attributed,purchased", rows))
+    with pytest.raises(UserError, match="no label named one of"):
+        describe("mine", tmp_path)
+
+
 @pytest.mark.parametrize("splits", [("tr", "va", "te"), ("train", "dev", "test"), ("log.train", "log.val", "log.test")])
 def test_splits_are_known_by_short_names_and_within_longer_ones(tmp_path, splits):
     """A test file that is not known for one would be mixed with train."""

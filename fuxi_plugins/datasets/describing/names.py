@@ -5,13 +5,17 @@ from collections.abc import Sequence
 
 LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
 _RATING = re.compile(r"(.*_)?(rating|ratings|stars|overall)")  # labels where users and items stand beside them
+_ACTION = re.compile(  # labels where there is no other action
+    r"((is|has)_)?(conversion|converted|attributed|purchase|purchased|buy|bought|install|installed|download|downloaded|like"
+    r"|liked|subscribed|long_view)(_label|_flag)?"
+)
 WEIGHTS = {"weight", "sample_weight", "instance_weight", "importance_weight", "sampling_weight", "propensity_weight"}
 # What a user did with the impression, known only after it was shown.
 _OUTCOMES = (
     "click clicked clk purchase purchased buy bought order ordered pay paid conversion convert converted cvr cart "
     "add_to_cart like liked follow followed comment commented share shared forward forwarded favorite favourite "
     "collect install installed download downloaded subscribe hate finish finished long_view valid_play "
-    "playtime watch_ratio dwell reward rating stars revenue gmv"
+    "playtime watch_ratio dwell reward rating stars revenue gmv attributed"
 )
 _USERS = (
     "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
@@ -68,14 +72,15 @@ def is_made_up(name: str) -> bool:
 def find_label_name(columns: Sequence[str], asked: str | None) -> str | None:
     """The label's name among those of columns: ``asked`` or, with None, a usual one; None where it is not there.
 
-    Beside a user and an item, the only rating is a label too.
+    Where none has a usual name, it is the only action (``is_attributed``), or the only rating beside a user and an item.
     """
     if asked is not None:
         return asked if asked in columns else None
     by_name = {name.casefold(): name for name in reversed(columns)}
     usual = next((by_name[name] for name in LABELS if name in by_name), None)
-    ratings = [name for name in columns if _RATING.fullmatch(_plain(name))]
-    return usual or (ratings[0] if len(ratings) == 1 and is_of_users_and_items(columns) else None)
+    actions = [name for name in columns if _ACTION.fullmatch(_plain(name))]
+    ratings = [name for name in columns if _RATING.fullmatch(_plain(name))] if is_of_users_and_items(columns) else []
+    return usual or next((found[0] for found in (actions, ratings) if len(found) == 1), None)
 
 
 def is_of_users_and_items(columns: Sequence[str]) -> bool:

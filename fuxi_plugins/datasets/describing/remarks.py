@@ -7,7 +7,7 @@ import polars as pl
 from fuxi_plugins.datasets.describing.columns import Guess
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import LabelGuess
-from fuxi_plugins.datasets.describing.names import is_made_up
+from fuxi_plugins.datasets.describing.names import LABELS, is_made_up
 from fuxi_plugins.datasets.leaks import LEAK
 
 # What is said of columns, by the key of the note.
@@ -65,7 +65,7 @@ def of_header(found: FoundFiles) -> list[str]:
 def of_label(label: LabelGuess, found: FoundFiles, heads: Mapping[str, pl.DataFrame]) -> list[str]:
     """How it became positive or negative, which files hold one class, and how many rows have none."""
     remarks = [label.said] if label.said else []
-    if is_made_up(label.name):
+    if label.name.casefold() not in LABELS:
         remarks.insert(0, f"Taken for the label: {label.name}.")
     for split, head in heads.items():
         classes = label.positives(head).drop_nulls().unique()
