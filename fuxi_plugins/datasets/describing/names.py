@@ -72,7 +72,7 @@ def is_made_up(name: str) -> bool:
 def find_label_name(columns: Sequence[str], asked: str | None) -> str | None:
     """The label's name among those of columns: ``asked`` or, with None, a usual one; None where it is not there.
 
-    Where none has a usual name, it is the only action (``is_attributed``), or the only rating beside a user and an item.
+    Where none has a usual name, it is the only action (``is_attributed``) or the only rating beside a user and an item.
     """
     if asked is not None:
         return asked if asked in columns else None
