@@ -180,6 +180,13 @@ def test_splits_are_known_by_short_names_and_within_longer_ones(tmp_path, splits
     assert [entry[f"{split}_data"] for split in SPLITS] == [f"{name}.csv" for name in splits]
 
 
+def test_a_country_is_no_split(tmp_path):
+    for place, name in enumerate(("clicks_tr", "clicks_de", "clicks_fr")):
+        rows = zip(WHO[place::3], WHAT[place::3], CLICKS[place::3], strict=True)
+        (tmp_path / f"{name}.csv").write_text(table("user_id,item_id,clicked", rows))
+    assert describe("mine", tmp_path).entry["train_data"] == "."
+
+
 def test_dicts_of_python_are_called_so(tmp_path):
     (tmp_path / "reviews.json").write_text("{'user_id': 'u1', 'item_id': 'i1', 'clicked': 1}\n")
     with pytest.raises(UserError, match="one JSON object.*It is a dict of Python: json.dumps"):

@@ -14,7 +14,8 @@ from fuxi_plugins.execution.planner import plan_suite
 from fuxi_plugins.execution.resources import Resources
 from fuxi_plugins.experiments.adhoc import adhoc_suite
 from fuxi_plugins.experiments.catalogue import load_experiment_config
-from fuxi_plugins.experiments.code import code_of
+from fuxi_plugins.experiments.code import TRAINING, code_of, model_digest, revisions, training_digest
+from fuxi_plugins.experiments.code import TREES as PROTOCOL
 from fuxi_plugins.experiments.common import board_rows
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.settings import default_settings, legal_settings
@@ -208,8 +209,10 @@ def test_a_tree_model_is_a_row_of_common_boards_with_a_space_and_code_of_its_own
     assert set(default_settings(model_class)) == legal_settings(model_class)
     assert model_summary(name).startswith(name)
     code = code_of(name)
-    assert code.training == code_of("LightGBM").training != code_of("DNN").training
-    assert code.model != code_of("DNN").model
+    assert code.training == f"revision {revisions()[PROTOCOL].revision}"
+    assert code.model == f"revision {revisions()[name].revision}"
+    assert model_digest(name) != model_digest("DNN")
+    assert training_digest(PROTOCOL) != training_digest(TRAINING)
 
 
 def test_several_processes_cannot_share_a_tree_model(configs):

@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -38,10 +38,11 @@ from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
 NAMES = {
-    "train": ("train", "training", "tr"),
-    "valid": ("valid", "validation", "val", "dev", "eval", "va"),
-    "test": ("test", "testing", "te"),
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev", "eval"),
+    "test": ("test", "testing"),
 }
+SHORT_NAMES = {"train": ("tr",), "valid": ("va",), "test": ("te",)}  # known where both tr and te are there
 SEPARATORS = (",", "\t", ";", "|", "::")
 RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
 _HEAD_BYTES = 1 << 20  # that tell a file's encoding
@@ -151,11 +152,17 @@ def named_after_splits(data: list[Path]) -> dict[str, str]:
     That is one file (``log_train.csv``) or several that are numbered (``train-00000-of-00002.parquet``), for which a
     pattern stands (``train-*-of-00002.parquet``).
     """
+    short = _named(data, SHORT_NAMES)
+    return _named(data, NAMES) or (short if {"train", "test"} <= set(short) else {})
+
+
+def _named(data: list[Path], words: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """:func:`named_after_splits` by these words for each split."""
     names = {}
     for split in SPLITS:
         stems = [(stem_of(path).lower(), path.name) for path in data]
-        whole = [file for name in NAMES[split] for stem, file in stems if stem == name]
-        within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(NAMES[split])]
+        whole = [file for name in words[split] for stem, file in stems if stem == name]
+        within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(words[split])]
         numbered = _pattern(within, [path.name for path in data]) if len(within) > 1 else None
         if whole or len(within) == 1 or numbered:
             names[split] = (whole or [numbered or within[0]])[0]

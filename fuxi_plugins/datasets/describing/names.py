@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
 _RATING = re.compile(r"(.*_)?(rating|ratings|stars|overall)")  # labels where users and items stand beside them
-_ACTION = re.compile(  # labels where there is no other action
-    r"((is|has)_)?(conversion|converted|attributed|purchase|purchased|buy|bought|install|installed|download|downloaded|like"
-    r"|liked|subscribed|long_view)(_label|_flag)?"
+_ACTIONS = (  # labels where there is no other action
+    "conversion converted attributed purchase purchased buy bought install installed download downloaded like liked "
+    "subscribed long_view"
 )
 WEIGHTS = {"weight", "sample_weight", "instance_weight", "importance_weight", "sampling_weight", "propensity_weight"}
 # What a user did with the impression, known only after it was shown.
@@ -39,13 +39,16 @@ def _any_of(words: str) -> str:
 
 
 _OUTCOME = re.compile(
-    rf"((is_|has_|label_|y_)?{_any_of(_OUTCOMES)}|(.*_)?(play|watch|stay|dwell|view|read)_time)(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
+    rf"((is_|has_|label_|y_)?{_any_of(_OUTCOMES)}|(.*_)?(play|watch|stay|dwell|view|read)_time)"
+    r"(_ms|_sec|_seconds|_s|_ratio|_label|_flag|_amount|_value)?"
 )
+_ACTION = re.compile(rf"((is|has)_)?{_any_of(_ACTIONS)}(_label|_flag)?")
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
-_AMOUNT = re.compile(
-    r"(.*_)?(duration|length|size|bytes|width|height|distance|price|cost|amount|income|salary|budget|balance|age|count|counts|cnt|num"
-    r"|total|views|plays|followers|population)(_(ms|us|s|sec|seconds|minutes|hours|days|km|m|usd|eur))?"
+_AMOUNTS = (
+    "duration length size bytes width height distance price cost amount income salary budget balance age count counts "
+    "cnt num total views plays followers population"
 )
+_AMOUNT = re.compile(rf"(.*_)?{_any_of(_AMOUNTS)}(_(ms|us|s|sec|seconds|minutes|hours|days|km|m|usd|eur))?")
 _NUMBERED = "(_?(id|idx|no|code|uuid|guid|key|hash))?"
 _USER = re.compile(rf"(.*_)?{_any_of(_USERS)}{_NUMBERED}")
 _ITEM = re.compile(rf"(.*_)?{_any_of(_ITEMS)}{_NUMBERED}")

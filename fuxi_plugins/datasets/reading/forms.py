@@ -31,7 +31,8 @@ _FORMATS: dict[str, DataFormat] = {
 
 
 _TABBED = {".tsv", ".inter", ".user", ".item"}
-_DESCRIPTIONS = ("readme", "license", "licence", "changelog", "changes", "citation", "notice")  # names of such files
+_DESCRIPTIONS = ("readme", "license", "licence", "changelog", "changes", "citation", "notice")
+_PROSE = {"", ".txt", ".md", ".rst"}  # endings of files that tell of others
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def without_descriptions(paths: Iterable[Path]) -> list[Path]:
 
 def is_description(path: Path) -> bool:
     """Whether a file most likely tells of others, as README.txt does."""
-    return path.name.lower().startswith(_DESCRIPTIONS)
+    return path.name.lower().startswith(_DESCRIPTIONS) and path.suffix.lower() in _PROSE
 
 
 def stem_of(path: Path) -> str:
