@@ -83,11 +83,11 @@ def write_parquet(files: Mapping[str, Path], target: Path) -> list[str]:
                 raise UserError(f"{path.name} must hold rows, but is empty.")
             writer.close()
     what = {
-        "field": "the fields of libffm",
-        "place": "the places in the rows, which all have as many entries",
-        "index": "the indices, because rows differ in length",
+        "field": "a column for each field",
+        "place": "a column for each place in a row, for all rows have as many entries",
+        "index": "a column for each index, for rows differ in length",
     }[layout.by]
-    remarks = [f"Rows of {'libffm' if layout.by == 'field' else 'libsvm'}: the columns are {what}."]
+    remarks = [f"Rows of {'libffm' if layout.by == 'field' else 'libsvm'}: {what}."]
     if lost := [f"{layout.prefix}{number}" for number, one in layout.fields.items() if one.has_lost_values]:
         remarks.append(f"Ids are taken without their values, which differ: {', '.join(lost)}.")
     return remarks

@@ -105,7 +105,8 @@ def test_a_folder_of_splits_trains(tmp_path, names):
         (tmp_path / "given" / names.format(split)).write_bytes(text)
     (tmp_path / "given" / "README").write_text("1 2:3 4:5\n")
     own = describe_own("mine", tmp_path / "given", workspace)
-    assert any("libffm" in remark for remark in own.remarks)
+    assert own.remarks[0] == "Rows of libffm: a column for each field."
+    assert "describe them again" in own.remarks[1]
     prepared = prepare_dataset(read_spec("mine", yaml.safe_load(own.text)["mine"], own.config), workspace)
     assert prepared.card.rows == {"train": 300, "valid": 100, "test": 100}
 

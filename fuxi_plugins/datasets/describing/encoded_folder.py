@@ -10,6 +10,12 @@ from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.relations import NO_GROUPS
 
+# What is said of files that are read from a copy.
+WRITTEN_ANEW = (
+    "Written anew as parquet in {}, which is what runs read. If you change your files, remove the config and describe "
+    "them again."
+)
+
 
 def is_encoded(folder: Path) -> bool:
     """Whether a folder holds files that FuxiCTR has encoded."""
@@ -49,5 +55,5 @@ def describe_encoded(dataset_id: str, folder: Path, target: Path) -> Description
     remarks = [f"FuxiCTR has encoded these files: the columns are those of {encoded.MAP_NAME}, their numbers are ids."]
     anew = [path.name for key, path in taken.items() if path != files[key]]
     if anew:
-        remarks.append(f"Written anew as parquet, histories without their padding, in {root}: {', '.join(anew)}.")
+        remarks += [f"Histories are without their padding: {', '.join(anew)}.", WRITTEN_ANEW.format(root)]
     return Description(entry, [*remarks, NO_GROUPS])

@@ -156,7 +156,7 @@ def is_history(name: str) -> bool:
 
 
 def is_bare_id(name: str) -> bool:
-    """Of what, only the name of the file says."""
+    """An id without a word for what it numbers, which the name of its file may say."""
     return _plain(name) in _ID_WORDS
 
 

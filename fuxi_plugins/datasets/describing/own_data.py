@@ -19,7 +19,7 @@ from fuxi_plugins.core.yaml_files import yaml_text
 from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.describe import describe
-from fuxi_plugins.datasets.describing.encoded_folder import describe_encoded, is_encoded
+from fuxi_plugins.datasets.describing.encoded_folder import WRITTEN_ANEW, describe_encoded, is_encoded
 from fuxi_plugins.datasets.describing.libsvm_files import find_libsvm
 from fuxi_plugins.datasets.libsvm import write_parquet
 
@@ -86,7 +86,7 @@ def describe_own(
             if files := find_libsvm(origin):
                 origin = written = workspace.decoded_folder(name)
                 shutil.rmtree(written, ignore_errors=True)  # of a dataset of this name whose config is gone
-                said = [*write_parquet(files, written), f"Written anew as parquet in {written}."]
+                said = [*write_parquet(files, written), WRITTEN_ANEW.format(written)]
             found = describe(name, origin, label, rule, interactions, column_names)
             found = replace(found, remarks=[*said, *found.remarks])
     except BaseException:

@@ -31,7 +31,7 @@ NOTES = {
     "missing": "Numbers but for texts that stand for a missing value (na_values): {}.",
     "floats": "Whole numbers written as floats are ids, 7.0 the same as 7 (normalize_ids): {}.",
     "whole": "Whole numbers taken for ids; counts and amounts should be numeric: {}.",
-    "buckets": "Whole amounts, whose values are rare each, become floor(ln(x)^2) where above 2 "
+    "buckets": "Whole amounts with many rare values, put into buckets of floor(ln(x)^2) where x is above 2 "
     "(convert_to_bucket): {}.",
     "beyond int64": "Whole numbers beyond 64 bits taken for ids: {}.",
     "rounded ids": "Ids in scientific notation (1.23E+17): {}. A spreadsheet writes long numbers so and drops their "
