@@ -38,6 +38,7 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, ke
     from fuxi_plugins.execution.planner import plan_suite
     from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments.suite import find_suite
+    from fuxi_plugins.training.provenance import utc_now
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
@@ -52,8 +53,9 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, ke
         raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
     measured: list[list[Cost]] = [[] for _ in jobs]
     for _ in range(times):
+        turn = utc_now()
         for job, its_costs in zip(jobs, measured, strict=True):
-            its_costs.append(measure_apart(job, gpu))
+            its_costs.append(measure_apart(job, gpu).model_copy(update={"turn": turn}))
     if keep:
         for job, its_costs in zip(jobs, measured, strict=True):
             _into_records(job, its_costs, workspace)

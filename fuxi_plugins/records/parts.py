@@ -183,6 +183,7 @@ class Cost(Frozen):
     inference_rows_per_second: NonNegativeFloat  # in the largest batch of ``latency``
     latency: dict[str, Latency]  # by rows predicted at once
     peak_bytes: NonNegativeInt  # while training
+    turn: str | None = None  # when the turn began in which several models were measured one after another
 
     @property
     def hardware(self) -> tuple[str, str, int]:

@@ -71,8 +71,10 @@ def test_each_seeds_record_has_a_measurement_of_its_own(workspace, tmp_path):
     arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     done = CliRunner().invoke(main, [*arguments, "cost", "DNN_tiny", "--times", "2", "--record", "--json"])
     assert done.exit_code == 0, done.output
-    measured = [one["training_rows_per_second"] for one in json.loads(done.stdout)]
+    printed = json.loads(done.stdout)
+    measured = [one["training_rows_per_second"] for one in printed]
     assert len(set(measured)) == 2
+    assert len({one["turn"] for one in printed}) == 2
     by_seed = {record.seed: record.cost.training_rows_per_second for record in find_records(workspace.results)}
     assert by_seed == {1: measured[0], 2: measured[1], 3: measured[0]}
 

@@ -42,6 +42,11 @@ class Verdict:
     def __str__(self) -> str:
         return f"{self.word} ({self.why})" if self.why else self.word
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether it weighs a difference against its noise, which takes more than one seed or timing."""
+        return self.word != "not measured" and self.why != ONE_SEED
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -181,17 +186,20 @@ def _little_cost(studies: Sequence[Study]) -> Iterator[Claim]:
 def _cost(study: Study) -> tuple[str, str, str, Verdict]:
     """Operations a row of both, how much more RankElastor takes, and whether that is little."""
     costs = [[record.cost for record in _runs(study, variant) if record.cost] for variant in (OURS, OTHER)]
-    if not all(costs) or len({cost.hardware for listed in costs for cost in listed}) > 1:
+    if not all(costs):
         return "–", "–", "–", Verdict("not measured")
     ours, theirs = (listed[0].flops_per_row for listed in costs)
     shown = f"{ours / 1e3:,.0f} kFLOP per row", f"{OTHER} {theirs / 1e3:,.0f} kFLOP per row"
     difference = f"{ours / theirs - 1:+.0%} operations"
-    # Records of several seeds share one measurement: only different ones are timings of their own.
-    times = [sorted({-math.log(cost.training_rows_per_second) for cost in listed}) for listed in costs]
-    if min(map(len, times)) < 2:
-        return *shown, difference, Verdict("not measured", "one timing")
-    values = {variant: dict(enumerate(listed)) for variant, listed in zip((OURS, OTHER), times, strict=True)}
-    timed = infer(values).difference(OURS, OTHER)
+    if len({cost.hardware for listed in costs for cost in listed}) > 1:
+        return *shown, difference, Verdict("not measured", "timed on different machines")
+    # A machine's speed changes by the minute, so only times of one turn are compared. Records may share a measurement.
+    ours_timed, theirs_timed = ({cost.turn: cost.training_rows_per_second for cost in listed} for listed in costs)
+    turns = sorted(turn for turn in ours_timed.keys() & theirs_timed.keys() if turn)
+    if len(turns) < 2:
+        return *shown, difference, Verdict("not measured", "timed once" if turns else "not timed in turns")
+    slower = {place: math.log(theirs_timed[turn] / ours_timed[turn]) for place, turn in enumerate(turns)}
+    timed = effect_against_zero(slower, math.log(MORE_COST)).difference
     assert timed.interval is not None
     low, high = math.exp(timed.interval.low), math.exp(timed.interval.high)
     difference += f", {math.exp(timed.effect) - 1:+.0%} time [{low - 1:+.0%}, {high - 1:+.0%}]"

@@ -10,7 +10,8 @@ EXPLAINED = (
     "A claim holds, or does not hold, where the differences that it speaks of are significant. Otherwise it is "
     f"undecided, and the verdict says what would decide it with a power of {POWER:.0%}: seeds, or test rows where "
     "their sampling alone hides the difference. In the first table, 'undecided (2 seeds can show 0.015)' "
-    f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}.",
+    f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}. What only one seed says, and "
+    "costs that were not timed in turns, are not in the second table.",
     "Better AUC: against every baseline of the suite paper_main. Full mixing: against the block transpose and against "
     "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. The noise is that of the suite's "
     "board: the sampling of test rows, and the seeds. The paper names the comparisons of a claim, so Holm's "
@@ -22,8 +23,8 @@ EXPLAINED = (
     "with size: the exponent b in test logloss = c N^b, N being the number of dense parameters, one a seed; below 0, "
     "larger models are better. Both count the noise between seeds alone.",
     "Cost: operations per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. It is "
-    "judged only where both models were timed several times on one machine by 'fuxibench cost', and not by the time "
-    "that runs took.",
+    "judged only where 'fuxibench cost' timed both models in several turns on one machine, by the ratio within a turn, "
+    "and not by the time that runs took.",
 )
 
 
@@ -36,12 +37,12 @@ def matrix(claims: Sequence[Claim]) -> Table:
 
 
 def details(claims: Sequence[Claim]) -> Table:
-    """One line a claim and dataset."""
+    """One line a claim and dataset, where more is known than one seed tells."""
     header = ["claim", "data", "RankElastor", "compared with", "difference [95%]", f"shown with power {POWER:.0%}"]
     rows = [
         [claim.name, f"{_where(claim)}, {claim.study.seeds}", claim.ours, claim.others, claim.difference,
          claim.verdict.power or "–", str(claim.verdict)]
-        for claim in claims
+        for claim in claims if claim.verdict.has_noise
     ]  # fmt: skip
     return Table([*header, "verdict"], rows)
 
