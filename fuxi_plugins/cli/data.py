@@ -66,7 +66,8 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     help="The file is a log of what users did: rows are made of it with histories and, without a label, with sampled "
     "negatives.",
 )
-@click.option("--column-names", help="Names of the columns, separated by commas, for csv files without a header.")
+@click.option("--column-names", multiple=True, metavar="[FILE=]A,B,C",
+              help="Names of the columns of csv files without a header; FILE= names those of one file.")  # fmt: skip
 @click.pass_obj
 def describe(
     workspace: Workspace,
@@ -75,13 +76,28 @@ def describe(
     label: str | None,
     rule: str | None,
     interactions: bool,
-    column_names: str | None,
+    column_names: tuple[str, ...],
 ) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
     from fuxi_plugins.datasets.describing.own_data import describe_own
 
-    names = [part.strip() for part in column_names.split(",")] if column_names else []
-    say(str(describe_own(name, origin, workspace, label, rule, interactions, names)))
+    say(str(describe_own(name, origin, workspace, label, rule, interactions, _column_names(column_names))))
+
+
+def _column_names(said: tuple[str, ...]) -> list[str] | dict[str, list[str]]:
+    """Of all files, or by file."""
+    by_file = {file: _listed(names) for file, equals, names in (one.rpartition("=") for one in said)}
+    if "" not in by_file:
+        return by_file
+    if len(said) > 1:
+        raise UserError(
+            f"--column-names is given once for all files, or for each file as FILE=a,b,c, but is {' and '.join(said)}."
+        )
+    return by_file[""]
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
 
 
 @data.command()

@@ -18,6 +18,7 @@ from fuxi_plugins.records.files import find_records
 from fuxi_plugins.reporting.frames import Board, runs_frame
 
 if TYPE_CHECKING:
+    from fuxi_plugins.datasets.describing.found_files import ColumnNames
     from fuxi_plugins.datasets.describing.own_data import OwnData, Table
     from fuxi_plugins.experiments.common import NewBoard
 
@@ -158,6 +159,7 @@ def describe(
     label: str | None = None,
     rule: str | None = None,
     interactions: bool = False,
+    column_names: "ColumnNames" = (),
 ) -> "OwnData":
     """Writes a first config for your own data, guessed from what they hold. Print the result and check it before use.
 
@@ -168,13 +170,14 @@ def describe(
         label: its column. Default: one with a usual name, such as ``label`` or ``click``.
         rule: which of its values are positive, as ``">= 4"``.
         interactions: the data are a log of what users did, without a label; rows with sampled negatives are made of it.
+        column_names: of csv files without a header, or by the name of the file.
 
     Raises:
         UserError: the dataset is there already, or the data cannot be read; nothing is written then.
     """
     from fuxi_plugins.datasets.describing.own_data import describe_own
 
-    return describe_own(dataset, data, Workspace.locate(), label, rule, interactions)
+    return describe_own(dataset, data, Workspace.locate(), label, rule, interactions, column_names)
 
 
 def new_board(dataset: str, models: Sequence[str] = (), seeds: Sequence[int] = (1, 2, 3)) -> "NewBoard":

@@ -38,7 +38,9 @@ class DatasetSpec(Strict):
     note: str = ""
     data_format: DataFormat | None = None  # None: as the files' names tell
     separator: str | None = Field(default=None, min_length=1)  # of csv files; None: a tab in .tsv, else a comma
-    column_names: list[str] | None = None  # of csv files without a header
+    column_names: list[str] | dict[str, list[str]] | None = (
+        None  # of csv files without a header; all of them, or by file
+    )
     encoding: Encoding | None = None  # of csv files; None: UTF-8
     train_data: str  # a file, a folder of parts, or several files as a name with *
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
@@ -61,6 +63,16 @@ class DatasetSpec(Strict):
     @classmethod
     def _tables_inside_the_folder(cls, tables: dict[str, TableKey] | None) -> dict[str, TableKey] | None:
         return {inside_folder(name): key for name, key in tables.items()} if tables else None
+
+    @model_validator(mode="after")
+    def _only_its_files_have_columns(self) -> "DatasetSpec":
+        files = {self.train_data, self.valid_data, self.test_data, *(self.tables or {})} - {None}
+        if isinstance(self.column_names, dict) and (others := self.column_names.keys() - files):
+            raise ValueError(
+                f"column_names must name files of the dataset ({', '.join(sorted(map(str, files)))}), but names "
+                f"{', '.join(sorted(others))}"
+            )
+        return self
 
     @field_validator("train_data", "valid_data", "test_data")
     @classmethod
@@ -187,8 +199,9 @@ class DatasetSpec(Strict):
 
     @property
     def file_format(self) -> FileFormat:
-        names = tuple(self.column_names) if self.column_names else None
-        return FileFormat(self.data_format, self.separator, names, self.encoding or "utf-8")
+        names = self.column_names
+        by_file = {file: tuple(own) for file, own in names.items()} if isinstance(names, dict) else tuple(names or ())
+        return FileFormat(self.data_format, self.separator, by_file or None, self.encoding or "utf-8")
 
     @property
     def _label_columns(self) -> dict[str, LabelColumn]:

@@ -22,7 +22,11 @@ MOMENTS = [964982703 + 4000 * row for row in range(ROWS)]
 
 
 def table(header, rows, separator=","):
-    return "\n".join([header, *(separator.join(map(str, row)) for row in rows)]) + "\n"
+    return header + "\n" + lines(rows, separator)
+
+
+def lines(rows, separator=","):
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
 
 
 def json_lines(rows):
@@ -39,6 +43,18 @@ def movielens(folder):
     titles = [(item, f'"Film {item}, The (1995)"', ("Comedy|Drama", "Drama")[item % 2]) for item in range(1, ITEMS + 1)]
     (folder / "movies.csv").write_text(table("movieId,title,genres", titles))
     (folder / "README.txt").write_text("Summary\n=======\n\nThis dataset describes 5-star rating, and tagging\n")
+
+
+def movielens_1m(folder):
+    write = {"encoding": "latin-1"}
+    rows = zip(WHO, WHAT, STARS, MOMENTS, strict=True)
+    (folder / "ratings.dat").write_text(lines(rows, "::"))
+    films = (
+        (item, f"Rosé, Vol. {item} (1995)", ("Comedy|Crime|Drama", "Drama")[item % 2]) for item in range(1, ITEMS + 1)
+    )
+    (folder / "movies.dat").write_text(lines(films, "::"), **write)
+    people = ((user, "FM"[user % 2], 25, user % 9, 10000 + user % 4) for user in range(1, USERS + 1))
+    (folder / "users.dat").write_text(lines(people, "::"))
 
 
 def recbole(folder):
@@ -119,6 +135,11 @@ def spark(folder):
 
 FOLDERS = {  # who writes them: the label's name, the tables, and what some columns are
     movielens: ("rating", {"movies.csv": "movieId"}, {"genres": "sequence", "title": None}),
+    movielens_1m: (
+        "rating",
+        {"movies.dat": "movie_id", "users.dat": "user_id"},
+        {"genres": "sequence", "title": None, "zip_code": "categorical"},
+    ),
     recbole: ("rating", {"ml.item": "item_id", "ml.user": "user_id"}, {"genres": "sequence", "price": "numeric"}),
     amazon: ("overall", {"meta_Toys.json.gz": "asin"}, {"price": "numeric", "brand": "categorical"}),
     yelp: (
@@ -244,11 +265,77 @@ def test_a_log_of_what_was_shown_has_its_clicks_for_labels_and_its_finest_times(
 
 
 def test_files_without_a_header_are_named(tmp_path):
-    """As those of MovieLens 1M: nothing says which of them has the label."""
-    people = ((user, "FM"[user % 2], 10000 + user) for user in range(1, USERS + 1))
-    (tmp_path / "users.dat").write_text(table("1::F::48067", people, "::"))
-    (tmp_path / "ratings.dat").write_text(
-        table("1::7::5::964982703", zip(WHO, WHAT, STARS, MOMENTS, strict=True), "::")
-    )
-    with pytest.raises(UserError, match=r"Without a header: ratings.dat, users.dat; --column-names user_id,item_id"):
+    """Nothing says which of them has the label, or by which ids they are joined, until their columns have names."""
+    people = ((user, "FM"[user % 2], 10000 + user % 3) for user in range(1, USERS + 1))
+    (tmp_path / "people.txt").write_text(lines(people))
+    (tmp_path / "scores.txt").write_text(lines(zip(WHO, WHAT, CLICKS, strict=True)))
+    with pytest.raises(
+        UserError, match=r"Without a header: people.txt, scores.txt; --column-names people.txt=user_id,"
+    ):
         describe("mine", tmp_path)
+    names = {"scores.txt": ["user_id", "item_id", "clicked"], "people.txt": ["user_id", "sex", "town"]}
+    found = describe("mine", tmp_path, column_names=names)
+    assert found.entry["tables"] == {"people.txt": "user_id"}
+    assert found.entry["column_names"] == names
+    spec = read_spec("mine", found.entry, tmp_path)
+    rows = prepare_dataset(spec, Workspace(tmp_path, tmp_path, tmp_path / "cache"))
+    assert sum(rows.card.rows.values()) == ROWS  # the first of each file is no header
+    town = json.loads((rows.folder / "feature_vocab.json").read_text())["town"]
+    assert {"10000", "10001", "10002"} <= set(town)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"people.txt": ["user_id", "sex"]}, "must name each column of people.txt, whose first row has 3 values"),
+        ({"persons.txt": ["user_id"]}, "persons.txt is none of scores.csv, people.txt"),
+    ],
+)
+def test_names_must_fit_their_file(tmp_path, names, said):
+    (tmp_path / "people.txt").write_text(lines((user, "F", 7) for user in range(1, USERS + 1)))
+    (tmp_path / "scores.csv").write_text(table("user_id,item_id,clicked", zip(WHO, WHAT, CLICKS, strict=True)))
+    with pytest.raises(UserError, match=said):
+        describe("mine", tmp_path, column_names=names)
+
+
+def test_a_config_names_columns_of_its_own_files_alone(tmp_path):
+    movielens_1m(tmp_path)
+    entry = describe("mine", tmp_path).entry
+    entry["column_names"]["film.dat"] = ["movie_id"]
+    with pytest.raises(UserError, match=r"column_names must name files of the dataset \(movies.dat, .*names film.dat"):
+        read_spec("mine", entry, tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "rows", "columns"),
+    [
+        (
+            "ratings_Toys.csv",
+            zip(WHO, WHAT, STARS, MOMENTS, strict=True),
+            ["user_id", "item_id", "rating", "timestamp"],
+        ),
+        (
+            "UserBehavior.csv",
+            zip(WHO, WHAT, WHAT % 4, np.where(CLICKS, "pv", "buy"), MOMENTS, strict=True),
+            ["user_id", "item_id", "category_id", "behavior", "timestamp"],
+        ),
+    ],
+)
+def test_the_columns_of_well_known_files_are_known(tmp_path, file, rows, columns):
+    (tmp_path / file).write_text(lines(rows))
+    found = describe("mine", tmp_path / file, interactions=True)
+    assert found.entry["from_interactions"]["log"]["column_names"] == columns
+    (tmp_path / file).write_text(lines(zip(WHO, WHAT, CLICKS, strict=True)))  # of another width
+    with pytest.raises(UserError, match="column_1, column_2, column_3"):
+        describe("mine", tmp_path / file, interactions=True)
+
+
+def test_criteos_columns_are_known(tmp_path):
+    rows = [[CLICKS[row], *([row % 7] * 13), *(["68fd1e64"] * 26)] for row in range(ROWS)]
+    (tmp_path / "train.txt").write_text(lines(rows, "\t"))
+    found = describe("mine", tmp_path)
+    assert found.entry["label_col"]["name"] == "label"
+    assert found.entry["column_names"] == ["label", *(f"I{n}" for n in range(1, 14)), *(f"C{n}" for n in range(1, 27))]
+    assert any(
+        "train.txt has no header; its columns are those of Criteo's challenge: label, I1" in r for r in found.remarks
+    )

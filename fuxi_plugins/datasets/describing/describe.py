@@ -1,6 +1,5 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fuxi_plugins.datasets.describing.clocks import clock_columns
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
-from fuxi_plugins.datasets.describing.found_files import FoundFiles, find_files
+from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
 from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
@@ -40,7 +39,7 @@ def describe(
     label: str | None = None,
     rule: str | None = None,
     interactions: bool = False,
-    column_names: Sequence[str] = (),
+    column_names: ColumnNames = (),
 ) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
@@ -55,7 +54,8 @@ def describe(
         label: its column, or None to go by usual names.
         rule: which values of the label are positive, or None to guess where they are not 0 and 1.
         interactions: the files are a log of what users did; rows with sampled negatives are made of it.
-        column_names: of csv files without a header; empty to number the columns of such files.
+        column_names: of csv files without a header, or by file; else those that the publishers of a well-known file
+            give it, or numbers.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
@@ -86,7 +86,7 @@ def describe(
     guesses = without_requests(without_outcomes(without_names(guesses, tables), frame, chosen), frame)
     remarks = [
         f"Looked at the first {len(heads['train']):,} rows of train.",
-        *of_files(found),
+        *of_files(found, tables),
         *said_of(tables),
         *of_label(chosen, found, heads),
         *of_columns(guesses, chosen, heads, unreadable, weight),
@@ -102,7 +102,7 @@ def describe(
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
-        **found.settings,
+        **found.settings(*found.names.values(), *(table.name for table in tables)),
         **{f"{split}_data": found.names[split] for split in SPLITS if split in found.names},
         **setting_of(tables),
         "min_categr_count": MIN_COUNT,

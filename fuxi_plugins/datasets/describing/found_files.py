@@ -6,11 +6,11 @@ import io
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
@@ -22,6 +22,7 @@ from fuxi_plugins.datasets.describing.names import (
     is_of_users_and_items,
     made_up,
 )
+from fuxi_plugins.datasets.describing.published_columns import find_published
 from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header, read_types
 from fuxi_plugins.datasets.reading.forms import (
@@ -37,6 +38,7 @@ from fuxi_plugins.datasets.reading.forms import (
 from fuxi_plugins.datasets.reading.opening import pieces
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
+ColumnNames: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]]
 NAMES = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev", "eval"),
@@ -71,44 +73,64 @@ class FoundFiles:
         files = [*tables, self.names["train"]]
         return {name: said for file in files for name, said in read_types(self.root / file, self.file_format).items()}
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How they are written, as a dataset config says it where their names do not tell."""
+    def columns_of(self, file: str) -> tuple[str, ...] | None:
+        """Of a file without a header; None if it has one."""
+        return self.file_format.names_of(self.root / file)
+
+    def settings(self, *files: str) -> dict[str, Any]:
+        """How these files are written, as a dataset config says it where their names do not tell."""
         settings: dict[str, Any] = {}
         if self.file_format.kind:
             settings["data_format"] = self.file_format.kind
         if self.file_format.separator:
             settings["separator"] = self.file_format.separator
-        if self.file_format.column_names:
-            settings["column_names"] = list(self.file_format.column_names)
+        if named := {file: list(names) for file in files if (names := self.columns_of(file))}:
+            alike = len(named) == len(files) and len(set(map(tuple, named.values()))) == 1
+            settings["column_names"] = next(iter(named.values())) if alike else named
         if self.file_format.encoding != "utf-8":
             settings["encoding"] = self.file_format.encoding
         return settings
 
 
-def find_files(origin: Path, column_names: Sequence[str] = (), label: str | None = None) -> FoundFiles:
+def find_files(origin: Path, column_names: ColumnNames = (), label: str | None = None) -> FoundFiles:
     """The data files in a folder: one for each split, or one for several; or ``origin`` itself, if it is a file.
 
     Args:
         origin: the folder or file.
-        column_names: of csv files without a header, if the user says them.
+        column_names: of the rows' files without a header, or by file, if the user says them.
         label: the column by which the rows' file is told from tables beside it; None goes by usual names.
 
     Raises:
         UserError: there is no data file, or several of which none is named as a split.
     """
-    root, names, others = _named_files(origin, label)
-    file_format = _format(root, names["train"], tuple(column_names))
+    said = column_names if isinstance(column_names, Mapping) else {}
+    root, names, others = _named_files(origin, label, said)
+    if not_there := said.keys() - {*names.values(), *others}:
+        raise UserError(
+            f"--column-names must say of which data file they are, but {', '.join(sorted(not_there))} is none of "
+            f"{', '.join([*names.values(), *others])}."
+        )
+    file_format = _format(root, names["train"], said.get(names["train"], ()) if said else list(column_names))
     encodings = [_encoding(root / name, file_format) for name in names.values()]
+    of_rows = file_format.names_of(root / names["train"])
+    columns = dict.fromkeys(names.values(), of_rows) if of_rows else {}
     for name in others:
-        with suppress(UserError):  # empty, or no text; it is joined or read by nobody then
-            encodings.append(_encoding(root / name, file_format))
+        # An empty file, or one that is no text, is joined or read by nobody.
+        with nullcontext() if name in said else suppress(UserError):
+            found = _format(root, name, said.get(name, ()), file_format.separator)
+            encodings.append(found.encoding)
+            if own := found.names_of(root / name):
+                columns[name] = own
+    if not columns.keys() <= set(names.values()):
+        file_format = replace(file_format, column_names=columns)
     if any(encoding != "utf-8" for encoding in encodings):
         file_format = replace(file_format, encoding="latin-1")
     return FoundFiles(root, names, file_format, others)
 
 
-def _named_files(origin: Path, label: str | None) -> tuple[Path, dict[str, str], tuple[str, ...]]:
+def _named_files(
+    origin: Path, label: str | None, said: Mapping[str, Sequence[str]]
+) -> tuple[Path, dict[str, str], tuple[str, ...]]:
     """The folder that holds the data files, by split the name of each, and the names of those that are not read."""
     if origin.is_file():
         return origin.parent, {"train": origin.name}, ()
@@ -117,9 +139,9 @@ def _named_files(origin: Path, label: str | None) -> tuple[Path, dict[str, str],
     data = _data_files(origin)
     names = named_after_splits(data)
     if not names and len(data) == 1 and data[0].is_dir() and named_after_splits(_data_files(data[0])):
-        return _named_files(data[0], label)  # as in a folder of the Hugging Face hub, whose tables lie in data/
+        return _named_files(data[0], label, said)  # as in a folder of the Hugging Face hub, whose tables lie in data/
     if "train" not in names:
-        names = {"train": _only(origin, data, names, label)}
+        names = {"train": _only(origin, data, names, label, said)}
     if "." in names.values():  # the parts of one table
         return origin, names, ()
     others = (path.name for path in data if not any(fnmatchcase(path.name, name) for name in names.values()))
@@ -178,7 +200,9 @@ def _pattern(files: list[str], beside: list[str]) -> str | None:
     return pattern if [file for file in beside if fnmatchcase(file, pattern)] == files else None
 
 
-def _only(origin: Path, data: list[Path], names: dict[str, str], label: str | None) -> str:
+def _only(
+    origin: Path, data: list[Path], names: dict[str, str], label: str | None, said: Mapping[str, Sequence[str]]
+) -> str:
     """The one data file of a folder that has a label, or the folder itself where its files are parts of one table."""
     if names or not data:
         others = [path.name for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_"))]
@@ -189,25 +213,30 @@ def _only(origin: Path, data: list[Path], names: dict[str, str], label: str | No
         )
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
-    headers = _headers(origin, data)
+    headers = _headers(origin, data, said)
     if len(headers) == len(data) and len(set(map(tuple, headers.values()))) == 1:
-        return "."
+        # Numbered columns say little: then the names must differ in their numbers alone, as those of day_0 and day_1.
+        if not all(map(is_made_up, headers[data[0].name])) or len({_NUMBERS.sub("", name) for name in headers}) == 1:
+            return "."
     of_rows = [name for name, header in headers.items() if is_of_users_and_items(header)]
     labelled = [name for name, header in headers.items() if find_label_name(header, label)]
     for candidates in (labelled, [name for name in of_rows if name in labelled], of_rows if not labelled else []):
         if len(candidates) == 1:
             return candidates[0]
     nameless = [name for name, header in headers.items() if all(map(is_made_up, header))]
-    without = f"Without a header: {', '.join(nameless)}; --column-names user_id,item_id,label names columns. "
+    example = f"--column-names {nameless[0]}=user_id,item_id,label" if nameless else ""
+    without = (
+        f"Without a header: {', '.join(nameless)}; {example} names the columns of one, and may stand several times. "
+    )
     raise UserError(
         f"{origin} must name its training file train.*, or hold the parts of one table, or one file with the label and "
-        f"tables beside it, but holds {', '.join(path.name for path in data)} with different columns. A column "
+        f"tables beside it, but holds {', '.join(path.name for path in data)}, which are of no one table. A column "
         f"{label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]} is in {' and '.join(labelled) or 'none of them'}. "
         f"{without if nameless else ''}--from FILE takes one of them, and --label names the label."
     )
 
 
-def _headers(folder: Path, data: list[Path]) -> dict[str, list[str]]:
+def _headers(folder: Path, data: list[Path], said: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """By name the columns of those files whose header can be read.
 
     Raises:
@@ -217,7 +246,8 @@ def _headers(folder: Path, data: list[Path]) -> dict[str, list[str]]:
     faults: list[UserError] = []
     for path in data:
         try:
-            headers[path.name] = read_header(path, _format(folder, path.name))
+            found = _format(folder, path.name, said.get(path.name, ()))
+            headers[path.name] = read_header(path, found)
         except UserError as error:
             faults.append(error)
     if not headers:
@@ -225,8 +255,16 @@ def _headers(folder: Path, data: list[Path]) -> dict[str, list[str]]:
     return headers
 
 
-def _format(folder: Path, name: str, column_names: tuple[str, ...] = ()) -> FileFormat:
-    """The format of a file, with the separator, encoding and column names that its first rows show."""
+def _format(folder: Path, name: str, column_names: Sequence[str] = (), separator: str | None = None) -> FileFormat:
+    """The format of a file, with the separator, encoding and column names that its first rows show.
+
+    Args:
+        folder, name: of the file.
+        column_names, separator: what is known already.
+
+    Raises:
+        UserError: the file is empty or no text, or its rows have another number of values than there are names.
+    """
     nameless = (folder / name).is_dir() and format_by_name(folder / name) is None  # whose parts no ending tells
     part = parts(folder / name, FileFormat("csv" if nameless else None))[0]
     if BY_NAME.kind_of(part) != "csv":
@@ -234,15 +272,20 @@ def _format(folder: Path, name: str, column_names: tuple[str, ...] = ()) -> File
     found = FileFormat("csv" if nameless else None, encoding=_encoding(part, BY_NAME))
     head = _head(part).decode(found.encoding, errors="replace").removeprefix("\ufeff")
     line = head.partition("\n")[0].strip("\r")
-    separator = _separator(line)
+    separator = separator or _separator(line)
     if separator and separator != found.separator_of(part):
         found = replace(found, separator=separator)
-    if not column_names:
-        text = io.StringIO(head.replace(separator or ",", "\x1f"), newline="")
-        first, *others = itertools.islice(csv.reader(text, delimiter="\x1f"), _ROWS + 1)
-        if not _is_header(first, others):
-            column_names = tuple(made_up(place) for place in range(1, len(first) + 1))
-    return replace(found, column_names=column_names or None)
+    text = io.StringIO(head.replace(separator or ",", "\x1f"), newline="")
+    first, *others = itertools.islice(csv.reader(text, delimiter="\x1f"), _ROWS + 1)
+    if column_names and len(column_names) != len(first):
+        raise UserError(
+            f"--column-names must name each column of {name}, whose first row has {len(first)} values, but names "
+            f"{len(column_names)}: {', '.join(column_names)}."
+        )
+    if not column_names and not _is_header(first, others):
+        known = find_published(name, first)
+        column_names = known.columns if known else [made_up(place) for place in range(1, len(first) + 1)]
+    return replace(found, column_names=tuple(column_names) or None)
 
 
 def _head(path: Path) -> bytes:

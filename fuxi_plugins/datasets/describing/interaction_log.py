@@ -94,13 +94,18 @@ def describe_log(
                 "user": log.user,
                 "item": log.item,
                 "time": log.time,
-                **found.settings,
+                **found.settings(found.names["train"]),
                 **({"positive": {"column": label, "rule": positive.rule or "== 1"}} if positive else {}),
                 **({"others": "negatives"} if were_shown else {}),
                 **({"context": features.context} if features.context else {}),
             },
             **{
-                what: {"file": table.name, "key": table.key, "columns": features.told[what], **found.settings}
+                what: {
+                    "file": table.name,
+                    "key": table.key,
+                    "columns": features.told[what],
+                    **found.settings(table.name),
+                }
                 for what, table in features.tables.items()
             },
             "history": LONGEST,

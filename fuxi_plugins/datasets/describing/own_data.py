@@ -1,7 +1,7 @@
 """A dataset of one's own: its first config, from its files or from tables in memory, which become files first."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.encoded_folder import WRITTEN_ANEW, describe_encoded, is_encoded
+from fuxi_plugins.datasets.describing.found_files import ColumnNames
 from fuxi_plugins.datasets.describing.libsvm_files import find_libsvm
 from fuxi_plugins.datasets.libsvm import write_parquet
 
@@ -56,7 +57,7 @@ def describe_own(
     label: str | None = None,
     rule: str | None = None,
     interactions: bool = False,
-    column_names: Sequence[str] = (),
+    column_names: ColumnNames = (),
 ) -> OwnData:
     """Writes a first config for one's own data, guessed from what they hold.
 

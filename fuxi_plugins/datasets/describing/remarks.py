@@ -1,6 +1,6 @@
 """What the owner of the files is told: how they are read, what each column was taken for, and what is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -8,7 +8,9 @@ from fuxi_plugins.datasets.describing.columns import Guess
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import LabelGuess
 from fuxi_plugins.datasets.describing.names import LABELS, is_made_up
+from fuxi_plugins.datasets.describing.published_columns import find_published
 from fuxi_plugins.datasets.leaks import LEAK
+from fuxi_plugins.datasets.side_tables import SideTable
 
 # What is said of columns, by the key of the note.
 NOTES = {
@@ -41,7 +43,7 @@ NOTES = {
 }
 
 
-def of_files(found: FoundFiles) -> list[str]:
+def of_files(found: FoundFiles, tables: Sequence[SideTable]) -> list[str]:
     """Which files are not read, which belong together, and how they are written."""
     remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
     remarks += [f"The files {name} together are {split}." for split, name in found.names.items() if "*" in name]
@@ -49,17 +51,23 @@ def of_files(found: FoundFiles) -> list[str]:
         remarks.append(f"Values are separated by {found.file_format.separator!r}.")
     if found.file_format.encoding != "utf-8":
         remarks.append("The text is not UTF-8 and is read as latin-1: other letters may show, but ids stay apart.")
-    return [*remarks, *of_header(found)]
+    return [*remarks, *of_header(found, tables)]
 
 
-def of_header(found: FoundFiles) -> list[str]:
-    """That the columns have no names of their own."""
-    if not all(map(is_made_up, found.file_format.column_names or [""])):
-        return []
-    return [
-        "The first row looks like values, not like a header, so the columns are numbered. To name them: --column-names "
-        "label,user_id,item_id."
-    ]
+def of_header(found: FoundFiles, tables: Sequence[SideTable] = ()) -> list[str]:
+    """That columns have no names of their own, and where theirs are from."""
+    if all(map(is_made_up, found.columns_of(found.names["train"]) or [""])):
+        return [
+            "The first row looks like values, not like a header, so the columns are numbered. To name them: "
+            "--column-names label,user_id,item_id."
+        ]
+    remarks = []
+    for file in (*found.names.values(), *(table.name for table in tables)):
+        columns = found.columns_of(file) or ()
+        published = find_published(file, columns)
+        if published and published.columns == columns:
+            remarks.append(f"{file} has no header; its columns are those of {published.dataset}: {', '.join(columns)}.")
+    return remarks
 
 
 def of_label(label: LabelGuess, found: FoundFiles, heads: Mapping[str, pl.DataFrame]) -> list[str]:

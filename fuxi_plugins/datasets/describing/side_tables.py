@@ -6,7 +6,16 @@ from typing import Any
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.columns import Guess, idle, tells_rows_apart
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
-from fuxi_plugins.datasets.describing.names import alike, are_one, is_bare_id, is_id, is_item, is_moment, is_user
+from fuxi_plugins.datasets.describing.names import (
+    alike,
+    are_one,
+    is_bare_id,
+    is_id,
+    is_item,
+    is_made_up,
+    is_moment,
+    is_user,
+)
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError, as_text
 from fuxi_plugins.datasets.side_tables import SideTable, read_table
@@ -22,7 +31,7 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
         files: as they lie on the disk.
         header: the columns of the rows.
     """
-    if files.file_format.column_names:
+    if all(map(is_made_up, header)):  # numbered columns mean nothing in another file
         return []
     found: list[SideTable] = []
     taken = set(header)
@@ -30,6 +39,8 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
         try:
             columns = read_header(files.root / name, files.file_format)
         except UserError:  # of another form than the rows
+            continue
+        if all(map(is_made_up, columns)):
             continue
         new = [column for column in columns if column not in taken]
         for key, of_rows in _possible_keys(name, columns, header):

@@ -43,8 +43,8 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     Raises:
         UserError: the file is empty, its header names a column twice, or its separator is another one.
     """
-    if file_format.column_names:
-        return list(file_format.column_names)
+    if named := file_format.names_of(path):
+        return list(named)
     names = _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
     return list(_types(names)) or names
 
@@ -55,7 +55,7 @@ def read_types(path: Path, file_format: FileFormat) -> dict[str, str]:
     Raises:
         UserError: see :func:`read_header`.
     """
-    if file_format.column_names:
+    if file_format.names_of(path):
         return {}
     return _types(_header(path, first_line(path, file_format.encoding), file_format.separator_of(path)))
 
@@ -71,10 +71,11 @@ def read_blocks(
     size = block_bytes or BLOCK_BYTES
     written = file_format.separator_of(path)
     separator = written if len(written) == 1 else _UNIT_SEPARATOR
-    named_by = "the config's column_names" if file_format.column_names else "the header"
+    has_header = file_format.names_of(path) is None
+    named_by = "the header" if has_header else "the config's column_names"
     layout = _Layout(path, read_header(path, file_format), separator, named_by)
     done, line, rest = 0, 1, b""
-    if not file_format.column_names:
+    if has_header:
         done, line = len(first_line(path, file_format.encoding)), 2
     file_size = float("nan") if is_packed(path) else path.stat().st_size
     for piece in _pieces_after(_utf8(path, size, file_format.encoding), done):

@@ -1,6 +1,6 @@
 """How files and their columns are written, as configs say it; nothing here reads what a file holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,14 +41,22 @@ class FileFormat:
 
     kind: the format, or None to follow the file's name; a name that tells nothing is csv.
     separator: between the values of a csv row; None is a tab in a .tsv file and those of RecBole, and else a comma.
-    column_names: of a csv file without a header, in the order of its values; None reads the first row as the header.
+    column_names: of csv files without a header, in the order of their values; or by file, if files have different ones,
+        where a file without names has a header. None reads the first row of each as the header.
     encoding: of the text of a csv file.
     """
 
     kind: DataFormat | None = None
     separator: str | None = None
-    column_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None
     encoding: Encoding = "utf-8"
+
+    def names_of(self, path: Path) -> tuple[str, ...] | None:
+        """The columns of a file without a header; None if it has one."""
+        if not isinstance(self.column_names, Mapping):
+            return self.column_names
+        places = (path, path.parent)  # a file may be a part of what the names are said of
+        return next((names for file, names in self.column_names.items() if any(at.match(file) for at in places)), None)
 
     def kind_of(self, path: Path) -> DataFormat:
         return self.kind or format_by_name(path) or "csv"

@@ -10,8 +10,8 @@ EXPLAINED = (
     "A claim holds, or does not hold, where the differences that it speaks of are significant. Otherwise it is "
     f"undecided, and the verdict says what would decide it with a power of {POWER:.0%}: seeds, or test rows where "
     "their sampling alone hides the difference. In the first table, 'undecided (2 seeds can show 0.015)' "
-    f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}. What only one seed says, and "
-    "costs that were not timed in turns, are not in the second table.",
+    f"means that two seeds show a difference of 0.015 or more with a power of {POWER:.0%}. The second table "
+    "leaves out what only one seed says, and costs that were not timed in turns.",
     "Better AUC: against every baseline of the suite paper_main. Full mixing: against the block transpose and against "
     "no mixing, each with GLU. GLU: against GELU and ReLU, each with full mixing. The noise is that of the suite's "
     "board: the sampling of test rows, and the seeds. The paper names the comparisons of a claim, so Holm's "
