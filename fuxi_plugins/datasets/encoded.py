@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
+from fuxi_plugins.datasets.copies import note_originals
 
 MAP_NAME = "feature_map.json"
 ENDINGS = (".npz", ".h5", ".parquet")  # of encoded files
@@ -63,6 +64,8 @@ def as_parquet(files: Mapping[str, Path], feature_map: Path, target: Path) -> tu
         elif path not in written:
             written[path] = (target / f"{path.stem}.parquet").resolve()
             sides = write_parquet(path, columns, written[path]) | sides
+    if copied := [path for path, copy in written.items() if copy != path]:
+        note_originals(target, [*copied, feature_map])
     for column in columns:
         if column["name"] in sides:
             column["padding"] = sides[column["name"]]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import replacing
+from fuxi_plugins.datasets.copies import note_originals
 from fuxi_plugins.datasets.reading.opening import pieces
 
 MOST_FIELDS = 1000  # that indices of rows without fields may be
@@ -82,6 +83,7 @@ def write_parquet(files: Mapping[str, Path], target: Path) -> list[str]:
             if writer is None:
                 raise UserError(f"{path.name} must hold rows, but is empty.")
             writer.close()
+    note_originals(target, files.values())
     what = {
         "field": "a column for each field",
         "place": "a column for each place in a row, for all rows have as many entries",

@@ -330,7 +330,7 @@ def test_encoded_files_run(encoded, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "cache")  # which no kept config needs
     data = tmp_path / "decoded" / "tiny_npz"
     assert str(data) in (tmp_path / "benchmark_configs" / "dataset_config" / "tiny_npz.yaml").read_text()
-    assert {path.name for path in data.iterdir()} == {"train.parquet", "test.parquet"}
+    assert {path.name for path in data.glob("[!.]*")} == {"train.parquet", "test.parquet"}
 
 
 def test_encoded_files_without_their_map_are_refused(encoded, tmp_path):

@@ -12,8 +12,8 @@ from fuxi_plugins.datasets.describing.relations import NO_GROUPS
 
 # What is said of files that are read from a copy.
 WRITTEN_ANEW = (
-    "Written anew as parquet in {}, which is what runs read. If you change your files, remove the config and describe "
-    "them again."
+    "Written anew as parquet in {}, which is what runs read. After a change of your files runs are refused until you "
+    "remove the config and describe them again."
 )
 
 

@@ -214,16 +214,16 @@ def _only(
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
     headers = _headers(origin, data, said)
-    if len(headers) == len(data) and len(set(map(tuple, headers.values()))) == 1:
-        # Numbered columns say little: then the names must differ in their numbers alone, as those of day_0 and day_1.
-        if not all(map(is_made_up, headers[data[0].name])) or len({_NUMBERS.sub("", name) for name in headers}) == 1:
-            return "."
+    nameless = [name for name, header in headers.items() if all(map(is_made_up, header))]
+    # Numbered columns say little: then the names must differ in their numbers alone, as those of day_0 and day_1.
+    may_be_parts = not nameless or len({_NUMBERS.sub("", name) for name in headers}) == 1
+    if may_be_parts and len(headers) == len(data) and len(set(map(tuple, headers.values()))) == 1:
+        return "."
     of_rows = [name for name, header in headers.items() if is_of_users_and_items(header)]
     labelled = [name for name, header in headers.items() if find_label_name(header, label)]
     for candidates in (labelled, [name for name in of_rows if name in labelled], of_rows if not labelled else []):
         if len(candidates) == 1:
             return candidates[0]
-    nameless = [name for name, header in headers.items() if all(map(is_made_up, header))]
     example = f"--column-names {nameless[0]}=user_id,item_id,label" if nameless else ""
     without = (
         f"Without a header: {', '.join(nameless)}; {example} names the columns of one, and may stand several times. "

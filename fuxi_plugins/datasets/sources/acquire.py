@@ -13,6 +13,7 @@ from filelock import FileLock
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.files import digest, explaining_full_disk, file_digest, partial_name, write_text
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.copies import require_same_originals
 from fuxi_plugins.datasets.reading.forms import is_there, parts, place_of
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 
@@ -38,6 +39,8 @@ def raw_folder(spec: DatasetSpec, workspace: Workspace) -> Path:
         return _made_folder(spec, workspace)
     folder = _provided_folder(spec, workspace)
     _require_files(spec, folder, spec.data_files)
+    for place in {(folder / name).parent for name in spec.data_files}:
+        require_same_originals(place)
     return folder
 
 
