@@ -133,6 +133,23 @@ def spark(folder):
     (folder / "README").write_text("Three parts, of one table, each\n")
 
 
+def steam(folder):
+    """As its authors published it: dicts of Python, a line each."""
+    rows = [
+        {
+            "username": f"u{WHO[row]}",
+            "product_id": str(WHAT[row]),
+            "clicked": int(CLICKS[row]),
+            "text": 'It\'s "fun" \u2665',
+        }
+        for row in range(ROWS)
+    ]
+    (folder / "steam_reviews.json.gz").write_bytes(gzip.compress("".join(f"{row!r}\n" for row in rows).encode()))
+    games = [{"id": str(item), "genres": ["Action", "Indie"][: item % 2 + 1], "early_access": item % 3 == 0,
+              "price": None if item % 5 == 0 else item / 4} for item in range(1, ITEMS + 1)]  # fmt: skip
+    (folder / "steam_games.json.gz").write_bytes(gzip.compress("".join(f"{row!r}\n" for row in games).encode()))
+
+
 FOLDERS = {  # who writes them: the label's name, the tables, and what some columns are
     movielens: ("rating", {"movies.csv": "movieId"}, {"genres": "sequence", "title": None}),
     movielens_1m: (
@@ -160,6 +177,11 @@ FOLDERS = {  # who writes them: the label's name, the tables, and what some colu
         {"follow_user_num_range": "categorical", "profile_stay_time": None},
     ),
     spark: ("clicked", None, {"user_id": "categorical"}),
+    steam: (
+        "clicked",
+        {"steam_games.json.gz": {"id": "product_id"}},
+        {"genres": "sequence", "price": "numeric", "username": "categorical"},
+    ),
 }  # fmt: skip
 
 
@@ -208,9 +230,11 @@ def test_a_country_is_no_split(tmp_path):
     assert describe("mine", tmp_path).entry["train_data"] == "."
 
 
-def test_dicts_of_python_are_called_so(tmp_path):
-    (tmp_path / "reviews.json").write_text("{'user_id': 'u1', 'item_id': 'i1', 'clicked': 1}\n")
-    with pytest.raises(UserError, match="one JSON object.*It is a dict of Python: json.dumps"):
+@pytest.mark.parametrize("row", ["{'user_id': nobody}", "{'user_id': 'u1'", "[1]"])
+def test_a_line_that_is_no_dict_is_named(tmp_path, row):
+    good = "{'user_id': 'u1', 'item_id': 'i1', 'clicked': 1}\n"
+    (tmp_path / "reviews.json").write_text(3 * good + row + "\n")
+    with pytest.raises(UserError, match="reviews.json, line 4"):
         describe("mine", tmp_path)
 
 

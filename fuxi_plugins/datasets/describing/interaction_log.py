@@ -13,6 +13,8 @@ from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
 from fuxi_plugins.datasets.describing.log_features import LogColumns, find_features
 from fuxi_plugins.datasets.describing.names import LABELS, is_item, is_request, is_user
+from fuxi_plugins.datasets.describing.remarks import of_files
+from fuxi_plugins.datasets.describing.side_tables import said_of
 from fuxi_plugins.datasets.side_tables import SideTable
 
 _SHARE = 0.1  # of the rows, for each of valid and test
@@ -121,6 +123,8 @@ def describe_log(
     spec = read_spec(dataset_id, entry, file)
     remarks = [
         f"A log of {log.user} with {log.item} at {log.time}; the rows call them user_id, item_id and timestamp.",
+        *of_files(found, tables),
+        *said_of(tables),
         spec.whole_note,
     ]
     if is_request(log.user):

@@ -18,13 +18,13 @@ _OUTCOMES = (
     "playtime watch_ratio dwell reward rating stars revenue gmv attributed"
 )
 _USERS = (
-    "user users userid uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
+    "user users userid username uid member memberid customer customerid visitor visitorid reviewer reviewerid client "
     "account msno"
 )
 _ITEMS = (
     "item itemid iid aid ad adid adgroup creative video videoid photo movie movieid film product productid asin sku "
     "goods news newsid article doc document song track artist app page book isbn poi listing content hotel recipe "
-    "business"
+    "business game gameid"
 )
 _REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace"
 _SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
@@ -164,6 +164,13 @@ def are_one(one: str, other: str) -> bool:
     """Whether two names most likely mean the same ids: ``userid`` and ``user``, ``movieId`` and ``movie_id``."""
     cores = [_plain(name).replace("_", "").removesuffix("id") for name in (one, other)]
     return (cores[0] == cores[1] != "") or (is_user(one) and is_user(other))
+
+
+def tells_of(file: str, column: str) -> bool:
+    """Whether a file is named after what a column numbers, as ``users.csv`` and ``user_id``."""
+    words = {word.rstrip("s") for word in _plain(file).split("_")}
+    of_kind = (any(map(is_one, words)) and is_one(column) for is_one in (is_user, is_item))
+    return alike(file, column) or any(of_kind)
 
 
 def alike(one: str, other: str) -> bool:

@@ -7,7 +7,6 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.columns import Guess, idle, tells_rows_apart
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.names import (
-    alike,
     are_one,
     is_bare_id,
     is_id,
@@ -15,6 +14,7 @@ from fuxi_plugins.datasets.describing.names import (
     is_made_up,
     is_moment,
     is_user,
+    tells_of,
 )
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.values import UnreadableColumnError, as_text
@@ -56,12 +56,15 @@ def _possible_keys(file: str, columns: list[str], header: list[str]) -> list[tup
     """By which columns of a table and of the rows it may be joined, the most likely first.
 
     Those are columns of one name, ids before others; names that mean the same ids (``userid`` and ``user``); and a
-    bare ``id`` in a file that is named after the ids of the rows (``users.csv`` and ``user_id``).
+    bare ``id`` in a file that is named after what the rows number (``users.csv`` and ``user_id``).
     """
     same = [(column, column) for column in columns if column in header and not is_moment(column)]
     meant = [(one, other) for one in columns for other in header if one != other and are_one(one, other)]
     bare = [
-        (one, other) for one in columns for other in header if is_bare_id(one) and is_id(other) and alike(file, other)
+        (one, other)
+        for one in columns
+        for other in header
+        if is_bare_id(one) and is_id(other) and tells_of(file, other)
     ]
     named = [pair for pair in same if is_id(pair[0]) and not is_bare_id(pair[0])]
     return list(dict.fromkeys([*named, *meant, *bare, *same]))

@@ -1,5 +1,9 @@
-"""Reads a file of JSON lines, an object a row, block by block; polars parses and tells the types."""
+"""Reads a file of JSON lines, an object a row, block by block; polars parses and tells the types.
 
+The lines may also be dicts as Python prints them, as in the older files of Amazon's reviews and in Steam's.
+"""
+
+import ast
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +19,7 @@ from fuxi_plugins.datasets.reading.values import plain
 
 BLOCK_BYTES = 16 * 2**20
 _HEAD_BYTES = 1 << 20  # in whose rows every column must occur
+_OF_PYTHON = (b"{'", b"{u'")
 
 
 def read_header(path: Path, _: FileFormat) -> list[str]:
@@ -61,6 +66,8 @@ def _texts(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _parse(path: Path, text: bytes, line: int) -> pl.DataFrame:
+    if text.startswith(_OF_PYTHON):
+        text = _as_json(path, text, line)
     try:
         frame = pl.read_ndjson(text, infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
@@ -69,6 +76,21 @@ def _parse(path: Path, text: bytes, line: int) -> pl.DataFrame:
     if frame.height != text.rstrip().count(b"\n") + 1:  # blank lines, or several objects in a line
         _refuse_other_than_objects(path, text, line)
     return frame
+
+
+def _as_json(path: Path, text: bytes, first_line: int) -> bytes:
+    """Lines of JSON for lines that hold a dict of Python each."""
+    rows = []
+    for line, row in enumerate(text.rstrip().split(b"\n"), first_line):
+        try:
+            rows.append(json.dumps(ast.literal_eval(row.decode())))
+        except (ValueError, SyntaxError) as error:  # also of text that is not UTF-8
+            shown = row[:60].decode(errors="replace")
+            raise UserError(
+                f"{path.name}, line {line}: each line must be a dict of Python, as the first is, but this one is "
+                f"{shown!r}."
+            ) from error
+    return "\n".join(rows).encode()
 
 
 def _refuse_other_than_objects(path: Path, text: bytes, first_line: int) -> None:
@@ -83,8 +105,6 @@ def _refuse_other_than_objects(path: Path, text: bytes, first_line: int) -> None
             if row.startswith(b"["):
                 ways = f"jq -c '.[]' {path.name}, or in pandas to_json(orient='records', lines=True)"
                 remedy = f" Write the array as lines: {ways}."
-            elif row.startswith((b"{'", b"{u'")):
-                remedy = " It is a dict of Python: json.dumps(ast.literal_eval(line)) writes it as JSON."
             raise UserError(
                 f"{path.name}, line {line}: each line must be one JSON object, but this one is {shown!r}.{remedy}"
             )
