@@ -59,6 +59,17 @@ def keep_or_drop(mask: Tensor, dropped: int) -> Tensor:
     return mask.copy_(torch.ge(drawn, threshold(dropped), out=drawn))  # compared in one type, which is far faster
 
 
+def drop_(values: Tensor, dropped: int, buffer: Tensor) -> None:
+    """Sets ``dropped`` of 2**BITS equally likely values to 0, in place, by the draws of :func:`keep_or_drop`.
+
+    The buffer is of the values' shape and type.
+    """
+    drawn, whole = random_bits(values.numel()).view_as(values), as_whole_numbers(values)
+    # The gradient of a threshold passes one tensor where another lies above it. It is fast for tensors of one type.
+    compared = drawn if whole.dtype == drawn.dtype else buffer.copy_(drawn)
+    torch.ops.aten.threshold_backward.grad_input(whole, compared, threshold(dropped) - 1, grad_input=whole)
+
+
 def _bits_for(x: Tensor) -> Tensor:
     """:func:`random_bits` in x's shape."""
     return random_bits(x.numel()).view(x.shape)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .dropout import BITS, Dropout, as_whole_numbers, keep_or_drop
+from .dropout import BITS, Dropout, as_whole_numbers, drop_
 from .norms import EPS, RMSNorm
 from .products import product
 
@@ -83,13 +83,13 @@ class _ThroughHidden(torch.autograd.Function):
         x, weight1, weight2 = (tensor.to(kind) for tensor in (x, weight1, weight2))
         rows, hidden = len(x), len(weight1)
         z = x.new_empty(rows if keeps else min(rows, piece), hidden)
-        mask = as_whole_numbers(x.new_empty(piece, hidden))
+        buffer = x.new_empty(piece, hidden)
         for start in range(0, rows, piece):
             part = slice(start, start + piece)
             z_part = z[part] if keeps else z[: len(x[part])]
             torch.mm(x[part], weight1.t(), out=z_part).relu_()
             if dropped:
-                as_whole_numbers(z_part).mul_(keep_or_drop(mask[: len(z_part)], dropped))
+                drop_(z_part, dropped, buffer[: len(z_part)])
             out[part] = product(z_part, weight2.t())
         ctx.save_for_backward(x, weight1, weight2, z)
         ctx.piece, ctx.exact = piece, out.dtype

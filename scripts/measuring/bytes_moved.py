@@ -10,6 +10,7 @@ from torch._inductor.graph import GraphLowering
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+OVERWRITE = ("copy_", "fill_", "zero_")  # their first argument, which they do not read
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
@@ -46,7 +47,10 @@ class BytesMoved(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if not func.is_view and "empty" not in name:
             written = {argument.name for argument in func._schema.arguments if argument.is_out}  # never read
-            read = [args, {key: value for key, value in kwargs.items() if key not in written}]
+            read = [
+                args[1:] if name in OVERWRITE else args,
+                {key: value for key, value in kwargs.items() if key not in written},
+            ]
             moved = _bytes(read) + _bytes(out)
             if name in PRODUCTS:
                 self.products += moved

@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from fuxi_plugins.layers.dropout import BITS, Dropout, as_whole_numbers, keep_mask, random_bits, threshold
+from fuxi_plugins.layers.dropout import (
+    BITS,
+    Dropout,
+    as_whole_numbers,
+    drop_,
+    keep_mask,
+    keep_or_drop,
+    random_bits,
+    threshold,
+)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
@@ -43,6 +52,19 @@ def test_a_mask_is_what_the_draws_say(dtype, p):
     kept = random_bits(mask.numel()).view_as(mask) >= threshold(dropped)
     assert mask.dtype == dtype
     assert torch.equal(mask, kept.to(dtype).div_(1 - dropped / 2**BITS))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_values_are_dropped_in_place_by_the_draws_of_a_mask(dtype):
+    x = torch.randn(30, 40).to(dtype)
+    x[3] = torch.nan  # stays, so that a diverging run is seen
+    torch.manual_seed(0)
+    kept = keep_or_drop(torch.empty_like(x), 6554)
+    dropped, buffer = x.clone(), torch.empty_like(x)
+    torch.manual_seed(0)
+    drop_(dropped, 6554, buffer)
+    assert torch.equal(dropped.nan_to_num(9), torch.where(kept > 0, x, 0).nan_to_num(9))
+    assert dropped[3].isnan().any()
 
 
 def test_whole_numbers_of_bfloat16_are_dropped_and_stopped_alike():

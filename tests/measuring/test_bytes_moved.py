@@ -15,7 +15,9 @@ def test_bytes_are_those_read_and_written():
         bias.expand(7, 20).sum()  # 20 read, 1 written
         torch.add(x, 1, out=torch.empty(30, 20))  # 600 read, 600 written
         x.add_(1)  # 600 read, 600 written
-    assert moved.others == 4 * (600 + 20 + 600 + 20 + 1 + 4 * 600)
+        x.copy_(torch.empty(30, 20))  # 600 read, 600 written
+        x.zero_()  # 600 written
+    assert moved.others == 4 * (600 + 20 + 600 + 20 + 1 + 7 * 600)
     assert moved.products == 4 * (600 + 600 + 400)
 
 
