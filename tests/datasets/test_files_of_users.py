@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import fuxi_plugins as fb
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
@@ -197,6 +198,22 @@ def test_names_of_columns_are_given_on_the_command_line(workspace, tmp_path):
     assert "column_names: [user_id, item_id, rating, timestamp]" in result.output
     assert "data_root: .\n" in result.output  # within the workspace, which may be moved
     assert "rule: '>= 4'" in result.output or "rule: '> 0'" in result.output
+
+
+def test_names_of_columns_are_given_file_by_file_on_the_command_line_and_in_python(workspace, tmp_path, monkeypatch):
+    (tmp_path / "clicks.txt").write_text(csv("", USERS, ITEMS, CLICKS))
+    (tmp_path / "users.txt").write_text(csv("", range(30), [user % 3 for user in range(30)]))
+    call = ["--configs", str(workspace.configs), "data", "describe", "mine", "--from", str(tmp_path)]
+    call += ["--column-names", "clicks.txt=user_id,item_id,click", "--column-names", "users.txt=user_id, town"]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 0, result.output
+    assert "tables: {users.txt: user_id}" in result.output
+    monkeypatch.chdir(tmp_path)
+    names = {"clicks.txt": ["user_id", "item_id", "click"], "users.txt": ["user_id", "town"]}
+    assert "tables: {users.txt: user_id}" in fb.describe("other", tmp_path, column_names=names).text
+    result = CliRunner().invoke(main, [*call, "--column-names", "a,b"])
+    assert result.exit_code == 2
+    assert "error: --column-names is given once for all files, or for each file as FILE=a,b,c" in result.output
 
 
 def test_letters_of_any_script_stay_readable_in_the_config(workspace, tmp_path):
