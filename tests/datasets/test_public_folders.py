@@ -354,12 +354,15 @@ def test_the_columns_of_well_known_files_are_known(tmp_path, file, rows, columns
         describe("mine", tmp_path / file, interactions=True)
 
 
-def test_criteos_columns_are_known(tmp_path):
+@pytest.mark.parametrize("files", [["train.txt"], ["day_0", "day_1"]])
+def test_criteos_columns_are_known(tmp_path, files):
     rows = [[CLICKS[row], *([row % 7] * 13), *(["68fd1e64"] * 26)] for row in range(ROWS)]
-    (tmp_path / "train.txt").write_text(lines(rows, "\t"))
+    for place, file in enumerate(files):
+        (tmp_path / file).write_text(lines(rows[place :: len(files)], "\t"))
     found = describe("mine", tmp_path)
     assert found.entry["label_col"]["name"] == "label"
     assert found.entry["column_names"] == ["label", *(f"I{n}" for n in range(1, 14)), *(f"C{n}" for n in range(1, 27))]
-    assert any(
-        "train.txt has no header; its columns are those of Criteo's challenge: label, I1" in r for r in found.remarks
-    )
+    assert any("no header; the columns are taken to be those of Criteo's" in remark for remark in found.remarks)
+    spec = read_spec("mine", found.entry, tmp_path)
+    prepared = prepare_dataset(spec, Workspace(tmp_path, tmp_path, tmp_path / "cache"))
+    assert sum(prepared.card.rows.values()) == ROWS

@@ -22,7 +22,7 @@ from fuxi_plugins.datasets.describing.names import (
     is_of_users_and_items,
     made_up,
 )
-from fuxi_plugins.datasets.describing.published_columns import find_published
+from fuxi_plugins.datasets.describing.published_columns import Published, find_published
 from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header, read_types
 from fuxi_plugins.datasets.reading.forms import (
@@ -76,6 +76,12 @@ class FoundFiles:
     def columns_of(self, file: str) -> tuple[str, ...] | None:
         """Of a file without a header; None if it has one."""
         return self.file_format.names_of(self.root / file)
+
+    def published_as(self, file: str) -> Published | None:
+        """What a file without a header, or its parts, is known to be."""
+        columns = self.columns_of(file) or ()
+        found = find_published(parts(self.root / file, self.file_format)[0].name, columns)
+        return found if found and found.columns == columns else None
 
     def settings(self, *files: str) -> dict[str, Any]:
         """How these files are written, as a dataset config says it where their names do not tell."""
@@ -283,7 +289,7 @@ def _format(folder: Path, name: str, column_names: Sequence[str] = (), separator
             f"{len(column_names)}: {', '.join(column_names)}."
         )
     if not column_names and not _is_header(first, others):
-        known = find_published(name, first)
+        known = find_published(part.name, first)
         column_names = known.columns if known else [made_up(place) for place in range(1, len(first) + 1)]
     return replace(found, column_names=tuple(column_names) or None)
 

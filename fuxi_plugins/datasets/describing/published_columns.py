@@ -6,6 +6,10 @@ from fnmatch import fnmatchcase
 
 _BEHAVIOUR = ("user_id", "item_id", "category_id", "behavior", "timestamp")
 _CRITEO = ("label", *(f"I{place}" for place in range(1, 14)), *(f"C{place}" for place in range(1, 27)))
+_KDD_2012 = (
+    *("click", "impression", "display_url", "ad_id", "advertiser_id", "depth", "position"),
+    *("query_id", "keyword_id", "title_id", "description_id", "user_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ PUBLISHED = (
     Published("Taobao's user behaviour", "userbehavior*.csv*", _BEHAVIOUR),
     Published("Yoochoose", "yoochoose-clicks.dat*", ("session_id", "timestamp", "item_id", "category")),
     Published("Criteo's challenge", "train.txt*", _CRITEO),
+    Published("Criteo's terabyte", "day_*", _CRITEO),
+    Published("KDD Cup 2012", "training.txt*", _KDD_2012),
+    Published("KDD Cup 2012", "userid_profile.txt*", ("user_id", "gender", "age")),
     Published("Gowalla", "loc-gowalla_*.txt*", ("user_id", "time", "latitude", "longitude", "location_id")),
 )
 

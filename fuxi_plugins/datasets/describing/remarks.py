@@ -8,7 +8,6 @@ from fuxi_plugins.datasets.describing.columns import Guess
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import LabelGuess
 from fuxi_plugins.datasets.describing.names import LABELS, is_made_up
-from fuxi_plugins.datasets.describing.published_columns import find_published
 from fuxi_plugins.datasets.leaks import LEAK
 from fuxi_plugins.datasets.side_tables import SideTable
 
@@ -61,13 +60,13 @@ def of_header(found: FoundFiles, tables: Sequence[SideTable] = ()) -> list[str]:
             "The first row looks like values, not like a header, so the columns are numbered. To name them: "
             "--column-names label,user_id,item_id."
         ]
-    remarks = []
-    for file in (*found.names.values(), *(table.name for table in tables)):
-        columns = found.columns_of(file) or ()
-        published = find_published(file, columns)
-        if published and published.columns == columns:
-            remarks.append(f"{file} has no header; its columns are those of {published.dataset}: {', '.join(columns)}.")
-    return remarks
+    files = [*found.names.values(), *(table.name for table in tables)]
+    return [
+        f"{'The parts have' if file == '.' else f'{file} has'} no header; the columns are taken to be those of "
+        f"{published.dataset}: {', '.join(published.columns)}."
+        for file in files
+        if (published := found.published_as(file))
+    ]
 
 
 def of_label(label: LabelGuess, found: FoundFiles, heads: Mapping[str, pl.DataFrame]) -> list[str]:
