@@ -50,7 +50,7 @@ def movielens_1m(folder):
     rows = zip(WHO, WHAT, STARS, MOMENTS, strict=True)
     (folder / "ratings.dat").write_text(lines(rows, "::"))
     films = (
-        (item, f"Rosé, Vol. {item} (1995)", ("Comedy|Crime|Drama", "Drama")[item % 2]) for item in range(1, ITEMS + 1)
+        (item, f"Rosé, Vol. {item} (1995)", ("Drama", "Comedy|Crime|Drama")[item % 2]) for item in range(1, ITEMS + 1)
     )
     (folder / "movies.dat").write_text(lines(films, "::"), **write)
     people = ((user, "FM"[user % 2], 25, user % 9, 10000 + user % 4) for user in range(1, USERS + 1))
@@ -230,7 +230,16 @@ def test_a_country_is_no_split(tmp_path):
     assert describe("mine", tmp_path).entry["train_data"] == "."
 
 
-@pytest.mark.parametrize("row", ["{'user_id': nobody}", "{'user_id': 'u1'", "[1]"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{'user_id': nobody}",
+        "{'user_id': 'u1'",
+        "{[]: 1}",
+        "{'user_id': b'u1'}",
+        "{'item_id': " + 500 * "[" + 500 * "]" + "}",
+    ],
+)
 def test_a_line_that_is_no_dict_is_named(tmp_path, row):
     good = "{'user_id': 'u1', 'item_id': 'i1', 'clicked': 1}\n"
     (tmp_path / "reviews.json").write_text(3 * good + row + "\n")

@@ -12,7 +12,7 @@ from fuxi_plugins.datasets.describing.relations import NO_GROUPS
 
 # What is said of files that are read from a copy.
 WRITTEN_ANEW = (
-    "Written anew as parquet in {}, which is what runs read. After a change of your files runs are refused until you "
+    "Written anew as parquet in {}, which is what runs read. After a change of your files, runs are refused until you "
     "remove the config and describe them again."
 )
 

@@ -27,8 +27,8 @@ class Published:
 
 
 PUBLISHED = (
-    Published("MovieLens 1M", "ratings.dat", ("user_id", "movie_id", "rating", "timestamp")),
-    Published("MovieLens 1M", "movies.dat", ("movie_id", "title", "genres")),
+    Published("MovieLens 1M and 10M", "ratings.dat", ("user_id", "movie_id", "rating", "timestamp")),
+    Published("MovieLens 1M and 10M", "movies.dat", ("movie_id", "title", "genres")),
     Published("MovieLens 1M", "users.dat", ("user_id", "gender", "age", "occupation", "zip_code")),
     Published("MovieLens 10M", "tags.dat", ("user_id", "movie_id", "tag", "timestamp")),
     Published("Amazon's ratings", "ratings_*.csv*", ("user_id", "item_id", "rating", "timestamp")),

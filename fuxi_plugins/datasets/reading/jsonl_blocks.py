@@ -66,7 +66,7 @@ def _texts(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _parse(path: Path, text: bytes, line: int) -> pl.DataFrame:
-    if text.startswith(_OF_PYTHON):
+    if text.lstrip().startswith(_OF_PYTHON):
         text = _as_json(path, text, line)
     try:
         frame = pl.read_ndjson(text, infer_schema_length=None)
@@ -84,11 +84,11 @@ def _as_json(path: Path, text: bytes, first_line: int) -> bytes:
     for line, row in enumerate(text.rstrip().split(b"\n"), first_line):
         try:
             rows.append(json.dumps(ast.literal_eval(row.decode())))
-        except (ValueError, SyntaxError) as error:  # also of text that is not UTF-8
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:  # what literal_eval raises
             shown = row[:60].decode(errors="replace")
             raise UserError(
-                f"{path.name}, line {line}: each line must be a dict of Python, as the first is, but this one is "
-                f"{shown!r}."
+                f"{path.name}, line {line}: each line must be a dict of Python, as the first is, of texts, numbers "
+                f"and lists of them, but this one is {shown!r}."
             ) from error
     return "\n".join(rows).encode()
 
