@@ -82,6 +82,7 @@ LATE_IMPORTS = {
     "datasets/sources/hub.py": "huggingface-hub, an extra",
     "execution/planner.py": "torch and FuxiCTR, which listing and reporting do without",
     "execution/processes.py": "the trainer, which only a run's own process needs",
+    "execution/measure_cost.py": "torch, which the process that measures has",
     "execution/resources.py": "torch, when GPUs are named",
     "experiments/equal_size.py": "torch and FuxiCTR, without which suites are listed",
     "experiments/training_settings.py": "torch, for the name of an optimizer",

@@ -23,22 +23,25 @@ if TYPE_CHECKING:
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
 @click.option("--times", type=click.IntRange(min=1), default=1, show_default=True,
               help="Measurements of each model, in turns. The table shows the median.")  # fmt: skip
+@click.option("--together", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Models that take turns. All of them are in memory meanwhile.")  # fmt: skip
 @click.option("--record", "keep", is_flag=True, help="Also save the figures in the finished records, a "
               "measurement in each seed's.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, keep: bool, as_json: bool) -> None:
+def cost(
+    workspace: Workspace, name: str, gpu: int, threads: int, times: int, together: int, keep: bool, as_json: bool
+) -> None:
     """Measures speed, operations and memory of models. NAME is a suite or an experiment.
 
-    Let nothing else run on the machine meanwhile.
+    The models take turns of under a second. Let nothing else run on the machine meanwhile.
     """
     from tabulate import tabulate
 
-    from fuxi_plugins.execution.measure_cost import measure_apart
+    from fuxi_plugins.execution.measure_cost import measure_in_turns
     from fuxi_plugins.execution.planner import plan_suite
     from fuxi_plugins.execution.resources import Resources
     from fuxi_plugins.experiments.suite import find_suite
-    from fuxi_plugins.training.provenance import utc_now
 
     suite = find_suite(name, workspace, seeds=[1])
     resources = Resources.choose([gpu], jobs=1, threads=threads)
@@ -53,9 +56,10 @@ def cost(workspace: Workspace, name: str, gpu: int, threads: int, times: int, ke
         raise UserError(f"none of the models of {name} works on its dataset, so there is nothing to measure.")
     measured: list[list[Cost]] = [[] for _ in jobs]
     for _ in range(times):
-        turn = utc_now()
-        for job, its_costs in zip(jobs, measured, strict=True):
-            its_costs.append(measure_apart(job, gpu).model_copy(update={"turn": turn}))
+        for first in range(0, len(jobs), together):
+            those = slice(first, first + together)
+            for its_costs, found in zip(measured[those], measure_in_turns(jobs[those], gpu), strict=True):
+                its_costs.append(found)
     if keep:
         for job, its_costs in zip(jobs, measured, strict=True):
             _into_records(job, its_costs, workspace)

@@ -54,7 +54,7 @@ def start_server(threads: int) -> None:
     """
     nothing = FORKS.Process(target=os.getpid)
     try:
-        _start_fork(nothing, threads)
+        start_fork(nothing, threads)
         nothing.join()
     except (EOFError, ConnectionError) as error:
         time.sleep(STOP_SECONDS)  # a stop that ended it while it started comes to us as well, as an exception
@@ -109,7 +109,7 @@ class Forked(RunProcess):
         stdout, its_stdout = FORKS.Pipe(duplex=False)
         environment = {**os.environ, **_variables(threads)}
         self._process = FORKS.Process(target=_work, args=(its_stdin, its_stdout, str(log), environment))
-        _start_fork(self._process, threads)
+        start_fork(self._process, threads)
         its_stdin.close()
         its_stdout.close()
         assert self._process.pid is not None  # it has been started
@@ -177,7 +177,12 @@ def _work(stdin: Connection, stdout: Connection, log: str, environment: dict[str
     sys.exit(worker.main())
 
 
-def _start_fork(process: BaseProcess, threads: int) -> None:
+def start_fork(process: BaseProcess, threads: int) -> None:
+    """Starts a process of :data:`FORKS` with the settings that runs have.
+
+    Args:
+        threads: that libraries find at their import in a server that is not there yet.
+    """
     with _environment(threads):  # which a new server inherits
         process.start()
 

@@ -171,7 +171,7 @@ class Latency(Frozen):
 
 
 class Cost(Frozen):
-    """What a model costs on one device; ``training/cost.py`` measures it. Loading data is no part of it."""
+    """What a model costs on one device; ``execution/measure_cost.py`` measures it. Loading data is no part of it."""
 
     device: str
     processor: str
@@ -183,7 +183,7 @@ class Cost(Frozen):
     inference_rows_per_second: NonNegativeFloat  # in the largest batch of ``latency``
     latency: dict[str, Latency]  # by rows predicted at once
     peak_bytes: NonNegativeInt  # while training
-    turn: str | None = None  # when the turn began in which several models were measured one after another
+    turn: str | None = None  # when it began; costs that share it were measured beside each other, in turns
 
     @property
     def hardware(self) -> tuple[str, str, int]:

@@ -1,6 +1,7 @@
 """Costs against arithmetic done by hand, and the command."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from click.testing import CliRunner
 from torch import nn
 
 from fuxi_plugins.cli.main import main
+from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.execution.measure_cost import LATENCY_ROWS, ROUNDS, measure_in_turns
 from fuxi_plugins.models.operations import operations
 from fuxi_plugins.records.files import find_records, write_record
-from fuxi_plugins.training.cost import LATENCY_ROWS, measure, repeated, times
+from fuxi_plugins.training.cost import repeated, times
 from tests.training.test_runner import make_job, run
 
 
@@ -37,18 +40,57 @@ def test_rows_are_repeated_from_the_start():
 
 def test_times_are_as_many_as_calls_after_warming_up():
     calls = []
-    assert len(times(lambda: calls.append(1), torch.device("cpu"))) == len(calls) - 2
+    assert len(times(lambda: calls.append(1), torch.device("cpu"))) == len(calls) - 1
 
 
 def test_the_cost_of_a_model(workspace, tmp_path):
-    cost = measure(make_job(workspace, tmp_path))
+    (cost,) = measure_in_turns([make_job(workspace, tmp_path)], gpu=-1)
     assert cost.batch_size == 100
     assert set(cost.latency) == {str(rows) for rows in LATENCY_ROWS}
     assert all(0 < found.p50_ms <= found.p99_ms for found in cost.latency.values())
+    assert all(found.calls >= ROUNDS for found in cost.latency.values())
     # DNN: four fields of 4 values and a slope of width 4, then 16 and 1; the rest is lookups, pooling and activations
     products = 2 * (1 * 4 + 4 * 4 * 16 + 16 * 1)
     assert cost.flops_per_row * cost.flops_coverage == pytest.approx(products)
     assert 0.5 < cost.flops_coverage < 1
+
+
+def test_models_take_turns(workspace, tmp_path, monkeypatch):
+    asked = []
+
+    class Model:
+        def __init__(self, job, gpu):
+            self.name = job.seed
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            asked.append((self.name, "end"))
+
+        def answer(self):
+            return {"device": "cpu", "processor": "one", "threads": 1, "batch_size": 100, "flops_per_row": 1,
+                    "flops_coverage": 1}  # fmt: skip
+
+        def ask(self, method, *arguments):
+            asked.append((self.name, method, *arguments))
+            return 7 if method == "peak_bytes" else [float(self.name)] * 2
+
+    monkeypatch.setattr("fuxi_plugins.execution.measure_cost._Apart", Model)
+    costs = measure_in_turns([make_job(workspace, tmp_path, seed=seed) for seed in (1, 2)], gpu=-1)
+    assert asked[: 2 * ROUNDS] == [(1, "step_seconds"), (2, "step_seconds")] * ROUNDS
+    assert asked[-2:] == [(2, "end"), (1, "end")]
+    assert len({cost.turn for cost in costs}) == 1
+    assert [cost.training_rows_per_second for cost in costs] == [100, 50]
+    assert [cost.latency["256"].p50_ms for cost in costs] == [1000, 2000]
+    assert costs[0].latency["256"].calls == 2 * ROUNDS
+
+
+def test_a_model_that_fails_is_one_message(workspace, tmp_path, monkeypatch):
+    good, bad = make_job(workspace, tmp_path), make_job(workspace, tmp_path, seed=2)
+    bad = replace(bad, data=replace(bad.data, folder=tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="the cost of DNN_tiny could not be measured: .*nowhere"):
+        measure_in_turns([good, bad], gpu=-1)
 
 
 def test_the_command_measures_apart_and_writes_into_the_record_of_the_same_configuration(workspace, tmp_path):
