@@ -17,7 +17,8 @@ def data_fingerprint(spec: DatasetSpec, digests: dict[str, str]) -> str:
         "feature_cols": [column.model_dump(exclude_none=True, exclude={"source"}) for column in spec.active_columns],
         "label_col": spec.label_col.model_dump(exclude_none=True),
     }
-    said = {"separator", "column_names", "encoding", "split", "tables", "weight_col", "label_missing"}
+    said = {"separator", "column_names", "encoding", "quotes", "impressions", "split", "tables"}
+    said |= {"weight_col", "label_missing"}
     preprocessing |= spec.model_dump(include=said, exclude_none=True)
     if spec.further_labels:
         preprocessing["further_labels"] = [column.model_dump(exclude_none=True) for column in spec.further_labels]

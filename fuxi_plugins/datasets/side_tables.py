@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.reading.blocks import Block, first_row
+from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.files import read_blocks, read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.spec import DatasetSpec, TableKey
+
+_ID, _PART = "\0id", "\0part"  # no column of a file is called so
 
 
 @dataclass
@@ -83,29 +85,49 @@ def read_table(
         file_format: of the file.
 
     Raises:
-        UserError: it has no column ``key``, an id is missing or stands in two rows.
+        UserError: it has no column ``key``, an id is missing or stands in two rows, or two parts of the table differ in
+            what they say of one.
     """
     header = read_header(folder / name, file_format)
     if key not in header:
         raise UserError(f"{name} must have the column {key!r}, by which tables joins it, but has {', '.join(header)}.")
     kept = [column for column in header if column != key and (columns is None or column in columns)]
-    rows: dict[str, int] = {}
-    frames = []
-    for block in read_blocks(folder / name, [key, *kept], file_format):
-        ids = as_text(block.frame[key])
-        wrong = ids.is_null() | ids.is_duplicated() | pl.Series([text in rows for text in ids], dtype=pl.Boolean)
-        if wrong.any():
-            row = first_row(wrong)
-            seen = "it is missing" if ids[row] is None else f"{ids[row]!r} stands in several"
-            raise UserError(
-                f"{block.place(row)}: each row must have an id of its own in {key!r}, by which {name} is joined, but "
-                f"{seen}."
-            )
-        rows |= zip(ids, range(len(rows), len(rows) + len(ids)), strict=True)
-        frames.append(block.frame.select(kept))
-    if not frames:
+    blocks = [
+        replace(
+            block,
+            frame=block.frame.select(
+                pl.lit(block.path.as_posix()).alias(_PART), as_text(block.frame[key]).alias(_ID), *kept
+            ),
+        )
+        for block in read_blocks(folder / name, [key, *kept], file_format)
+    ]
+    if not blocks:
         raise UserError(f"{name} must hold rows, but has only its header.")
-    return SideTable(name, key, of_rows, rows, pl.concat(frames))
+    table = pl.concat([block.frame for block in blocks], how="vertical_relaxed")
+    again = table.filter(table[_ID].is_null() | table.select(_PART, _ID).is_duplicated())
+    different = table.drop(_PART).unique(maintain_order=True)  # several parts may hold an item, and say the same of it
+    wrong = [*again[_ID], *different.filter(different[_ID].is_duplicated())[_ID]]
+    if wrong:
+        text = wrong[0]
+        seen = f"parts of it differ in what they say of {text!r}"
+        if again.height:
+            seen = "it is missing" if text is None else f"{text!r} stands in several"
+        block, row = _last_place(blocks, text)
+        raise UserError(
+            f"{block.place(row)}: each row must have an id of its own in {key!r}, by which {name} is joined, but "
+            f"{seen}."
+        )
+    rows = dict(zip(different[_ID], range(different.height), strict=True))
+    return SideTable(name, key, of_rows, rows, different.select(kept))
+
+
+def _last_place(blocks: Sequence[Block], text: str | None) -> tuple[Block, int]:
+    """The last row of an id."""
+    for block in reversed(blocks):
+        rows = block.frame[_ID].eq_missing(text).arg_true()
+        if len(rows):
+            return block, rows[-1]
+    raise AssertionError("the id is in one of the blocks")
 
 
 def read_rows(

@@ -10,7 +10,7 @@ from fuxi_plugins.core.explain import Strict
 from fuxi_plugins.datasets.columns import SPLITS as SPLITS
 from fuxi_plugins.datasets.columns import FeatureColumn, LabelColumn, SplitRule, inside_folder
 from fuxi_plugins.datasets.interactions.settings import FromInteractions
-from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat
+from fuxi_plugins.datasets.reading.forms import ColumnForm, DataFormat, Encoding, FileFormat, Impressions
 from fuxi_plugins.datasets.source import Source
 
 Builder = Literal[
@@ -42,6 +42,8 @@ class DatasetSpec(Strict):
         None  # of csv files without a header; all of them, or by file
     )
     encoding: Encoding | None = None  # of csv files; None: UTF-8
+    quotes: bool | None = None  # false: in csv files a quote is a letter like others
+    impressions: Impressions | None = None  # of files whose rows list the items shown at once
     train_data: str  # a file, a folder of parts, or several files as a name with *
     valid_data: str | None = None  # None: ``split`` divides its rows off those of ``train_data``
     test_data: str | None = None
@@ -97,7 +99,18 @@ class DatasetSpec(Strict):
         if settings.get("from_interactions") is None:
             return settings
         made = {f"{split}_data": f"{split}.csv" for split in SPLITS}
-        own = ("build", "split", "tables", "data_format", "separator", "column_names", "encoding", *made)
+        own = (
+            "build",
+            "split",
+            "tables",
+            "data_format",
+            "separator",
+            "column_names",
+            "encoding",
+            "quotes",
+            "impressions",
+            *made,
+        )
         if said := [key for key in own if settings.get(key) not in (None, made.get(key))]:
             raise ValueError(
                 f"from_interactions makes the files and divides their rows, so leave out {', '.join(said)}"
@@ -201,7 +214,14 @@ class DatasetSpec(Strict):
     def file_format(self) -> FileFormat:
         names = self.column_names
         by_file = {file: tuple(own) for file, own in names.items()} if isinstance(names, dict) else tuple(names or ())
-        return FileFormat(self.data_format, self.separator, by_file or None, self.encoding or "utf-8")
+        return FileFormat(
+            self.data_format,
+            self.separator,
+            by_file or None,
+            self.encoding or "utf-8",
+            self.quotes is not False,
+            self.impressions,
+        )
 
     @property
     def _label_columns(self) -> dict[str, LabelColumn]:

@@ -30,6 +30,9 @@ MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
         ("2026-03-01 12:30:00.25+0000", 45000.25),
         ("2026-03-01 9:00:00-03:30", 45000),
         (" 2026-03-01 ", 0),
+        ("3/1/2026 12:30:00 PM", 45000),
+        ("03/01/2026 12:00 AM", 0),
+        ("3/1/2026 11:59:59 p.m.", 86399),
     ],
 )
 def test_a_date_is_seconds_since_1970_in_utc_where_it_names_no_zone(text, after):
@@ -37,7 +40,19 @@ def test_a_date_is_seconds_since_1970_in_utc_where_it_names_no_zone(text, after)
 
 
 @pytest.mark.parametrize(
-    "text", ["03/01/2026", "1 Mar 2026", "20260301", "2026-13-01", "2026-02-30", "2026-03-01 25:00", "soon", "", None]
+    "text",
+    [
+        "03/01/2026",
+        "1 Mar 2026",
+        "20260301",
+        "2026-13-01",
+        "2026-02-30",
+        "2026-03-01 25:00",
+        "3/1/2026 12:30",
+        "soon",
+        "",
+        None,
+    ],
 )
 def test_what_is_no_date_or_may_be_two_is_null(text):
     assert seconds(pl.Series([text, "2026-03-01"], dtype=pl.String)).to_list() == [None, MIDNIGHT]

@@ -101,7 +101,7 @@ def test_a_changed_table_is_other_data(folder):
     ("goods", "said"),
     [
         (GOODS.rename({"item_id": "id"}), "goods.csv must have the column 'item_id', by which tables joins it, but"),
-        (pl.concat([GOODS, GOODS[3:4]]), "goods.csv, line 5: each row must have an id of its own in 'item_id'"),
+        (pl.concat([GOODS, GOODS[3:4]]), "goods.csv, line 27: each row must have an id of its own in 'item_id'"),
         (GOODS.with_columns(pl.col("item_id") * 10_000), "goods.csv must hold the ids that the rows have in item_id"),
         (GOODS.with_columns(city=pl.lit("x")), "must have the column 'city', but people.csv and goods.csv have it"),
         (GOODS.drop("brand"), "rows.csv must have the columns that the dataset 'mine' names, but lacks brand"),
@@ -119,6 +119,19 @@ def test_an_id_that_comes_again_in_another_block_is_refused(folder, monkeypatch)
     pl.concat([GOODS, GOODS[:1]]).write_csv(folder / "goods.csv")
     with pytest.raises(UserError, match="goods.csv, line 27: .* but '100' stands in several"):
         prepared(folder, entry_of(folder, "csv", tables=TABLES))
+
+
+@pytest.mark.parametrize("ending", WRITE)
+def test_a_table_may_lie_in_parts_that_say_the_same(folder, ending):
+    whole = prepared(folder, entry_of(folder, "csv", tables=TABLES))
+    for part, rows in (("old", slice(0, 15)), ("new", slice(10, ITEMS))):
+        (folder / part).mkdir()
+        WRITE[ending](GOODS[rows], folder / part / f"goods.{ending}")
+    in_parts = {"people.csv": "user_id", f"*/goods.{ending}": "item_id"}
+    assert_same(prepared(folder, entry_of(folder, "csv", tables=in_parts)), whole)
+    WRITE[ending](GOODS[10:].with_columns(price=pl.lit(9.5)), folder / "new" / f"goods.{ending}")
+    with pytest.raises(UserError, match=f"goods.{ending}, .* parts of it differ in what they say of '110'"):
+        prepared(folder, entry_of(folder, "csv", tables=in_parts))
 
 
 def test_a_table_that_is_not_there_and_one_outside_are_refused(folder):

@@ -159,6 +159,8 @@ def _of_numbers(
 def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None:
     """The guess if the values are lists written as text."""
     if _share(values, r"^\s*(\[.*\]|\(.*\))\s*$") > SAME:
+        if values.str.contains(r"^\s*\[\s*\{").any():
+            return idle(name, "objects")
         return _sequence(name, from_brackets(values), extra | {"list_format": "brackets"})
     if values.str.contains("\n", literal=True).any():
         return None

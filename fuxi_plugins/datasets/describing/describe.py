@@ -1,6 +1,7 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import polars as pl
@@ -64,7 +65,8 @@ def describe(
     found = find_files(origin, column_names, label)
     header = read_header(found.root / found.names["train"], found.file_format)
     tables = find_tables(found, header)
-    found = replace(found, others=tuple(name for name in found.others if name not in {table.name for table in tables}))
+    unread = (name for name in found.others if not any(fnmatchcase(name, table.name) for table in tables))
+    found = replace(found, others=tuple(unread))
     heads, unreadable = _heads(found, tables)
     if interactions:
         return describe_log(dataset_id, found, tables, heads["train"], label, rule)

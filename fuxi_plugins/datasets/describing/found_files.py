@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.columns import MISSING
+from fuxi_plugins.datasets.describing.impressions import find_impressions
 from fuxi_plugins.datasets.describing.names import (
     LABELS,
     find_label_name,
@@ -23,7 +24,7 @@ from fuxi_plugins.datasets.describing.names import (
     made_up,
 )
 from fuxi_plugins.datasets.describing.published_columns import Published, find_published
-from fuxi_plugins.datasets.reading.csv_blocks import refuse_utf16
+from fuxi_plugins.datasets.reading.csv_blocks import quoting, refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header, read_types
 from fuxi_plugins.datasets.reading.forms import (
     BY_NAME,
@@ -49,6 +50,9 @@ SEPARATORS = (",", "\t", ";", "|", "::")
 RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
 _HEAD_BYTES = 1 << 20  # that tell a file's encoding
 _WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
+_ODD_QUOTES = re.compile(
+    r'"(?!(?:[^"]|"")*"$).*|[^"]+(?:"[^"]*"[^"]*)*"[^"]*', re.DOTALL
+)  # opens a value and does not close it, or stands alone
 _ROWS = 20  # behind the first that tell whether it is a header
 _NO_DATA = {".md", ".rst", ".html", ".py", ".sh", ".sql", ".yaml", ".yml", ".toml"}
 
@@ -95,6 +99,10 @@ class FoundFiles:
             settings["column_names"] = next(iter(named.values())) if alike else named
         if self.file_format.encoding != "utf-8":
             settings["encoding"] = self.file_format.encoding
+        if not self.file_format.quotes:
+            settings["quotes"] = False
+        if self.file_format.impressions and self.names["train"] in files:
+            settings["impressions"] = self.file_format.impressions.model_dump(exclude_none=True)
         return settings
 
 
@@ -118,6 +126,7 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
         )
     file_format = _format(root, names["train"], said.get(names["train"], ()) if said else list(column_names))
     encodings = [_encoding(root / name, file_format) for name in names.values()]
+    quotes = file_format.quotes
     of_rows = file_format.names_of(root / names["train"])
     columns = dict.fromkeys(names.values(), of_rows) if of_rows else {}
     for name in others:
@@ -125,10 +134,12 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
         with nullcontext() if name in said else suppress(UserError):
             found = _format(root, name, said.get(name, ()), file_format.separator)
             encodings.append(found.encoding)
+            quotes = quotes and found.quotes
             if own := found.names_of(root / name):
-                columns[name] = own
+                columns |= {name: own, f"*/{Path(name).name}": own} if "/" in name else {name: own}
     if not columns.keys() <= set(names.values()):
         file_format = replace(file_format, column_names=columns)
+    file_format = replace(file_format, quotes=quotes)
     if any(encoding != "utf-8" for encoding in encodings):
         file_format = replace(file_format, encoding="latin-1")
     return FoundFiles(root, names, file_format, others)
@@ -150,8 +161,18 @@ def _named_files(
         names = {"train": _only(origin, data, names, label, said)}
     if "." in names.values():  # the parts of one table
         return origin, names, ()
-    others = (path.name for path in data if not any(fnmatchcase(path.name, name) for name in names.values()))
+    others = [path.name for path in data if not any(fnmatchcase(path.name, name) for name in names.values())]
+    for split, name in names.items():
+        if (origin / name).is_dir() and (file := _only_in(origin / name, label, said)) != ".":
+            names[split] = f"{name}/{file}"
+            others += [f"{name}/{path.name}" for path in _data_files(origin / name) if path.name != file]
     return origin, names, tuple(others)
+
+
+def _only_in(folder: Path, label: str | None, said: Mapping[str, Sequence[str]]) -> str:
+    """Of a split's folder the file with its rows, where tables lie beside it; "." where all are parts of one table."""
+    data = _data_files(folder)
+    return "." if len(data) < 2 or any(path.is_dir() for path in data) else _only(folder, data, {}, label, said)
 
 
 def _data_files(folder: Path) -> list[Path]:
@@ -274,15 +295,17 @@ def _format(folder: Path, name: str, column_names: Sequence[str] = (), separator
     nameless = (folder / name).is_dir() and format_by_name(folder / name) is None  # whose parts no ending tells
     part = parts(folder / name, FileFormat("csv" if nameless else None))[0]
     if BY_NAME.kind_of(part) != "csv":
-        return BY_NAME
+        return replace(BY_NAME, impressions=find_impressions(part, BY_NAME, []))
     found = FileFormat("csv" if nameless else None, encoding=_encoding(part, BY_NAME))
     head = _head(part).decode(found.encoding, errors="replace").removeprefix("\ufeff")
     line = head.partition("\n")[0].strip("\r")
     separator = separator or _separator(line)
     if separator and separator != found.separator_of(part):
         found = replace(found, separator=separator)
+    found = replace(found, quotes=not _are_quotes_letters(head, separator or ","))
     text = io.StringIO(head.replace(separator or ",", "\x1f"), newline="")
-    first, *others = itertools.islice(csv.reader(text, delimiter="\x1f"), _ROWS + 1)
+    reader = csv.reader(text, delimiter="\x1f", quoting=quoting(found.quotes))
+    first, *others = itertools.islice(reader, _ROWS + 1)
     if column_names and len(column_names) != len(first):
         raise UserError(
             f"--column-names must name each column of {name}, whose first row has {len(first)} values, but names "
@@ -291,7 +314,17 @@ def _format(folder: Path, name: str, column_names: Sequence[str] = (), separator
     if not column_names and not _is_header(first, others):
         known = find_published(part.name, first)
         column_names = known.columns if known else [made_up(place) for place in range(1, len(first) + 1)]
-    return replace(found, column_names=tuple(column_names) or None)
+    found = replace(found, column_names=tuple(column_names) or None)
+    return replace(found, impressions=find_impressions(part, found, [first, *others] if column_names else others))
+
+
+def _are_quotes_letters(text: str, separator: str) -> bool:
+    """Whether quotes stand where they would break a value, in rows that are all of one width without them."""
+    rows = [line.split(separator) for line in text.splitlines()]
+    if len(set(map(len, rows))) > 1:
+        return False
+    values = (value for row in rows for value in row if '"' in value)
+    return any(_ODD_QUOTES.fullmatch(value) for value in values)
 
 
 def _head(path: Path) -> bytes:
@@ -323,8 +356,10 @@ def _is_header(first: list[str], others: list[list[str]]) -> bool:
     """Whether the first row of a file names its columns.
 
     It does if it holds no number, or the name of a label, or a text above numbers alone, or the numbers that pandas
-    gives columns without a name.
+    gives columns without a name. It does not if it holds an address of the web.
     """
+    if any("://" in value for value in first):
+        return False
     if not any(map(_is_number, first)) or any(name.casefold() in LABELS[:-1] for name in first):
         return True
     places = [str(place) for place in range(len(first))]

@@ -161,9 +161,9 @@ def is_bare_id(name: str) -> bool:
 
 
 def are_one(one: str, other: str) -> bool:
-    """Whether two names most likely mean the same ids: ``userid`` and ``user``, ``movieId`` and ``movie_id``."""
+    """Whether two names may mean the same ids: ``userid`` and ``user``, ``movieId`` and ``movie_id``, item and news."""
     cores = [_plain(name).replace("_", "").removesuffix("id") for name in (one, other)]
-    return (cores[0] == cores[1] != "") or (is_user(one) and is_user(other))
+    return (cores[0] == cores[1] != "") or any(is_one(one) and is_one(other) for is_one in (is_user, is_item))
 
 
 def tells_of(file: str, column: str) -> bool:

@@ -10,6 +10,10 @@ _KDD_2012 = (
     *("click", "impression", "display_url", "ad_id", "advertiser_id", "depth", "position"),
     *("query_id", "keyword_id", "title_id", "description_id", "user_id"),
 )
+_MIND_NEWS = (
+    *("news_id", "category", "subcategory", "title", "abstract", "url"),
+    *("title_entities", "abstract_entities"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ PUBLISHED = (
     Published("Criteo's terabyte", "day_*", _CRITEO),
     Published("KDD Cup 2012", "training.txt*", _KDD_2012),
     Published("KDD Cup 2012", "userid_profile.txt*", ("user_id", "gender", "age")),
+    Published("MIND", "behaviors.tsv", ("impression_id", "user_id", "time", "history", "impressions")),
+    Published("MIND", "news.tsv", _MIND_NEWS),
     Published("Gowalla", "loc-gowalla_*.txt*", ("user_id", "time", "latitude", "longitude", "location_id")),
 )
 

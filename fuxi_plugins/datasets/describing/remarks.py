@@ -38,6 +38,8 @@ NOTES = {
     "rounded ids": "Ids in scientific notation (1.23E+17): {}. A spreadsheet writes long numbers so and drops their "
     "last digits, which makes one id of several. Export such columns as text.",
     "powers": "Whole numbers in scientific notation (1.2e5) taken for amounts: {}. Ids need all their digits.",
+    "objects": "Left out, for they are lists of objects, as JSON writes them: {}. Write what models shall know of "
+    "them as columns of their own.",
     "list": "Lists of several values: {}.",
 }
 
@@ -46,6 +48,12 @@ def of_files(found: FoundFiles, tables: Sequence[SideTable]) -> list[str]:
     """Which files are not read, which belong together, and how they are written."""
     remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
     remarks += [f"The files {name} together are {split}." for split, name in found.names.items() if "*" in name]
+    if lists := found.file_format.impressions:
+        clicks = f"{lists.clicked} which of them were clicked" if lists.clicked else "marks the clicked ones with -1"
+        remarks.append(
+            f"{lists.shown} lists the items that were shown at once, and {clicks}. Each of them becomes a row, with "
+            f"the columns {lists.item} and {lists.label}."
+        )
     if found.file_format.separator:
         remarks.append(f"Values are separated by {found.file_format.separator!r}.")
     if found.file_format.encoding != "utf-8":

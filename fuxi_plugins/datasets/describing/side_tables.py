@@ -1,6 +1,9 @@
 """Tables beside the rows, as of users or items: which files are some, and by which ids they are joined."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePath
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
@@ -9,6 +12,7 @@ from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.names import (
     are_one,
     is_bare_id,
+    is_history,
     is_id,
     is_item,
     is_made_up,
@@ -35,7 +39,9 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
         return []
     found: list[SideTable] = []
     taken = set(header)
-    for name in files.others:
+    for name in _with_patterns(files.others):
+        if any(fnmatchcase(name, table.name) for table in found):  # a part of it
+            continue
         try:
             columns = read_header(files.root / name, files.file_format)
         except UserError:  # of another form than the rows
@@ -43,13 +49,24 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
         if all(map(is_made_up, columns)):
             continue
         new = [column for column in columns if column not in taken]
-        for key, of_rows in _possible_keys(name, columns, header):
+        keys = _possible_keys(name, columns, header)
+        if lists := files.file_format.impressions:  # whose items the rows are about, more than others that they name
+            keys = sorted(keys, key=lambda pair: pair[1] != lists.item)
+        for key, of_rows in keys:
             table = _table(files, name, key, of_rows, [column for column in new if column != key])
             if table and table.frame.width and _share_known(table, files) >= KNOWN:
                 found.append(table)
                 taken.update(table.frame.columns)
                 break
     return found
+
+
+def _with_patterns(names: Sequence[str]) -> list[str]:
+    """Names of files, and before those that several folders have, as ``*/items.csv``, what stands for all of them."""
+    paths = [PurePath(name) for name in names]
+    within = Counter(path.name for path in paths if len(path.parts) == 2)
+    patterns = [f"*/{name}" for name, folders in within.items() if folders > 1]
+    return [*(name for name in names if "/" not in name), *patterns, *(name for name in names if "/" in name)]
 
 
 def _possible_keys(file: str, columns: list[str], header: list[str]) -> list[tuple[str, str]]:
@@ -112,7 +129,7 @@ def _is_a_name(guess: Guess) -> bool:
 def sources_of(tables: Iterable[SideTable], guesses: Mapping[str, Guess]) -> dict[str, list[str]]:
     """By ``user`` and ``item``, the features that tables tell of them and the ids of these tables.
 
-    Where a table tells of one of the two, the other has its ids alone.
+    Where a table tells of one of the two, the other has its ids alone. Histories are the user's.
     """
     found: dict[str, list[str]] = {}
     for table in tables:
@@ -124,6 +141,10 @@ def sources_of(tables: Iterable[SideTable], guesses: Mapping[str, Guess]) -> dic
         ids = [name for name, guess in guesses.items() if is_one(name) and _is_of_ids(guess)]
         if found and source not in found and ids:
             found[source] = ids[:1]
+    known = {name for names in found.values() for name in names}
+    histories = [name for name, guess in guesses.items() if guess.entry["type"] == "sequence" and is_history(name)]
+    if "user" in found:
+        found["user"] += [name for name in histories if guesses[name].active and name not in known]
     return found
 
 

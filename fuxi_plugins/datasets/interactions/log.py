@@ -56,7 +56,7 @@ def read_log(folder: Path, log: Log) -> Interactions:
         UserError: a file is not of its form, or an interaction lacks a user, an item, a moment or what tells whether
             it is positive.
     """
-    read = {"table": _rows, "sequences": _sequences, "impressions": _impressions}[log.form]
+    read = {"table": _rows, "sequences": _sequences}[log.form]
     frames = [
         frame.with_columns(pl.lit(place, pl.UInt8).alias("file"))
         for place, name in enumerate(log.files)
@@ -84,7 +84,8 @@ def read_log(folder: Path, log: Log) -> Interactions:
 
 def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
     """Of a table, block by block."""
-    named = [log.user, log.item, log.time, *([log.positive.column] if log.positive else []), *log.context]
+    said = log.what_is_positive
+    named = [log.user, log.item, log.time, *([said.column] if said else []), *log.context]
     for block in read_blocks(path, list(dict.fromkeys(named)), log.file_format):
         yield pl.DataFrame(
             {
@@ -97,27 +98,6 @@ def _rows(path: Path, log: Log) -> Iterator[pl.DataFrame]:
         )
 
 
-def _impressions(path: Path, log: Log) -> Iterator[pl.DataFrame]:
-    """Of a table of pages, block by block; a page's items stay in its order."""
-    assert log.clicked is not None
-    for block in read_blocks(path, [log.user, log.item, log.time, log.clicked, *log.context], log.file_format):
-        for name in (log.item, log.clicked):
-            if block.frame[name].dtype != pl.List:
-                raise UserError(f"{path.name}: {name!r} must hold lists of items, but holds {block.frame[name].dtype}.")
-        pages = pl.DataFrame(
-            {
-                "user": _ids(block, log.user),
-                "item": block.frame[log.item].cast(pl.List(pl.String)),
-                "clicked": block.frame[log.clicked].cast(pl.List(pl.String)),
-                "moment": moments(block, log.time),
-                **{name: as_written(block.frame[name]) for name in log.context},
-            }
-        )
-        shown = pages.explode("item", empty_as_null=True).drop_nulls("item")
-        positive = pl.col("item").is_in(pl.col("clicked")).fill_null(False)
-        yield shown.select("user", "item", "moment", positive.alias("positive"), *log.context)
-
-
 def _ids(block: Block, column: str) -> pl.Series:
     ids = as_text(block.frame[column])
     if ids.null_count():
@@ -126,14 +106,15 @@ def _ids(block: Block, column: str) -> pl.Series:
 
 
 def _positives(block: Block, log: Log) -> pl.Series:
-    if log.positive is None:
+    said = log.what_is_positive
+    if said is None:
         return pl.repeat(True, block.frame.height, dtype=pl.Boolean, eager=True)
-    positive = LabelRule.parse(log.positive.rule).positives(block.frame[log.positive.column])
+    positive = LabelRule.parse(said.rule).positives(block.frame[said.column])
     if positive.null_count():
         row = first_row(positive.is_null())
         raise UserError(
-            f"{block.place(row)}: {log.positive.column!r} must be what the rule {log.positive.rule!r} can compare, "
-            f"but is {block.frame[log.positive.column][row]!r}."
+            f"{block.place(row)}: {said.column!r} must be what the rule {said.rule!r} can compare, but is "
+            f"{block.frame[said.column][row]!r}."
         )
     return positive
 

@@ -7,7 +7,7 @@ from pydantic import Field, StrictInt, field_validator, model_validator
 from fuxi_plugins.core.explain import Strict
 from fuxi_plugins.datasets.columns import inside_folder
 from fuxi_plugins.datasets.label_rule import LabelRule
-from fuxi_plugins.datasets.reading.forms import DataFormat, Encoding, FileFormat
+from fuxi_plugins.datasets.reading.forms import DataFormat, Encoding, FileFormat, Impressions
 
 ROW_COLUMNS = ("label", "user_id", "item_id", "timestamp", "history")  # that every made row has
 
@@ -19,11 +19,13 @@ class Table(Strict):
     separator: str | None = Field(default=None, min_length=1)
     column_names: list[str] | None = None
     encoding: Encoding = "utf-8"
+    quotes: bool = True
+    impressions: Impressions | None = None
 
     @property
     def file_format(self) -> FileFormat:
         names = tuple(self.column_names) if self.column_names else None
-        return FileFormat(self.data_format, self.separator, names, self.encoding)
+        return FileFormat(self.data_format, self.separator, names, self.encoding, self.quotes, self.impressions)
 
 
 class Positive(Strict):
@@ -43,20 +45,18 @@ class Log(Table):
     """The interactions.
 
     file: one file or several.
-    form: ``table``: a row an interaction; ``sequences``: a line a user, the user's id and then items in order of time;
-        ``impressions``: a row a page, whose ``item`` is the list of what it showed and ``clicked`` of what was clicked.
+    form: ``table``: a row an interaction; ``sequences``: a line a user, the user's id and then items in order of time.
     user, item, time: the columns of a table; time holds numbers or dates.
-    positive: None: every interaction is positive; of an impression, what was clicked.
+    positive: None: every interaction is positive; of ``impressions``, what was clicked.
     others: what is not positive is left out, or is a negative of its own. Either way no negative is drawn from it.
     context: columns of a table that a row keeps; a drawn negative has those of its positive.
     """
 
     file: str | list[str]
-    form: Literal["table", "sequences", "impressions"] = "table"
+    form: Literal["table", "sequences"] = "table"
     user: str = "user_id"
     item: str = "item_id"
     time: str = "timestamp"
-    clicked: str | None = None
     positive: Positive | None = None
     others: Literal["left_out", "negatives"] = "left_out"
     context: list[str] = Field(default=[])
@@ -70,17 +70,19 @@ class Log(Table):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Log":
-        if self.form == "sequences" and (self.positive or self.context):
-            raise ValueError("a log of sequences holds items alone, so positive and context need form: table")
-        if (self.clicked is None) != (self.form != "impressions") or (self.clicked and self.positive):
-            raise ValueError("form: impressions needs clicked, the column of what was clicked, in place of positive")
-        if self.others == "negatives" and not self.tells_negatives:
+        if self.form == "sequences" and (self.positive or self.context or self.impressions):
+            raise ValueError(
+                "a log of sequences holds items alone, so positive, context and impressions need form: table"
+            )
+        if self.others == "negatives" and not self.what_is_positive:
             raise ValueError("others: negatives needs positive, which says what the others are")
         return self
 
     @property
-    def tells_negatives(self) -> bool:
-        return self.positive is not None or self.clicked is not None
+    def what_is_positive(self) -> Positive | None:
+        """None: every interaction."""
+        clicked = Positive(column=self.impressions.label, rule="== 1") if self.impressions else None
+        return self.positive or clicked
 
     @property
     def files(self) -> list[str]:
@@ -206,13 +208,10 @@ class FromInteractions(Strict):
     @property
     def in_words(self) -> str:
         """The protocol, as boards say it."""
-        positive = self.log.positive
+        positive = self.log.what_is_positive
         said = ["Rows are made from a log of interactions."]
+        said += [f"A {positive.column} {positive.rule} is positive." if positive else "Each interaction is positive."]
         if positive:
-            said += [f"A {positive.column} {positive.rule} is positive."]
-        else:
-            said += ["What was clicked is positive." if self.log.clicked else "Each interaction is positive."]
-        if self.log.tells_negatives:
             said += ["The others are negatives." if self.log.others == "negatives" else "The others are left out."]
         if drawn := self.negatives.per_positive:
             law = "uniformly" if self.negatives.by == "uniform" else "in proportion to the positives of train"

@@ -44,7 +44,7 @@ class Block:
     share: float
     unit: Literal["line", "row"] = "line"
     line_of: Callable[[int], int] | None = field(default=None, repr=False)  # where a row may take several lines
-    kept: np.ndarray | None = None  # the rows of the file's block that are left in ``frame``
+    kept: np.ndarray | None = None  # of each row of ``frame``, the row of the file's block that it is made of
 
     def line(self, row: int) -> int:
         """The line (in parquet and Arrow the row) of the file on which a row of the block ends, counting from 1."""
@@ -57,5 +57,8 @@ class Block:
 
     def filter(self, keep: np.ndarray) -> "Block":
         """The rows for which ``keep`` (N,) is true."""
-        kept = np.flatnonzero(keep)
-        return replace(self, frame=self.frame[kept], kept=kept if self.kept is None else self.kept[kept])
+        return self.rows(np.flatnonzero(keep))
+
+    def rows(self, numbers: np.ndarray) -> "Block":
+        """The rows of these numbers (M,), of which one may stand several times."""
+        return replace(self, frame=self.frame[numbers], kept=numbers if self.kept is None else self.kept[numbers])

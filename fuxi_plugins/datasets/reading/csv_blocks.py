@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -24,6 +25,10 @@ _BOM = b"\xef\xbb\xbf"
 _BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _TYPED = re.compile("(.+):(token|float|token_seq|float_seq)")  # a column in a header of RecBole
+_HOW_TO_QUOTE = (
+    'A quote inside a value is written twice, and the value stands in quotes: "5"" disk". Where quotes are letters '
+    "like others, write quotes: false in the dataset config."
+)
 _UNIT_SEPARATOR = "\x1f"  # stands for a separator of several characters, which parsers do not take
 
 
@@ -35,6 +40,11 @@ class _Layout:
     names: list[str]
     separator: str  # one character
     named_by: str  # what says how wide a row is
+    quotes: bool  # whether a value may stand in quotes
+
+    def holds_quotes(self, text: bytes) -> bool:
+        """Whether some values of the text may stand in quotes."""
+        return self.quotes and b'"' in text
 
 
 def read_header(path: Path, file_format: FileFormat) -> list[str]:
@@ -45,7 +55,7 @@ def read_header(path: Path, file_format: FileFormat) -> list[str]:
     """
     if named := file_format.names_of(path):
         return list(named)
-    names = _header(path, first_line(path, file_format.encoding), file_format.separator_of(path))
+    names = _header(path, file_format)
     return list(_types(names)) or names
 
 
@@ -57,7 +67,7 @@ def read_types(path: Path, file_format: FileFormat) -> dict[str, str]:
     """
     if file_format.names_of(path):
         return {}
-    return _types(_header(path, first_line(path, file_format.encoding), file_format.separator_of(path)))
+    return _types(_header(path, file_format))
 
 
 def read_blocks(
@@ -73,17 +83,17 @@ def read_blocks(
     separator = written if len(written) == 1 else _UNIT_SEPARATOR
     has_header = file_format.names_of(path) is None
     named_by = "the header" if has_header else "the config's column_names"
-    layout = _Layout(path, read_header(path, file_format), separator, named_by)
+    layout = _Layout(path, read_header(path, file_format), separator, named_by, file_format.quotes)
     done, line, rest = 0, 1, b""
     if has_header:
         done, line = len(first_line(path, file_format.encoding)), 2
     file_size = float("nan") if is_packed(path) else path.stat().st_size
     for piece in _pieces_after(_utf8(path, size, file_format.encoding), done):
         text = rest + piece
-        end = len(text) if not piece else _before_blank_lines(text, _end_of_row(path, text, line, size))
+        end = len(text) if not piece else _before_blank_lines(text, _end_of_row(layout, text, line, size))
         text, rest = text[:end], text[end:]
         if not piece:
-            text = _end_of_file(path, text, line)
+            text = _end_of_file(layout, text, line)
         if text[:1] not in (b"", b"\r", b"\n") or text.strip(b"\r\n"):
             done += len(text)
             if line == 1:
@@ -91,7 +101,7 @@ def read_blocks(
             if separator != written:
                 text = text.replace(written.encode(), separator.encode())
             frame = _parse(layout, text, columns, line)
-            line_of = _lines(layout, text, line) if b'"' in text else None
+            line_of = _lines(layout, text, line) if layout.holds_quotes(text) else None
             yield Block(path, frame, line, min(done / file_size, 1.0), line_of=line_of)
             line += text.count(b"\n")
 
@@ -146,15 +156,16 @@ def _types(header: list[str]) -> dict[str, str]:
     return {match[1]: match[2] for match in typed if match} if all(typed) else {}
 
 
-def _header(path: Path, line: bytes, separator: str) -> list[str]:
-    line = line.removeprefix(_BOM)
+def _header(path: Path, file_format: FileFormat) -> list[str]:
+    line = first_line(path, file_format.encoding).removeprefix(_BOM)
+    separator = file_format.separator_of(path)
     refuse_utf16(path, line)
     if not line.strip():
         raise UserError(f"{path.name} must hold a header and rows, but is empty.")
     text = _decode(path, line, 1)
     if len(separator) > 1:
         text, separator = text.replace(separator, _UNIT_SEPARATOR), _UNIT_SEPARATOR
-    names = next(csv.reader([text], delimiter=separator))
+    names = next(csv.reader([text], delimiter=separator, quoting=quoting(file_format.quotes)))
     require_own_names(path, names)
     if len(names) == 1:
         for other, word in _WORDS.items():
@@ -167,18 +178,26 @@ def _header(path: Path, line: bytes, separator: str) -> list[str]:
     return names
 
 
-def _end_of_row(path: Path, text: bytes, line: int, size: int) -> int:
+def quoting(quotes: bool) -> Literal[0, 3]:
+    """What the standard library's csv module calls it."""
+    return csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+
+
+def _end_of_row(layout: _Layout, text: bytes, line: int, size: int) -> int:
     """Where the last whole row ends: the last line end that is not inside quotes."""
-    quotes, end = text.count(b'"') if b'"' in text else 0, len(text)
+    if not layout.holds_quotes(text):
+        end = text.rfind(b"\n") + 1
+        if not end and len(text) >= 4 * size:  # else one row is longer than a block: read on
+            raise UserError(f"{layout.path.name}, line {line}: a row must end within {4 * size:,} bytes, but does not.")
+        return end
+    quotes, end = text.count(b'"'), len(text)
     while True:
         start = text.rfind(b"\n", 0, end) + 1
         quotes -= text.count(b'"', start, end)
         if start == 0:
-            if len(text) < 4 * size and b'"' not in text:
-                return 0  # one row longer than a block: read on
             raise UserError(
-                f"{path.name}, line {line}: a quote opens a value that does not end within {size:,} bytes. A quote "
-                'inside a value is written twice, and the value stands in quotes: "5"" disk".'
+                f"{layout.path.name}, line {line}: a quote opens a value that does not end within {size:,} bytes. "
+                f"{_HOW_TO_QUOTE}"
             )
         if quotes % 2 == 0:
             return start
@@ -193,19 +212,19 @@ def _before_blank_lines(text: bytes, end: int) -> int:
     return text.index(b"\n", body) + 1 if body else 0
 
 
-def _end_of_file(path: Path, text: bytes, line: int) -> bytes:
+def _end_of_file(layout: _Layout, text: bytes, line: int) -> bytes:
     text = text.rstrip(b"\r\n")
-    if b'"' in text and text.count(b'"') % 2:
+    if layout.holds_quotes(text) and text.count(b'"') % 2:
         line += text.count(b"\n", 0, text.rfind(b'"'))
         raise UserError(
-            f"{path.name}, line {line}: a quote is not closed before the file ends. The file may be cut, or a quote "
-            'inside a value stands alone: write it twice and the value in quotes, "5"" disk".'
+            f"{layout.path.name}, line {line}: a quote is not closed before the file ends. The file may be cut. Or a "
+            f"quote stands alone inside a value: {_HOW_TO_QUOTE}"
         )
     return text + b"\n" if text else text
 
 
 def _parse(layout: _Layout, text: bytes, columns: Sequence[str], line: int) -> pl.DataFrame:
-    bare = _QUOTED.sub(b"", text) if b'"' in text else text
+    bare = _QUOTED.sub(b"", text) if layout.holds_quotes(text) else text
     rows = bare.count(b"\n")
     if bare.count(layout.separator.encode()) != rows * (len(layout.names) - 1):
         _refuse_ragged(layout, text, line)
@@ -218,13 +237,15 @@ def _parse(layout: _Layout, text: bytes, columns: Sequence[str], line: int) -> p
             columns=positions,
             new_columns=[layout.names[position] for position in positions],
             infer_schema=False,
+            quote_char='"' if layout.quotes else None,
             null_values=[""],  # in quotes too: a writer that quotes every value has no other word for a missing one
         )
     except pl.exceptions.PolarsError as error:
         _decode(layout.path, text, line)
         _refuse_ragged(layout, text, line)
         said = str(error).splitlines()[0]
-        raise UserError(f"{layout.path.name}, line {line} or later: not csv: {said}.") from error
+        hint = f" {_HOW_TO_QUOTE}" if layout.holds_quotes(text) else ""
+        raise UserError(f"{layout.path.name}, line {line} or later: not csv: {said}.{hint}") from error
     if frame.height != rows:
         _refuse_ragged(layout, text, line)
         raise UserError(
@@ -249,7 +270,7 @@ def _refuse_ragged(layout: _Layout, text: bytes, first_line: int) -> None:
 def _rows(layout: _Layout, text: bytes, first_line: int) -> Iterator[tuple[int, list[str]]]:
     """(line on which it ends, values) of each row; slow, for finding what is wrong."""
     decoded = io.StringIO(_decode(layout.path, text, first_line), newline="")
-    reader = csv.reader(decoded, delimiter=layout.separator)
+    reader = csv.reader(decoded, delimiter=layout.separator, quoting=quoting(layout.quotes))
     for row in reader:
         yield first_line + reader.line_num - 1, row
 

@@ -1,7 +1,8 @@
 """Dates that files write as text, as seconds since 1970 or as a clock shows them; a date without a zone is UTC.
 
 Read are 2026-03-01, 2026/3/1, 01.03.2026 and, before a time, 20260301. A slash behind the day, as in 03/01/2026, is
-read by nobody for certain: it may be the third of January or the first of March.
+read by nobody for certain: it may be the third of January or the first of March. Before a time with AM or PM, as
+Americans write it, the month comes first.
 """
 
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ _FORMS = (
     rf"^(?P<year>\d{{4}})[-/](?P<month>\d{{1,2}})[-/](?P<day>\d{{1,2}})(?:{_TIME}{_ZONE})?$",
     rf"^(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})(?:{_TIME}{_ZONE})?$",
     rf"^(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_TIME}{_ZONE}$",
+    rf"^(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})/(?P<year>\d{{4}}){_TIME} ?(?P<half>[AaPp])\.?[Mm]\.?{_ZONE}$",
 )
 
 
@@ -55,6 +57,9 @@ def _of_form(texts: pl.Series, form: str, in_utc: bool = True) -> pl.Series:
     """Seconds since 1970 in UTC, or else in the zone of each text."""
     parts = texts.str.extract_groups(form).struct.unnest()
     hour, minute, second = (pl.col(name).fill_null("00") for name in ("hour", "minute", "second"))
+    if "half" in parts.columns:  # 12 AM is midnight, 12 PM noon
+        in_half = hour.cast(pl.Int64, strict=False) % 12
+        hour = pl.when(pl.col("half").str.to_lowercase() == "p").then(in_half + 12).otherwise(in_half).cast(pl.String)
     written = pl.format("{}-{}-{} {}:{}:{}", "year", "month", "day", hour, minute, second.str.replace(",", "."))
     moment = written.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
     if not in_utc:

@@ -15,8 +15,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.reading import arrow_blocks, csv_blocks, jsonl_blocks, parquet_blocks
 from fuxi_plugins.datasets.reading.blocks import Block
 from fuxi_plugins.datasets.reading.forms import BY_NAME, FileFormat, parts
+from fuxi_plugins.datasets.reading.impressions import one_row_each
 from fuxi_plugins.datasets.reading.partitions import keys_of, require_same_keys
 
+_IMPRESSIONS_BYTES = 2 * 2**20  # of a block, for each of its rows becomes many
 _READERS = {"csv": csv_blocks, "jsonl": jsonl_blocks, "arrow": arrow_blocks, "parquet": parquet_blocks}
 
 
@@ -26,9 +28,8 @@ def read_header(path: Path, file_format: FileFormat = BY_NAME) -> list[str]:
     Raises:
         UserError: the file is empty or not of its format, or its header names a column twice.
     """
-    part = _parts(path, file_format)[0]
-    header = _READERS[file_format.kind_of(part)].read_header(part, file_format)
-    return [*header, *(key for key in keys_of(part, path) if key not in header)]
+    stored = _stored_header(path, file_format)
+    return file_format.impressions.header(stored) if file_format.impressions else stored
 
 
 def read_types(path: Path, file_format: FileFormat = BY_NAME) -> dict[str, str]:
@@ -47,11 +48,32 @@ def read_blocks(
     file_format: FileFormat = BY_NAME,
     block_bytes: int | None = None,
 ) -> Iterator[Block]:
-    """The rows of a data file, in order, in blocks of about ``block_bytes``.
+    """The rows of a data file, in order, in blocks of about ``block_bytes``; of impressions, a row for each item.
 
     Raises:
         UserError: not a complete file of its format, or a part without one of the columns; says where.
     """
+    impressions = file_format.impressions
+    stored = _stored_header(path, file_format) if impressions else []
+    if impressions is None or impressions.shown not in stored:
+        yield from _stored_blocks(path, columns, file_format, block_bytes)
+        return
+    impressions.header(stored)  # refuses what it would make twice
+    size = min(block_bytes or _IMPRESSIONS_BYTES, _IMPRESSIONS_BYTES)
+    for block in _stored_blocks(path, impressions.stored(columns), file_format, size):
+        made = one_row_each(block, impressions)
+        yield replace(made, frame=made.frame.select(columns))
+
+
+def _stored_header(path: Path, file_format: FileFormat) -> list[str]:
+    part = _parts(path, file_format)[0]
+    header = _READERS[file_format.kind_of(part)].read_header(part, file_format)
+    return [*header, *(key for key in keys_of(part, path) if key not in header)]
+
+
+def _stored_blocks(
+    path: Path, columns: Sequence[str], file_format: FileFormat, block_bytes: int | None
+) -> Iterator[Block]:
     found = _parts(path, file_format)
     sizes = [part.stat().st_size for part in found]
     for part, before in zip(found, itertools.accumulate(sizes, initial=0), strict=False):

@@ -1,11 +1,14 @@
 """How files and their columns are written, as configs say it; nothing here reads what a file holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.core.explain import Strict
 
 DataFormat = Literal["csv", "parquet", "arrow", "jsonl"]
 Encoding = Literal["utf-8", "latin-1"]
@@ -35,6 +38,54 @@ _DESCRIPTIONS = ("readme", "license", "licence", "changelog", "changes", "citati
 _PROSE = {"", ".txt", ".md", ".rst"}  # endings of files that tell of others
 
 
+class Impressions(Strict):
+    """Which columns list what was shown, and what the columns of an item's own row are called.
+
+    shown: a list of items, in whatever way lists are written; entries of text are separated by blanks or commas.
+    clicked: a list of those of them that were clicked. Without it, each entry of ``shown`` must say so: ``N1-1 N2-0``.
+    item: the new column of one item.
+    label: the new column that is 1 if this item was clicked, else 0.
+
+    The lists themselves are no columns any more: they tell the label.
+    """
+
+    shown: str
+    clicked: str | None = None
+    item: str = Field(default="item_id", min_length=1)
+    label: str = Field(default="click", min_length=1)
+
+    @model_validator(mode="after")
+    def _names_of_their_own(self) -> "Impressions":
+        names = [*self.lists, self.item, self.label]
+        if len(set(names)) < len(names):
+            raise ValueError(f"shown, clicked, item and label must be different columns, but are {', '.join(names)}")
+        return self
+
+    @property
+    def lists(self) -> list[str]:
+        return [self.shown, *([self.clicked] if self.clicked else [])]
+
+    def header(self, stored: list[str]) -> list[str]:
+        """The columns of a file whose header is ``stored``; that of a table without such lists stays.
+
+        Raises:
+            UserError: a new column is there already.
+        """
+        if self.shown not in stored:
+            return stored
+        kept = [name for name in stored if name not in self.lists]
+        if there := sorted({self.item, self.label} & set(kept)):
+            raise UserError(
+                f"impressions must give what it makes of {self.shown} names of their own (item, label), but the file "
+                f"has the column {' and '.join(there)} already."
+            )
+        return [*kept, self.item, self.label]
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """What must be read of a file for those columns of :meth:`header`."""
+        return [*(name for name in columns if name not in (self.item, self.label)), *self.lists]
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """How a data file is written.
@@ -44,12 +95,16 @@ class FileFormat:
     column_names: of csv files without a header, in the order of their values; or by file, if files have different ones,
         where a file without names has a header. None reads the first row of each as the header.
     encoding: of the text of a csv file.
+    quotes: whether a value of a csv file may stand in quotes; else a quote is a letter like others.
+    impressions: of rows that list the items shown at once, which lists become rows.
     """
 
     kind: DataFormat | None = None
     separator: str | None = None
     column_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None
     encoding: Encoding = "utf-8"
+    quotes: bool = True
+    impressions: Impressions | None = None
 
     def names_of(self, path: Path) -> tuple[str, ...] | None:
         """The columns of a file without a header; None if it has one."""
@@ -122,17 +177,18 @@ def _endings(path: Path) -> list[str]:
 def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
     """The files of a data file, in the order of their names: itself, or what a folder or a pattern stands for.
 
-    A folder stands for what it and its folders hold of its format; a name with ``*``, as ``train-*.parquet``, for the
-    files so called. Files and folders whose names begin with a dot or an underscore are not data, by the convention of
-    Spark.
+    A folder stands for what it and its folders hold of its format; a name with ``*``, as ``train-*.parquet`` or
+    ``*/items.csv``, for the files so called. Files and folders whose names begin with a dot or an underscore are not
+    data, by the convention of Spark.
 
     Raises:
         UserError: there is no such file.
     """
     if is_pattern(path):
-        found = [part for part in sorted(path.parent.glob(path.name)) if part.is_file() and _is_data(part, path.parent)]
+        folder, name = _folder_and_pattern(path)
+        found = [part for part in sorted(folder.glob(name)) if part.is_file() and _is_data(part, folder)]
         if not found:
-            raise UserError(f"the folder {path.parent} must hold files called {path.name}, but holds none.")
+            raise UserError(f"the folder {folder} must hold files called {name}, but holds none.")
         return found
     if not path.is_dir():
         return [path]
@@ -150,17 +206,26 @@ def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
 
 def is_pattern(path: Path) -> bool:
     """Whether the name stands for several files."""
-    return "*" in path.name
+    return any("*" in name for name in path.parts)
+
+
+def _folder_and_pattern(path: Path) -> tuple[Path, str]:
+    """The folder in which the files of a pattern lie, and their name from there."""
+    first = next(place for place, name in enumerate(path.parts) if "*" in name)
+    return Path(*path.parts[:first]), "/".join(path.parts[first:])
 
 
 def is_there(path: Path) -> bool:
     """Whether a data file exists, or one at least that a pattern stands for."""
-    return any(path.parent.glob(path.name)) if is_pattern(path) else path.exists()
+    if is_pattern(path):
+        folder, name = _folder_and_pattern(path)
+        return any(folder.glob(name))
+    return path.exists()
 
 
 def place_of(part: Path, path: Path) -> Path:
     """Where a part of the data file ``path`` lies, from the folder that holds the parts."""
-    return part.relative_to(path.parent if is_pattern(path) else path)
+    return part.relative_to(_folder_and_pattern(path)[0] if is_pattern(path) else path)
 
 
 def _is_data(part: Path, folder: Path) -> bool:

@@ -96,8 +96,11 @@ def _unpack(origin: Path, name: str, copy: Path) -> None:
         shutil.copytree(origin / name, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "_*"))
         return
     if is_pattern(copy):
+        folder = copy.parents[len(Path(name).parts) - 1]
         for part in parts(origin / name):
-            shutil.copyfile(part, copy.with_name(part.name))
+            place = folder / part.relative_to(origin)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(part, place)
         return
     packed = (path for path in sorted(origin.glob("*")) if path.suffix == ".zip" or _is_tar(path))
     archives = [origin] if origin.is_file() else [origin / f"{name}.zip", *packed]

@@ -63,8 +63,7 @@ def section(**changes):
     (section(log={"file": "../log.csv"}), "lies inside it"),
     (section(log={"file": "log.csv", "positive": {"column": "stars", "rule": "good"}}), "a rule is a comparison"),
     (section(log={"file": "log.csv", "form": "sequences", "context": ["page"]}), "need form: table"),
-    (section(log={"file": "log.csv", "form": "impressions"}), "needs clicked"),
-    (section(log={"file": "log.csv", "clicked": "clicks"}), "needs clicked"),
+    (section(log={"file": "log.csv", "form": "sequences", "impressions": {"shown": "page"}}), "need form: table"),
     (section(log={"file": "log.csv", "others": "negatives"}), "others: negatives needs positive"),
 ])  # fmt: skip
 def test_what_does_not_fit_together_is_refused(tmp_path, changes, said):
