@@ -189,6 +189,30 @@ def test_an_entry_without_a_mark_is_named_with_its_line(tmp_path):
     assert "'N1-0 N7'" in str(said.value)
 
 
+def entry_of(folder, **settings):
+    number = {"name": "age", "type": "numeric", "dtype": "float"}
+    return {
+        "title": "", "data_root": str(folder), "train_data": "rows.csv", "min_categr_count": 1,
+        "feature_cols": [{"name": "item_id", "type": "categorical", "dtype": "str"}, number],
+        "label_col": {"name": "click", "dtype": "float"}, "split": {"by": "order", "valid": 0.2, "test": 0.2},
+        "impressions": {"shown": "shown"}, **settings,
+    }  # fmt: skip
+
+
+def test_a_wrong_value_is_named_with_the_line_of_its_list(tmp_path):
+    lines = [f"{age},N1-0 N2-1 N3-0\n" for age in [*range(18), "old", 20]]
+    (tmp_path / "rows.csv").write_text("age,shown\n" + "".join(lines))
+    with pytest.raises(UserError, match="rows.csv, line 20: .*'old'"):
+        prepared(tmp_path, entry_of(tmp_path))
+
+
+def test_how_lists_and_quotes_are_read_is_part_of_the_data(tmp_path):
+    lines = [f"{age},N1-0 N2-1 N3-0,N4-1 N{age}-0\n" for age in range(20)]
+    (tmp_path / "rows.csv").write_text("age,shown,other\n" + "".join(lines))
+    read = [{}, {"impressions": {"shown": "other"}}, {"quotes": False}]
+    assert len({prepared(tmp_path, entry_of(tmp_path, **how)).card.fingerprint for how in read}) == len(read)
+
+
 def test_new_columns_have_names_of_their_own(tmp_path):
     with pytest.raises(UserError, match="the file has the column click already"):
         rows_of(tmp_path, "user,shown,click\na,N1-0,1\n", MARKED, ["user"])

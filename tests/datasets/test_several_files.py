@@ -81,6 +81,24 @@ def test_the_files_of_a_pattern_are_imported_together(tmp_path):
     assert prepare_dataset(spec, workspace).card.rows == {"train": 600, "valid": 100, "test": 100}
 
 
+def test_the_files_of_a_pattern_of_folders_keep_their_places(tmp_path):
+    workspace = Workspace(tmp_path, tmp_path, tmp_path / "cache")
+    write(tmp_path / "from", {"train": range(300)}, ".csv")
+    for folder, ages in (("old", {"u1": 20, "u2": 30}), ("new", {"u2": 30, "u3": 40})):
+        (tmp_path / "from" / folder).mkdir()
+        people = pl.DataFrame({"user": list(ages), "age": list(ages.values())})
+        people.write_csv(tmp_path / "from" / folder / "people.csv")
+    ages = {"name": "age", "type": "categorical", "dtype": "str"}
+    entry = {"title": "", "train_data": "train.csv", "split": {"by": "order", "valid": 0.2, "test": 0.2},
+             "tables": {"*/people.csv": "user"}, "files": {"train.csv": "", "*/people.csv": ""},
+             "feature_cols": [ages], "label_col": {"name": "click", "dtype": "float"}}  # fmt: skip
+    spec = read_spec("mine", entry, tmp_path)
+    folder = import_files(spec, tmp_path / "from", workspace)
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")} == {
+        "train.csv", "old/people.csv", "new/people.csv"}  # fmt: skip
+    assert sum(prepare_dataset(spec, workspace).card.rows.values()) == 300
+
+
 def test_a_pattern_that_no_file_has_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"must hold files called train-\*\.csv, but holds none"):
         read_header(tmp_path / "train-*.csv")

@@ -166,6 +166,15 @@ def test_in_a_suite_a_model_that_fails_on_its_first_batch_spoils_no_other(checko
     assert (one.status, two.status) == ("skipped", "finished")
 
 
+def test_the_cost_of_a_checkouts_model_is_measured(checkout, workspace):
+    experiment = {"One_zoo": {"model": "zoo:One", "dataset_id": "tiny"}}
+    (workspace.configs / "model_config" / "zoo.yaml").write_text(yaml.safe_dump(experiment))
+    options = ["--configs", str(workspace.configs), "--results", str(workspace.results), "--zoo", str(checkout)]
+    done = CliRunner().invoke(main, [*options, "cost", "One_zoo"])
+    assert done.exit_code == 0, done.output
+    assert "One_zoo" in done.output
+
+
 def test_a_model_that_asks_for_sources_needs_them_in_the_datasets_config(checkout, workspace):
     towers = MODEL.format(name="Towers").replace(
         "self.net(embeddings)",
