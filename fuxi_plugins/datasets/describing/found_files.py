@@ -1,9 +1,5 @@
-"""Which of a folder's files hold train, valid and test, and how they are written."""
+"""Which of a folder's files hold train, valid and test, and which lie beside them."""
 
-import codecs
-import csv
-import io
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -14,29 +10,11 @@ from typing import Any, TypeAlias
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS
-from fuxi_plugins.datasets.describing.columns import MISSING
-from fuxi_plugins.datasets.describing.impressions import find_impressions
-from fuxi_plugins.datasets.describing.names import (
-    LABELS,
-    find_label_name,
-    is_made_up,
-    is_of_users_and_items,
-    made_up,
-)
+from fuxi_plugins.datasets.describing.how_written import encoding_of, format_of, looks_like_csv
+from fuxi_plugins.datasets.describing.names import LABELS, find_label_name, is_made_up, is_of_users_and_items
 from fuxi_plugins.datasets.describing.published_columns import Published, find_published
-from fuxi_plugins.datasets.reading.csv_blocks import quoting, refuse_utf16
 from fuxi_plugins.datasets.reading.files import read_header, read_types
-from fuxi_plugins.datasets.reading.forms import (
-    BY_NAME,
-    Encoding,
-    FileFormat,
-    format_by_name,
-    is_description,
-    parts,
-    stem_of,
-    without_descriptions,
-)
-from fuxi_plugins.datasets.reading.opening import pieces
+from fuxi_plugins.datasets.reading.forms import FileFormat, parts, stem_of, without_descriptions
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
 ColumnNames: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]]
@@ -46,15 +24,7 @@ NAMES = {
     "test": ("test", "testing"),
 }
 SHORT_NAMES = {"train": ("tr",), "valid": ("va",), "test": ("te",)}  # known where both tr and te are there
-SEPARATORS = (",", "\t", ";", "|", "::")
-RARE_SEPARATORS = ("\x01", "^", " ")  # taken only where a line has none of the others
-_HEAD_BYTES = 1 << 20  # that tell a file's encoding
 _WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
-_ODD_QUOTES = re.compile(
-    r'"(?!(?:[^"]|"")*"$).*|[^"]+(?:"[^"]*"[^"]*)*"[^"]*', re.DOTALL
-)  # opens a value and does not close it, or stands alone
-_ROWS = 20  # behind the first that tell whether it is a header
-_NO_DATA = {".md", ".rst", ".html", ".py", ".sh", ".sql", ".yaml", ".yml", ".toml"}
 
 
 @dataclass(frozen=True)
@@ -124,15 +94,23 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
             f"--column-names must say of which data file they are, but {', '.join(sorted(not_there))} is none of "
             f"{', '.join([*names.values(), *others])}."
         )
-    file_format = _format(root, names["train"], said.get(names["train"], ()) if said else list(column_names))
-    encodings = [_encoding(root / name, file_format) for name in names.values()]
+    return FoundFiles(root, names, _common_format(root, names, others, column_names), others)
+
+
+def _common_format(
+    root: Path, names: Mapping[str, str], others: Sequence[str], column_names: ColumnNames
+) -> FileFormat:
+    """How the rows and the files beside them are written, all in one; columns are named by file where they differ."""
+    said = column_names if isinstance(column_names, Mapping) else {}
+    file_format = format_of(root, names["train"], said.get(names["train"], ()) if said else list(column_names))
+    encodings = [encoding_of(root / name, file_format) for name in names.values()]
     quotes = file_format.quotes
     of_rows = file_format.names_of(root / names["train"])
     columns = dict.fromkeys(names.values(), of_rows) if of_rows else {}
     for name in others:
         # An empty file, or one that is no text, is joined or read by nobody.
         with nullcontext() if name in said else suppress(UserError):
-            found = _format(root, name, said.get(name, ()), file_format.separator)
+            found = format_of(root, name, said.get(name, ()), file_format.separator)
             encodings.append(found.encoding)
             quotes = quotes and found.quotes
             if own := found.names_of(root / name):
@@ -142,7 +120,7 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
     file_format = replace(file_format, quotes=quotes)
     if any(encoding != "utf-8" for encoding in encodings):
         file_format = replace(file_format, encoding="latin-1")
-    return FoundFiles(root, names, file_format, others)
+    return file_format
 
 
 def _named_files(
@@ -181,18 +159,7 @@ def _data_files(folder: Path) -> list[Path]:
     data = without_descriptions(seen)
     if not all(path.suffix in (".user", ".item") for path in data):  # of MovieLens 100K too, whose rows are no .inter
         return data
-    return [path for path in seen if path.is_file() and _looks_like_csv(path)]
-
-
-def _looks_like_csv(path: Path) -> bool:
-    """Whether each of a file's first rows holds several values."""
-    if is_description(path) or path.suffix in _NO_DATA:
-        return False
-    try:
-        rows = _head(path).splitlines()[:_ROWS]
-    except UserError:  # empty, or no text
-        return False
-    return all(any(separator.encode() in row for separator in SEPARATORS) for row in rows)
+    return [path for path in seen if path.is_file() and looks_like_csv(path)]
 
 
 def named_after_splits(data: list[Path]) -> dict[str, str]:
@@ -273,113 +240,10 @@ def _headers(folder: Path, data: list[Path], said: Mapping[str, Sequence[str]]) 
     faults: list[UserError] = []
     for path in data:
         try:
-            found = _format(folder, path.name, said.get(path.name, ()))
+            found = format_of(folder, path.name, said.get(path.name, ()))
             headers[path.name] = read_header(path, found)
         except UserError as error:
             faults.append(error)
     if not headers:
         raise faults[0]
     return headers
-
-
-def _format(folder: Path, name: str, column_names: Sequence[str] = (), separator: str | None = None) -> FileFormat:
-    """The format of a file, with the separator, encoding and column names that its first rows show.
-
-    Args:
-        folder, name: of the file.
-        column_names, separator: what is known already.
-
-    Raises:
-        UserError: the file is empty or no text, or its rows have another number of values than there are names.
-    """
-    nameless = (folder / name).is_dir() and format_by_name(folder / name) is None  # whose parts no ending tells
-    part = parts(folder / name, FileFormat("csv" if nameless else None))[0]
-    if BY_NAME.kind_of(part) != "csv":
-        return replace(BY_NAME, impressions=find_impressions(part, BY_NAME, []))
-    found = FileFormat("csv" if nameless else None, encoding=_encoding(part, BY_NAME))
-    head = _head(part).decode(found.encoding, errors="replace").removeprefix("\ufeff")
-    line = head.partition("\n")[0].strip("\r")
-    separator = separator or _separator(line)
-    if separator and separator != found.separator_of(part):
-        found = replace(found, separator=separator)
-    found = replace(found, quotes=not _are_quotes_letters(head, separator or ","))
-    text = io.StringIO(head.replace(separator or ",", "\x1f"), newline="")
-    reader = csv.reader(text, delimiter="\x1f", quoting=quoting(found.quotes))
-    first, *others = itertools.islice(reader, _ROWS + 1)
-    if column_names and len(column_names) != len(first):
-        raise UserError(
-            f"--column-names must name each column of {name}, whose first row has {len(first)} values, but names "
-            f"{len(column_names)}: {', '.join(column_names)}."
-        )
-    if not column_names and not _is_header(first, others):
-        known = find_published(part.name, first)
-        column_names = known.columns if known else [made_up(place) for place in range(1, len(first) + 1)]
-    found = replace(found, column_names=tuple(column_names) or None)
-    return replace(found, impressions=find_impressions(part, found, [first, *others] if column_names else others))
-
-
-def _are_quotes_letters(text: str, separator: str) -> bool:
-    """Whether quotes stand where they would break a value, in rows that are all of one width without them."""
-    rows = [line.split(separator) for line in text.splitlines()]
-    if len(set(map(len, rows))) > 1:
-        return False
-    values = (value for row in rows for value in row if '"' in value)
-    return any(_ODD_QUOTES.fullmatch(value) for value in values)
-
-
-def _head(path: Path) -> bytes:
-    """The beginning of a file of text, up to the end of a line.
-
-    Raises:
-        UserError: the file is empty or in UTF-16.
-    """
-    text = next(pieces(path, _HEAD_BYTES), b"")
-    refuse_utf16(path, text)
-    if not text.strip():
-        raise UserError(f"{path.name} must hold a header and rows, but is empty.")
-    return text[: text.rfind(b"\n") + 1] or text
-
-
-def _encoding(path: Path, file_format: FileFormat) -> Encoding:
-    """UTF-8 if the beginning of a file is, else latin-1, which reads every byte as a letter."""
-    part = parts(path, file_format)[0]
-    if file_format.kind_of(part) != "csv":
-        return "utf-8"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(_head(part))
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def _is_header(first: list[str], others: list[list[str]]) -> bool:
-    """Whether the first row of a file names its columns.
-
-    It does if it holds no number, or the name of a label, or a text above numbers alone, or the numbers that pandas
-    gives columns without a name. It does not if it holds an address of the web.
-    """
-    if any("://" in value for value in first):
-        return False
-    if not any(map(_is_number, first)) or any(name.casefold() in LABELS[:-1] for name in first):
-        return True
-    places = [str(place) for place in range(len(first))]
-    if len(first) > 2 and first in (places, ["", *places[:-1]]):
-        return True
-    for name, *values in zip(first, *(row for row in others if len(row) == len(first)), strict=True):
-        there = [value for value in values if value and value not in MISSING]
-        if name and name not in MISSING and not _is_number(name) and there and all(map(_is_number, there)):
-            return True
-    return False
-
-
-def _separator(line: str) -> str | None:
-    """What the values of a line are most likely separated by; None where it has one value."""
-    most = max(SEPARATORS, key=line.count)
-    if not line.count(most):
-        return next((separator for separator in RARE_SEPARATORS if separator in line), None)
-    # ", " and "||" are separators of two characters.
-    return next((two for two in (f"{most} ", 2 * most) if line.count(two) * two.count(most) == line.count(most)), most)
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().lstrip("+-").replace(".", "", 1).isdigit()
