@@ -9,7 +9,7 @@
 Of two processes one may have slower memory for minutes, so ratios of their times say little; here each round does both
 ways, one after the other. Where the copy rate moved by more than a third the figures are refused: run it again. Beside
 the clock's ratio stands that of processor time, which does not count waiting for a core. The models have the shape of
-criteo_dim_20. A way is one of
+criteo_dim_20, RankElastor-Avazu that of avazu_dim_16. A way is one of
 
 \b
 exact             what a run does
@@ -36,7 +36,7 @@ import torch
 from measuring.bytes_moved import BytesMoved, watch_compiler
 from measuring.clock import seconds
 from measuring.copy_rate import CopyRates, copy_rate
-from measuring.ways import CRITEO, EARLIER, MODELS, WAYS, make
+from measuring.ways import EARLIER, MODELS, WAYS, make
 
 from fuxi_plugins.execution.processes import ALLOCATOR
 
@@ -67,7 +67,7 @@ def measure(model: str, first: str, second: str, rows: int, rounds: int, threads
     if not set(ALLOCATOR) <= set(os.environ):  # which glibc reads at its start
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
     torch.set_num_threads(threads)
-    batch = CRITEO.batch(rows, CPU)
+    batch = MODELS[model].shape.batch(rows, CPU)
     watch_compiler()
     models = {way: make(way, model) for way in (first, second)}
     for way, made in models.items():

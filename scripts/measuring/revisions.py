@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fuxi_plugins", "measuring")  # of which a process has the present ones
 
 
-def build_at(revision: str, model: str, settings: Mapping[str, Any]) -> Any:
-    """A model at criteo_dim_20 with that commit's fast step.
+def build_at(revision: str, model: str, shape: Any, settings: Mapping[str, Any]) -> Any:
+    """A model with that commit's fast step.
 
     Args:
         revision: a commit or what names one, later than the fast step.
         model: name of a model of the registry.
+        shape: the present ``peers.Shape`` of its data.
         settings: of its constructor.
 
     Raises:
@@ -31,8 +32,8 @@ def build_at(revision: str, model: str, settings: Mapping[str, Any]) -> Any:
         with _imported_from(Path(folder)):
             peers = import_module("measuring.peers")
             model_class = import_module("fuxi_plugins.models.registry").load_model_class(model)
-            shape = peers.Shape(peers.SMALL, numeric=13, embedding_dim=20)
-            return peers.build(model_class, shape, fast=True, **settings)
+            its_shape = peers.Shape(shape.vocabulary, shape.numeric, shape.embedding_dim)
+            return peers.build(model_class, its_shape, fast=True, **settings)
 
 
 def _extract(revision: str, folder: Path) -> None:

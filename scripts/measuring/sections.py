@@ -38,7 +38,7 @@ from measuring import peers, ways
 from measuring.clock import synchronize
 from measuring.loops import PerTokenLoop, with_loops
 from measuring.timing import Case, Section
-from measuring.ways import CRITEO, MODELS
+from measuring.ways import CRITEO
 
 FIELDS = ("user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
 SOURCES = {name: "item" if name in ("item", "cost") else "user" for name in FIELDS}  # for DSSM
@@ -83,18 +83,15 @@ def loading(options: Options) -> Iterator[Case]:
 
 def steps(options: Options) -> Iterator[Case]:
     """One training step of the token models at the shapes of the RankElastor authors."""
-    avazu = peers.Shape(peers.AVAZU, numeric=0, embedding_dim=16)
-    regularized = {"embedding_dim": 20, "embedding_regularizer": 1e-5}
     cases = [
-        ("RankElastor criteo_dim_20", *MODELS["RankElastor"], CRITEO, "UniMixer_criteo_dim_20", regularized),
-        ("RankMixer criteo_dim_20 base", *MODELS["RankMixer"], CRITEO, "UniMixer_criteo_dim_20_base", regularized),
-        ("RankElastor avazu_dim_16", RankElastor,
-         {"num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint", "tokenizer_hidden_units": [800],
-          "ffn_hidden_units": [16]}, avazu, "UniMixer_avazu_dim_16", {"embedding_dim": 16}),
-    ]  # fmt: skip
+        ("RankElastor criteo_dim_20", "RankElastor", "UniMixer_criteo_dim_20"),
+        ("RankMixer criteo_dim_20 base", "RankMixer", "UniMixer_criteo_dim_20_base"),
+        ("RankElastor avazu_dim_16", "RankElastor-Avazu", "UniMixer_avazu_dim_16"),
+    ]
     rows = options.batch_size
-    for name, model_class, settings, shape, experiment, further in cases:
-        build = partial(peers.build, model_class, shape, gpu=options.gpu, **settings, **further)
+    for name, model, experiment in cases:
+        shape = ways.MODELS[model].shape
+        build = partial(ways.build, model, gpu=options.gpu)
         models = {
             "ours": partial(build, fast=True, bf16=options.bf16),
             "FuxiCTR's step, token loops": lambda build=build: recompiled(with_loops(build(fast=False)), options),

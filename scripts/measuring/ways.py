@@ -1,6 +1,7 @@
 """Ways to do one training step of a model."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,24 +18,45 @@ from measuring.loops import with_loops
 from measuring.revisions import build_at
 
 CRITEO = peers.Shape(peers.SMALL, numeric=13, embedding_dim=20)
+AVAZU = peers.Shape(peers.AVAZU, numeric=0, embedding_dim=16)
 _SHARED = {"tokenizer": "shared", "tokenizer_dropout": 0.1, "num_tokens": 26}
-MODELS: dict[str, tuple[type, dict[str, Any]]] = {  # at criteo_dim_20
-    "RankElastor": (RankElastor, {**_SHARED, "token_dim": 30, "num_blocks": 1}),
-    "RankMixer": (
-        RankMixer,
-        {**_SHARED, "token_dim": 26, "num_blocks": 2, "formulation": "official_code", "ffn_hidden_units": [200, 200],
-         "head": "mlp"},
+_AT_CRITEO = {"embedding_dim": 20, "embedding_regularizer": 1e-5}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model at the shape of a dataset, with the settings of its constructor."""
+
+    model_class: type
+    shape: peers.Shape
+    settings: dict[str, Any]
+
+
+MODELS = {
+    "RankElastor": Measured(RankElastor, CRITEO, {**_AT_CRITEO, **_SHARED, "token_dim": 30, "num_blocks": 1}),
+    "RankElastor-Avazu": Measured(
+        RankElastor,
+        AVAZU,
+        {"embedding_dim": 16, "num_tokens": 24, "token_dim": 16, "num_blocks": 4, "tokenizer": "joint",
+         "tokenizer_hidden_units": [800], "ffn_hidden_units": [16]},
     ),
-    "DCNv2": (DCNv2, {"parallel_dnn_hidden_units": [400, 400, 400], "net_dropout": 0.1}),
-    "DNN": (DNN, {"hidden_units": [1000, 1000, 1000], "net_dropout": 0.1}),
+    "RankMixer": Measured(
+        RankMixer,
+        CRITEO,
+        {**_AT_CRITEO, **_SHARED, "token_dim": 26, "num_blocks": 2, "formulation": "official_code",
+         "ffn_hidden_units": [200, 200], "head": "mlp"},
+    ),
+    "DCNv2": Measured(
+        DCNv2, CRITEO, {**_AT_CRITEO, "parallel_dnn_hidden_units": [400, 400, 400], "net_dropout": 0.1}
+    ),
+    "DNN": Measured(DNN, CRITEO, {**_AT_CRITEO, "hidden_units": [1000, 1000, 1000], "net_dropout": 0.1}),
 }  # fmt: skip
-_AT_CRITEO = {"embedding_dim": 20, "embedding_regularizer": 1e-5}  # of all of them
 
 
 def build(model: str, **how: Any) -> nn.Module:
     """A model of the table with the fast step unless told otherwise; ``how`` is as for :func:`peers.build`."""
-    model_class, settings = MODELS[model]
-    return peers.build(model_class, CRITEO, **{"fast": True, **how}, **_AT_CRITEO, **settings)
+    measured = MODELS[model]
+    return peers.build(measured.model_class, measured.shape, **{"fast": True, **how}, **measured.settings)
 
 
 def without_turned_products(model: nn.Module) -> nn.Module:
@@ -92,5 +114,6 @@ def make(way: str, model: str) -> Any:
     """The model in a way of the table, or in that way by the code of an earlier commit, as ``bf16@COMMIT``."""
     name, _, revision = way.partition("@")
     if revision:
-        return build_at(revision, model, {**_AT_CRITEO, **MODELS[model][1], **EARLIER[name]})
+        measured = MODELS[model]
+        return build_at(revision, measured.model_class.__name__, measured.shape, {**measured.settings, **EARLIER[name]})
     return WAYS[way](model)

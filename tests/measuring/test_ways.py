@@ -19,6 +19,12 @@ def test_a_way_takes_a_step(way):
     assert torch.isfinite(torch.as_tensor(float(model.train_step(ways.CRITEO.batch(4, CPU)))))
 
 
+@pytest.mark.parametrize("model", ways.MODELS)
+def test_a_model_takes_a_step_at_its_shape(model):
+    made = ways.build(model)
+    assert torch.isfinite(torch.as_tensor(float(made.train_step(ways.MODELS[model].shape.batch(4, CPU)))))
+
+
 def test_plain_products_are_torchs():
     turned, plain = (ways.WAYS[way]("DNN") for way in ("exact", "plain-products"))
     assert any("forward" in vars(layer) for layer in turned.modules())
@@ -57,8 +63,8 @@ def test_an_earlier_commit_s_model_is_of_that_commit_s_code(tmp_path, monkeypatc
         subprocess.run([*git, *words], check=True)
     monkeypatch.setattr(revisions, "ROOT", repository)
     present, paths = sys.modules["fuxi_plugins"], list(sys.path)
-    assert revisions.build_at("HEAD", "DNN", {"a": 1}) == ("the earlier one", "DNN", {"a": 1})
+    assert revisions.build_at("HEAD", "DNN", ways.CRITEO, {"a": 1}) == ("the earlier one", "DNN", {"a": 1})
     assert sys.modules["fuxi_plugins"] is present
     assert sys.path == paths
     with pytest.raises(ValueError, match="'no-such' must name a commit"):
-        revisions.build_at("no-such", "DNN", {})
+        revisions.build_at("no-such", "DNN", ways.CRITEO, {})
