@@ -229,6 +229,15 @@ def test_other_texts_are_no_impressions(tmp_path, rows):
     assert "impressions" not in describe("mine", tmp_path / "rows.csv").entry
 
 
+def test_lists_stay_lists_where_another_label_is_asked_for(tmp_path):
+    lines = [f"{place % 2},N{place % 7}-0 N{place % 5}-1\n" for place in range(60)]
+    (tmp_path / "rows.csv").write_text("stayed,shown\n" + "".join(lines))
+    assert describe("mine", tmp_path / "rows.csv").entry["label_col"]["name"] == "click"
+    entry = describe("mine", tmp_path / "rows.csv", label="stayed").entry
+    assert "impressions" not in entry
+    assert entry["feature_cols"][0]["name"] == "shown"
+
+
 def test_quotes_are_letters_where_they_break_values(tmp_path):
     rows = "".join(f"{place % 2}\t{TITLES[place % 3]}\t{place % 5}\n" for place in range(60))
     (tmp_path / "rows.tsv").write_text("label\ttitle\tkind\n" + rows)

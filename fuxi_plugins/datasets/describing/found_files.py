@@ -94,7 +94,10 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
             f"--column-names must say of which data file they are, but {', '.join(sorted(not_there))} is none of "
             f"{', '.join([*names.values(), *others])}."
         )
-    return FoundFiles(root, names, _common_format(root, names, others, column_names), others)
+    file_format = _common_format(root, names, others, column_names)
+    if file_format.impressions and label not in (None, file_format.impressions.label):  # then lists are features
+        file_format = replace(file_format, impressions=None)
+    return FoundFiles(root, names, file_format, others)
 
 
 def _common_format(
