@@ -13,6 +13,7 @@ from fuxi_plugins.datasets.leaks import LEAK, auc_of_column
 from fuxi_plugins.datasets.prepare import PreparedData, split_blocks
 from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.row_codes import row_codes
+from fuxi_plugins.datasets.side_tables import open_tables
 from fuxi_plugins.datasets.sources.acquire import raw_folder
 from fuxi_plugins.datasets.spec import SPLITS, DatasetSpec
 from fuxi_plugins.datasets.splitting import NoMomentError, divide, moments
@@ -147,8 +148,8 @@ def _times(spec: DatasetSpec, raw: Path) -> tuple[str | None, dict[str, tuple[fl
     """The column of times, named by the split or by its usual name, and each split's first and last moment."""
     by_time = spec.split.column if spec.split and spec.split.by == "time" else None
     headers = [read_header(raw / spec.split_file(split), spec.file_format) for split in SPLITS]
-    named = [by_time] if by_time else [name for name in headers[0] if is_moment(name)]
-    for column in (name for name in named if all(name in header for header in headers)):
+    usual = (name for name in headers[0] if is_moment(name) and all(name in header for header in headers))
+    for column in [by_time] if by_time else usual:
         try:
             return column, _spans(spec, raw, column)
         except NoMomentError:
@@ -164,7 +165,8 @@ def _spans(spec: DatasetSpec, raw: Path, column: str) -> dict[str, tuple[float, 
     Raises:
         NoMomentError: a value is no moment.
     """
-    division = divide(spec.split, raw / spec.train_data, spec.file_format) if spec.split else None
+    tables = open_tables(spec, raw)
+    division = divide(spec.split, raw / spec.train_data, spec.file_format, tables) if spec.split else None
     found = {}
     for split in SPLITS:
         needed = list(dict.fromkeys([column, *([spec.split.column] if spec.split and spec.split.column else [])]))

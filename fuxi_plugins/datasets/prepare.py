@@ -262,7 +262,7 @@ def _blocks(spec: DatasetSpec, raw: Path) -> Iterator[tuple[str, Block]]:
         if not spec.split or not spec.is_divided(split):
             yield from ((split, block) for block in blocks if block.frame.height)
         elif split == "train":
-            division = divide(spec.split, raw / spec.train_data, spec.file_format)
+            division = divide(spec.split, raw / spec.train_data, spec.file_format, tables)
             sharing = [name for name in SPLITS if spec.is_divided(name)]
             yield from ((name, block) for name, block in divided(sharing, blocks, division) if block.frame.height)
     require_matches(tables)

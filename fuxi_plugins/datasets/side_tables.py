@@ -51,20 +51,20 @@ class SideTable:
 def open_tables(spec: DatasetSpec, raw: Path) -> list[SideTable]:
     """The tables of a dataset, with the columns that its config names and its rows lack.
 
+    A column that several tables have is the first one's, in the order of the config.
+
     Raises:
-        UserError: a table has no column of its key, or two rows of one id; or two tables have a column.
+        UserError: a table has no column of its key, or two rows of one id.
     """
     if not spec.tables:
         return []
     own = read_header(raw / spec.train_data, spec.file_format)
-    wanted = [name for name in spec.raw_columns if name not in own]
-    tables = [read_table(raw, name, *keys_of(key), wanted, spec.file_format) for name, key in spec.tables.items()]
-    for name in wanted:
-        holders = [table.name for table in tables if name in table.frame.columns]
-        if len(holders) > 1:
-            raise UserError(
-                f"one table must have the column {name!r}, but {' and '.join(holders)} have it. Rename it in one."
-            )
+    wanted = [name for name in spec.columns_read("train") if name not in own]
+    tables: list[SideTable] = []
+    for name, key in spec.tables.items():
+        table = read_table(raw, name, *keys_of(key), wanted, spec.file_format)
+        wanted = [column for column in wanted if column not in table.frame.columns]
+        tables.append(table)
     return tables
 
 

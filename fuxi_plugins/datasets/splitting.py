@@ -15,9 +15,10 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.reading.blocks import Block, first_row
 from fuxi_plugins.datasets.reading.dates import seconds
-from fuxi_plugins.datasets.reading.files import read_blocks, read_header
+from fuxi_plugins.datasets.reading.files import read_header
 from fuxi_plugins.datasets.reading.forms import FileFormat
 from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 from fuxi_plugins.datasets.statistics import number
 
 TRAIN, VALID, TEST = range(3)  # the places of SPLITS
@@ -66,8 +67,8 @@ class Division:
         return np.searchsorted(np.array(self.borders), values, side="left" if strictly else "right")
 
 
-def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
-    """Reads what the rule needs to know of the file, and says which row is whose.
+def divide(rule: SplitRule, path: Path, file_format: FileFormat, tables: Sequence[SideTable] = ()) -> Division:
+    """Reads what the rule needs to know of the file and the tables beside it, and says which row is whose.
 
     Raises:
         UserError: the file has no such column, or a value of it is no moment.
@@ -79,7 +80,7 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat) -> Division:
         marks = {mark: SPLITS.index(split) for split, listed in rule.marks.items() for mark in listed}
         return Division(rule, split_of=marks)
     columns = [rule.column] if rule.column else read_header(path, file_format)[:1]
-    blocks = read_blocks(path, columns, file_format)
+    blocks = read_rows(path, columns, file_format, tables)
     if rule.by == "order":
         rows = sum(block.frame.height for block in blocks)
         of_test = round(rows * test)

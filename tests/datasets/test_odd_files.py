@@ -182,11 +182,6 @@ def test_what_a_mac_adds_to_an_archive_is_no_data(folder):
     described(folder)
 
 
-def without_a_label(folder):
-    (folder / "train.csv").write_text(as_csv(table()))
-    (folder / "test.csv").write_text(as_csv({name: values for name, values in table().items() if name != "label"}))
-
-
 def twice_in_parquet(folder):
     pq.write_table(with_column("item_id", [1] * ROWS), folder / "data.parquet")
 
@@ -197,7 +192,6 @@ REFUSED = {
     "a name twice in parquet": (twice_in_parquet, "each column must have a name of its own, but item_id stands twice"),
     "a JSON array": (lambda f: (f / "data.json").write_text(json.dumps([{"label": 1}])), "jq -c '.\\[\\]' data.json"),
     "a file of another kind": (lambda f: (f / "data.xlsx").write_text("x"), "holds no such file, only data.xlsx"),
-    "a test file without a label": (without_a_label, "test.csv must have the label 'label' as train.csv has.*--from"),
 }
 
 

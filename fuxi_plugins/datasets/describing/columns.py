@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_amount, is_day_or_hour, is_id, is_made_up, is_moment
+from fuxi_plugins.datasets.describing.names import is_amount, is_day_or_hour, is_id, is_made_up, is_moment, is_timestamp
 from fuxi_plugins.datasets.reading.dates import seconds, unit_of
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
@@ -237,6 +237,8 @@ def _is_moment(name: str, dtype: pl.DataType, values: pl.Series) -> bool:
     numbers = values.cast(pl.Float64, strict=False)
     if not (is_moment(name) or is_day_or_hour(name) or nameless) or numbers.null_count():
         return False
+    if is_timestamp(name):  # whatever it counts from
+        return True
     low, high = number(numbers.min()), number(numbers.max())
     if unit := unit_of(low, high):
         return not nameless or high - low < _LONGEST_LOG * unit

@@ -13,13 +13,14 @@ from fuxi_plugins.datasets.describing.clocks import clock_columns
 from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
-from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files
+from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files, without_unlabelled
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
 from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
 from fuxi_plugins.datasets.describing.side_tables import (
+    columns_of_requests,
     find_tables,
     said_of,
     setting_of,
@@ -62,7 +63,7 @@ def describe(
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
-    found = find_files(origin, column_names, label)
+    found = without_unlabelled(find_files(origin, column_names, label), label)
     header = read_header(found.root / found.names["train"], found.file_format)
     tables = find_tables(found, header)
     unread = (name for name in found.others if not any(fnmatchcase(name, table.name) for table in tables))
@@ -89,7 +90,7 @@ def describe(
     remarks = [
         f"Looked at the first {len(heads['train']):,} rows of train.",
         *of_files(found, tables),
-        *said_of(tables),
+        *said_of(tables, found),
         *of_label(chosen, found, heads),
         *of_columns(guesses, chosen, heads, unreadable, weight),
     ]
@@ -115,8 +116,8 @@ def describe(
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
-    own = [name for name in moments if name in header]
-    remarks += divide_rows(entry, found, marks, own, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    times = [name for name in moments if name in (*header, *columns_of_requests(tables))]
+    remarks += divide_rows(entry, found, tables, marks, times, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
 

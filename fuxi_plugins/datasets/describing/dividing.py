@@ -1,5 +1,6 @@
 """How one file is divided among the splits that have none, so that each gets both classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -9,8 +10,8 @@ from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.describing.found_files import NAMES, FoundFiles
 from fuxi_plugins.datasets.describing.names import is_split
 from fuxi_plugins.datasets.label_rule import LabelRule
-from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.reading.values import as_text
+from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 from fuxi_plugins.datasets.splitting import divide, divided
 
 
@@ -28,13 +29,19 @@ def find_marks(frame: pl.DataFrame) -> SplitRule | None:
 
 
 def divide_rows(
-    entry: dict[str, Any], found: FoundFiles, marks: SplitRule | None, moments: list[str], share: float
+    entry: dict[str, Any],
+    found: FoundFiles,
+    tables: Sequence[SideTable],
+    marks: SplitRule | None,
+    moments: list[str],
+    share: float,
 ) -> list[str]:
     """Divides the training file among the splits that have no file: by marks or times if it has some, else at random.
 
     Args:
         entry: the dataset's config, which gets the rule.
         found: the data files.
+        tables: beside the rows.
         marks: the rule of :func:`find_marks`.
         moments: columns that hold times.
         share: of the rows, for each split.
@@ -51,7 +58,7 @@ def divide_rows(
     rules += [SplitRule(by="random", seed=seed, **shares) for seed in range(2026, 2036)]
     against: list[str] = []
     for rule in rules:
-        objection = _objection(rule, entry, found)
+        objection = _objection(rule, entry, found, tables)
         if not objection:
             break
         against += [objection] if rule.by != "random" else []
@@ -71,15 +78,16 @@ def divide_rows(
     ]
 
 
-def _objection(rule: SplitRule, entry: dict[str, Any], found: FoundFiles) -> str:
+def _objection(rule: SplitRule, entry: dict[str, Any], found: FoundFiles, tables: Sequence[SideTable]) -> str:
     """Why the training file cannot be divided so; empty if every split gets both classes."""
     path, label = found.root / found.names["train"], entry["label_col"]["name"]
     positive = LabelRule.parse(entry["label_col"].get("rule", "> 0"))
     columns = list(dict.fromkeys([label, *([rule.column] if rule.column else [])]))
     classes: dict[str, set[bool]] = {split: set() for split in SPLITS if split not in found.names or split == "train"}
     try:
-        division = divide(rule, path, found.file_format)
-        for split, block in divided(list(classes), read_blocks(path, columns, found.file_format), division):
+        division = divide(rule, path, found.file_format, tables)
+        rows = read_rows(path, columns, found.file_format, tables)
+        for split, block in divided(list(classes), rows, division):
             classes[split].update(positive.positives(block.frame[label]).drop_nulls())
     except UserError as error:  # a time or a mark further down that is none
         return str(error).rstrip(".")

@@ -35,12 +35,14 @@ class FoundFiles:
     names: by split, the file's name, or a pattern of names; a split without rows of its own is missing.
     file_format: how all of them are written.
     others: data files beside them that are not read.
+    unlabelled: files of splits that are not read, because they lack the label.
     """
 
     root: Path
     names: dict[str, str]
     file_format: FileFormat
     others: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
     def types(self, tables: Sequence[str]) -> dict[str, str]:
         """What headers say of columns, of the rows and of those tables beside them."""
@@ -100,6 +102,19 @@ def find_files(origin: Path, column_names: ColumnNames = (), label: str | None =
     return FoundFiles(root, names, file_format, others)
 
 
+def without_unlabelled(found: FoundFiles, label: str | None) -> FoundFiles:
+    """Leaves out the splits that lack the label which train has: nothing can be chosen or tested by them.
+
+    Args:
+        label: its column, or None to go by usual names.
+    """
+    headers = {split: read_header(found.root / name, found.file_format) for split, name in found.names.items()}
+    name = find_label_name(headers["train"], label)
+    unlabelled = {split: found.names[split] for split, header in headers.items() if name and name not in header}
+    names = {split: file for split, file in found.names.items() if split not in unlabelled}
+    return replace(found, names=names, unlabelled=tuple(unlabelled.values()))
+
+
 def _common_format(
     root: Path, names: Mapping[str, str], others: Sequence[str], column_names: ColumnNames
 ) -> FileFormat:
@@ -118,7 +133,7 @@ def _common_format(
             quotes = quotes and found.quotes
             if own := found.names_of(root / name):
                 columns |= {name: own, f"*/{Path(name).name}": own} if "/" in name else {name: own}
-    if not columns.keys() <= set(names.values()):
+    if columns and others:  # which may have a header where the rows have none
         file_format = replace(file_format, column_names=columns)
     file_format = replace(file_format, quotes=quotes)
     if any(encoding != "utf-8" for encoding in encodings):

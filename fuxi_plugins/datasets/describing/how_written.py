@@ -24,6 +24,7 @@ _HEAD_BYTES = 1 << 20  # that tell a file's encoding
 _ODD_QUOTES = re.compile(
     r'"(?!(?:[^"]|"")*"$).*|[^"]+(?:"[^"]*"[^"]*)*"[^"]*', re.DOTALL
 )  # opens a value and does not close it, or stands alone
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}")
 _ROWS = 20  # behind the first that tell whether it is a header
 _NO_DATA = {".md", ".rst", ".html", ".py", ".sh", ".sql", ".yaml", ".yml", ".toml"}
 
@@ -102,9 +103,9 @@ def _is_header(first: list[str], others: list[list[str]]) -> bool:
     """Whether the first row of a file names its columns.
 
     It does if it holds no number, or the name of a label, or a text above numbers alone, or the numbers that pandas
-    gives columns without a name. It does not if it holds an address of the web.
+    gives columns without a name. It does not if it holds an address of the web or a moment.
     """
-    if any("://" in value for value in first):
+    if any("://" in value or _MOMENT.match(value) for value in first):
         return False
     if not any(map(_is_number, first)) or any(name.casefold() in LABELS[:-1] for name in first):
         return True

@@ -7,7 +7,7 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.catalogue import read_spec
-from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, Head, guess_column
+from fuxi_plugins.datasets.describing.columns import LONGEST, MIN_COUNT, MISSING, Head, guess_column
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.labels import find_label, guess_label
@@ -24,13 +24,21 @@ _DRAWN = {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026}
 def find_log(frame: pl.DataFrame) -> LogColumns | None:
     """Users and items by their names, times by names and values; None where one of the three is missing.
 
-    Where no column is named like users, sessions are taken for them. Of several times the finest counts.
+    Where no column is named like users, or most rows name none, sessions stand for them. Of several times the finest
+    counts.
     """
-    user = next((name for is_one in (is_user, is_request) for name in frame.columns if is_one(name)), None)
+    named = [name for name in frame.columns if _is_mostly_there(frame[name])]
+    user = next((name for is_one in (is_user, is_request) for name in named if is_one(name)), None)
     item = next((name for name in frame.columns if is_item(name) and name != user), None)
     moments = [name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment]
     time = max(moments, key=lambda name: frame[name].n_unique(), default=None)
     return LogColumns(user, item, time) if user and item and time else None
+
+
+def _is_mostly_there(values: pl.Series) -> bool:
+    there = values.drop_nulls()
+    known = there.is_in(MISSING).sum() if there.dtype == pl.String else 0
+    return len(there) - known > len(values) / 2
 
 
 def without_histories(frame: pl.DataFrame, label: str) -> list[str]:
@@ -124,7 +132,7 @@ def describe_log(
     remarks = [
         f"A log of {log.user} with {log.item} at {log.time}; the rows call them user_id, item_id and timestamp.",
         *of_files(found, tables),
-        *said_of(tables),
+        *said_of(tables, found),
         spec.whole_note,
     ]
     if is_request(log.user):

@@ -26,7 +26,7 @@ _ITEMS = (
     "goods news newsid article doc document song track artist app page book isbn poi listing content hotel recipe "
     "business game gameid"
 )
-_REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace"
+_REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace display search srch"
 _SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
 _HISTORIES = (
     "hist history histories seq sequence clicked viewed browsed bought purchased visited recent previous past last "
@@ -101,6 +101,11 @@ def is_outcome(name: str) -> bool:
 
 def is_moment(name: str) -> bool:
     return bool(_MOMENT.fullmatch(_plain(name)))
+
+
+def is_timestamp(name: str) -> bool:
+    """A moment, even if nobody knows what its number counts from."""
+    return _plain(name) in {"timestamp", "time_stamp"}
 
 
 def is_amount(name: str) -> bool:

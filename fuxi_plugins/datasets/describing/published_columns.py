@@ -10,6 +10,7 @@ _KDD_2012 = (
     *("click", "impression", "display_url", "ad_id", "advertiser_id", "depth", "position"),
     *("query_id", "keyword_id", "title_id", "description_id", "user_id"),
 )
+_LASTFM_1K = ("user_id", "timestamp", "artist_id", "artist_name", "track_id", "track_name")
 _MIND_NEWS = (
     *("news_id", "category", "subcategory", "title", "abstract", "url"),
     *("title_entities", "abstract_entities"),
@@ -44,6 +45,7 @@ PUBLISHED = (
     Published("KDD Cup 2012", "userid_profile.txt*", ("user_id", "gender", "age")),
     Published("MIND", "behaviors.tsv", ("impression_id", "user_id", "time", "history", "impressions")),
     Published("MIND", "news.tsv", _MIND_NEWS),
+    Published("Last.fm 1K", "userid-timestamp-artid*", _LASTFM_1K),
     Published("Gowalla", "loc-gowalla_*.txt*", ("user_id", "time", "latitude", "longitude", "location_id")),
 )
 

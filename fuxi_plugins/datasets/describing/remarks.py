@@ -47,6 +47,8 @@ NOTES = {
 def of_files(found: FoundFiles, tables: Sequence[SideTable]) -> list[str]:
     """Which files are not read, which belong together, and how they are written."""
     remarks = [f"Not read: {', '.join(found.others)}."] if found.others else []
+    if found.unlabelled:
+        remarks.append(f"Not read, because the label is missing: {', '.join(found.unlabelled)}.")
     remarks += [f"The files {name} together are {split}." for split, name in found.names.items() if "*" in name]
     if lists := found.file_format.impressions:
         clicks = f"{lists.clicked} which of them were clicked" if lists.clicked else "marks the clicked ones with -1"

@@ -40,7 +40,8 @@ def find_tables(files: FoundFiles, header: list[str]) -> list[SideTable]:
     found: list[SideTable] = []
     taken = set(header)
     for name in _with_patterns(files.others):
-        if any(fnmatchcase(name, table.name) for table in found):  # a part of it
+        is_part = any(fnmatchcase(name, table.name) for table in found)
+        if is_part or "submission" in name.lower():  # which has what a competition asks for, not what is known
             continue
         try:
             columns = read_header(files.root / name, files.file_format)
@@ -152,10 +153,27 @@ def _is_of_ids(guess: Guess) -> bool:
     return guess.active and guess.entry["type"] == "categorical"
 
 
-def said_of(tables: Iterable[SideTable]) -> list[str]:
+def columns_of_requests(tables: Iterable[SideTable]) -> list[str]:
+    """What tables tell of the occasions that rows belong to, such as their times, and not of users or items."""
+    of_requests = (table for table in tables if not is_user(table.of_rows) and not is_item(table.of_rows))
+    return [name for table in of_requests for name in table.frame.columns]
+
+
+def said_of(tables: Sequence[SideTable], files: FoundFiles) -> list[str]:
     """What the owner of the files is told."""
     joined = [f"{table.name} by {_key_in_words(table)} ({', '.join(table.frame.columns)})" for table in tables]
-    return [f"Joined to the rows: {'; '.join(joined)}."] if joined else []
+    said = [f"Joined to the rows: {'; '.join(joined)}."] if joined else []
+    holders: dict[str, str] = {}
+    for table in tables:
+        header = read_header(files.root / table.name, files.file_format)
+        said += [
+            f"{column} stands in {holders[column]} and in {table.name}: that of {holders[column]} is taken. Rename "
+            "one of them to have both."
+            for column in header
+            if column in holders
+        ]
+        holders |= dict.fromkeys(table.frame.columns, table.name)
+    return said
 
 
 def _key_in_words(table: SideTable) -> str:
