@@ -1,5 +1,6 @@
 """The paper's claims, each on every dataset: holds, does not hold, or undecided and what would decide it."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,16 +166,15 @@ def _by_training(record: FinishedRun) -> float:
 
 
 def _scaling(studies: Sequence[Study]) -> Iterator[Claim]:
-    for study in studies:
-        if study.suite.startswith("paper_scaling"):
+    for way, study in itertools.product(("depth", "width", "joint"), studies):
+        if study.suite == f"paper_scaling_{way}":
             ours, others = (size_exponents(study, variant) for variant in (OURS, OTHER))
             if ours and others:
                 falls = effect_against_zero({seed: -b for seed, b in ours.items()}, EXPONENT_OF_INTEREST)
                 shown, beside = (f"{effect_against_zero(b, EXPONENT_OF_INTEREST):+.4f}" for b in (ours, others))
                 difference = infer({OURS: ours, OTHER: others}).difference(OURS, OTHER)
-                name = f"better with size ({study.suite.removeprefix('paper_scaling_')})"
                 apart = f"{Effect([], difference, None):+.4f}"
-                yield Claim(name, study, shown, f"{OTHER} {beside}", apart, judge(falls))
+                yield Claim(f"better with size ({way})", study, shown, f"{OTHER} {beside}", apart, judge(falls))
 
 
 def _little_cost(studies: Sequence[Study]) -> Iterator[Claim]:
