@@ -78,6 +78,17 @@ def test_a_test_set_without_labels_is_left_out_and_tables_are_joined_all_the_sam
     assert sum(prepared(tmp_path, found.entry).card.rows.values()) == ROWS
 
 
+def test_a_test_set_without_header_and_labels_is_left_out(tmp_path):
+    """As in Criteo's folder dac, whose test.txt has one value less a row."""
+    rows = [[row % 3 % 2, *(row % 7 for _ in range(13)), *(f"{row % 5:08x}" for _ in range(26))] for row in range(ROWS)]
+    for name, first in (("train", 0), ("test", 1)):
+        text = "".join("\t".join(map(str, row[first:])) + "\n" for row in rows)
+        (tmp_path / f"{name}.txt").write_text(text)
+    found = describe("mine", tmp_path)
+    assert "Not read, because the label is missing: test.txt." in found.remarks
+    assert sum(prepared(tmp_path, found.entry).card.rows.values()) == ROWS
+
+
 @pytest.mark.parametrize(("missing", "user"), [(0.7, "session_id"), (0.2, "user_id")])
 def test_sessions_stand_for_users_where_most_rows_name_none(tmp_path, missing, user):
     users = ["NA" if RANDOM.random() < missing else f"{u}" for u in RANDOM.integers(0, 40, ROWS)]

@@ -111,8 +111,16 @@ def without_unlabelled(found: FoundFiles, label: str | None) -> FoundFiles:
     headers = {split: read_header(found.root / name, found.file_format) for split, name in found.names.items()}
     name = find_label_name(headers["train"], label)
     unlabelled = {split: found.names[split] for split, header in headers.items() if name and name not in header}
+    if named := found.columns_of(found.names["train"]):  # then all splits were given its names
+        widths = {split: _width(found, file) for split, file in found.names.items()}
+        unlabelled |= {split: found.names[split] for split, width in widths.items() if width == len(named) - 1}
     names = {split: file for split, file in found.names.items() if split not in unlabelled}
     return replace(found, names=names, unlabelled=tuple(unlabelled.values()))
+
+
+def _width(found: FoundFiles, file: str) -> int:
+    """The number of values in the first row of a file without a header."""
+    return len(format_of(found.root, file, separator=found.file_format.separator).names_of(found.root / file) or ())
 
 
 def _common_format(
