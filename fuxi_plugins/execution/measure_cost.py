@@ -99,7 +99,7 @@ def _serve(job: Job, connection: Connection) -> None:
             while True:
                 method, arguments = connection.recv()
                 connection.send(getattr(model, method)(*arguments))
-        except EOFError:
+        except (EOFError, ConnectionError):
             pass  # the other end is closed
         except Exception as error:
             connection.send(UserError(f"{type(error).__name__}: {error}"))

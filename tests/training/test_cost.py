@@ -86,11 +86,12 @@ def test_models_take_turns(workspace, tmp_path, monkeypatch):
     assert costs[0].latency["256"].calls == 2 * ROUNDS
 
 
-def test_a_model_that_fails_is_one_message(workspace, tmp_path, monkeypatch):
+@pytest.mark.parametrize("first", ["good", "bad"])
+def test_a_model_that_fails_is_one_message(workspace, tmp_path, first):
     good, bad = make_job(workspace, tmp_path), make_job(workspace, tmp_path, seed=2)
     bad = replace(bad, data=replace(bad.data, folder=tmp_path / "nowhere"))
     with pytest.raises(UserError, match="the cost of DNN_tiny could not be measured: .*nowhere"):
-        measure_in_turns([good, bad], gpu=-1)
+        measure_in_turns([good, bad] if first == "good" else [bad, good], gpu=-1)
 
 
 def test_the_command_measures_apart_and_writes_into_the_record_of_the_same_configuration(workspace, tmp_path):
