@@ -78,15 +78,19 @@ def cost(
 
 
 def _into_records(job: "Job", costs: Sequence["Cost"], workspace: Workspace) -> None:
-    """Saves a measurement in the record of each seed: the first in the first's, and so on, and round again."""
+    """Saves a measurement in the records of each seed: the first in the first's, and so on, and round again.
+
+    A run may be recorded under several names, as where sizes of two suites are the same.
+    """
     from fuxi_plugins.records.files import find_records, write_record
     from fuxi_plugins.records.record import finished_runs
 
     runs = finished_runs(find_records(workspace.results, job.data.spec.dataset_id))
-    same = sorted((run for run in runs if _is_of(job, run)), key=lambda run: run.seed)
-    for place, run in enumerate(same):
+    same = [run for run in runs if _is_of(job, run)]
+    seeds = sorted({run.seed for run in same})
+    for run in same:
         folder = workspace.run_folder(run.dataset, run.experiment, run.seed)
-        write_record(folder, run.model_copy(update={"cost": costs[place % len(costs)]}))
+        write_record(folder, run.model_copy(update={"cost": costs[seeds.index(run.seed) % len(costs)]}))
 
 
 def _is_of(job: "Job", run: "FinishedRun") -> bool:

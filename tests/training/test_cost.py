@@ -1,5 +1,6 @@
 """Costs against arithmetic done by hand, and the command."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -108,9 +109,9 @@ def test_the_command_measures_apart_and_writes_into_the_record_of_the_same_confi
 
 def test_each_seeds_record_has_a_measurement_of_its_own(workspace, tmp_path):
     first = run(make_job(workspace, tmp_path))
-    for seed in (1, 2, 3):
-        record = first.model_copy(update={"seed": seed})
-        write_record(workspace.run_folder(record.dataset, record.experiment, seed), record)
+    for name, seed in itertools.product((first.experiment, "DNN_tiny_again"), (1, 2, 3)):
+        record = first.model_copy(update={"experiment": name, "seed": seed})
+        write_record(workspace.run_folder(record.dataset, name, seed), record)
     arguments = ["--configs", str(workspace.configs), "--results", str(workspace.results)]
     done = CliRunner().invoke(main, [*arguments, "cost", "DNN_tiny", "--times", "2", "--record", "--json"])
     assert done.exit_code == 0, done.output
@@ -118,8 +119,10 @@ def test_each_seeds_record_has_a_measurement_of_its_own(workspace, tmp_path):
     measured = [one["training_rows_per_second"] for one in printed]
     assert len(set(measured)) == 2
     assert len({one["turn"] for one in printed}) == 2
-    by_seed = {record.seed: record.cost.training_rows_per_second for record in find_records(workspace.results)}
-    assert by_seed == {1: measured[0], 2: measured[1], 3: measured[0]}
+    for name in (first.experiment, "DNN_tiny_again"):
+        own = [record for record in find_records(workspace.results) if record.experiment == name]
+        by_seed = {record.seed: record.cost.training_rows_per_second for record in own}
+        assert by_seed == {1: measured[0], 2: measured[1], 3: measured[0]}
 
 
 def test_a_suite_without_a_model_that_fits_is_one_message(workspace):
