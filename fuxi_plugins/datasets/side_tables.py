@@ -113,9 +113,11 @@ def read_table(
         if again.height:
             seen = "it is missing" if text is None else f"{text!r} stands in several"
         block, row = _last_place(blocks, text)
+        place = (
+            f"{block.path.relative_to(folder)}, {block.unit} {block.line(row)}"  # parts of two folders are called alike
+        )
         raise UserError(
-            f"{block.place(row)}: each row must have an id of its own in {key!r}, by which {name} is joined, but "
-            f"{seen}."
+            f"{place}: each row must have an id of its own in {key!r}, by which {name} is joined, but {seen}."
         )
     rows = dict(zip(different[_ID], range(different.height), strict=True))
     return SideTable(name, key, of_rows, rows, different.select(kept))

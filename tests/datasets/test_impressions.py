@@ -119,6 +119,15 @@ def test_what_describe_says_of_mind(tmp_path):
     assert any("marks the clicked ones with -1" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize(("clicks", "label"), [("clicked", "click"), ("click", "label")])
+def test_a_list_of_clicks_may_be_called_as_labels_are(tmp_path, clicks, label):
+    pages = {"user_id": USERS, "inview": [list(map(int, shown)) for shown in SHOWN], clicks: CLICKED}
+    pl.DataFrame(pages, schema_overrides={clicks: pl.List(pl.Int64)}).write_parquet(tmp_path / "pages.parquet")
+    entry = describe("mine", tmp_path).entry
+    assert entry["impressions"] == {"shown": "inview", "clicked": clicks, "item": "item_id", "label": label}
+    assert sum(prepared(tmp_path, entry).card.rows.values()) == sum(map(len, SHOWN))
+
+
 def test_the_history_of_a_user_shares_the_table_of_the_items_shown(tmp_path):
     ebnerd(tmp_path)
     users = sorted(set(USERS))

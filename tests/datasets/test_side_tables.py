@@ -129,7 +129,7 @@ def test_a_table_may_lie_in_parts_that_say_the_same(folder, ending):
     in_parts = {"people.csv": "user_id", f"*/goods.{ending}": "item_id"}
     assert_same(prepared(folder, entry_of(folder, "csv", tables=in_parts)), whole)
     WRITE[ending](GOODS[10:].with_columns(price=pl.lit(9.5)), folder / "new" / f"goods.{ending}")
-    with pytest.raises(UserError, match=f"goods.{ending}, .* parts of it differ in what they say of '110'"):
+    with pytest.raises(UserError, match=f"old/goods.{ending}, .* parts of it differ in what they say of '110'"):
         prepared(folder, entry_of(folder, "csv", tables=in_parts))
 
 

@@ -26,9 +26,10 @@ def find_impressions(path: Path, file_format: FileFormat, rows: Sequence[Sequenc
         rows: the first ones, of a file of text.
     """
     header = read_header(path, file_format)
-    if find_label_name(header, None):
+    found = _marked_list(header, rows) or _pair_of_lists(header, path, file_format)
+    if found is None or find_label_name([name for name in header if name not in found.lists], None):
         return None
-    return _marked_list(header, rows) or _pair_of_lists(header, path, file_format)
+    return found
 
 
 def _marked_list(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Impressions | None:
@@ -69,4 +70,5 @@ def _named(header: Sequence[str], shown: str, clicked: str | None = None) -> Imp
     words = (word.removesuffix("s") for word in re.split(r"[^a-z]+", shown.lower()))
     what = next(filter(is_item, words), "item")  # as in article_ids_inview
     item = next(name for name in (f"{what}_id", f"shown_{what}_id", f"one_of_{shown}") if name not in header)
-    return Impressions(shown=shown, clicked=clicked, item=item)  # the usual name of a label is free
+    label = next(name for name in ("click", "label", f"click_of_{shown}") if name not in header)
+    return Impressions(shown=shown, clicked=clicked, item=item, label=label)
