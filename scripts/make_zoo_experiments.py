@@ -62,7 +62,7 @@ SIZED_BOARDS: dict[str, dict[str, Any]] = {
     "s3rec_lastfm": {"title": "LastFM", **LASTFM},
     "s3rec_lastfm_random": {"title": "LastFM split at random", **LASTFM},
 }
-# What the board of toys and games tuned, for the models that it did not tune and for the same log split at random.
+# What the board of toys and games tuned, for the models that it did not tune and for the data of LIKE_TOYS.
 TOYS: dict[str, Any] = {
     "training": {
         "metrics": ["AUC", "logloss", "gAUC"], "batch_size": 2048, "early_stop_patience": 5, "learning_rate": 0.003
@@ -77,8 +77,26 @@ TOYS_HEADER = """\
 # Made by `python scripts/make_zoo_experiments.py`; do not edit.
 
 """
-TOYS_RANDOM_HEADER = """\
-# The configurations of s3rec_toys, chosen on its split, for the same log at random: do both order the models alike?
+# Boards with the configurations of toys and games: title, description, seeds.
+LIKE_TOYS: dict[str, dict[str, Any]] = {
+    "s3rec_toys_random": {
+        "title": "Toys and games split at random",
+        "description": "The configurations of s3rec_toys_board, on the same log split at random.",
+        "seeds": [2, 3, 4],
+    },
+    "s3rec_sports": {
+        "title": "Sports and outdoors",
+        "description": "The configurations of s3rec_toys_board; nothing was tuned on these data.",
+        "seeds": [1, 2, 3],
+    },
+    "s3rec_yelp": {
+        "title": "Yelp",
+        "description": "The configurations of s3rec_toys_board; nothing was tuned on these data.",
+        "seeds": [1, 2, 3],
+    },
+}
+LIKE_TOYS_HEADER = """\
+# The configurations of s3rec_toys, whose regularisation was chosen there; nothing was tuned on {dataset}.
 # Made by `python scripts/make_zoo_experiments.py`; do not edit.
 
 """
@@ -164,9 +182,21 @@ def toys_file() -> str:
     return model_file("s3rec_toys", rows, header=TOYS_HEADER, **TOYS)
 
 
-def toys_random_file() -> str:
-    """The text of ``model_config/s3rec_toys_random.yaml``."""
-    return model_file("s3rec_toys_random", SIZED_ROWS, header=TOYS_RANDOM_HEADER, **TOYS)
+def like_toys_file(dataset: str) -> str:
+    """The text of ``model_config/<dataset>.yaml`` of one of :data:`LIKE_TOYS`."""
+    return model_file(dataset, SIZED_ROWS, header=LIKE_TOYS_HEADER.format(dataset=dataset), **TOYS)
+
+
+def like_toys_suite(dataset: str) -> str:
+    """The text of ``suites/<dataset>_board.yaml`` of one of :data:`LIKE_TOYS`."""
+    board = LIKE_TOYS[dataset]
+    suite = {
+        "title": board["title"],
+        "description": board["description"],
+        "experiments": [f"{row}_{dataset}" for row in SIZED_ROWS],
+        "seeds": board["seeds"],
+    }
+    return SUITE_HEADER + yaml_text(suite)
 
 
 def zoo_file(dataset: str, published: str) -> str:
@@ -211,7 +241,9 @@ def main() -> None:
     write_text(configs / "model_config" / "ml100k_random.yaml", common_file("ml100k_random"))
     write_text(configs / "suites" / "ml100k_random_board.yaml", random_suite())
     write_text(configs / "model_config" / "s3rec_toys_common.yaml", toys_file())
-    write_text(configs / "model_config" / "s3rec_toys_random.yaml", toys_random_file())
+    for dataset in LIKE_TOYS:
+        write_text(configs / "model_config" / f"{dataset}.yaml", like_toys_file(dataset))
+        write_text(configs / "suites" / f"{dataset}_board.yaml", like_toys_suite(dataset))
     for dataset in SIZED_BOARDS:
         write_text(configs / "model_config" / f"{dataset}.yaml", sized_file(dataset))
         write_text(configs / "suites" / f"{dataset}_board.yaml", sized_suite(dataset))

@@ -41,7 +41,9 @@ def test_the_committed_files_are_what_the_script_writes(script):
     assert (folder / "frappe_x1r_common.yaml").read_text() == script.frappe_file()
     assert (CONFIGS / "suites" / "ml100k_random_board.yaml").read_text() == script.random_suite()
     assert (folder / "s3rec_toys_common.yaml").read_text() == script.toys_file()
-    assert (folder / "s3rec_toys_random.yaml").read_text() == script.toys_random_file()
+    for dataset in script.LIKE_TOYS:
+        assert (folder / f"{dataset}.yaml").read_text() == script.like_toys_file(dataset)
+        assert (CONFIGS / "suites" / f"{dataset}_board.yaml").read_text() == script.like_toys_suite(dataset)
     for dataset in script.SIZED_BOARDS:
         assert (folder / f"{dataset}.yaml").read_text() == script.sized_file(dataset)
         assert (CONFIGS / "suites" / f"{dataset}_board.yaml").read_text() == script.sized_suite(dataset)
