@@ -66,6 +66,10 @@ def list_(workspace: Workspace, as_catalogue: bool, as_json: bool) -> None:
     help="The file is a log of what users did: rows are made of it with histories and, without a label, with sampled "
     "negatives.",
 )
+@click.option("--train", metavar="FILE", help="File of --from that holds the training rows, or a pattern of names. "
+              "Default: the one named train, or the only one with a label.")  # fmt: skip
+@click.option("--valid", metavar="FILE", help="The same for validation rows. Default: named valid, val or dev, if any.")
+@click.option("--test", metavar="FILE", help="The same for test rows. Default: named test, if any.")
 @click.option("--column-names", multiple=True, metavar="[FILE=]A,B,C",
               help="Names of the columns of csv files without a header; FILE= names those of one file.")  # fmt: skip
 @click.pass_obj
@@ -76,12 +80,17 @@ def describe(
     label: str | None,
     rule: str | None,
     interactions: bool,
+    train: str | None,
+    valid: str | None,
+    test: str | None,
     column_names: tuple[str, ...],
 ) -> None:
     """Writes a first config for your own files. It is guessed from their contents; check it before use."""
+    from fuxi_plugins.datasets.columns import SPLITS
     from fuxi_plugins.datasets.describing.own_data import describe_own
 
-    say(str(describe_own(name, origin, workspace, label, rule, interactions, _column_names(column_names))))
+    splits = {split: file for split, file in zip(SPLITS, (train, valid, test), strict=True) if file}
+    say(str(describe_own(name, origin, workspace, label, rule, interactions, _column_names(column_names), splits)))
 
 
 def _column_names(said: tuple[str, ...]) -> list[str] | dict[str, list[str]]:

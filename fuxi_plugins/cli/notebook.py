@@ -160,6 +160,7 @@ def describe(
     rule: str | None = None,
     interactions: bool = False,
     column_names: "ColumnNames" = (),
+    splits: Mapping[str, str] | None = None,
 ) -> "OwnData":
     """Writes a first config for your own data, guessed from what they hold. Print the result and check it before use.
 
@@ -171,13 +172,14 @@ def describe(
         rule: which of its values are positive, as ``">= 4"``.
         interactions: the data are a log of what users did, without a label; rows with sampled negatives are made of it.
         column_names: of csv files without a header, or by the name of the file.
+        splits: by ``train``, ``valid`` or ``test``, the file of the folder that holds it, where its name does not tell.
 
     Raises:
         UserError: the dataset is there already, or the data cannot be read; nothing is written then.
     """
     from fuxi_plugins.datasets.describing.own_data import describe_own
 
-    return describe_own(dataset, data, Workspace.locate(), label, rule, interactions, column_names)
+    return describe_own(dataset, data, Workspace.locate(), label, rule, interactions, column_names, splits)
 
 
 def new_board(dataset: str, models: Sequence[str] = (), seeds: Sequence[int] = (1, 2, 3)) -> "NewBoard":

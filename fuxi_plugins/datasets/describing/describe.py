@@ -1,5 +1,6 @@
 """A first dataset config from looking at the files: what each column most likely is, to be checked by its owner."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,6 +43,7 @@ def describe(
     rule: str | None = None,
     interactions: bool = False,
     column_names: ColumnNames = (),
+    splits: Mapping[str, str] | None = None,
 ) -> Description:
     """Looks at the head of the data files in a folder, or of one file, and guesses what each column is.
 
@@ -58,12 +60,13 @@ def describe(
         interactions: the files are a log of what users did; rows with sampled negatives are made of it.
         column_names: of csv files without a header, or by file; else those that the publishers of a well-known file
             give it, or numbers.
+        splits: by split, the name of its file in the folder, or a pattern of names; else names tell.
 
     Raises:
         UserError: a file, its rows or the label are missing, the label's values need a rule that cannot be guessed, or
             no column is left to learn from.
     """
-    found = without_unlabelled(find_files(origin, column_names, label), label)
+    found = without_unlabelled(find_files(origin, column_names, label, splits), label)
     header = read_header(found.root / found.names["train"], found.file_format)
     tables = find_tables(found, header)
     unread = (name for name in found.others if not any(fnmatchcase(name, table.name) for table in tables))

@@ -7,8 +7,9 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
-from fuxi_plugins.datasets.describing.found_files import NAMES, FoundFiles
+from fuxi_plugins.datasets.describing.found_files import FoundFiles
 from fuxi_plugins.datasets.describing.names import is_split
+from fuxi_plugins.datasets.describing.split_names import NAMES
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.side_tables import SideTable, read_rows

@@ -9,22 +9,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.how_written import encoding_of, format_of, looks_like_csv
 from fuxi_plugins.datasets.describing.names import LABELS, find_label_name, is_made_up, is_of_users_and_items
 from fuxi_plugins.datasets.describing.published_columns import Published, find_published
+from fuxi_plugins.datasets.describing.split_names import find_splits, named_after_splits, refuse_splits_of_a_file
 from fuxi_plugins.datasets.reading.files import read_header, read_types
-from fuxi_plugins.datasets.reading.forms import FileFormat, parts, stem_of, without_descriptions
+from fuxi_plugins.datasets.reading.forms import FileFormat, parts, without_descriptions
 from fuxi_plugins.datasets.reading.partitions import is_partition
 
 ColumnNames: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]]
-NAMES = {
-    "train": ("train", "training"),
-    "valid": ("valid", "validation", "val", "dev", "eval"),
-    "test": ("test", "testing"),
-}
-SHORT_NAMES = {"train": ("tr",), "valid": ("va",), "test": ("te",)}  # known where both tr and te are there
-_WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
+_NUMBERS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -78,19 +72,22 @@ class FoundFiles:
         return settings
 
 
-def find_files(origin: Path, column_names: ColumnNames = (), label: str | None = None) -> FoundFiles:
+def find_files(
+    origin: Path, column_names: ColumnNames = (), label: str | None = None, splits: Mapping[str, str] | None = None
+) -> FoundFiles:
     """The data files in a folder: one for each split, or one for several; or ``origin`` itself, if it is a file.
 
     Args:
         origin: the folder or file.
         column_names: of the rows' files without a header, or by file, if the user says them.
         label: the column by which the rows' file is told from tables beside it; None goes by usual names.
+        splits: the file of a split in the folder, or a pattern of names, where its name does not tell.
 
     Raises:
-        UserError: there is no data file, or several of which none is named as a split.
+        UserError: there is no data file, or several of which none is named as a split; or ``splits`` names none.
     """
     said = column_names if isinstance(column_names, Mapping) else {}
-    root, names, others = _named_files(origin, label, said)
+    root, names, others = _named_files(origin, label, said, splits or {})
     if not_there := said.keys() - {*names.values(), *others}:
         raise UserError(
             f"--column-names must say of which data file they are, but {', '.join(sorted(not_there))} is none of "
@@ -150,18 +147,24 @@ def _common_format(
 
 
 def _named_files(
-    origin: Path, label: str | None, said: Mapping[str, Sequence[str]]
+    origin: Path, label: str | None, said: Mapping[str, Sequence[str]], splits: Mapping[str, str]
 ) -> tuple[Path, dict[str, str], tuple[str, ...]]:
     """The folder that holds the data files, by split the name of each, and the names of those that are not read."""
     if origin.is_file():
+        refuse_splits_of_a_file(origin, splits)
         return origin.parent, {"train": origin.name}, ()
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
     data = _data_files(origin)
-    names = named_after_splits(data)
+    names = find_splits(origin, data, splits)
     if not names and len(data) == 1 and data[0].is_dir() and named_after_splits(_data_files(data[0])):
-        return _named_files(data[0], label, said)  # as in a folder of the Hugging Face hub, whose tables lie in data/
-    if "train" not in names:
+        return _named_files(data[0], label, said, {})  # as in a folder of the Hugging Face hub, with tables in data/
+    if "train" not in names and splits:  # which say what train is not
+        left = [path for path in data if not any(fnmatchcase(path.name, name) for name in names.values())]
+        names["train"] = _only(origin, left, {}, label, said)
+        if names["train"] == ".":
+            raise UserError(f"--train must say which files have the rows of {', '.join(path.name for path in left)}.")
+    elif "train" not in names:
         names = {"train": _only(origin, data, names, label, said)}
     if "." in names.values():  # the parts of one table
         return origin, names, ()
@@ -188,38 +191,6 @@ def _data_files(folder: Path) -> list[Path]:
     return [path for path in seen if path.is_file() and looks_like_csv(path)]
 
 
-def named_after_splits(data: list[Path]) -> dict[str, str]:
-    """By split, the file of that name (``train.csv``), or else what has that word in its name.
-
-    That is one file (``log_train.csv``) or several that are numbered (``train-00000-of-00002.parquet``), for which a
-    pattern stands (``train-*-of-00002.parquet``).
-    """
-    short = _named(data, SHORT_NAMES)
-    return _named(data, NAMES) or (short if {"train", "test"} <= set(short) else {})
-
-
-def _named(data: list[Path], words: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """:func:`named_after_splits` by these words for each split."""
-    names = {}
-    for split in SPLITS:
-        stems = [(stem_of(path).lower(), path.name) for path in data]
-        whole = [file for name in words[split] for stem, file in stems if stem == name]
-        within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(words[split])]
-        numbered = _pattern(within, [path.name for path in data]) if len(within) > 1 else None
-        if whole or len(within) == 1 or numbered:
-            names[split] = (whole or [numbered or within[0]])[0]
-    return names
-
-
-def _pattern(files: list[str], beside: list[str]) -> str | None:
-    """A name that stands for these files, which differ in their numbers, and for no other beside them; None if none."""
-    split_names = [_NUMBERS.split(file) for file in files]
-    if len({tuple(parts_of[::2]) for parts_of in split_names}) > 1:  # every second piece is a number
-        return None
-    pattern = "".join(same[0] if len(set(same)) == 1 else "*" for same in zip(*split_names, strict=True))
-    return pattern if [file for file in beside if fnmatchcase(file, pattern)] == files else None
-
-
 def _only(
     origin: Path, data: list[Path], names: dict[str, str], label: str | None, said: Mapping[str, Sequence[str]]
 ) -> str:
@@ -229,7 +200,7 @@ def _only(
         seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
         raise UserError(
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet, "
-            f"arrow or jsonl, packed or not), but holds {seen}.{' --from FILE takes one of them.' if data else ''}"
+            f"arrow or jsonl, packed or not), but holds {seen}.{' --train FILE takes one of them.' if data else ''}"
         )
     if len(data) == 1 and not is_partition(data[0]):
         return data[0].name
@@ -252,7 +223,7 @@ def _only(
         f"{origin} must name its training file train.*, or hold the parts of one table, or one file with the label and "
         f"tables beside it, but holds {', '.join(path.name for path in data)}, which are of no one table. A column "
         f"{label or ', '.join(LABELS[:-1]) + ' or ' + LABELS[-1]} is in {' and '.join(labelled) or 'none of them'}. "
-        f"{without if nameless else ''}--from FILE takes one of them, and --label names the label."
+        f"{without if nameless else ''}--train FILE says which has the rows, and --label names the label."
     )
 
 

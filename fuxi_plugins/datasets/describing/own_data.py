@@ -58,6 +58,7 @@ def describe_own(
     rule: str | None = None,
     interactions: bool = False,
     column_names: ColumnNames = (),
+    splits: Mapping[str, str] | None = None,
 ) -> OwnData:
     """Writes a first config for one's own data, guessed from what they hold.
 
@@ -66,7 +67,7 @@ def describe_own(
         data: a folder or a file; or a table, or one for each of train, valid and test, which are written as parquet
             files to ``data/NAME`` in the workspace.
         workspace: where the config goes.
-        label, rule, interactions, column_names: as of :func:`describe`.
+        label, rule, interactions, column_names, splits: as of :func:`describe`.
 
     Raises:
         UserError: the dataset is there already, or what :func:`describe` refuses; nothing is written then.
@@ -81,14 +82,19 @@ def describe_own(
     origin = Path(data)
     try:
         if is_encoded(origin):
+            if splits:
+                raise UserError(
+                    f"{origin} holds a dataset that FuxiCTR encoded, which says itself where its splits lie."
+                )
             found = describe_encoded(name, origin, workspace.decoded_folder(name))
         else:
             said: list[str] = []
-            if files := find_libsvm(origin):
+            if files := find_libsvm(origin, splits):
+                splits = None  # as the parquet files are named
                 origin = written = workspace.decoded_folder(name)
                 shutil.rmtree(written, ignore_errors=True)  # of a dataset of this name whose config is gone
                 said = [*write_parquet(files, written), WRITTEN_ANEW.format(written)]
-            found = describe(name, origin, label, rule, interactions, column_names)
+            found = describe(name, origin, label, rule, interactions, column_names, splits)
             found = replace(found, remarks=[*said, *found.remarks])
     except BaseException:
         if written:
