@@ -121,5 +121,5 @@ def test_nothing_is_left_where_the_files_cannot_be_described(tmp_path):
 def test_several_files_without_the_names_of_splits_are_refused(tmp_path):
     for name in ("one.ffm", "two.ffm"):
         (tmp_path / name).write_text("\n".join(map(ffm, range(ROWS))))
-    with pytest.raises(UserError, match="must name one file of libsvm or libffm after train.*one.ffm, two.ffm"):
+    with pytest.raises(UserError, match="must name one file of libsvm or libffm after each of train.*one.ffm, two.ffm"):
         describe_own("mine", tmp_path, workspace_of(tmp_path / "elsewhere"))
