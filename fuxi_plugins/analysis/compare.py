@@ -28,7 +28,7 @@ class Comparison:
     difference: Difference
     seeds_won: int  # of the seeds that both have
     seeds_shared: int
-    units: str  # what the sampling error is of: "test rows", "clusters of test rows", or "" where it is not known
+    units: str  # what the sampling error is of: "test rows", "clusters of test rows", or "" where it is not counted
     board: str = ""  # the board whose rows inform these two of the noise between seeds; "": nobody does
     pairs: int = 1  # of rows that are compared there, for all of which the p value is adjusted
     caveats: tuple[str, ...] = ()
@@ -47,7 +47,9 @@ class Comparison:
         if not self.difference.significant:
             return "not significantly different from"
         better = (self.difference.effect > 0) == find_metric(self.metric).higher_is_better
-        return f"significantly {'better' if better else 'worse'} than"
+        # What test rows add to the noise is not known without their labels, so nothing is called significant.
+        how_sure = "significantly " if self.units else "by more than seeds differ "
+        return f"{how_sure}{'better' if better else 'worse'} than"
 
     @property
     def sentence(self) -> str:

@@ -1,6 +1,6 @@
 """Finds the runs that two names mean, the board that both stand on, and the evidence about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fuxi_plugins.analysis.compare import Comparison, compare
@@ -63,28 +63,30 @@ def _runs(name: str, records: Sequence[FinishedRun]) -> dict[str, list[FinishedR
 def _compare(
     a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str | None, workspace: Workspace
 ) -> Comparison:
-    """Compares two rows on the largest board that holds both with these seeds, or alone where there is none."""
+    """Compares two rows on the largest board that holds both with all their seeds, else on the largest with some.
+
+    Alone where there is none.
+    """
     metric = _shared_metric(a, b, metric)
-    boards, with_other_seeds = _boards_of_both(a, b, records, metric, workspace)
-    found = [
-        compare(a, b, metric, find_evidence([evidence_file(board, workspace)], rows, workspace).strict(), rows, board)
-        for board, rows in boards
-        if len(rows) > 2
-    ]
-    caveats = []
-    if with_other_seeds:
-        listed = ", ".join(with_other_seeds)
-        caveats.append(f"Other seeds of the two stand on {listed}, whose verdict may be another.")
+    pair = {runs[0].experiment: runs for runs in (a, b)}
+    found = []
+    for board, rows in _boards_of_both(pair, records, metric, workspace):
+        evidence = find_evidence([evidence_file(board, workspace)], rows, workspace).strict()
+        ours, theirs = (rows[name] for name in pair)
+        found.append(compare(ours, theirs, metric, evidence, rows, board))
     if not found:
-        pair = {runs[0].experiment: runs for runs in (a, b)}
-        alone = compare(a, b, metric, find_evidence(evidence_files(workspace), pair, workspace).strict())
-        return replace(alone, caveats=(*alone.caveats, *caveats))
+        return compare(a, b, metric, find_evidence(evidence_files(workspace), pair, workspace).strict())
     first, *others = found
+    caveats = []
+    if (used := sum(first.seeds)) < len(a) + len(b):
+        caveats.append(
+            f"{first.board} has {used} of the {len(a) + len(b)} finished runs of the two; the others are not counted."
+        )
     if differing := [other for other in others if other.words != first.words]:
         listed = ", ".join(f"{other.words} on {other.board} ({other.pairs:,} pairs)" for other in differing)
         caveats.append(
-            f"Smaller boards decide otherwise: {listed}. A board pools the noise between seeds over its own rows and "
-            "adjusts p for its own pairs."
+            f"Other boards decide otherwise: {listed}. A board has its own seeds, pools the noise between seeds over "
+            "its own rows and adjusts p for its own pairs."
         )
     return replace(first, caveats=(*first.caveats, *caveats))
 
@@ -114,26 +116,25 @@ def _in_what_data_differ(one: FinishedRun, other: FinishedRun) -> str:
 
 
 def _boards_of_both(
-    a: list[FinishedRun], b: list[FinishedRun], records: Sequence[FinishedRun], metric: str, workspace: Workspace
-) -> tuple[list[tuple[str, dict[str, list[FinishedRun]]]], list[str]]:
-    """The boards that hold both with these seeds, the largest first, with their rows; and those with other seeds.
+    pair: Mapping[str, Sequence[FinishedRun]], records: Sequence[FinishedRun], metric: str, workspace: Workspace
+) -> list[tuple[str, dict[str, list[FinishedRun]]]]:
+    """The boards of three rows or more that hold both, with their rows: those with all seeds first, then the largest.
 
     Args:
+        pair: finished runs by experiment.
         records: of the same dataset.
     """
-    pair = {runs[0].experiment: runs for runs in (a, b)}
-    boards, with_other_seeds = [], []
+    fingerprint = next(iter(pair.values()))[0].data.fingerprint
+    boards = []
     for path in evidence_files(workspace):
         evidence = read_evidence(path)
-        if evidence is None or evidence.dataset != a[0].dataset or not set(pair) <= set(evidence.runs):
+        if evidence is None or evidence.fingerprint != fingerprint or not set(pair) <= set(evidence.runs):
             continue
         rows = {
-            name: [r for r in records if r.experiment == name and r.seed in by_seed]
+            name: [r for r in records if r.experiment == name and r.seed in by_seed and metric in r.metrics["test"]]
             for name, by_seed in evidence.runs.items()
         }
-        has_metric = all(metric in record.metrics["test"] for runs in rows.values() for record in runs)
-        if evidence.covers(a[0].data.fingerprint, rows | pair) and has_metric:
+        rows = {name: runs for name, runs in rows.items() if runs}
+        if len(rows) > 2 and set(pair) <= set(rows) and evidence.covers(fingerprint, rows):
             boards.append((board_of(path), rows))
-        else:
-            with_other_seeds.append(board_of(path))
-    return sorted(boards, key=lambda board: -len(board[1])), with_other_seeds
+    return sorted(boards, key=lambda board: (any(len(board[1][n]) < len(pair[n]) for n in pair), -len(board[1])))

@@ -6,7 +6,7 @@ predictions that they came from. So any machine can rebuild the board, and a rec
 changed afterwards is noticed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,11 +61,15 @@ class Evidence(Frozen):
         return min(self.clusters or rarer, rarer)
 
     def covers(self, fingerprint: str, runs: Mapping[str, Sequence[FinishedRun]]) -> bool:
-        """Whether this is about all of these runs, and of these experiments about no other seeds."""
+        """Whether this is about all of these runs. It may be about more seeds: sampling errors are the experiment's."""
         return self.fingerprint == fingerprint and all(
-            {record.seed for record in records} == set(self.runs.get(experiment, ()))
+            {record.seed for record in records} <= set(self.runs.get(experiment, ()))
             for experiment, records in runs.items()
         )
+
+    def calibration_of(self, experiment: str, seeds: Collection[int]) -> dict[str, float]:
+        """The means over these seeds; empty where they were measured of others as well."""
+        return self.calibration[experiment] if set(seeds) == set(self.runs[experiment]) else {}
 
     def problem(self, key: str, record: FinishedRun, digest: str | None) -> str:
         """How a record or its predictions differ from what was measured; "" where they do not.

@@ -40,19 +40,24 @@ class Needed:
     at_hand: int
     shown: float
 
-    def phrase(self, test_rows: int | None = None, whose: str = "of each") -> str:
+    def phrase(
+        self, test_rows: int | None = None, whose: str = "of each", quantity: str = "difference", digits: str = "g"
+    ) -> str:
         """Part of a sentence.
 
         Args:
             test_rows: their number now, or None where it is not known.
             whose: seeds are counted.
+            quantity: what the difference is called.
+            digits: the format of its size.
 
         >>> Needed(0.0014, observed=True, seeds=12, rows=1, at_hand=3, shown=0.003).phrase()
         'about 12 seeds of each would show this difference'
         >>> Needed(0.001, observed=False, seeds=np.inf, rows=5.31, at_hand=3, shown=0.01).phrase(10_000)
         'no number of seeds shows a difference of 0.001, which takes at least 5.3 times as many test rows (53,000)'
         """
-        what = "this difference" if self.observed else f"a difference of {self.difference:g}"
+        article = "an" if quantity[0] in "aeiou" else "a"
+        what = f"this {quantity}" if self.observed else f"{article} {quantity} of {self.difference:{digits}}"
         if self.seeds <= self.at_hand:
             return f"the seeds at hand would have shown {what}"
         if np.isfinite(self.seeds):
@@ -88,6 +93,48 @@ def fewest_seeds(
         enough = noise(np.maximum(middle, 2)).detectable(level) <= differences
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return np.where(high > MOST_SEEDS, np.inf, np.maximum(high, 2))
+
+
+def fewest_rows(
+    noise: Callable[[float, np.ndarray], Noise], difference: float, pairs: int, level: float = LEVEL
+) -> np.ndarray:
+    """(P,) how many times the test rows it takes to show each difference by any number of seeds.
+
+    Args:
+        noise: of P differences with a number of seeds and (P,) times the rows.
+        pairs: P.
+    """
+    ends = np.zeros(pairs), np.full(pairs, np.log(MOST_ROWS))
+    return np.exp(falling_root(lambda log: noise(np.inf, np.exp(log)).detectable(level) - difference, *ends))
+
+
+def with_more(noise: Noise, had: np.ndarray, seeds: float | np.ndarray, rows: float | np.ndarray = 1.0) -> Noise:
+    """(P,) the noise of differences with another number of seeds a row, and ``rows`` times as many test rows.
+
+    Args:
+        noise: (P,); its first part is the sampling of test rows, the K others are the rows' noise between seeds.
+        had: (K, P) seeds of these rows.
+    """
+    variances = np.array([noise.variances[0] / rows, *(noise.variances[1:] * had / seeds)])
+    dof = np.array([noise.dof[0] * rows, *(noise.dof[1:] + (seeds - had))])  # the rest is what other rows told
+    return Noise(variances, np.maximum(dof, 1))
+
+
+def needed_for(noise: Noise, had: np.ndarray, difference: float, level: float = LEVEL, *, observed: bool) -> Needed:
+    """What it takes to show one difference.
+
+    Args:
+        noise: (1,), and ``had`` (K, 1), as of :func:`with_more`.
+        observed: whether the difference was observed.
+    """
+
+    def more(seeds: float | np.ndarray, rows: float | np.ndarray = 1.0) -> Noise:
+        return with_more(noise, had, seeds, rows)
+
+    (seeds,) = fewest_seeds(more, difference, 1, level)
+    too_small = bool(more(np.inf).detectable(level)[0] > difference)
+    rows = float(fewest_rows(more, difference, 1, level)[0]) if too_small else 1.0
+    return Needed(difference, observed, float(seeds), rows, int(had.min()), float(noise.detectable(level)[0]))
 
 
 def what_would_decide(inference: Inference, a: str, b: str, of_interest: float = OF_INTEREST) -> Needed | None:
@@ -158,11 +205,7 @@ class Power:
 
     def noise(self, seeds: float | np.ndarray, rows: float | np.ndarray = 1.0) -> Noise:
         """(P,) noise of the differences with another number of seeds a row, and ``rows`` times as many test rows."""
-        now = self.noise_now
-        had = self.inference.seeds[self.pairs]
-        variances = np.array([now.variances[0] / rows, *(now.variances[1:] * had / seeds)])
-        dof = np.array([now.dof[0] * rows, *(now.dof[1:] + (seeds - had))])  # the rest is what other rows told
-        return Noise(variances, np.maximum(dof, 1))
+        return with_more(self.noise_now, self.inference.seeds[self.pairs], seeds, rows)
 
     def forecasts(self) -> list[Forecast]:
         """Forecasts for each of ``SEEDS``, and for so many that only the test rows matter."""
@@ -180,19 +223,14 @@ class Power:
 
     def rows_needed(self, effect: float, level: float = LEVEL) -> np.ndarray:
         """(P,) times as many test rows with which each pair shows a difference, by any number of seeds."""
-        ends = np.zeros(self.pairs.shape[1]), np.full(self.pairs.shape[1], np.log(MOST_ROWS))
-        return np.exp(falling_root(lambda log: self.noise(np.inf, np.exp(log)).detectable(level) - effect, *ends))
+        return fewest_rows(self.noise, effect, self.pairs.shape[1], level)
 
     def needed(self, difference: float, level: float = LEVEL, *, observed: bool = False) -> Needed:
         """What the median pair needs to show a difference, of those pairs whose noise is known."""
         sizes = self.noise_now.detectable(level)
-        median = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
-        pair = Power(self.inference, self.pairs[:, [median]])
-        (seeds,) = pair.seeds_needed(difference, level)
-        too_small = bool(pair.noise(np.inf).detectable(level)[0] > difference)
-        rows = float(pair.rows_needed(difference, level)[0]) if too_small else 1.0
-        at_hand = int(self.inference.seeds[pair.pairs].min())
-        return Needed(difference, observed, float(seeds), rows, at_hand, float(sizes[median]))
+        median = np.argsort(sizes, kind="stable")[[len(sizes) // 2]]
+        had = self.inference.seeds[self.pairs[:, median]]
+        return needed_for(self.noise_now[(median,)], had, difference, level, observed=observed)
 
     def against(self, name: str) -> list[tuple[str, float, bool, float]]:
         """Of each other row: its name, ``name``'s difference from it, whether that is significant now, seeds needed.

@@ -18,7 +18,7 @@ def with_uncertainty(board: Leaderboard, evidence: Evidence | None) -> Leaderboa
         replace(
             row,
             intervals={metric: one for metric, found in intervals.items() if (one := found[row.key])},
-            calibration=evidence.calibration[row.key] if evidence else {},
+            calibration=evidence.calibration_of(row.key, row.test[board.rank_by].by_seed) if evidence else {},
         )
         for row in ranked
     ]

@@ -222,7 +222,11 @@ def test_evidence_survives_a_file_and_covers_only_the_runs_it_is_of(world, tmp_p
     fingerprint = runs["A_toy"][0].data.fingerprint
     assert evidence.covers(fingerprint, {"A_toy": runs["A_toy"]})
     assert not evidence.covers("other", {"A_toy": runs["A_toy"]})
-    assert not evidence.covers(fingerprint, {"A_toy": runs["A_toy"][:2]})
+    assert evidence.covers(fingerprint, {"A_toy": runs["A_toy"][:2]})  # its sampling errors are the experiment's
+    another = record("A", seed=99, data=runs["A_toy"][0].data)
+    assert not evidence.covers(fingerprint, {"A_toy": [*runs["A_toy"], another]})
+    assert evidence.calibration_of("A_toy", {r.seed for r in runs["A_toy"]}) == evidence.calibration["A_toy"]
+    assert evidence.calibration_of("A_toy", {runs["A_toy"][0].seed}) == {}
     assert not evidence.covers(fingerprint, {"D_toy": runs["A_toy"]})
     part = evidence.only(["C_toy", "A_toy"])
     whole = evidence.sampling_of("AUC", ["C_toy", "A_toy"]).covariance

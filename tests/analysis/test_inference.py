@@ -352,3 +352,28 @@ def test_boards_with_rows_of_one_seed_make_few_false_discoveries(several, one, s
 def _with_metric(found):
     values, sampling = found
     return values, AUC, sampling
+
+
+# --- weighted sums of rows --------------------------------------------
+
+
+def test_a_contrast_of_two_rows_is_their_difference():
+    values = rows_of([0.70, 0.72, 0.71], [0.69, 0.66, 0.68], [0.7, 0.71, 0.7], [0.6, 0.61, 0.63])
+    covariance = np.cov(np.random.default_rng(0).normal(0, 0.01, (4, 9)))
+    board = infer(values, AUC, Sampling(covariance, units=500))
+    effect, noise = board.contrast(np.array([1.0, 0, -1, 0]))
+    assert effect == pytest.approx(board.effects[0, 2])
+    for level in (0.05, 1e-4):
+        assert noise.half_width(level)[0] == pytest.approx(board.noise[0, 2].half_width(level))
+
+
+def test_the_sampling_of_a_contrast_is_that_of_the_covariance():
+    values = rows_of([3.0, 3.1], [2.0, 2.2], [1.0, 1.3])
+    factor = np.random.default_rng(1).normal(0, 0.1, (3, 3))
+    board = infer(values, None, Sampling(factor @ factor.T, units=50))
+    weights = np.array([-0.5, 0.2, 0.3])
+    effect, noise = board.contrast(weights)
+    assert effect == pytest.approx(weights @ [3.05, 2.1, 1.15])
+    assert noise.variances[0, 0] == pytest.approx(weights @ factor @ factor.T @ weights)
+    assert noise.dof[0, 0] == 49
+    assert noise.variances[1:, 0] == pytest.approx(weights**2 * board.noise.variances[1].diagonal())

@@ -43,7 +43,9 @@ def test_two_logs_of_the_same_columns_with_a_table_beside_them(tmp_path):
         describe("mine", tmp_path, "click")
     found = describe("mine", tmp_path, splits={"train": "big.csv", "test": "small.csv"})
     assert splits(found) == {"train_data": "big.csv", "test_data": "small.csv"}
-    data = prepare_dataset(read_spec("mine", found.entry, tmp_path), Workspace(tmp_path, tmp_path, tmp_path.parent / "cache"))
+    data = prepare_dataset(
+        read_spec("mine", found.entry, tmp_path), Workspace(tmp_path, tmp_path, tmp_path.parent / "cache")
+    )
     assert data.card.rows["train"] + data.card.rows["valid"] == 400
     assert data.card.rows["test"] == 100
     assert "age" in {column["name"] for column in found.entry["feature_cols"]}

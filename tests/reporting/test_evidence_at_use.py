@@ -1,5 +1,6 @@
 """Wherever a result is used, it is compared with what was measured: boards, comparisons, site, status, doctor."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -244,8 +245,36 @@ def test_a_comparison_is_the_boards(world, place):
 def test_a_comparison_of_other_seeds_than_the_boards_says_so(world):
     run(world, "Alpha", 4, 2.0)
     (found,) = comparisons("Alpha", "Beta", None, None, world.workspace)
-    assert (found.board, found.seeds) == ("", (4, 3))
-    assert "Other seeds of the two stand on board, whose verdict may be another." in found.caveats
+    assert (found.board, found.seeds) == ("board", (3, 3))
+    assert "board has 6 of the 7 finished runs of the two; the others are not counted." in found.caveats
+
+
+def test_a_missing_run_of_another_row_changes_no_verdict_s_noise(world):
+    """The sampling of test rows is still counted, on the board and by compare."""
+    place = without_data(world)
+    (before,) = comparisons("Alpha", "Beta", None, None, place)
+    shutil.rmtree(place.run_folder("tiny", "Delta_tiny", 3))
+    (found,) = comparisons("Alpha", "Beta", None, None, place)
+    assert (found.units, found.pairs) == (before.units, before.pairs)
+    board = suite_board(world.suite, "tiny", place)
+    assert board.evidence is not None
+    delta, alpha = (next(row for row in board.rows if row.display_name == name) for name in ("Delta", "Alpha"))
+    assert alpha.calibration
+    assert not delta.calibration  # which was measured of three seeds
+
+
+def test_nothing_is_called_significant_without_the_labels(world):
+    place = without_data(world)
+    for path in (place.results / "leaderboards").glob("*.statistics.json"):
+        path.unlink()
+    said = {
+        a + b: comparisons(a, b, None, None, place)[0] for a, b in itertools.combinations(("Alpha", "Beta", "Gamma"), 2)
+    }
+    assert any(found.difference.significant for found in said.values())
+    for found in said.values():
+        assert "significantly better" not in found.sentence
+        assert "significantly worse" not in found.sentence
+        assert "by more than seeds differ" in found.sentence or not found.difference.significant
 
 
 def test_boards_that_decide_otherwise_are_named(world, monkeypatch):
@@ -269,5 +298,5 @@ def test_boards_that_decide_otherwise_are_named(world, monkeypatch):
     (found,) = comparisons("Alpha", "Gamma", None, None, world.workspace)
     assert found.difference.significant
     assert found.caveats[-1].startswith(
-        "Smaller boards decide otherwise: not significantly different from on small (3 pairs)."
+        "Other boards decide otherwise: not significantly different from on small (3 pairs)."
     )

@@ -18,7 +18,7 @@ from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import RANK_FILE
 from fuxi_plugins.records.parts import Cost, Latency, Parameters, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.paper import glance, rank_figures, result_figures, tables
-from fuxi_plugins.reporting.paper.claims import claims, size_exponents
+from fuxi_plugins.reporting.paper.claims import claims
 from fuxi_plugins.reporting.paper.document import build_sections, write_report
 from fuxi_plugins.reporting.paper.gather import studies
 from fuxi_plugins.reporting.paper.numbers import auc_effect, effect_of, fit_power_law
@@ -273,11 +273,38 @@ def test_the_claim_on_size_needs_seeds(tmp_path, seeds, said):
     (claim,) = claims([study])
     assert claim.name == "better with size (depth)"
     assert str(claim.verdict).startswith(said)
-    losses = [sized[f"RankElastor depth{depth}"][0].metrics["test"]["logloss"] for depth in range(4)]
-    slope = np.polyfit(np.log(1000.0 * 2 ** np.arange(4)), np.log(losses), 1)[0]
-    assert size_exponents(study, "RankElastor")[0] == pytest.approx(slope)
-    sized["RankElastor depth0"].pop(0)  # a seed without one of the sizes has no exponent, where others have them all
-    assert seeds == 1 or 0 not in size_exponents(study, "RankElastor")
+
+
+def of_sizes(losses_by_size, folder, sizes=(1000, 2000, 4000), evidence=None):
+    """A study of depth: RankElastor with these log losses by seed at each size, and RankMixer with their mean."""
+    sized = {}
+    for place, (size, losses) in enumerate(zip(sizes, losses_by_size, strict=True)):
+        parameters = Parameters(dense=size, embedding=1)
+        for variant, level in (("RankElastor", 0.0), ("RankMixer", 0.01)):
+            sized[f"{variant} depth{place}"] = [
+                record(f"{variant}{place}", seed, 1 - loss - level, parameters=parameters)  # log loss: 1 - AUC
+                for seed, loss in enumerate(losses)
+            ]
+    return Study("paper_scaling_depth", "toy", "matched", "Depth", list(sized), 99, sized, folder, evidence=evidence)
+
+
+def test_an_exponent_is_the_slope_of_the_logarithms(tmp_path):
+    losses = [[0.70, 0.71], [0.69, 0.70], [0.66, 0.69]]
+    (claim,) = claims([of_sizes(losses, tmp_path)])
+    logs = np.log([1000.0, 2000, 4000]).repeat(2)
+    slope = np.polyfit(logs, np.log(np.ravel(losses)), 1)[0]
+    assert claim.ours.startswith(f"{slope:+.4f} [")
+
+
+def test_slopes_that_agree_by_luck_decide_nothing(tmp_path):
+    """Each seed has the same slope, but a seed of one size is no pair with that of another."""
+    apart = [[level + of_seed for of_seed in (-0.04, 0.0, 0.04)] for level in (0.700, 0.699, 0.698)]
+    (claim,) = claims([of_sizes(apart, tmp_path)])
+    assert claim.verdict.word == "undecided"
+    assert "exponent" in claim.verdict.why
+    near = [[level + of_seed for of_seed in (-0.0001, 0.0, 0.0001)] for level in (0.700, 0.699, 0.698)]
+    (claim,) = claims([of_sizes(near, tmp_path)])
+    assert str(claim.verdict) == "holds"
 
 
 def measured(flops: float, rows_per_second: float, turn: str | None = None, processor: str = "one") -> Cost:

@@ -130,6 +130,21 @@ class Inference:
         asked[places[:, 0], places[:, 1]] = True
         return replace(self, comparable=self.comparable & (asked | asked.T))
 
+    def contrast(self, weights: np.ndarray) -> tuple[float, Noise]:
+        """A sum of the rows' values, each times its weight, and its noise: that of test rows, then that of each row.
+
+        Args:
+            weights: (M,), which add up to 0.
+
+        Returns:
+            The sum, in the numbers by which the metric compares, and the noise (1,) of M + 1 parts.
+        """
+        # As the weights add up to 0, the variances of the pairs' differences say all of the rows' covariance.
+        of_test_rows = max(0.0, float(-weights @ self.noise.variances[0] @ weights) / 2)
+        variances = np.array([of_test_rows, *(weights**2 * self.noise.variances[1].diagonal())])
+        dof = np.array([self.noise.dof[0, 0, 0], *self.noise.dof[1].diagonal()])
+        return float(weights @ self.effects[:, 0]), Noise(variances[:, None], dof[:, None])
+
     def order(self) -> np.ndarray:
         """(M,) places of the rows from the best mean to the worst."""
         compared = self.effects[:, 0]  # which differ from the rows' own numbers by a constant

@@ -37,8 +37,8 @@ def find_splits(folder: Path, data: list[Path], said: Mapping[str, str] | None =
     for split, name in said.items():
         if not files[split]:
             raise UserError(
-                f"--{split} must name a data file in {folder}, or several as in 'day_*.csv', but is {name!r}. There are: "
-                f"{', '.join(path.name for path in data) or 'none'}."
+                f"--{split} must name a data file in {folder}, or several as in 'day_*.csv', but is {name!r}. There "
+                f"are: {', '.join(path.name for path in data) or 'none'}."
             )
     for one, other in combinations(said, 2):
         if both := files[one] & files[other]:

@@ -6,11 +6,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from fuxi_plugins.analysis.statistics.inference import infer
 from fuxi_plugins.records.record import FinishedRun
 from fuxi_plugins.reporting.paper.numbers import Effect, auc, effect_against_zero, effect_of, planned_auc_effects
+from fuxi_plugins.reporting.paper.scaling import Scaling
 from fuxi_plugins.reporting.paper.study import Study
 
 OURS, OTHER = "RankElastor", "RankMixer"
@@ -21,8 +19,6 @@ PARTS = {
 }
 MORE_COST = 1.15  # that RankElastor may take of RankMixer's, by the paper's "10-15%"
 SHARE_OF_INTEREST = 0.01  # the smallest difference of interest in a share of the rank of random numbers
-EXPONENT_OF_INTEREST = 0.001  # a log loss lower by 0.07% at twice the size
-FEWEST_SIZES = 3
 ONE_SEED = "one seed: how much seeds differ is not known"
 
 
@@ -68,15 +64,22 @@ class Claim:
     verdict: Verdict
 
 
-def judge(effect: Effect, digits: str = ".2g") -> Verdict:
-    """Whether a claim of "more" holds."""
+def judge(effect: Effect, digits: str = ".2g", quantity: str = "difference") -> Verdict:
+    """Whether a claim of "more" holds.
+
+    Args:
+        effect: what is more.
+        digits: the format of its numbers.
+        quantity: what it is called.
+    """
     if not effect.known:
         return Verdict("undecided", ONE_SEED)
     if effect.significant:
         return Verdict("holds" if effect.mean > 0 else "does not hold")
     if effect.needed is None:
         return Verdict("undecided", "all seeds gave the same value")
-    return Verdict("undecided", effect.needed.phrase(effect.test_rows), f"{effect.needed.shown:{digits}}")
+    why = effect.needed.phrase(effect.test_rows, quantity=quantity, digits=digits)
+    return Verdict("undecided", why, f"{effect.needed.shown:{digits}}")
 
 
 def judge_all(effects: Mapping[str, Effect]) -> Verdict:
@@ -95,8 +98,9 @@ def judge_all(effects: Mapping[str, Effect]) -> Verdict:
     hardest = max(open_ones, key=lambda name: _effort(open_ones[name]))
     found = judge(open_ones[hardest])
     against = f"not significant against {', '.join(open_ones)}"
-    of_which = f"for {hardest} {found.why}" if len(open_ones) > 1 else found.why
-    return Verdict("undecided", f"{against}; {of_which}", found.power)
+    if len(open_ones) == 1:
+        return Verdict("undecided", f"{against}; {found.why}", found.power)
+    return Verdict("undecided", f"{against}; for {hardest} {found.why}", f"{found.power} ({hardest})")
 
 
 def claims(studies: Sequence[Study]) -> list[Claim]:
@@ -111,19 +115,6 @@ def lowest_share(record: FinishedRun, moment: str = "trained") -> float:
     named = record.ranks.row_families.items()
     families = [family for name, family in named if name.partition("_")[0] in ("mixing", "ffn")]
     return min(getattr(family, moment)["entropy"] / family.gaussian["entropy"] for family in families)
-
-
-def size_exponents(study: Study, variant: str) -> dict[int, float]:
-    """By seed, the exponent b of test logloss = c N^b over sizes N; only of seeds that have run at every size."""
-    by_seed: dict[int, dict[int, float]] = {}
-    for record in _runs(study, variant):
-        by_seed.setdefault(record.seed, {})[record.parameters.dense] = record.metrics["test"]["logloss"]
-    most = max(map(len, by_seed.values()), default=0)
-    return {
-        seed: float(np.polyfit(np.log(list(losses)), np.log(list(losses.values())), 1)[0])
-        for seed, losses in by_seed.items()
-        if len(losses) == most >= FEWEST_SIZES
-    }
 
 
 def _more_auc(studies: Sequence[Study]) -> Iterator[Claim]:
@@ -168,13 +159,14 @@ def _by_training(record: FinishedRun) -> float:
 def _scaling(studies: Sequence[Study]) -> Iterator[Claim]:
     for way, study in itertools.product(("depth", "width", "joint"), studies):
         if study.suite == f"paper_scaling_{way}":
-            ours, others = (size_exponents(study, variant) for variant in (OURS, OTHER))
-            if ours and others:
-                falls = effect_against_zero({seed: -b for seed, b in ours.items()}, EXPONENT_OF_INTEREST)
-                shown, beside = (f"{effect_against_zero(b, EXPONENT_OF_INTEREST):+.4f}" for b in (ours, others))
-                difference = infer({OURS: ours, OTHER: others}).difference(OURS, OTHER)
-                apart = f"{Effect([], difference, None):+.4f}"
-                yield Claim(f"better with size ({way})", study, shown, f"{OTHER} {beside}", apart, judge(falls))
+            scaling = Scaling(
+                study, {name: _variant(name) for name in study.records if _variant(name) in (OURS, OTHER)}
+            )
+            ours, others = scaling.weights(OURS), scaling.weights(OTHER)
+            if ours is not None and others is not None:
+                shown, beside, apart = (f"{scaling.exponent(w):+.4f}" for w in (ours, others, ours - others))
+                verdict = judge(scaling.exponent(-ours), quantity="exponent")
+                yield Claim(f"better with size ({way})", study, shown, f"{OTHER} {beside}", apart, verdict)
 
 
 def _little_cost(studies: Sequence[Study]) -> Iterator[Claim]:
@@ -217,6 +209,9 @@ def _effort(effect: Effect) -> tuple[float, float]:
 
 def _runs(study: Study, variant: str) -> list[FinishedRun]:
     """Of a variant, at whatever size."""
-    return [
-        r for display_name, records in study.records.items() if display_name.split(" ")[0] == variant for r in records
-    ]
+    return [record for name, records in study.records.items() if _variant(name) == variant for record in records]
+
+
+def _variant(display_name: str) -> str:
+    """Without the size that a row's name may end with."""
+    return display_name.split(" ")[0]

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from fuxi_plugins.analysis.rank_auc import FEWEST_MODELS, rank_against_auc
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.cleaning import html, markdown
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.records.record import FinishedRun
@@ -41,6 +42,11 @@ DOES_NOT_SHOW = (
     "The paper's theorems are not checked, because their statements were not available. The section on algebraic "
     "bounds checks what follows from the block as it is built.",
 )
+OF_ALL_PAIRS = (
+    "Whether a difference is significant is asked here of all pairs of the suite, as on its board. The claims at a "
+    "glance are adjusted for the comparisons that they name alone, so they may decide what is undecided here."
+)
+NO_SAMPLING = "The test labels were not at hand, so intervals count the noise between seeds alone."
 RANK_AND_AUC = (
     "Spearman's correlation between test AUC and the entropy rank of a row's tokens after the last block, divided by "
     "that of independent normal numbers, over runs of token models. Runs of one model are alike, so the interval comes "
@@ -94,6 +100,12 @@ def _section(study: Study, results: Path) -> Section:
     ]
     if warned:
         section.paragraphs.append(f"Warnings: {'; '.join(warned)}.")
+    if few := _few_steps(study):
+        section.paragraphs.append(
+            f"Warning: trained for fewer than {FEW} steps, too few to compare models by: {', '.join(few)}."
+        )
+    if study.evidence is None:
+        section.paragraphs.append(NO_SAMPLING)
     if study.suite.startswith("paper_scaling"):
         section.tables.append(tables.sizes(study))
         section.drawings.append(result_figures.scaling(study))
@@ -110,9 +122,16 @@ def _section(study: Study, results: Path) -> Section:
                 "effects can be compared, not the values."
             )
         section.tables.append(tables.scores(study, name, values))
+        section.reading = (OF_ALL_PAIRS,)
         if study.suite == "paper_ablation" and len(study.records) > 1 and tables.REFERENCE in study.records:
             section.drawings.append(result_figures.ablation(study))
     return section
+
+
+def _few_steps(study: Study) -> list[str]:
+    """The variants that trained for too few steps, each with the fewest of its seeds."""
+    steps = {name: list(filter(None, map(few_steps, records))) for name, records in study.records.items()}
+    return [f"{name} ({min(found)})" for name, found in steps.items() if found]
 
 
 def _add_rank(section: Section, study: Study) -> None:

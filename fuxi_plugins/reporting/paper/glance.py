@@ -20,8 +20,9 @@ EXPLAINED = (
     "Less collapse: the entropy rank of a row's tokens, divided by that of independent normal numbers, at the stage "
     "from the first mixing on where it is lowest. Near 100% means no collapse. By training: the same share less that "
     "of the untrained model of the same seed. What the untrained models differ by is no effect of training. Better "
-    "with size: the exponent b in test logloss = c N^b, N being the number of dense parameters, one a seed; below 0, "
-    "larger models are better. Both count the noise between seeds alone.",
+    "with size: the exponent b in test logloss = c N^b, N being the number of dense parameters; below 0, larger models "
+    "are better. It is a weighted sum of the sizes' means and has their noise, that of seeds and that of test rows. "
+    "The claims on collapse count the noise between seeds alone.",
     "Cost: operations per row and rows trained per second, which the paper puts 10 to 15% above RankMixer's. It is "
     "judged only where 'fuxibench cost' timed both models in several turns on one machine, by the ratio within a turn, "
     "and not by the time that runs took.",
