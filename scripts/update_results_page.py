@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from fuxi_plugins.analysis.compare import Comparison, compare_on_board
+from fuxi_plugins.analysis.compare import compare_on_board
+from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.suite import find_suite
@@ -60,27 +61,19 @@ def updated(text: str, workspace: Workspace) -> str:
     """The page's text with its tables and sentences made anew."""
     boards = page_boards(text, workspace)
     tables = {named.suite: table(named, workspace) for named in boards}
-    said = "".join(f"- {sentence}\n" for sentence in sentences(boards))
+    said = "".join(f"- {sentence}\n" for sentence in sentences(boards, workspace))
     text = MARKED.sub(lambda match: match[1] + tables[match[2]] + match[3] if match[2] in tables else match[0], text)
     return SAID.sub(lambda match: match[1] + said + match[2], text)
 
 
-def sentences(boards: Sequence[NamedBoard]) -> list[str]:
-    """What boards say of the project's model beside its rivals: of each rival and dataset, the largest board with both.
+def sentences(boards: Sequence[NamedBoard], workspace: Workspace) -> list[str]:
+    """What ``fuxibench compare`` says of the project's model beside its rivals, on the datasets of these boards.
 
     Of real data only: a generator's effects were chosen, so an order on them says nothing of the models.
     """
-    found: dict[tuple[str, str], Comparison] = {}
-    for named in sorted(boards, key=lambda named: -len(named.board.ranked())):
-        board = named.board
-        rows = {row.display_name: row for row in board.ranked()}
-        for rival in RIVALS:
-            if board.data.synthetic or not {SUBJECT, rival} <= set(rows):
-                continue
-            if compared := compare_on_board(board, named.stem, rows[SUBJECT], rows[rival]):
-                found.setdefault((rival, board.dataset), compared)
-    order = {rival: place for place, rival in enumerate(RIVALS)}
-    return [found[key].sentence for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+    datasets = sorted({named.board.dataset for named in boards if not named.board.data.synthetic})
+    found = [comparisons(SUBJECT, rival, dataset, None, workspace)[0] for rival in RIVALS for dataset in datasets]
+    return [" ".join([one.sentence, *one.caveats]) for one in found]
 
 
 def standing(boards: Sequence[NamedBoard]) -> str:
@@ -94,9 +87,13 @@ def standing(boards: Sequence[NamedBoard]) -> str:
         cells = [_standing_cell(named, rows, *pair) for pair in PAIRS]
         if any(cell != "–" for cell in cells):
             seeds = min(len(rows[name].seeds) for pair in PAIRS for name in pair if name in rows)
-            lines.append([f"`{named.board.dataset}`", named.board.rank_by, seeds, *cells])
-    heads = ["dataset", "metric", "seeds", *(f"{a} − {b}" for a, b in PAIRS)]
+            lines.append([f"`{named.board.dataset}`", _link(named), named.board.rank_by, seeds, *cells])
+    heads = ["dataset", "leaderboard", "metric", "seeds", *(f"{a} − {b}" for a, b in PAIRS)]
     return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True) + "\n"
+
+
+def _link(named: NamedBoard) -> str:
+    return f"[{len(named.board.ranked())} models](results/leaderboards/{named.stem}.md)"
 
 
 def _standing_cell(named: NamedBoard, rows: Mapping[str, Row], a: str, b: str) -> str:
