@@ -21,6 +21,7 @@ class Effect:
     difference: Difference
     needed: Needed | None  # what would decide it; None where it is decided, or nothing is known of the noise
     test_rows: int | None = None  # whose sampling is counted
+    of_seeds_alone: bool = False  # although test rows are counted: with so few seeds their part is estimated at 0
 
     @property
     def mean(self) -> float:
@@ -102,7 +103,9 @@ def _effect(
     ours, theirs = values[variant], values[reference]
     shared = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
     needed = what_would_decide(inference, variant, reference, of_interest)
-    return Effect(shared, inference.difference(variant, reference), needed, test_rows)
+    place = inference.names.index(variant), inference.names.index(reference)
+    of_seeds_alone = test_rows is not None and not inference.noise.variances[0][place] > 0
+    return Effect(shared, inference.difference(variant, reference), needed, test_rows, of_seeds_alone)
 
 
 @dataclass(frozen=True)
