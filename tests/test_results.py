@@ -128,6 +128,7 @@ def test_compare_says_what_the_largest_board_says(name):
 def test_the_papers_report_says_what_its_boards_say():
     checked = 0
     for study in studies(WORKSPACE):
+        assert study.evidence is not None or not study.finished, f"{study.name} has no board beside its runs"
         if not study.finished or study.suite not in ("paper_main", "paper_ablation"):
             continue
         _, board = shipped_board(f"{study.suite}@{study.dataset},{study.protocol}")
