@@ -61,13 +61,22 @@ class StrictLoader(SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1, which PyYAML follows, wants a dot and a signed exponent: `1e-3` would be text.
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]*\.[0-9]+[eE][0-9]+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """YAML without anchors: a list that stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+# YAML 1.1, which PyYAML follows, wants a dot and a signed exponent: `1e-3` would be text. The writer must know that,
+# else the name 1e5 would be written without quotes and read as a number.
+for one in (StrictLoader, _Dumper):
+    one.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+    one.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]*\.[0-9]+[eE][0-9]+$"), list("-+.0123456789")
+    )
 StrictLoader.add_constructor(
     "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node))
 )
@@ -123,13 +132,6 @@ def yaml_text(content: dict[str, Any]) -> str:
     return yaml.dump(
         content, Dumper=_Dumper, sort_keys=False, indent=4, default_flow_style=None, width=120, allow_unicode=True
     )
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML without anchors: a list that stands twice is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 @cache

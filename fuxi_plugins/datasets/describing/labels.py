@@ -8,13 +8,14 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.describing.columns import Head, without_missing
-from fuxi_plugins.datasets.describing.names import find_label_name, is_made_up
+from fuxi_plugins.datasets.describing.names import find_label_name, is_made_up, is_rating, usual_labels
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import cleaned
 from fuxi_plugins.datasets.statistics import number
 
 _POSITIVE_TEXTS = ("true", "yes", "y", "t", "click", "clicked", "positive", "1")
+MOST_POSITIVE = 0.97  # of the rows, by a rule that is guessed for numbers
 _NEGATIVE_TEXTS = ("false", "no", "n", "f", "", "none", "skip", "negative", "0")
 
 
@@ -47,6 +48,8 @@ def find_label(frame: pl.DataFrame, asked: str | None) -> str | None:
     Where columns have no names, it is the first or the last if that alone of the two holds 0 and 1, or -1 and 1.
     """
     named = find_label_name(frame.columns, asked)
+    if named and not asked and not _is_of_two_classes(frame[named]):  # as a record label beside a click
+        named = next((name for name in usual_labels(frame.columns) if _is_of_two_classes(frame[name])), named)
     if named or asked or not all(map(is_made_up, frame.columns)):
         return named
     ends = [name for name in (frame.columns[0], frame.columns[-1]) if _is_of_two_classes(frame[name])]
@@ -108,7 +111,7 @@ def _guessed(name: str, values: pl.Series, where: str) -> tuple[str | None, str]
     """The rule, or None for 0 and 1, and what is said of it."""
     numbers = values.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0 and numbers.is_finite().all():
-        rule, why = _rule_for_numbers(numbers)
+        rule, why = _rule_for_numbers(name, numbers)
     else:
         rule, why = _rule_for_texts(values.str.strip_chars().str.to_lowercase())
     if rule is None and why:
@@ -120,12 +123,18 @@ def _guessed(name: str, values: pl.Series, where: str) -> tuple[str | None, str]
     if rule is None:
         return None, ""
     share = number(LabelRule.parse(rule).positives(values).mean() or 0)
+    if share > MOST_POSITIVE and values.n_unique() > 2:
+        raise UserError(
+            f"the label {name!r} of {where} is {why}, and must have a rule that tells positive from negative: by "
+            f"{rule}, {share:.0%} of the rows would be positive. Say what is positive, as in --rule '> "
+            f"{number(numbers.median()):.3g}', which half of the rows are."
+        )
     return rule, (
         f"The label {name} is {why}: positive where it is {rule} ({share:.0%} of the rows). Change the rule if need be."
     )
 
 
-def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
+def _rule_for_numbers(name: str, numbers: pl.Series) -> tuple[str | None, str]:
     """The rule, or None for 0 and 1, and what the values look like."""
     distinct = set(numbers.unique())
     low, high = number(numbers.min()), number(numbers.max())
@@ -137,7 +146,8 @@ def _rule_for_numbers(numbers: pl.Series) -> tuple[str | None, str]:
         return ">= 0.5", "a share between 0 and 1"
     if low < 0:
         return "> 0", "a number on both sides of 0"
-    if low == 0 or low == high:
+    whole = all(2 * value == int(2 * value) for value in distinct)  # or with halves
+    if low == high or (low == 0 and not (is_rating(name) and whole)):
         return "> 0", "a count or an amount, by its values"
     if len(distinct) == 2:
         return f"== {high:.15g}", f"{low:.15g} or {high:.15g}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-LABELS = ("label", "click", "clicked", "is_click", "clk", "target", "y")
+LABELS = ("label", "click", "clicked", "is_click", "is_clicked", "clk", "target", "y")
 _RATING = re.compile(r"(.*_)?(rating|ratings|stars|overall)")  # labels where users and items stand beside them
 _ACTIONS = (  # labels where there is no other action
     "conversion converted attributed purchase purchased buy bought install installed download downloaded like liked "
@@ -79,11 +79,20 @@ def find_label_name(columns: Sequence[str], asked: str | None) -> str | None:
     """
     if asked is not None:
         return asked if asked in columns else None
-    by_name = {name.casefold(): name for name in reversed(columns)}
-    usual = next((by_name[name] for name in LABELS if name in by_name), None)
+    usual = next(iter(usual_labels(columns)), None)
     actions = [name for name in columns if _ACTION.fullmatch(_plain(name))]
     ratings = [name for name in columns if _RATING.fullmatch(_plain(name))] if is_of_users_and_items(columns) else []
     return usual or next((found[0] for found in (actions, ratings) if len(found) == 1), None)
+
+
+def usual_labels(columns: Sequence[str]) -> list[str]:
+    """Those of the columns that have a usual name of labels, the likeliest first."""
+    by_name = {name.casefold(): name for name in reversed(columns)}
+    return [by_name[name] for name in LABELS if name in by_name]
+
+
+def is_rating(name: str) -> bool:
+    return bool(_RATING.fullmatch(_plain(name)))
 
 
 def is_of_users_and_items(columns: Sequence[str]) -> bool:

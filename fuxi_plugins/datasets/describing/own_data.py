@@ -125,19 +125,41 @@ def _as_files(data: Table | Mapping[str, Table], folder: Path) -> Path:
         )
     arrow = {name: _arrow(table) for name, table in tables.items()}
     folder.mkdir(parents=True)
-    for name, table in arrow.items():
-        pq.write_table(table, folder / f"{name}.parquet")
+    try:
+        for name, table in arrow.items():
+            pq.write_table(table, folder / f"{name}.parquet")
+    except BaseException as error:
+        shutil.rmtree(folder)
+        if isinstance(error, pa.ArrowException):
+            said = str(error).rstrip(".")
+            raise UserError(f"parquet must be able to hold every column, but {said}. Convert it to text.") from error
+        raise
     return folder if isinstance(data, Mapping) else folder / f"{folder.name}.parquet"
+
+
+def _without_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Intervals, as ``pd.cut`` gives them, as their text; and sparse columns as full ones."""
+    found = {}
+    for name, column in table.items():
+        kind = column.dtype.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+        if isinstance(kind, pd.IntervalDtype):
+            found[name] = column.astype(object).map(str, na_action="ignore")
+        elif isinstance(kind, pd.SparseDtype):
+            found[name] = column.sparse.to_dense()
+    return table.assign(**found) if found else table
 
 
 def _arrow(table: Table) -> pa.Table:
     try:
         if isinstance(table, pd.DataFrame):
-            has_names = any(name is not None for name in table.index.names)  # then it is data, as after set_index
-            return pa.Table.from_pandas(table.reset_index() if has_names else table, preserve_index=False)
+            is_data = any(name is not None for name in table.index.names)  # as after set_index
+            if not is_data and isinstance(table.index, pd.DatetimeIndex):
+                table, is_data = table.rename_axis("time"), "time" not in table
+            table = table.reset_index() if is_data else table
+            return pa.Table.from_pandas(_without_intervals(table), preserve_index=False)
         if isinstance(table, pl.DataFrame):
             return table.to_arrow()
-    except (pa.ArrowException, ValueError) as error:  # pandas lets a column hold anything
+    except (pa.ArrowException, ValueError, TypeError) as error:  # pandas lets a column hold anything
         raise UserError(
             f"every column must hold values of one kind, but {error}. Convert it, as with astype(str)."
         ) from error

@@ -30,7 +30,7 @@ class UnreadableColumnError(UserError):
 
 
 def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """Text, numbers, truth values, moments and lists of these; NaN, which pandas writes for a missing value, is null.
+    """Text, numbers, truth values, moments and lists of these; bytes are text, and NaN, as pandas writes it, is null.
 
     Raises:
         UnreadableColumnError: a column of another kind.
@@ -39,9 +39,11 @@ def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     for name, dtype in frame.schema.items():
         column = pl.col(name)
         entries: Any = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
-        if entries.is_nested() or entries in (pl.Binary, pl.Object, pl.Duration):
+        if entries.is_nested() or entries in (pl.Object, pl.Duration) or (entries == pl.Binary and dtype != entries):
             raise UnreadableColumnError(path, name, dtype)
-        if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
+        if dtype == pl.Binary:
+            column = _decoded(frame[name])
+        elif isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
             column = column.cast(pl.String)
         elif isinstance(dtype, pl.Decimal):
             column = column.cast(pl.Float64 if dtype.scale else pl.Int128)
@@ -49,6 +51,14 @@ def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
             column = (column.cast(pl.Float32) if dtype == pl.Float16 else column).fill_nan(None)
         columns.append(column)
     return frame.select(columns)
+
+
+def _decoded(values: pl.Series) -> pl.Expr:
+    """Bytes, as Hive and Impala write text, as that text; as hexadecimal digits where one of them is no UTF-8."""
+    try:
+        return pl.lit(values.cast(pl.String)).alias(values.name)
+    except pl.exceptions.PolarsError:
+        return pl.lit(values.bin.encode("hex")).alias(values.name)
 
 
 def cleaned(values: pl.Series, form: ColumnForm) -> pl.Series:
