@@ -108,7 +108,10 @@ def bytes_of(content):
 
 
 OTHER_KINDS = {
-    "log.xlsx": (bytes_of(b"PK\x03\x04\x14\0\6\0"), "a zip archive or an Excel workbook. Unpack it, or save the sheet"),
+    "log.xlsx": (
+        bytes_of(b"PK\x03\x04\x14\0\6\0"),
+        "a zip archive, an Excel workbook or an npz file. Unpack it, or write",
+    ),
     "log.fea": (feather, "an Arrow .feather. file. Let its name end with .arrow"),
     "log.pkl": (bytes_of(pickle.dumps(CLICKS)), "a pickle of Python. Read it with pandas or polars"),
     "log.dat": (parquet, "a parquet file. Let its name end with .parquet"),

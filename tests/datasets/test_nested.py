@@ -107,7 +107,7 @@ def test_a_record_itself_is_no_column(tmp_path):
 
 
 def test_a_file_of_nothing_readable_is_refused(tmp_path):
-    pl.DataFrame({"a": [[[1]]], "b": [b"x"]}).write_parquet(tmp_path / "log.parquet")
+    pl.DataFrame({"a": [[[1]]], "b": [[b"x"]]}).write_parquet(tmp_path / "log.parquet")
     with pytest.raises(UserError, match="must hold a column of text, numbers or lists of them, but holds a, b"):
         describe("mine", tmp_path)
 

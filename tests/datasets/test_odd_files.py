@@ -82,7 +82,6 @@ def test_every_separator_gives_the_same_rows(folder, separator):
 
 LEFT_OUT = {
     "a list of lists": ("sessions", [[[1, 2], [row % 4]] for row in range(ROWS)], "neither text nor numbers"),
-    "bytes": ("code", [b"x%d" % (row % 4) for row in range(ROWS)], "neither text nor numbers"),
     "a duration": ("took", [datetime.timedelta(seconds=row) for row in range(ROWS)], "neither text nor numbers"),
     "vectors of two lengths": ("vector", [[2.5, row / 4][: 1 + row % 2] for row in range(ROWS)], "differ in length"),
     "nothing": ("void", [None] * ROWS, "hold no value"),
@@ -191,7 +190,14 @@ REFUSED = {
     "UTF-16 without a mark": (lambda f: (f / "data.csv").write_text(as_csv(table()), "utf-16-be"), "looks like UTF-16"),
     "a name twice in parquet": (twice_in_parquet, "each column must have a name of its own, but item_id stands twice"),
     "a JSON array": (lambda f: (f / "data.json").write_text(json.dumps([{"label": 1}])), "jq -c '.\\[\\]' data.json"),
-    "a file of another kind": (lambda f: (f / "data.xlsx").write_text("x"), "holds no such file, only data.xlsx"),
+    "a file of another kind": (
+        lambda f: (f / "data.xlsx").write_bytes(b"PK\x03\x04"),
+        "an Excel workbook or an npz file",
+    ),
+    "files of other kinds": (
+        lambda f: [(f / name).write_text("x") for name in ("a.xlsx", "b.pkl")],
+        "holds no such file, only a.xlsx, b.pkl",
+    ),
 }
 
 

@@ -197,6 +197,8 @@ def _only(
     """The one data file of a folder that has a label, or the folder itself where its files are parts of one table."""
     if names or not data:
         others = [path.name for path in sorted(origin.iterdir()) if not path.name.startswith((".", "_"))]
+        if len(others) == 1 and not names and (origin / others[0]).is_file():
+            return others[0]  # who reads it says what it is
         seen = ", ".join(path.name for path in data) or f"no such file, only {', '.join(others[:5]) or 'nothing'}"
         raise UserError(
             f"{origin} must hold train.csv, or one file that is divided into train, valid and test (csv, tsv, parquet, "

@@ -19,7 +19,7 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open
 # What a file begins with that is no text: what it is, and what to do with it.
 _WRITE_AGAIN = "Read it with pandas or polars, and write it as parquet or csv"
 _OTHER_KINDS = {
-    b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save the sheet as csv"),
+    b"PK\x03\x04": ("a zip archive, an Excel workbook or an npz file", "Unpack it, or write what it holds as csv"),
     b"\x1f\x8b": ("packed by gzip", "Let its name end with .gz"),
     b"BZh": ("packed by bzip2", "Let its name end with .bz2"),
     b"\xfd7zXZ": ("packed by xz", "Let its name end with .xz"),
