@@ -191,7 +191,7 @@ REFUSED = {
     "a name twice in parquet": (twice_in_parquet, "each column must have a name of its own, but item_id stands twice"),
     "a JSON array": (lambda f: (f / "data.json").write_text(json.dumps([{"label": 1}])), "jq -c '.\\[\\]' data.json"),
     "a file of another kind": (
-        lambda f: (f / "data.xlsx").write_bytes(b"PK\x03\x04"),
+        lambda f: (f / "data.xlsx").write_bytes(b"PK\x03\x04\x14\0\6\0" * 9),
         "an Excel workbook or an npz file",
     ),
     "files of other kinds": (
