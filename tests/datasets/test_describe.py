@@ -155,3 +155,13 @@ def test_a_column_that_only_some_files_have_is_left_out_and_named(folder):
     found = describe("clicks", folder)
     assert "constant" not in columns(found)
     assert "Left out, for not every file has them: constant." in found.remarks
+
+
+@pytest.mark.parametrize(("name", "kind"), [("click_history", "sequence"), ("page", "categorical")])
+def test_a_history_of_mostly_one_entry_is_a_list_all_the_same(tmp_path, name, kind):
+    random = np.random.default_rng(2)
+    lists = ["^".join(map(str, random.integers(0, 30, 5 if row % 9 == 0 else 1))) for row in range(300)]
+    rows = {"item_id": random.integers(0, 30, 300), name: lists, "label": random.integers(0, 2, 300)}
+    pl.DataFrame(rows).write_csv(tmp_path / "log.csv")
+    (column,) = (one for one in describe("mine", tmp_path / "log.csv").entry["feature_cols"] if one["name"] == name)
+    assert column["type"] == kind

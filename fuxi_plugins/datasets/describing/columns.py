@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fuxi_plugins.datasets.describing.names import is_amount, is_day_or_hour, is_id, is_made_up, is_moment, is_timestamp
+from fuxi_plugins.datasets.describing.names import (
+    is_amount,
+    is_day_or_hour,
+    is_history,
+    is_id,
+    is_made_up,
+    is_moment,
+    is_timestamp,
+)
 from fuxi_plugins.datasets.reading.dates import seconds, unit_of
 from fuxi_plugins.datasets.reading.forms import ColumnForm
 from fuxi_plugins.datasets.reading.values import as_text, cleaned, from_brackets
@@ -17,6 +25,7 @@ MIN_COUNT = 2  # min_categr_count of a first config
 SPLITTERS = "^|;"
 LONGEST = 50  # entries of a sequence that are kept
 SPLIT_ROWS = 0.2  # of its rows in which a sequence has more than one entry
+HISTORY_ROWS = 0.02  # the same of a column that is named like a history, as of users who are mostly new
 OWN_VALUE = 0.95  # distinct values a row from which a column tells rows apart, as a row's number or a title does
 MOST_VALUES, OFTEN = 50, 20  # amounts of more values than 50, each in fewer than 20 rows on average, become buckets
 SAME = 0.95  # of a column's rows that must agree on what it is
@@ -166,7 +175,7 @@ def _listed(name: str, values: pl.Series, extra: dict[str, Any]) -> Guess | None
         return None
     for splitter in (*SPLITTERS, ", ", ",", " "):
         lists = values.str.split(splitter)
-        if number((lists.list.len() > 1).mean() or 0) <= SPLIT_ROWS:
+        if number((lists.list.len() > 1).mean() or 0) <= (HISTORY_ROWS if is_history(name) else SPLIT_ROWS):
             continue
         entries = lists.explode(empty_as_null=True)
         if lists.list.len().n_unique() == 1 and entries.cast(pl.Float64, strict=False).null_count() == 0:
