@@ -1,6 +1,7 @@
 """A first config from looking at somebody's files: right where it can be, plain where it cannot."""
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
