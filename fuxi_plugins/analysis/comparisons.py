@@ -33,9 +33,8 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspa
         raise UserError(f"two models are compared on the same dataset, but the finished runs are of {where}.")
     for name in shared:
         if (experiment := ours[a][name][0].experiment) == ours[b][name][0].experiment:
-            raise UserError(
-                f"two different models are compared, but {a!r} and {b!r} both mean {experiment} on {name}; name another."
-            )
+            both = f"{a!r} and {b!r} both mean {experiment} on {name}"
+            raise UserError(f"two different models are compared, but {both}; name another.")
     return [
         _compare(ours[a][name], ours[b][name], [r for r in records if r.dataset == name], metric, workspace)
         for name in shared

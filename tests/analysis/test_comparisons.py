@@ -62,7 +62,8 @@ def test_runs_of_two_digests_are_not_compared_as_one_model(results):
 
 
 @pytest.mark.parametrize(
-    ("other", "said"), [("Beta", "'Beta' is named twice"), ("Beta_toy", "'Beta' and 'Beta_toy' both mean Beta_toy on toy")]
+    ("other", "said"),
+    [("Beta", "'Beta' is named twice"), ("Beta_toy", "'Beta' and 'Beta_toy' both mean Beta_toy on toy")],
 )
 def test_a_model_is_not_compared_with_itself(results, other, said):
     workspace, _ = results

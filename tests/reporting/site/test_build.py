@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
+from fuxi_plugins.models.registry import class_source
 from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site import addresses, build, front
 from fuxi_plugins.reporting.site import pages as pages_module
@@ -42,7 +43,7 @@ from fuxi_plugins.reporting.site.charts import (
     place_labels,
     scatter,
 )
-from fuxi_plugins.reporting.site.contents import Frame, NamedBoard
+from fuxi_plugins.reporting.site.contents import Frame, ModelCard, NamedBoard
 from fuxi_plugins.reporting.site.folder import MARKER
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
 from tests.analysis.make import suite_board
@@ -71,6 +72,10 @@ def test_every_board_model_and_run_has_its_page(site):
 
 
 def test_every_link_leads_to_a_file_of_the_folder(site):
+    check_links(site)
+
+
+def check_links(site):
     for path, page in pages(site).items():
         for link in page.links:
             if link.startswith(("#", "data:,")):
@@ -287,6 +292,35 @@ def test_a_model_of_ones_own_shows_the_source_that_each_run_kept(tmp_path):
         text = next((tmp_path / "site").glob(f"{page}.html")).read_text()
         linked[page] = (tmp_path / "site" / re.search(r'href="../(code/mine-[^"]+)"', text)[1]).read_text()
     assert list(linked.values()) == ["# old", "# new", "# new"]
+
+
+def test_a_class_that_plays_anothers_part_leaves_each_its_code(tmp_path):
+    """As RankElastor plays RankMixer in the formulation of its authors, in runs that are newer than RankMixer's own."""
+    made = contents(tmp_path)
+    records = [
+        record.model_copy(update={"model": "LR", "started": "2027-01-01T00:00:00+00:00"})
+        if (record.display_name, record.dataset) in {("Alpha", "fun"), ("Gamma", "toy")}
+        else record
+        for record in made.records
+    ]
+    models = {
+        **made.models,
+        "Gamma": ModelCard(code=class_source("FwFM")[1]),
+        "LR": ModelCard(code=class_source("LR")[1]),
+    }
+    write_site(tmp_path / "site", replace(made, records=records, models=models))
+    check_links(tmp_path / "site")
+    shown = {
+        page: re.search(r">(\w+.py)</a>", next((tmp_path / "site").glob(f"{page}-*.html")).read_text())[1]
+        for page in (
+            "models/Alpha",
+            "runs/toy-Alpha-toy-1",
+            "runs/fun-Alpha-fun-1",
+            "models/Gamma",
+            "runs/fun-Gamma-fun-1",
+        )
+    }
+    assert list(shown.values()) == ["fm.py", "fm.py", "lr.py", "fwfm.py", "fwfm.py"]
 
 
 def test_unverified_results_stand_apart_and_are_never_ranked(tmp_path):
