@@ -107,6 +107,22 @@ class Leaderboard:
         names = self.inference.like_the_best() if self.inference else []
         return [row for row in self.ranked() if row.key in names]
 
+    def far_apart(self) -> list[Row]:
+        """Ranked rows whose seeds end so far apart that a mean describes none of them."""
+        if self.inference is None:
+            return []
+        found = zip(self.inference.names, self.inference.different_outcomes, strict=True)
+        apart = {name for name, is_apart in found if is_apart}
+        return [row for row in self.ranked() if row.key in apart]
+
+    def as_good_as_the_best(self) -> list[Row]:
+        """The first row and those that are not significantly worse, which tables show in bold.
+
+        Rows whose seeds end far apart are left out: what makes them not significantly worse is their own noise.
+        """
+        apart = {row.key for row in self.far_apart()}
+        return [row for row in [*self.ranked()[:1], *self.like_the_best()] if row.key not in apart]
+
     def better_than_best_of(self, baselines: Sequence[str]) -> list[Row]:
         """Rows, none of them a baseline, that are significantly better than the baseline with the best mean.
 

@@ -43,7 +43,7 @@ from fuxi_plugins.reporting.site.charts import (
     place_labels,
     scatter,
 )
-from fuxi_plugins.reporting.site.contents import Frame, ModelCard, NamedBoard
+from fuxi_plugins.reporting.site.contents import Contents, Frame, ModelCard, NamedBoard
 from fuxi_plugins.reporting.site.folder import MARKER
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
 from tests.analysis.make import suite_board
@@ -592,6 +592,20 @@ def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
     assert dict(found) == {"Alpha": "true", "Beta": "true", "Gamma": "false", "Delta": "false", "Omega": "false"}
     assert "<td>a</td>" in text
     assert "<td>b</td>" in text
+
+
+def test_a_model_whose_seeds_end_far_apart_is_never_bold(tmp_path):
+    """Its own noise is why it is not significantly worse, although its mean is far below the best."""
+    ends = {"A": [0.900, 0.901, 0.902], "B": [0.8995, 0.901, 0.902], "C": [0.5, 0.9, 0.6], "D": [0.1, 0.101, 0.102]}
+    board = suite_board("toy", ends, tmp_path).board
+    assert [row.display_name for row in board.like_the_best()] == ["B", "C"]
+    named = NamedBoard("toy", "toy", "Toy", board)
+    write_site(tmp_path / "site", Contents(boards=[named], main=[named], records=[], ledger=[]))
+    for page, bold in (("index.html", r'class="number[^"]* alike"'), (addresses.board_page("toy"), r'class="alike"')):
+        text = (tmp_path / "site" / page).read_text()
+        rows = dict(re.findall(r'<tr data-name="(\w)"(.*?)</tr>', text, flags=re.DOTALL))
+        assert {name for name, cells in rows.items() if re.search(bold, cells)} == {"A", "B"}
+        assert "Models whose seeds end far apart are never bold." in text
 
 
 def test_a_row_that_was_left_out_says_why(tmp_path):
