@@ -86,6 +86,7 @@ class Leaderboard:
     reference: str = ""  # name of the row by whose dense parameters those of the others are given
     remarks: tuple[str, ...] = ()  # of the suite, on the rows
     outdated: tuple[str, ...] = ()  # what was changed after the runs, a sentence each
+    same_predictions: tuple[str, ...] = ()  # seeds that say nothing of the noise between seeds, a sentence each
 
     def relative_sizes(self) -> dict[str, float]:
         """Each row's dense parameters over the reference's, by key; empty where the reference was not run."""

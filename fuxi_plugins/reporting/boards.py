@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from fuxi_plugins.analysis.evidence import render_evidence
-from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
+from fuxi_plugins.analysis.evidence import Evidence, render_evidence
+from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence, predictions_digest
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row
 from fuxi_plugins.analysis.ranking import build_leaderboard
+from fuxi_plugins.analysis.same_predictions import same_predictions
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name
@@ -93,6 +95,7 @@ def suite_board(
         board,
         reference=suite.reference,
         remarks=suite.remarks,
+        same_predictions=tuple(_same_predictions(board, rows, measured.evidence, workspace)),
         outdated=tuple(_outdated(board, rows, suite, workspace, others=len(seen) > 1)),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
@@ -120,6 +123,27 @@ def _outdated(
     elif others:
         said.append(f"Runs on other data than the latest run's are left out. {REPEAT_OR_KEEP}")
     return said
+
+
+def _same_predictions(
+    board: Leaderboard, rows: Mapping[str, Sequence[FinishedRun]], evidence: Evidence | None, workspace: Workspace
+) -> list[str]:
+    """Which seeds of a row predict the same, a sentence each.
+
+    Args:
+        rows: the runs of the board's ranked rows, by their keys.
+        evidence: knows the predictions whose files are not here.
+    """
+
+    def digest_of(run: FinishedRun, key: str) -> str | None:
+        measured = evidence and evidence.runs.get(key, {}).get(run.seed)
+        return predictions_digest(run, workspace) or (measured.predictions if measured else None)
+
+    return [
+        f"{row.display_name}: {same.sentence}"
+        for row in board.ranked()
+        for same in same_predictions(rows[row.key], partial(digest_of, key=row.key))
+    ]
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:

@@ -171,7 +171,7 @@ def outdated_notes(board: Leaderboard) -> list[str]:
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
-    lines = [*board.remarks, *outdated_notes(board)]
+    lines = [*board.remarks, *outdated_notes(board), *(f"⚠ {sentence}" for sentence in board.same_predictions)]
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"All models have {origins.pop()} hyper-parameters.")
