@@ -16,7 +16,7 @@ from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.outdated import changed_after, changed_data
+from fuxi_plugins.experiments.outdated import changed_after, changed_data, code_today
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.records.differences import repeating_command
 from fuxi_plugins.records.files import FoundRecords, find_records
@@ -112,12 +112,18 @@ def _outdated(
         others: whether runs were left out because they are of other data.
     """
     settings = {config.id: config.settings for config in suite.experiments}
-    said = []
+    changed: dict[str, list[Row]] = {}
     for row in board.ranked():
         first = rows[row.key][0]
-        if changed := changed_after(first, settings.get(first.experiment, {})):
-            repeat = repeating_command(first.experiment, row.seeds)
-            said.append(f"{row.display_name}: {' and '.join(changed)} after these runs, which {repeat} repeats.")
+        if clauses := changed_after(first, settings.get(first.experiment, {}), code_today(first.model)):
+            changed.setdefault(" and ".join(clauses), []).append(row)
+    said = []
+    for what, listed in changed.items():
+        names = ", ".join(row.display_name for row in listed)
+        repeat = "'fuxibench run' with --update"
+        if len(listed) == 1:
+            repeat = repeating_command(listed[0].experiment, listed[0].seeds)
+        said.append(f"{names}: {what} after these runs, which {repeat} repeats.")
     if changed_data([run for runs in rows.values() for run in runs], workspace):
         said.append(f"The data of {board.dataset} were changed after these runs. {REPEAT_OR_KEEP}")
     elif others:
