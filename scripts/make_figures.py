@@ -51,7 +51,7 @@ def front(contents: Contents) -> Drawing:
     caption = (
         f"The first {len(models)} of {whole} models that stand on all of {len(main)} datasets, by average rank; test "
         f"{' and '.join(sorted(metrics))}, mean over seeds, with 95% intervals. Bold: not significantly worse than the "
-        "dataset's best."
+        "dataset's best. Models whose seeds end far apart are never bold."
     )
     return Drawing("front", figure, caption)
 
@@ -89,7 +89,7 @@ def _intervals(axes: Axes, board: Leaderboard, rows: Sequence[Row]) -> None:
     """A row's mean on its interval, with the value beside it; outliers are arrows at the edge."""
     metric = find_metric(board.rank_by)
     scale = board_scale(rows, metric.name, (0, 1))
-    alike = {row.key for row in [*board.ranked()[:1], *board.like_the_best()]}
+    alike = {row.key for row in board.as_good_as_the_best()}
     width = scale.high - scale.low
     axes.set(ylim=(len(rows) - 0.5, -1.2), xlim=(scale.low, scale.high + 0.42 * width), yticks=[])
     axes.set_xticks(scale.ticks(4))

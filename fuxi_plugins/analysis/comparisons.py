@@ -21,14 +21,20 @@ def comparisons(a: str, b: str, dataset: str | None, metric: str | None, workspa
         metric: None means the first of the table of metrics that all the runs on a dataset have.
 
     Raises:
-        UserError: a name that no finished record has, or no dataset in common.
+        UserError: a name that no finished record has, no dataset in common, or two names of the same runs.
     """
+    if a == b:
+        raise UserError(f"two different models are compared, but {a!r} is named twice; name another.")
     records = finished_runs(find_records(workspace.results, dataset))
     ours = {name: _runs(name, records) for name in (a, b)}
     shared = [name for name in ours[a] if name in ours[b]]
     if not shared:
         where = f"{a} on {', '.join(ours[a])}; {b} on {', '.join(ours[b])}"
         raise UserError(f"two models are compared on the same dataset, but the finished runs are of {where}.")
+    for name in shared:
+        if (experiment := ours[a][name][0].experiment) == ours[b][name][0].experiment:
+            both = f"{a!r} and {b!r} both mean {experiment} on {name}"
+            raise UserError(f"two different models are compared, but {both}; name another.")
     return [
         _compare(ours[a][name], ours[b][name], [r for r in records if r.dataset == name], metric, workspace)
         for name in shared

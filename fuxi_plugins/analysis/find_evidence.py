@@ -122,6 +122,12 @@ def predictions_path(record: FinishedRun, workspace: Workspace) -> Path:
     return sent if sent.exists() and not own.exists() else own
 
 
+def predictions_digest(record: FinishedRun, workspace: Workspace) -> str | None:
+    """sha256 of a run's predictions; None where the file is missing."""
+    path = predictions_path(record, workspace)
+    return file_digest(path, "sha256") if path.exists() else None
+
+
 def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predictions: bool = False) -> dict[str, str]:
     """What differs from the evidence, by experiment.
 
@@ -143,11 +149,7 @@ def _problems(runs: Runs, digests: Digests, evidence: Evidence, *, same_predicti
 def _digests(runs: Runs, workspace: Workspace) -> Digests:
     """sha256 of the runs' predictions, of those files that exist."""
     return {
-        experiment: {
-            record.seed: file_digest(path, "sha256")
-            for record in records
-            if (path := predictions_path(record, workspace)).exists()
-        }
+        experiment: {record.seed: found for record in records if (found := predictions_digest(record, workspace))}
         for experiment, records in runs.items()
     }
 

@@ -86,6 +86,7 @@ class Leaderboard:
     reference: str = ""  # name of the row by whose dense parameters those of the others are given
     remarks: tuple[str, ...] = ()  # of the suite, on the rows
     outdated: tuple[str, ...] = ()  # what was changed after the runs, a sentence each
+    same_predictions: tuple[str, ...] = ()  # seeds that say nothing of the noise between seeds, a sentence each
 
     def relative_sizes(self) -> dict[str, float]:
         """Each row's dense parameters over the reference's, by key; empty where the reference was not run."""
@@ -106,6 +107,22 @@ class Leaderboard:
         """Rows that are not significantly different from the first, without that one, in the order of the ranks."""
         names = self.inference.like_the_best() if self.inference else []
         return [row for row in self.ranked() if row.key in names]
+
+    def far_apart(self) -> list[Row]:
+        """Ranked rows whose seeds end so far apart that a mean describes none of them."""
+        if self.inference is None:
+            return []
+        found = zip(self.inference.names, self.inference.different_outcomes, strict=True)
+        apart = {name for name, is_apart in found if is_apart}
+        return [row for row in self.ranked() if row.key in apart]
+
+    def as_good_as_the_best(self) -> list[Row]:
+        """The first row and those that are not significantly worse, which tables show in bold.
+
+        Rows whose seeds end far apart are left out: what makes them not significantly worse is their own noise.
+        """
+        apart = {row.key for row in self.far_apart()}
+        return [row for row in [*self.ranked()[:1], *self.like_the_best()] if row.key not in apart]
 
     def better_than_best_of(self, baselines: Sequence[str]) -> list[Row]:
         """Rows, none of them a baseline, that are significantly better than the baseline with the best mean.

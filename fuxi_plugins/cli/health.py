@@ -3,14 +3,16 @@
 import importlib.metadata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fuxi_plugins.analysis.evidence import read_evidence
-from fuxi_plugins.analysis.find_evidence import evidence_files, find_evidence
+from fuxi_plugins.analysis.find_evidence import evidence_files, find_evidence, predictions_digest
 from fuxi_plugins.analysis.ranking import own_key
 from fuxi_plugins.analysis.run_warnings import warnings_of
+from fuxi_plugins.analysis.same_predictions import same_predictions
 from fuxi_plugins.analysis.training_steps import FEW, few_steps
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
@@ -58,7 +60,18 @@ def examine(workspace: Workspace, pins: Path | None) -> Iterator[Finding]:
         short = [f"trained for {steps} steps only, fewer than {FEW}: too few to compare models by"] if steps else []
         for text in [*warnings_of(record), *short]:
             yield Finding(f"{record.experiment} seed {record.seed}", text, note=True)
+    yield from seeds(records, workspace)
     yield from evidence(records, workspace)
+
+
+def seeds(records: Sequence[Record], workspace: Workspace) -> Iterator[Finding]:
+    """Seeds of an experiment that predict the same; a run that was copied to another seed is wrong."""
+    experiments: dict[tuple[str, str], list[FinishedRun]] = {}
+    for record in finished_runs(records):
+        experiments.setdefault((record.dataset, record.experiment), []).append(record)
+    for runs in experiments.values():
+        for same in same_predictions(runs, partial(predictions_digest, workspace=workspace)):
+            yield Finding(same.experiment, same.sentence, well=not same.copied, note=not same.copied)
 
 
 def evidence(records: Sequence[Record], workspace: Workspace) -> Iterator[Finding]:

@@ -49,6 +49,7 @@ def verify(workspace: Workspace, path: Path, as_json: bool) -> None:
                 "dataset": one.record.dataset,
                 "seed": one.record.seed,
                 "test": one.metrics,
+                "remark": one.remark,
             }
             for one in verified
         ]
@@ -57,6 +58,8 @@ def verify(workspace: Workspace, path: Path, as_json: bool) -> None:
     for one in verified:
         metrics = ", ".join(f"{name} {value:.6f}" for name, value in one.metrics.items())
         say(f"verified: {one.record.experiment} seed {one.record.seed} on {one.record.dataset}: {metrics}")
+    for remark in dict.fromkeys(one.remark for one in verified if one.remark):
+        say(f"note: {verified[0].record.experiment}: {remark}")
 
 
 @submit.command()

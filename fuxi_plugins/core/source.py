@@ -56,7 +56,7 @@ def _find_imports(path: Path, root: Path) -> Iterator[Path]:
             break
         if (folder / "__init__.py").is_file():  # which importing the file executes first
             yield folder / "__init__.py"
-    for node in ast.walk(parsed(path)):
+    for node in _statements(parsed(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _module_files(root, alias.name.split("."))
@@ -81,7 +81,7 @@ def imported_file(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
 def imported_by_name(path: Path) -> set[str]:
     """The modules that a file imports by their whole names, ``a.b`` and not ``.b``."""
     found: set[str] = set()
-    for node in ast.walk(parsed(path)):
+    for node in _statements(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -101,6 +101,14 @@ def _module_files(folder: Path, parts: list[str]) -> Iterator[Path]:
         for path in (place / "__init__.py", place.with_suffix(".py")):
             if path.is_file() and (depth or path.name == "__init__.py"):
                 yield path.resolve()
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements within a node at any depth, without their expressions, of which there are many more."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, part, ()):
+            yield child
+            yield from _statements(child)
 
 
 def parsed(path: Path) -> ast.Module:
@@ -143,7 +151,7 @@ def _content(path: Path) -> str:
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, int]]:
     """First and last line of each docstring."""
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
             if (

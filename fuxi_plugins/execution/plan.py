@@ -12,7 +12,7 @@ from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.experiment import Experiment
 from fuxi_plugins.experiments.settings import default_settings
 from fuxi_plugins.models.registry import load_model_class
-from fuxi_plugins.records.differences import short_code
+from fuxi_plugins.records.differences import changed_code, short_code
 from fuxi_plugins.records.files import PREDICTIONS_FILE, RANK_FILE, RECORD_FILE, read_record, write_record
 from fuxi_plugins.records.parts import DataCard
 from fuxi_plugins.records.record import FinishedRun, Record, finished_runs
@@ -141,8 +141,7 @@ def differences_beside_data(experiment: Experiment, record: FinishedRun) -> list
     """In what settings and code a finished run differs from what its experiment would be today, a clause each."""
     found = [
         f"code of the {part} {short_code(was)} in the record, {short_code(is_now)} now"
-        for (part, was), (_, is_now) in zip(record.code, experiment.code, strict=True)
-        if was != is_now
+        for part, was, is_now in changed_code(record.code, experiment.code)
     ]
     if record.digest != experiment.digest:
         if record.model != experiment.model:

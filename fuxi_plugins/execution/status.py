@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from fuxi_plugins.analysis.find_evidence import changed_since_measured, evidence_files
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.execution.leases import current_lease
-from fuxi_plugins.experiments.outdated import changed_after, changed_data
+from fuxi_plugins.experiments.outdated import changed_after, changed_data, code_today
 from fuxi_plugins.experiments.suite import Suite
 from fuxi_plugins.records.files import RECORD_FILE, read_record
 from fuxi_plugins.records.record import FinishedRun, Record
@@ -35,12 +36,13 @@ def suite_status(suite: Suite, workspace: Workspace) -> list[RunStatus]:
     """
     kept = evidence_files(workspace, suite.name)
     found = []
+    code = cache(code_today)  # of many runs of few models
     has_other_data: dict[str, bool] = {}  # by fingerprint
     for config in suite.experiments:
         for seed in suite.seeds_of(config.id):
             status, record = _run_status(workspace, config.dataset_id, config.id, seed)
             if isinstance(record, FinishedRun) and status.state == "done":
-                notes = [f"{clause} since" for clause in changed_after(record, config.settings)]
+                notes = [f"{clause} since" for clause in changed_after(record, config.settings, code(record.model))]
                 data = record.data.fingerprint
                 if data not in has_other_data:
                     has_other_data[data] = changed_data([record], workspace)

@@ -1,4 +1,4 @@
-"""What was changed after a run: its config, the code of its model, or its data.
+"""What was changed after a run: its config, its code, or its data.
 
 ``fuxibench run`` takes no such run for finished. Whoever shows its numbers says what was changed.
 """
@@ -9,21 +9,38 @@ from typing import Any
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.datasets.catalogue import load_dataset_specs
 from fuxi_plugins.datasets.fingerprint import are_other_data
-from fuxi_plugins.experiments.code import model_digest
-from fuxi_plugins.models.registry import model_names
-from fuxi_plugins.records.differences import changed_since
+from fuxi_plugins.experiments.code import code_of
+from fuxi_plugins.models.registry import is_native, model_names, model_source
+from fuxi_plugins.records.differences import changed_code, changed_since
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.records.record import FinishedRun
 
+EDITED = {"model": "its model was edited", "training": "the training code was edited"}  # by part of the code
 
-def changed_after(run: FinishedRun, settings: Mapping[str, Any]) -> list[str]:
+
+def code_today(model: str) -> Code | None:
+    """The code of a model as it is here; needs no torch.
+
+    None where it cannot be known without executing it, as of a model that an installed package brings, or that is not
+    here.
+    """
+    if model not in model_names() or not (is_native(model) or model_source(model)):
+        return None
+    return code_of(model)
+
+
+def changed_after(run: FinishedRun, settings: Mapping[str, Any], code: Code | None) -> list[str]:
     """What was changed after a run without touching its data, a clause each.
 
     Args:
         settings: of its experiment's config today.
+        code: of its model today, where that is known. The code of a run that others sent may always have been another.
     """
     changed = changed_since(settings, run)
     found = [f"its config was changed ({'; '.join(changed)})"] if changed else []
-    return [*found, *(["its model was edited"] if _is_edited(run) else [])]
+    if code is not None and not run.submitted_by:
+        found += [EDITED[part] for part, _, _ in changed_code(run.code, code)]
+    return found
 
 
 def changed_data(runs: Sequence[FinishedRun], workspace: Workspace) -> bool:
@@ -38,10 +55,3 @@ def changed_data(runs: Sequence[FinishedRun], workspace: Workspace) -> bool:
     if not spec.has_labels(labels):
         return True
     return are_other_data(spec.with_labels(labels), latest.data.fingerprint, workspace)
-
-
-def _is_edited(run: FinishedRun) -> bool:
-    """Whether the model's file, or one that it imports, is another than it was; known of files and checkouts."""
-    if not run.model_source or run.model not in model_names():
-        return False
-    return run.code.model != f"sha256:{model_digest(run.model)}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fuxi_plugins.core.errors import UserError
+from fuxi_plugins.records.parts import Code
 from fuxi_plugins.records.record import Record
 
 
@@ -17,10 +18,14 @@ def differences(one: Record, other: Record) -> list[str]:
             here, there = (str(values[name]) if name in values else "not set" for values in (ours, theirs))
             if here != there:
                 found.append(f"{name} {here} and {there}")
-    for part, here in one.code:
-        if here != (there := getattr(other.code, part)):
-            found.append(f"code of the {part} {short_code(here)} and {short_code(there)}")
+    for part, here, there in changed_code(one.code, other.code):
+        found.append(f"code of the {part} {short_code(here)} and {short_code(there)}")
     return found
+
+
+def changed_code(then: Code, now: Code) -> list[tuple[str, str, str]]:
+    """The parts of the code that differ, ``model`` or ``training``, each with its name then and now."""
+    return [(part, was, is_now) for (part, was), (_, is_now) in zip(then, now, strict=True) if was != is_now]
 
 
 def changed_since(settings: Mapping[str, Any], record: Record) -> list[str]:

@@ -3,18 +3,20 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from fuxi_plugins.analysis.evidence import render_evidence
-from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence
+from fuxi_plugins.analysis.evidence import Evidence, render_evidence
+from fuxi_plugins.analysis.find_evidence import EVIDENCE, find_evidence, predictions_digest
 from fuxi_plugins.analysis.leaderboard import Cell, Leaderboard, Row
 from fuxi_plugins.analysis.ranking import build_leaderboard
+from fuxi_plugins.analysis.same_predictions import same_predictions
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
 from fuxi_plugins.core.errors import UserError, unknown_name
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.experiments.outdated import changed_after, changed_data
+from fuxi_plugins.experiments.outdated import changed_after, changed_data, code_today
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names, with_experiment
 from fuxi_plugins.records.differences import repeating_command
 from fuxi_plugins.records.files import FoundRecords, find_records
@@ -93,6 +95,7 @@ def suite_board(
         board,
         reference=suite.reference,
         remarks=suite.remarks,
+        same_predictions=tuple(_same_predictions(board, rows, measured.evidence, workspace)),
         outdated=tuple(_outdated(board, rows, suite, workspace, others=len(seen) > 1)),
         unverified=_unverified_rows(board, suite, unverified, workspace),
     )
@@ -109,17 +112,44 @@ def _outdated(
         others: whether runs were left out because they are of other data.
     """
     settings = {config.id: config.settings for config in suite.experiments}
-    said = []
+    changed: dict[str, list[Row]] = {}
     for row in board.ranked():
         first = rows[row.key][0]
-        if changed := changed_after(first, settings.get(first.experiment, {})):
-            repeat = repeating_command(first.experiment, row.seeds)
-            said.append(f"{row.display_name}: {' and '.join(changed)} after these runs, which {repeat} repeats.")
+        if clauses := changed_after(first, settings.get(first.experiment, {}), code_today(first.model)):
+            changed.setdefault(" and ".join(clauses), []).append(row)
+    said = []
+    for what, listed in changed.items():
+        names = ", ".join(row.display_name for row in listed)
+        repeat = "'fuxibench run' with --update"
+        if len(listed) == 1:
+            repeat = repeating_command(listed[0].experiment, listed[0].seeds)
+        said.append(f"{names}: {what} after these runs, which {repeat} repeats.")
     if changed_data([run for runs in rows.values() for run in runs], workspace):
         said.append(f"The data of {board.dataset} were changed after these runs. {REPEAT_OR_KEEP}")
     elif others:
         said.append(f"Runs on other data than the latest run's are left out. {REPEAT_OR_KEEP}")
     return said
+
+
+def _same_predictions(
+    board: Leaderboard, rows: Mapping[str, Sequence[FinishedRun]], evidence: Evidence | None, workspace: Workspace
+) -> list[str]:
+    """Which seeds of a row predict the same, a sentence each.
+
+    Args:
+        rows: the runs of the board's ranked rows, by their keys.
+        evidence: knows the predictions whose files are not here.
+    """
+
+    def digest_of(run: FinishedRun, key: str) -> str | None:
+        measured = evidence and evidence.runs.get(key, {}).get(run.seed)
+        return predictions_digest(run, workspace) or (measured.predictions if measured else None)
+
+    return [
+        f"{row.display_name}: {same.sentence}"
+        for row in board.ranked()
+        for same in same_predictions(rows[row.key], partial(digest_of, key=row.key))
+    ]
 
 
 def _unverified_rows(board: Leaderboard, suite: Suite, records: Sequence[Record], workspace: Workspace) -> list[Row]:

@@ -6,7 +6,7 @@ from fuxi_plugins.analysis.compare import Comparison
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.experiments.catalogue import load_experiment_configs
-from fuxi_plugins.experiments.outdated import changed_after, changed_data
+from fuxi_plugins.experiments.outdated import changed_after, changed_data, code_today
 from fuxi_plugins.records.files import find_records
 from fuxi_plugins.records.record import finished_runs
 
@@ -31,7 +31,9 @@ def _with_changes(found: Comparison, workspace: Workspace) -> Comparison:
     said = []
     for name, run in zip((found.a, found.b), runs, strict=True):
         settings = configs[run.experiment].settings if run.experiment in configs else {}
-        said += [f"{name}: {clause} after these runs." for clause in changed_after(run, settings)]
+        said += [
+            f"{name}: {clause} after these runs." for clause in changed_after(run, settings, code_today(run.model))
+        ]
     if changed_data(runs, workspace):
         said.append(f"The data of {found.dataset} were changed after these runs.")
     return replace(found, caveats=(*found.caveats, *said))

@@ -153,9 +153,7 @@ def _about_seeds(board: Leaderboard) -> list[str]:
             f"test rows only: {', '.join(unknown)}."
         )
     metric = find_metric(board.rank_by)
-    outcomes = zip(inference.names, inference.different_outcomes, strict=True)
-    apart = [rows[name] for name, is_apart in outcomes if is_apart]
-    seen = [(row.display_name, row.test[board.rank_by]) for row in apart]
+    seen = [(row.display_name, row.test[board.rank_by]) for row in board.far_apart()]
     far = [
         f"{display_name} ({metric.show_end(found.worst)} to {metric.show_end(found.best)})"
         for display_name, found in seen
@@ -173,7 +171,7 @@ def outdated_notes(board: Leaderboard) -> list[str]:
 
 
 def _about_the_rows(board: Leaderboard) -> list[str]:
-    lines = [*board.remarks, *outdated_notes(board)]
+    lines = [*board.remarks, *outdated_notes(board), *(f"⚠ {sentence}" for sentence in board.same_predictions)]
     origins = {row.hparam_source for row in board.rows}
     if len(origins) == 1:
         lines.append(f"All models have {origins.pop()} hyper-parameters.")

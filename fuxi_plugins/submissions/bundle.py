@@ -9,14 +9,15 @@ import json
 import tempfile
 import tokenize
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fuxi_plugins.analysis.same_predictions import SamePredictions, same_predictions
 from fuxi_plugins.core.cleaning import log
 from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.files import cache_gone, replacing
+from fuxi_plugins.core.files import cache_gone, file_digest, replacing
 from fuxi_plugins.core.source import source_digest
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.records.differences import require_one_digest
@@ -44,6 +45,7 @@ class Verified:
 
     record: FinishedRun
     metrics: dict[str, float]
+    remark: str = ""  # what says less of its model than a run should
 
 
 def pack(experiment: str, workspace: Workspace, path: Path, contributor: str = "") -> list[FinishedRun]:
@@ -99,6 +101,7 @@ def opened(path: Path) -> Iterator[Submission]:
             raise UserError(f"{path} holds no run.")
         runs = {folder / seed: _read_run(path, folder / seed) for seed in seeds}
         _require_one_experiment(path, list(runs.values()))
+        _require_no_copies(path, runs)
         yield Submission(path, runs, contributor)
 
 
@@ -108,7 +111,9 @@ def recompute(submission: Submission, workspace: Workspace) -> list[Verified]:
     Raises:
         UserError: the first thing that is wrong, with the difference where a number is.
     """
-    return [_recompute(submission.path, folder, run, workspace) for folder, run in submission.runs.items()]
+    verified = [_recompute(submission.path, folder, run, workspace) for folder, run in submission.runs.items()]
+    remarks = {seed: same.sentence for same in _same_predictions(submission.runs) for seed in same.seeds}
+    return [replace(one, remark=remarks.get(one.record.seed, "")) for one in verified]
 
 
 def verify(path: Path, workspace: Workspace) -> list[Verified]:
@@ -129,6 +134,19 @@ def _require_one_experiment(path: Path, records: Sequence[Record]) -> None:
         require_one_digest(records)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _require_no_copies(path: Path, runs: Mapping[Path, FinishedRun]) -> None:
+    for same in _same_predictions(runs):
+        if same.copied:
+            raise UserError(f"{path} must hold a run for each seed, but {same.sentence}")
+
+
+def _same_predictions(runs: Mapping[Path, FinishedRun]) -> list[SamePredictions]:
+    folders = {run.seed: folder for folder, run in runs.items()}
+    return same_predictions(
+        list(runs.values()), lambda run: file_digest(folders[run.seed] / PREDICTIONS_FILE, "sha256")
+    )
 
 
 def _read_run(path: Path, folder: Path) -> FinishedRun:

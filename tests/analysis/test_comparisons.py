@@ -59,3 +59,13 @@ def test_runs_of_two_digests_are_not_compared_as_one_model(results):
     write_record(workspace.run_folder("toy", "Alpha_toy", 4), edited)
     with pytest.raises(UserError, match="Alpha_toy must have runs of the same settings and code"):
         comparisons("Alpha", "Beta", None, "AUC", workspace)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [("Beta", "'Beta' is named twice"), ("Beta_toy", "'Beta' and 'Beta_toy' both mean Beta_toy on toy")],
+)
+def test_a_model_is_not_compared_with_itself(results, other, said):
+    workspace, _ = results
+    with pytest.raises(UserError, match=said):
+        comparisons("Beta", other, None, "AUC", workspace)

@@ -4,7 +4,7 @@ import pytest
 
 from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.datasets.prepare import prepare_dataset
-from fuxi_plugins.experiments.outdated import changed_after, changed_data
+from fuxi_plugins.experiments.outdated import changed_after, changed_data, code_today
 from tests.analysis.make import record
 
 
@@ -20,7 +20,27 @@ from tests.analysis.make import record
 def test_a_config_that_was_changed(now, said):
     training = {"epochs": 1, "learning_rate": 0.001, "net_regularizer": None, "optimizer": "adam"}
     run = record(params={"model": {"hidden_units": [8]}, "training": training})
-    assert changed_after(run, now) == ([f"its config was changed ({said})"] if said else [])
+    assert changed_after(run, now, run.code) == ([f"its config was changed ({said})"] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ({}, []),
+        ({"model": "revision 0"}, ["its model was edited"]),
+        ({"training": f"sha256:{'0' * 64}"}, ["the training code was edited"]),
+    ],
+)
+def test_code_that_was_edited(then, said):
+    today = code_today("LR")
+    assert changed_after(record("LR", code=today.model_copy(update=then)), {}, today) == said
+
+
+def test_code_that_cannot_be_known_or_was_never_ours_is_not_judged():
+    assert code_today("a model of somebody else") is None
+    other = code_today("LR").model_copy(update={"model": "revision 0"})
+    assert changed_after(record("Mine", code=other), {}, None) == []
+    assert changed_after(record("LR", code=other, submitted_by="Ann"), {}, code_today("LR")) == []
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from fuxi_plugins.experiments.suite import find_suite
 from fuxi_plugins.records.files import PREDICTIONS_FILE, RECORD_FILE, find_records, read_record, write_record
 from fuxi_plugins.records.metrics import evaluate_metrics
 from fuxi_plugins.reporting.boards import suite_board, write_boards
+from fuxi_plugins.reporting.notes import notes
 from fuxi_plugins.reporting.site.gather import gather
 from tests.analysis.make import record
 from tests.conftest import write
@@ -217,6 +218,21 @@ def test_status_and_doctor_name_the_record(world):
     assert said in call(world, "status", "board").output
     result = call(world, "doctor")
     assert said in " ".join(result.output.split())
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("place", [without_data, lambda world: world.workspace], ids=["without data", "with data"])
+def test_a_run_that_was_copied_to_another_seed_is_named(world, place):
+    folders = [world.workspace.run_folder("tiny", "Alpha_tiny", seed) for seed in (1, 4)]
+    shutil.copytree(*folders)
+    write_record(folders[1], read_record(folders[1] / RECORD_FILE).model_copy(update={"seed": 4}))
+    said = "seeds 1 and 4 are copies of one run, so they say nothing of the noise between seeds."
+    repeat = "fuxibench run Alpha_tiny --seeds 4 --force trains all but the first."
+    assert not [line for line in notes(suite_board(world.suite, "tiny", place(world))) if "copies" in line]
+    board = suite_board(find_suite("board", world.workspace, [1, 2, 3, 4]), "tiny", place(world))
+    assert f"⚠ Alpha: {said} {repeat}" in notes(board)
+    result = call(world, "doctor")
+    assert f"WRONG Alpha_tiny: {said} {repeat}" in result.output
     assert result.exit_code == 1
 
 

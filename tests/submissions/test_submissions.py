@@ -108,6 +108,33 @@ def test_what_was_packed_verifies(world, packed):
     assert result.output.count("verified: LR_tiny seed") == 2
 
 
+def copied_to_seed_2(packed, **changes):
+    """The run of seed 1 in the place of seed 2."""
+    with zipfile.ZipFile(packed) as archive:
+        fields = parse_record(archive.read("seed-1/record.json")).model_dump()
+        predictions = archive.read("seed-1/predictions.h5")
+    text = json.dumps({**fields, "seed": 2, **changes}).encode()
+    repack(packed, {"seed-2/record.json": text, "seed-2/predictions.h5": predictions})
+
+
+def test_a_copied_seed_is_refused(world, packed):
+    copied_to_seed_2(packed)
+    assert "must hold a run for each seed, but seeds 1 and 2 are copies of one run" in refusal(world, packed)
+
+
+def test_seeds_that_may_predict_the_same_are_reported(world, tmp_path):
+    """As trees without sampling do."""
+    write_runs(world, "LightGBM", "Trees_tiny")
+    packed = tmp_path / "trees.zip"
+    bundle.pack("Trees_tiny", world, packed)
+    copied_to_seed_2(packed, seconds={"train": 2.1, "evaluation": 1.0, "total": 4.1, "per_epoch": 2.1})
+    said = "seeds 1 and 2 have the same predictions, so they say nothing of the noise between seeds."
+    result = call(world, "verify", packed)
+    assert (result.exit_code, result.output.count(f"note: Trees_tiny: {said}")) == (0, 1)
+    rows = json.loads(call(world, "verify", packed, "--json").output)
+    assert [row["remark"] for row in rows] == [said, said]
+
+
 def test_the_same_runs_pack_to_the_same_bytes(world, packed, tmp_path):
     bundle.pack("LR_tiny", world, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()

@@ -24,7 +24,7 @@ from fuxi_plugins.reporting.site.contents import Contents, NamedBoard
 from fuxi_plugins.reporting.site.figure import front_figure
 from fuxi_plugins.reporting.site.folder import Group, SiteFolder
 from fuxi_plugins.reporting.site.front import front, front_table, listed_boards
-from fuxi_plugins.reporting.site.models import model, model_code, places_by_model, records_by_model
+from fuxi_plugins.reporting.site.models import model, model_class, model_code, places_by_model, records_by_model
 from fuxi_plugins.reporting.site.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
@@ -134,8 +134,9 @@ def _models(
 
 def _code(contents: Contents, by_model: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, bytes]]:
     """The source files that pages of models and runs link to, each once."""
-    files = {file for name, records in by_model.items() for file in model_code(name, records, contents)}
-    files |= {file for kept in contents.sources.values() for file in kept}
+    pages = [(model_class(name, records), records) for name, records in by_model.items()]
+    runs = [(record.model, [record]) for record in contents.records]
+    files = {file for name, records in [*pages, *runs] for file in model_code(name, records, contents)}
     for file in sorted(files):
         yield addresses.code_file(file), file.read_bytes()
 

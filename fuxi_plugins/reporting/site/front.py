@@ -95,12 +95,12 @@ def _column(named: NamedBoard, ends: tuple[int, int]) -> dict[str, Any]:
         "dataset_href": dataset_page(board.dataset),
         "metric": metric,
         "scale": board_scale(board.ranked(), metric.name, ends),
-        "alike": {row.key for row in [*board.ranked()[:1], *board.like_the_best()]},
+        "alike": {row.key for row in board.as_good_as_the_best()},
     }
 
 
 def _cells(column: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By model: value, drawn interval and whether the row is not significantly worse than the best."""
+    """By model: value, drawn interval and whether it is as good as the best."""
     metric, ranked = column["metric"], column["named"].board.ranked()
     return {
         row.display_name: {

@@ -61,7 +61,7 @@ def model(
     display_name: str, records: Sequence[Record], places: Sequence[dict[str, Any]], contents: Contents
 ) -> dict[str, Any]:
     """The model card of a name, of its records and its places on boards alone."""
-    name = next((record.model for record in records), display_name)
+    name = model_class(display_name, records)
     card = contents.models.get(display_name) or contents.models.get(name) or ModelCard()
     finished = finished_runs(records)
     own = [record for record in finished if record.role != "trial"] or finished
@@ -77,7 +77,7 @@ def model(
         "display_name": display_name,
         "class": name,
         "card": card,
-        "code": [(file.name, code_file(file)) for file in model_code(display_name, records, contents)],
+        "code": [(file.name, code_file(file)) for file in model_code(name, records, contents)],
         **_cited(display_name, card.paper),
         **_explained(card.passages),
         "average": _average(display_name, contents.across),
@@ -92,16 +92,26 @@ def model(
     }
 
 
+def model_class(display_name: str, records: Sequence[Record]) -> str:
+    """The class that a page of this name is about: the one that is called so where a run has it, else the newest run's.
+
+    One class may play another's part, as RankElastor plays RankMixer in the formulation of RankElastor's authors.
+    """
+    classes = [record.model for record in sorted(records, key=lambda record: record.started)]
+    return display_name if display_name in classes or not classes else classes[-1]
+
+
 def model_code(name: str, records: Sequence[Record], contents: Contents) -> Sequence[Path]:
-    """The source files of a model: those that its newest run has kept, else the file of its class in this package.
+    """The source files of a class: those that its newest run has kept, else its file in this package.
 
     Args:
-        name: that the model has in the cards, where it has no run.
+        records: runs, of other classes too.
     """
-    newest = max(records, key=lambda record: record.started, default=None)
+    own = [record for record in records if record.model == name]
+    newest = max(own, key=lambda record: record.started, default=None)
     if newest and (kept := contents.sources.get((newest.dataset, newest.experiment, newest.seed))):
         return kept
-    card = contents.models.get(newest.model if newest else name)
+    card = contents.models.get(name)
     return [card.code] if card and card.code else []
 
 

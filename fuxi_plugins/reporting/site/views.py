@@ -23,13 +23,14 @@ def board(named: NamedBoard) -> dict[str, Any]:
     board = named.board
     metric = board.rank_by
     ranked = board.ranked()
-    like_the_best = board.like_the_best()
+    like_the_best, bold = board.like_the_best(), board.as_good_as_the_best()
     near = near_the_first(ranked, metric)
     scale = board_scale(ranked, metric, INTERVAL_ENDS)
     drawn = [
         {
             "row": row,
             "like_the_best": row.rank == 1 or row in like_the_best,
+            "bold": row in bold,
             "chart": drawn_interval(row, metric, scale) if row.rank else "",
             "interval": row.intervals.get(metric),
             "published": row.published.metrics.get(metric) if row.published else None,

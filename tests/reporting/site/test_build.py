@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fuxi_plugins.analysis.leaderboard import Cell
 from fuxi_plugins.analysis.ranking import build_leaderboard
 from fuxi_plugins.analysis.uncertainty import with_uncertainty
+from fuxi_plugins.models.registry import class_source
 from fuxi_plugins.records.parts import Cost, Epoch, Latency, RankFamily, RankSummary, StageRank
 from fuxi_plugins.reporting.site import addresses, build, front
 from fuxi_plugins.reporting.site import pages as pages_module
@@ -42,7 +43,7 @@ from fuxi_plugins.reporting.site.charts import (
     place_labels,
     scatter,
 )
-from fuxi_plugins.reporting.site.contents import Frame, NamedBoard
+from fuxi_plugins.reporting.site.contents import Contents, Frame, ModelCard, NamedBoard
 from fuxi_plugins.reporting.site.folder import MARKER
 from fuxi_plugins.reporting.site.intervals import board_scale, near_the_first
 from tests.analysis.make import suite_board
@@ -71,6 +72,10 @@ def test_every_board_model_and_run_has_its_page(site):
 
 
 def test_every_link_leads_to_a_file_of_the_folder(site):
+    check_links(site)
+
+
+def check_links(site):
     for path, page in pages(site).items():
         for link in page.links:
             if link.startswith(("#", "data:,")):
@@ -287,6 +292,35 @@ def test_a_model_of_ones_own_shows_the_source_that_each_run_kept(tmp_path):
         text = next((tmp_path / "site").glob(f"{page}.html")).read_text()
         linked[page] = (tmp_path / "site" / re.search(r'href="../(code/mine-[^"]+)"', text)[1]).read_text()
     assert list(linked.values()) == ["# old", "# new", "# new"]
+
+
+def test_a_class_that_plays_anothers_part_leaves_each_its_code(tmp_path):
+    """As RankElastor plays RankMixer in the formulation of its authors, in runs that are newer than RankMixer's own."""
+    made = contents(tmp_path)
+    records = [
+        record.model_copy(update={"model": "LR", "started": "2027-01-01T00:00:00+00:00"})
+        if (record.display_name, record.dataset) in {("Alpha", "fun"), ("Gamma", "toy")}
+        else record
+        for record in made.records
+    ]
+    models = {
+        **made.models,
+        "Gamma": ModelCard(code=class_source("FwFM")[1]),
+        "LR": ModelCard(code=class_source("LR")[1]),
+    }
+    write_site(tmp_path / "site", replace(made, records=records, models=models))
+    check_links(tmp_path / "site")
+    shown = {
+        page: re.search(r">(\w+.py)</a>", next((tmp_path / "site").glob(f"{page}-*.html")).read_text())[1]
+        for page in (
+            "models/Alpha",
+            "runs/toy-Alpha-toy-1",
+            "runs/fun-Alpha-fun-1",
+            "models/Gamma",
+            "runs/fun-Gamma-fun-1",
+        )
+    }
+    assert list(shown.values()) == ["fm.py", "fm.py", "lr.py", "fwfm.py", "fwfm.py"]
 
 
 def test_unverified_results_stand_apart_and_are_never_ranked(tmp_path):
@@ -558,6 +592,20 @@ def test_the_board_shows_the_letters_and_marks_what_is_like_the_best(tmp_path):
     assert dict(found) == {"Alpha": "true", "Beta": "true", "Gamma": "false", "Delta": "false", "Omega": "false"}
     assert "<td>a</td>" in text
     assert "<td>b</td>" in text
+
+
+def test_a_model_whose_seeds_end_far_apart_is_never_bold(tmp_path):
+    """Its own noise is why it is not significantly worse, although its mean is far below the best."""
+    ends = {"A": [0.900, 0.901, 0.902], "B": [0.8995, 0.901, 0.902], "C": [0.5, 0.9, 0.6], "D": [0.1, 0.101, 0.102]}
+    board = suite_board("toy", ends, tmp_path).board
+    assert [row.display_name for row in board.like_the_best()] == ["B", "C"]
+    named = NamedBoard("toy", "toy", "Toy", board)
+    write_site(tmp_path / "site", Contents(boards=[named], main=[named], records=[], ledger=[]))
+    for page, bold in (("index.html", r'class="number[^"]* alike"'), (addresses.board_page("toy"), r'class="alike"')):
+        text = (tmp_path / "site" / page).read_text()
+        rows = dict(re.findall(r'<tr data-name="(\w)"(.*?)</tr>', text, flags=re.DOTALL))
+        assert {name for name, cells in rows.items() if re.search(bold, cells)} == {"A", "B"}
+        assert "Models whose seeds end far apart are never bold." in text
 
 
 def test_a_row_that_was_left_out_says_why(tmp_path):
