@@ -4,8 +4,10 @@
     python scripts/make_figures.py
 
 ``front.svg`` is the top of the site's first table; ``reading.svg`` is a board with intervals, letters and rank ranges.
+Where the README and the first page of the documentation show one, they say in its place what is drawn.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from fuxi_plugins.reporting.site.intervals import board_scale
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "index.md")
 SHOWN = 12  # models of the first table
 IN_A_LINE = 3  # datasets of the first table
 READING = "ml100k_board"
@@ -49,9 +52,9 @@ def front(contents: Contents) -> Drawing:
                 axes.axis("off")
     metrics = {named.board.rank_by for named in main}
     caption = (
-        f"The first {len(models)} of {whole} models that stand on all of {len(main)} datasets, by average rank; test "
-        f"{' and '.join(sorted(metrics))}, mean over seeds, with 95% intervals. Bold: not significantly worse than the "
-        "dataset's best. Models whose seeds end far apart are never bold."
+        f"The first {len(models)} of the {whole} models with results on all {found.how_many}, by average rank over "
+        f"{found.unit}s; and their test {' and '.join(sorted(metrics))} on each dataset, mean over seeds, with 95% "
+        "intervals. Bold: not significantly worse than the dataset's best."
     )
     return Drawing("front", figure, caption)
 
@@ -114,11 +117,18 @@ def drawings() -> list[Drawing]:
     return [front(gather(workspace)), reading(suite_board(suite, suite.datasets[0], workspace))]
 
 
+def with_caption(text: str, drawn: Drawing) -> str:
+    """A page's text, where the picture's caption is what readers get who do not see it."""
+    return re.sub(rf"!\[[^]]*\](?=\([\w/]*{drawn.name}\.svg\))", lambda _: f"![{drawn.caption}]", text)
+
+
 @click.command(help=__doc__)
 def main() -> None:
     for drawn in drawings():
         with replacing(IMAGES / f"{drawn.name}.svg") as temporary:
             temporary.write_bytes(drawn.svg(transparent=False))
+        for page in PAGES:
+            page.write_text(with_caption(page.read_text(encoding="utf-8"), drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def test_the_pictures_show_what_the_records_say():
     for drawn in make_figures.drawings():
         committed = (make_figures.IMAGES / f"{drawn.name}.svg").read_text()
         assert texts(committed) == texts(drawn.svg().decode()), "run 'python scripts/make_figures.py'"
+        if drawn.name == "front":
+            assert all(f"![{drawn.caption}]" in page.read_text() for page in make_figures.PAGES)
 
 
 def texts(svg):

@@ -2,18 +2,25 @@
 
 import itertools
 import json
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from fuxi_plugins.analysis.across import across
 from fuxi_plugins.analysis.compare import compare_on_board
 from fuxi_plugins.analysis.comparisons import comparisons
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.ledger import build_ledger
 from fuxi_plugins.analysis.literature import load_literature
+from fuxi_plugins.analysis.splits import compare_splits
+from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import logs_of_datasets
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import ExperimentConfig, resolve
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
@@ -169,6 +176,110 @@ def test_the_page_of_results_shows_the_boards_and_what_they_say(tmp_path):
         shipped = Workspace(WORKSPACE.configs, tmp_path, tmp_path / "no_cache")
         assert updated(page, shipped) == page
         assert with_standing(readme, shipped) == readme
+
+
+NINE = (
+    "frappe_board", "ml100k_zoo_board", "ml100k_random_board", "nycflights13_board", "nycflights13_random_board",
+    "s3rec_lastfm_board", "s3rec_lastfm_random_board", "s3rec_toys_board", "s3rec_toys_random_board",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not set(NINE) <= set(BOARDS), reason="boards that are not here")
+def test_nine_datasets_are_five_logs():
+    """The numbers over datasets are those that scipy gives of one number a log."""
+    boards = [SuiteBoard(name, shipped_board(name)[1]) for name in NINE]
+    found = across(boards, find_metric("AUC"), logs=logs_of_datasets(WORKSPACE.configs))
+    assert found.how_many == "9 datasets of 5 logs"
+    by_log = np.array([found.ranks[[0]].mean(0), *(found.ranks[[d, d + 1]].mean(0) for d in (1, 3, 5, 7))])
+    assert found.average_ranks == pytest.approx(by_log.mean(0))
+    assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*by_log.T).pvalue)
+    assert found.friedman_p > stats.friedmanchisquare(*found.ranks.T).pvalue, "nine units would claim more"
+    models = len(found.models)
+    for ranks, interval in zip(by_log.T, found.rank_intervals, strict=True):
+        ends = stats.ttest_1samp(ranks, 0).confidence_interval()
+        assert (interval.low, interval.high) == pytest.approx((max(ends.low, 1), min(ends.high, models)))
+    assert found.p_values[~np.eye(models, dtype=bool)].min() >= 2**-4, "five units cannot give less"
+
+
+WORDS = {1: "one", 11: "eleven", 20: "twenty", 21: "twenty-one"}
+
+
+def paragraph(page: str, start: str) -> str:
+    """The one that starts so, in one line."""
+    (found,) = (text for text in (ROOT / "docs" / page).read_text().split("\n\n") if text.startswith(start))
+    return " ".join(found.split())
+
+
+@pytest.mark.parametrize(
+    ("start", "first", "second"),
+    [
+        ("On these flights", "nycflights13_board", "nycflights13_random_board"),
+        ("On [toys", "s3rec_toys_board", "s3rec_toys_random_board"),
+        ("On [LastFM", "s3rec_lastfm_board", "s3rec_lastfm_random_board"),
+        ("On MovieLens 100K", "ml100k_zoo_board", "ml100k_random_board"),
+    ],
+)
+def test_the_page_of_splits_says_what_the_boards_say(start, first, second):
+    if not {first, second} <= set(BOARDS):
+        pytest.skip("boards that are not here")
+    boards = [SuiteBoard(name, shipped_board(name)[1]) for name in (first, second)]
+    found = compare_splits(*boards).agreement
+    said = paragraph("splits.md", start)
+    assert f"{WORDS[len(found.models)]} models" in said
+    assert f"tau is {found.tau:.2f} (95% {found.interval.low:.2f} to {found.interval.high:.2f})" in said
+    same, reversed_pairs = (sum(getattr(pair, name) for pair in found.pairs) for name in ("is_same", "is_reversed"))
+    assert not reversed_pairs
+    if same:
+        count = f"{WORDS.get(same, same)} {'is' if same == 1 else 'are'}"
+        assert f"f {len(found.pairs)} pairs {count} significant on both boards" in said
+    else:
+        assert not any(pair.is_decided_once for pair in found.pairs)
+        assert "no pair is significant on either board" in said
+
+
+def test_the_page_of_splits_names_the_models_like_the_best():
+    boards = [SuiteBoard(name, shipped_board(name)[1]) for name in ("s3rec_lastfm_board", "s3rec_lastfm_random_board")]
+    found = compare_splits(*boards).agreement
+    said = paragraph("splits.md", "On [LastFM")
+    assert f"{found.best_on_both[0]} is best on both" in said
+    named = re.search(r"on both; (.*) are not significantly worse on either", said)[1]
+    assert set(re.split(", | and ", named)) == set(found.best_on_both[1:])
+    of_first_alone = re.search(r"leaves the last out, (.*) are not significantly worse either", said)[1]
+    named = re.split(" and ", re.sub(r" \(.*?\)", "", of_first_alone))
+    assert set(named) == set(found.best(0)) - set(found.best_on_both)
+
+
+def test_the_page_of_statistics_says_how_seeds_of_models_go_together():
+    _, board = shipped_board("ml100k_board")
+    by_seed = [list(row.test["AUC"].by_seed.values()) for row in board.ranked()]
+    correlation = np.corrcoef(by_seed)[np.triu_indices(len(by_seed), 1)].mean()
+    said = f"over the {WORDS[len(by_seed)]} models of `ml100k_board` the mean correlation of AUCs by seed is "
+    assert said + f"{correlation:.2f}".lstrip("0") in paragraph("statistics.md", "Seeds are treated as independent")
+
+
+def test_the_page_of_results_says_what_the_ablation_on_frappe_says():
+    (study,) = (
+        one for one in studies(WORKSPACE)
+        if (one.suite, one.dataset, one.protocol) == ("paper_ablation", "frappe_x1r", "matched")
+    )  # fmt: skip
+    effect = auc_effect(study, "RankElastor-GELU", tables.REFERENCE)
+    page = " ".join(PAGE.read_text().split())
+    assert f"by {effect.mean:.4f} (" in page
+    assert f"95% {effect.difference.interval.low:.4f} to {effect.difference.interval.high:.4f})" in page
+    _, board = shipped_board("paper_ablation@frappe_x1r,matched")
+    pairs = itertools.combinations(board.ranked(), 2)
+    apart = [(a, b) for a, b in pairs if board.difference(a, b).significant]
+    assert {worse.display_name for _, worse in apart} == {"RankMixer+GLU"}
+    means = {row.display_name: f"{row.test['AUC'].mean:.4f}" for row in board.ranked()}
+    better = [f"{row.display_name} ({means[row.display_name]})" for row, _ in apart]
+    assert (
+        f"three others are: the block transpose with GLU (RankMixer+GLU, {means['RankMixer+GLU']}) is worse than "
+        + (f"{better[0]}, {better[1]} and {better[2]}")
+        in page
+    )
+    glu, gelu = ({row.display_name: row for row in board.ranked()}[name] for name in ("RankMixer+GLU", "RankMixer"))
+    ahead = [gelu.test["AUC"].by_seed[seed] > value for seed, value in glu.test["AUC"].by_seed.items()]
+    assert ahead == [True] * 6, "the page says six seeds"
 
 
 def test_the_ledger_is_what_records_and_published_values_say():

@@ -1,13 +1,15 @@
 """Models over several datasets: average ranks, who beats whom how often, and what so few datasets can tell.
 
-Datasets are the independent units here: all intervals and tests take one number of each model from each dataset. How
-sure that number is on its own dataset is what the board says.
+Logs are the independent units here. Two splits of one log share rows, users and items, so a model's numbers on them are
+averaged first: all intervals and tests take one number of each model from each log. How sure a number is on its own
+dataset is what the board says.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -23,23 +25,27 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.records.metrics import Metric
 
 Test = Literal["wilcoxon", "nemenyi"]
+EACH_ITS_OWN: Mapping[str, str] = MappingProxyType({})  # no two datasets are of one log
 _DRAWS = 2**14  # of signs, beyond which Wilcoxon's p is estimated instead of worked out
 _AT_ONCE = 2**20  # sums of ranks that are in memory together
 
 
 @dataclass(frozen=True)
 class Across:
-    """M models with a result on each of D datasets, the best average rank first.
+    """M models with a result on each of D datasets of L logs, the best average rank first.
 
     Args:
+        logs: of each dataset, the name of its log.
         values: (D, M) means over seeds.
         ranks: (D, M), 1 is the best; equal values share the mean of their ranks.
-        rank_intervals: 95%, of the average ranks, by Student's t over datasets.
-        wins: (M, M) share of datasets on which the row is better than the column; a tie is half a win.
+        rank_intervals: 95%, of the average ranks, by Student's t over logs.
+        wins: (M, M) mean over logs of the share of datasets on which the row is better than the column; a tie is half
+            a win.
         significant_wins: (M, M) number of datasets on whose boards the row is significantly better than the column.
-        p_values, adjusted: (M, M) of Wilcoxon's signed-rank test over datasets, and Holm's over all pairs.
-        friedman_p: of the hypothesis that all models are equal; None for fewer than three models.
-        critical_difference: of average ranks, by Nemenyi's test.
+        p_values, adjusted: (M, M) of Wilcoxon's signed-rank test over logs, and Holm's over all pairs.
+        friedman_p: of the hypothesis that all models are equal, over logs; None for fewer than three models.
+        critical_difference: of average ranks, by Nemenyi's test over logs. It takes ranks for those of single datasets;
+            ranks that are averaged within a log vary less, so it errs on the side of caution.
         letters: two models share one if and only if ``test`` does not tell them apart.
         left_out: models that lack a result somewhere, with the reason.
         outdated: what was changed after the runs, a sentence each.
@@ -47,6 +53,7 @@ class Across:
 
     metric: Metric
     datasets: list[str]
+    logs: list[str]
     models: list[str]
     rows: list[list[Row]]
     values: np.ndarray
@@ -65,7 +72,31 @@ class Across:
 
     @property
     def average_ranks(self) -> np.ndarray:
-        return self.ranks.mean(0)
+        """(M,) over logs."""
+        return log_means(self.ranks, self.logs).mean(0)
+
+    @property
+    def datasets_by_log(self) -> list[list[str]]:
+        """The datasets of each log."""
+        found: dict[str, list[str]] = {}
+        for dataset, log in zip(self.datasets, self.logs, strict=True):
+            found.setdefault(log, []).append(dataset)
+        return list(found.values())
+
+    @property
+    def units(self) -> int:
+        """How many independent numbers there are of each model."""
+        return len(self.datasets_by_log)
+
+    @property
+    def unit(self) -> str:
+        """What such a number is of, in a word: a dataset, or a log where several datasets are of one."""
+        return "dataset" if self.units == len(self.datasets) else "log"
+
+    @property
+    def how_many(self) -> str:
+        """``9 datasets of 5 logs``, or ``2 datasets`` of two logs."""
+        return f"{len(self.datasets)} datasets" + (f" of {self.units} logs" if self.unit == "log" else "")
 
     @property
     def gaps(self) -> np.ndarray:
@@ -74,53 +105,69 @@ class Across:
         return keys.min(1, keepdims=True) - keys
 
 
-def across(boards: Sequence[SuiteBoard], metric: Metric, models: Sequence[str] = (), test: Test = "wilcoxon") -> Across:
+def across(
+    boards: Sequence[SuiteBoard],
+    metric: Metric,
+    models: Sequence[str] = (),
+    test: Test = "wilcoxon",
+    logs: Mapping[str, str] = EACH_ITS_OWN,
+) -> Across:
     """
     Args:
-        boards: of at least two datasets, one each, with their uncertainty.
+        boards: of datasets of at least two logs, one each, with their uncertainty.
         models: to compare. Default: all.
-        test: by which models are told apart over datasets: Wilcoxon's signed-rank test with Holm's procedure, as
+        test: by which models are told apart over logs: Wilcoxon's signed-rank test with Holm's procedure, as
             Benavoli, Corani and Mangili recommend (JMLR 17, 2016, "Should we really use post-hoc tests based on
             mean-ranks?"), or Nemenyi's of average ranks (Demšar, JMLR 7, 2006).
+        logs: by dataset, the name of its log; a dataset that is not there is a log of its own.
 
     Raises:
-        UserError: fewer than two datasets, or fewer than two models with a result on all of them.
+        UserError: fewer than two datasets or logs, or fewer than two models with a result on all of them.
     """
     require_each_dataset_once(boards)
     require_models(boards, models)
-    if len(boards) < 2:
+    datasets = [board.board.dataset for board in boards]
+    if len(datasets) < 2:
         raise UserError("models are compared across at least two datasets; name more boards.")
+    log_names = [logs.get(dataset, dataset) for dataset in datasets]
+    if len(set(log_names)) < 2:
+        raise UserError(
+            f"models are compared across at least two logs, but {', '.join(datasets)} are of one; name more boards. "
+            "'fuxibench splits' compares two splits of a log."
+        )
     named = list(models) or list(dict.fromkeys(name for board in boards for name in board.models))
     found, left_out = whole_rows(boards, named, metric)
     if len(found) < 2:
         why = "; ".join(f"{model} {text}" for model, text in list(left_out.items())[:3])
         raise UserError(
-            f"at least two models must have a result on each of {', '.join(b.board.dataset for b in boards)}; "
+            f"at least two models must have a result on each of {', '.join(datasets)}; "
             f"{len(found)} {'has' if len(found) == 1 else 'have'} ({why})."
         )
     values = np.array([[row.test[metric.name].mean for row in rows] for rows in found.values()]).T
     keys = np.vectorize(metric.sort_key)(values)
-    order = np.argsort(average_ranks(keys), kind="stable")
+    order = np.argsort(average_ranks(keys, log_names), kind="stable")
     names = [list(found)[place] for place in order]
     keys, values = keys[:, order], values[:, order]
     ranks = rank_matrix(keys)
-    p_values, adjusted = wilcoxon_holm(keys)
-    critical = nemenyi(*keys.shape)
-    averages = ranks.mean(0)
+    by_log = log_means(ranks, log_names)
+    p_values, adjusted = wilcoxon_holm(log_means(keys, log_names))
+    critical = nemenyi(*by_log.shape)
+    averages = by_log.mean(0)
     apart = adjusted < LEVEL if test == "wilcoxon" else np.abs(averages[:, None] - averages) >= critical
     return Across(
         metric=metric,
-        datasets=[board.board.dataset for board in boards],
+        datasets=datasets,
+        logs=log_names,
         models=names,
         rows=[found[name] for name in names],
         values=values,
         ranks=ranks,
-        rank_intervals=[_within(one, 1, len(names)) for one in mean_intervals(ranks)],
-        wins=win_rates(keys),
+        rank_intervals=[_within(one, 1, len(names)) for one in mean_intervals(by_log)],
+        wins=win_rates(keys, log_names),
         significant_wins=_significant_wins(boards, metric, names),
         p_values=p_values,
         adjusted=adjusted,
-        friedman_p=float(stats.friedmanchisquare(*keys.T).pvalue) if len(names) > 2 else None,
+        friedman_p=friedman(by_log) if len(names) > 2 else None,
         critical_difference=critical,
         test=test,
         letters=compact_letters(apart),
@@ -134,27 +181,47 @@ def rank_matrix(keys: np.ndarray) -> np.ndarray:
     return stats.rankdata(keys, axis=1)
 
 
-def average_ranks(keys: np.ndarray) -> np.ndarray:
-    """(M,) over the rows of keys (D, M)."""
-    return rank_matrix(keys).mean(0)
+def log_means(values: np.ndarray, logs: Sequence[str]) -> np.ndarray:
+    """(L, ...) means of the rows of values (D, ...) that are of one log, in the order of the logs' first rows.
+
+    >>> log_means(np.array([[1.0, 2.0], [3.0, 3.0], [2.0, 1.0]]), ["films", "flights", "films"]).tolist()
+    [[1.5, 1.5], [3.0, 3.0]]
+    """
+    names = np.array(logs)
+    return np.array([values[names == log].mean(0) for log in dict.fromkeys(logs)])
 
 
-def win_rates(keys: np.ndarray) -> np.ndarray:
-    """(M, M) share of the rows of keys (D, M) in which the model has the smaller key; equal ones count half."""
+def average_ranks(keys: np.ndarray, logs: Sequence[str]) -> np.ndarray:
+    """(M,) ranks by keys (D, M), averaged within each log and then over logs."""
+    return log_means(rank_matrix(keys), logs).mean(0)
+
+
+def win_rates(keys: np.ndarray, logs: Sequence[str]) -> np.ndarray:
+    """(M, M) share of the rows of keys (D, M) in which the model has the smaller key; equal ones count half.
+
+    The share is taken within each log and averaged over logs.
+    """
     ours, theirs = keys[:, :, None], keys[:, None, :]
-    return ((ours < theirs) + (ours == theirs) / 2).mean(0)
+    return log_means((ours < theirs) + (ours == theirs) / 2, logs).mean(0)
+
+
+def friedman(ranks: np.ndarray) -> float:
+    """p of Friedman's test that all models are equal, by their ranks (L, M), which it ranks anew on each log."""
+    if (ranks == ranks[:, :1]).all():  # where the statistic is 0 / 0
+        return 1.0
+    return float(stats.friedmanchisquare(*ranks.T).pvalue)
 
 
 def wilcoxon_holm(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(M, M) p values of Wilcoxon's signed-rank test over the rows of keys (D, M), and Holm's; 1 on the diagonal.
+    """(M, M) p values of Wilcoxon's signed-rank test over the rows of keys (L, M), and Holm's; 1 on the diagonal.
 
-    Two-sided; differences of zero are split between the two sides. p is exact up to 14 datasets: all 2^D signs of the
+    Two-sided; differences of zero are split between the two sides. p is exact up to 14 rows: all 2^L signs of the
     differences are gone through.
     """
-    datasets, models = keys.shape
+    units, models = keys.shape
     first, second = np.triu_indices(models, 1)
     differences = (keys[:, first] - keys[:, second]).T
-    alone = _exact_p(differences) if 2**datasets <= _DRAWS else np.array(list(map(_drawn_p, differences)))
+    alone = _exact_p(differences) if 2**units <= _DRAWS else np.array(list(map(_drawn_p, differences)))
     found = []
     for listed in (alone, holm(alone)):
         square = np.ones((models, models))
@@ -164,52 +231,52 @@ def wilcoxon_holm(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _exact_p(differences: np.ndarray) -> np.ndarray:
-    """(P,) p values of Wilcoxon's signed-rank test of differences (P, D), by all 2^D signs that they may have.
+    """(P,) p values of Wilcoxon's signed-rank test of differences (P, L), by all 2^L signs that they may have.
 
     A zero's rank counts half on both sides whatever the signs, so it changes no comparison and is left out.
     """
-    datasets = differences.shape[1]
-    ranks = stats.rankdata(np.abs(differences), axis=1) * (differences != 0)  # (P, D), multiples of 1/2: sums are exact
-    signs = np.array(list(itertools.product((0.0, 1.0), repeat=datasets)))  # (2^D, D), 1 where it is positive
+    units = differences.shape[1]
+    ranks = stats.rankdata(np.abs(differences), axis=1) * (differences != 0)  # (P, L), multiples of 1/2: sums are exact
+    signs = np.array(list(itertools.product((0.0, 1.0), repeat=units)))  # (2^L, L), 1 where it is positive
     seen = (ranks * (differences > 0)).sum(1)
     p_values = []
     step = max(1, _AT_ONCE // len(signs))
     for start in range(0, len(ranks), step):
-        sums = ranks[start : start + step] @ signs.T  # (at most step, 2^D)
+        sums = ranks[start : start + step] @ signs.T  # (at most step, 2^L)
         here = seen[start : start + step, None]
         p_values.append(2 * np.minimum((sums <= here).mean(1), (sums >= here).mean(1)))
     return np.minimum(1.0, np.concatenate(p_values))
 
 
 def _drawn_p(differences: np.ndarray) -> float:
-    """The p value of one pair's differences (D,), by signs that are drawn."""
+    """The p value of one pair's differences (L,), by signs that are drawn."""
     if not differences.any():
         return 1.0
     signs = stats.PermutationMethod(n_resamples=_DRAWS, rng=np.random.default_rng(0))
     return float(stats.wilcoxon(differences, zero_method="zsplit", method=signs).pvalue)
 
 
-def nemenyi(datasets: int, models: int) -> float:
+def nemenyi(units: int, models: int) -> float:
     """The smallest difference of average ranks that Nemenyi's test finds significant (Demšar, 2006, section 3.2.2)."""
     quantile = stats.studentized_range.ppf(1 - LEVEL, models, np.inf) / math.sqrt(2)
-    return float(quantile * math.sqrt(models * (models + 1) / (6 * datasets)))
+    return float(quantile * math.sqrt(models * (models + 1) / (6 * units)))
 
 
-def smallest_p(datasets: int) -> float:
+def smallest_p(units: int) -> float:
     """The smallest two-sided p that Wilcoxon's signed-rank test can give: all differences have one sign."""
-    return min(1.0, 2.0 ** (1 - datasets))
+    return min(1.0, 2.0 ** (1 - units))
 
 
-def datasets_needed(pairs: int) -> int:
-    """With fewer datasets, no pair of so many can be significant by Wilcoxon's test and Holm's procedure."""
+def units_needed(pairs: int) -> int:
+    """With fewer logs, no pair of so many can be significant by Wilcoxon's test and Holm's procedure."""
     return next(n for n in itertools.count(1) if pairs * smallest_p(n) < LEVEL)
 
 
 def mean_intervals(values: np.ndarray) -> list[Interval | None]:
-    """95% intervals of the means of (D, M) over D independent datasets, by Student's t; None where all are equal."""
-    datasets = len(values)
-    errors = values.std(0, ddof=1) / math.sqrt(datasets)
-    half_widths = stats.t.ppf(1 - LEVEL / 2, datasets - 1) * errors
+    """95% intervals of the means of (L, M) over L independent logs, by Student's t; None where all are equal."""
+    units = len(values)
+    errors = values.std(0, ddof=1) / math.sqrt(units)
+    half_widths = stats.t.ppf(1 - LEVEL / 2, units - 1) * errors
     return [
         interval_around(mean, half) for mean, half in zip(values.mean(0).tolist(), half_widths.tolist(), strict=True)
     ]

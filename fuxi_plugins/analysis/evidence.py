@@ -60,6 +60,13 @@ class Evidence(Frozen):
         rarer = min(self.positives, self.rows - self.positives)
         return min(self.clusters or rarer, rarer)
 
+    @property
+    def units_in_words(self) -> str:
+        """``38 clusters of rows (date)``, or ``30 rows of the rarer class``."""
+        if self.clusters == self.units:
+            return f"{self.units:,} clusters of rows ({self.clustered_by})"
+        return f"{self.units:,} rows of the rarer class"
+
     def covers(self, fingerprint: str, runs: Mapping[str, Sequence[FinishedRun]]) -> bool:
         """Whether this is about all of these runs. It may be about more seeds: sampling errors are the experiment's."""
         return self.fingerprint == fingerprint and all(

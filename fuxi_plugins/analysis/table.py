@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
-from fuxi_plugins.analysis.across import average_ranks
+from fuxi_plugins.analysis.across import EACH_ITS_OWN, average_ranks
 from fuxi_plugins.analysis.measures import Measure
 from fuxi_plugins.analysis.statistics.noise import LEVEL
 from fuxi_plugins.analysis.suite_board import SuiteBoard, require_each_dataset_once, require_models, whole_rows
@@ -45,6 +45,8 @@ class Table:
         entries: by model, one a column.
         average_ranks: by model, over the datasets by the metric ``ranked_by``, among the models with a result on each
             of them; None for one dataset, without a metric that all datasets show, or where they were not asked for.
+            Ranks on datasets of one log are averaged first.
+        logs: by dataset, the name of its log.
         baselines: as they were named; relative columns are relative to the first.
         digits: decimals of a metric.
         notes: sentences that a reader must know.
@@ -57,6 +59,7 @@ class Table:
     digits: int
     notes: list[str]
     ranked_by: str | None = None
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> list[str]:
@@ -86,6 +89,7 @@ def build_table(
     digits: int = 4,
     *,
     with_ranks: bool = True,
+    logs: Mapping[str, str] = EACH_ITS_OWN,
 ) -> Table:
     """
     Args:
@@ -95,6 +99,7 @@ def build_table(
         baselines: names of models. A star says that a model is significantly better than the best of them.
         digits: decimals of a metric.
         with_ranks: whether several datasets give average ranks, by the first metric that all of them show.
+        logs: by dataset, the name of its log; a dataset that is not there is a log of its own.
 
     Raises:
         UserError: a dataset that stands twice, a name that no board has, or a relative measure without a baseline.
@@ -116,10 +121,11 @@ def build_table(
                 entries[model].append(replace(drawn[model], better=model in better))
         notes += [*_about_rows(board, rows), *board.board.outdated]
     metric = _shared_metric(list(drawn_of.values())) if with_ranks and len(boards) > 1 else None
-    ranks = _average_ranks(boards, rows, metric) if metric else None
+    logs = {board.board.dataset: logs.get(board.board.dataset, board.board.dataset) for board in boards}
+    ranks = _average_ranks(boards, rows, metric, list(logs.values())) if metric else None
     if not models:
         entries = {model: entries[model] for model in _order(entries, ranks, columns[0].measure.sort_key)}
-    return Table(columns, entries, ranks, list(baselines), digits, notes, metric.name if metric else None)
+    return Table(columns, entries, ranks, list(baselines), digits, notes, metric.name if metric else None, logs)
 
 
 def _measures_by_dataset(
@@ -203,10 +209,12 @@ def _stars(board: SuiteBoard, measure: Measure, baselines: Sequence[str]) -> tup
     return (here[0] if here else None), {row.display_name for row in ranked.better_than_best_of(here)}
 
 
-def _average_ranks(boards: Sequence[SuiteBoard], models: Sequence[str], metric: Metric) -> dict[str, Entry]:
+def _average_ranks(
+    boards: Sequence[SuiteBoard], models: Sequence[str], metric: Metric, logs: Sequence[str]
+) -> dict[str, Entry]:
     whole, _ = whole_rows(boards, models, metric)
     keys = [[metric.sort_key(row.test[metric.name].mean) for row in rows] for rows in whole.values()]
-    ranks = dict(zip(whole, average_ranks(np.array(keys).T).tolist(), strict=True)) if whole else {}
+    ranks = dict(zip(whole, average_ranks(np.array(keys).T, logs).tolist(), strict=True)) if whole else {}
     entries = {
         model: Entry(ranks[model]) if model in ranks else Entry(None, reason="no result on every dataset")
         for model in models

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from fuxi_plugins.analysis.across import Across, mean_intervals
+from fuxi_plugins.analysis.across import Across, log_means, mean_intervals
 from fuxi_plugins.analysis.leaderboard import Row
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.core.errors import UserError
@@ -22,9 +22,10 @@ COSTS: dict[CostName, str] = {
 class Tradeoff:
     """
     Args:
-        quality: (M,) mean over datasets of the gap to the best model of the dataset, in the metric; 0 is the best.
-        quality_intervals, cost_intervals: 95%, by Student's t over datasets; None where datasets do not differ.
-        cost: (M,) geometric mean over datasets.
+        quality: (M,) mean over logs of the gap to the best model of the dataset, in the metric; 0 is the best. Of
+            several datasets of a log the mean counts, as everywhere here.
+        quality_intervals, cost_intervals: 95%, by Student's t over logs; None where logs do not differ.
+        cost: (M,) geometric mean over logs.
         front: (M,) whether no model is at least as good in both and better in one, by the means.
         caveat: a reason for doubt in the cost, or "".
     """
@@ -47,16 +48,16 @@ def tradeoff(found: Across, cost_name: CostName) -> Tradeoff:
         [[_cost(row, model, dataset, cost_name) for row, dataset in zip(rows, found.datasets, strict=True)]
          for model, rows in zip(found.models, found.rows, strict=True)]
     ).T  # fmt: skip
-    logs = np.log(costs)
-    quality, cost = found.gaps.mean(0), np.exp(logs.mean(0))
+    gaps, log_costs = log_means(found.gaps, found.logs), log_means(np.log(costs), found.logs)
+    quality, cost = gaps.mean(0), np.exp(log_costs.mean(0))
     machines = {kind for rows in found.rows for row in rows for kind in row.machines}
     return Tradeoff(
         cost_name=cost_name,
         quality=quality,
-        quality_intervals=mean_intervals(found.gaps),
+        quality_intervals=mean_intervals(gaps),
         cost=cost,
         cost_intervals=[
-            one and Interval(float(np.exp(one.low)), float(np.exp(one.high))) for one in mean_intervals(logs)
+            one and Interval(float(np.exp(one.low)), float(np.exp(one.high))) for one in mean_intervals(log_costs)
         ],
         front=pareto_front(quality, cost),
         caveat=f"The runs' times are of {len(machines)} kinds of machine and were not measured side by side."

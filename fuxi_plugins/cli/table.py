@@ -94,7 +94,7 @@ def _metrics(said: Sequence[str]) -> list[str] | dict[str, list[str]]:
 @click.option("--cost", type=click.Choice(["parameters", "flops", "seconds"]), default="parameters", show_default=True,
               help="Cost that the figure shows against quality.")  # fmt: skip
 @click.option("--test", type=click.Choice(["wilcoxon", "nemenyi"]), default="wilcoxon", show_default=True,
-              help="Test of differences over datasets: Wilcoxon's with Holm's procedure, or Nemenyi's.")  # fmt: skip
+              help="Test of differences over logs: Wilcoxon's with Holm's procedure, or Nemenyi's.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.pass_obj
 def across(
@@ -108,16 +108,20 @@ def across(
 ) -> None:
     """Compares models across datasets. Writes figures and csv files of average ranks, win rates and cost.
 
+    Splits of one log, such as ml100k and ml100k_random, count as one unit in intervals and tests.
+
     \b
     fuxibench across --boards frappe_board ml100k_board --out across
     """
     from fuxi_plugins.analysis.across import across as compare_across
     from fuxi_plugins.analysis.tradeoff import tradeoff
+    from fuxi_plugins.datasets.catalogue import logs_of_datasets
     from fuxi_plugins.records.metrics import find_metric
     from fuxi_plugins.reporting.across import summary, write_across
     from fuxi_plugins.reporting.boards import named_boards
 
-    found = compare_across(named_boards(boards, workspace), find_metric(metric), models, test)
+    logs = logs_of_datasets(workspace.all_configs)
+    found = compare_across(named_boards(boards, workspace), find_metric(metric), models, test, logs)
     costs = tradeoff(found, cost)
     written = write_across(found, costs, out)
     say(summary(found, costs), nl=False)

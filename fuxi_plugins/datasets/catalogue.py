@@ -27,7 +27,32 @@ def load_dataset_specs(configs: AnyConfigs) -> dict[str, DatasetSpec]:
                 f"dataset {dataset_id!r}: files_of must name a dataset that has the same files of its own, "
                 f"but is {spec.files_of!r}."
             )
+        other = specs.get(spec.log_of or dataset_id)
+        if other is None or (spec.log_of and (spec.files_of or other.files_of or other.log_of)):
+            raise UserError(
+                f"dataset {dataset_id!r}: log_of must name a dataset that has neither files_of nor log_of, and stand "
+                f"beside no files_of, but is {spec.log_of!r}."
+            )
     return specs
+
+
+def logs_of_datasets(configs: AnyConfigs) -> dict[str, str]:
+    """By dataset, the one that stands for its log: itself, or the first of those whose rows are of the same log.
+
+    Two splits of one log share rows, users and items, so results on them are no independent evidence. Datasets are of
+    one log if they have the same provided files, if they read the same file for training from a folder of the user's,
+    or if ``log_of`` says so.
+    """
+    specs = load_dataset_specs(configs)
+    owners: dict[tuple[str, ...], str] = {}
+    found = {}
+    for dataset_id, spec in specs.items():
+        owner = spec.files_of or dataset_id
+        if spec.data_root:
+            read = spec.from_interactions.log.files if spec.from_interactions else [spec.train_data]
+            owner = owners.setdefault((spec.data_root, *read), owner)
+        found[dataset_id] = specs[owner].log_of or owner
+    return found
 
 
 def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:

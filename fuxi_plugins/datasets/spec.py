@@ -32,6 +32,7 @@ class DatasetSpec(Strict):
     from_interactions: FromInteractions | None = None  # how the csv files are made from a log of what users did
     files: dict[str, str] = Field(default={})  # file to be provided -> md5 of its uncompressed bytes
     files_of: str | None = None  # the dataset whose provided files these are, if they are installed there
+    log_of: str | None = None  # the dataset of whose log these rows are as well, in files of their own
     published_as: str | None = None
     published_rows: dict[str, int] = Field(default={})  # by split, as the publishers count them
     published_positive_rate: dict[str, float] = Field(default={})

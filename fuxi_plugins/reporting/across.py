@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
-from fuxi_plugins.analysis.across import Across, datasets_needed, smallest_p
+from fuxi_plugins.analysis.across import Across, smallest_p, units_needed
 from fuxi_plugins.analysis.statistics.noise import Interval
 from fuxi_plugins.analysis.tradeoff import COSTS, Tradeoff
 from fuxi_plugins.core.cleaning import csv_text
@@ -13,8 +13,13 @@ from fuxi_plugins.reporting.across_figures import figures
 
 
 def write_across(found: Across, costs: Tradeoff, folder: Path) -> list[Path]:
-    """Writes ``models.csv``, ``pairs.csv``, ``summary.md``, and each figure as PNG and SVG."""
-    texts = {"models.csv": models_csv(found, costs), "pairs.csv": pairs_csv(found), "summary.md": summary(found, costs)}
+    """Writes ``models.csv``, ``pairs.csv``, ``datasets.csv``, ``summary.md``, and each figure as PNG and SVG."""
+    texts = {
+        "models.csv": models_csv(found, costs),
+        "pairs.csv": pairs_csv(found),
+        "datasets.csv": csv_text(["dataset", "log"], zip(found.datasets, found.logs, strict=True)),
+        "summary.md": summary(found, costs),
+    }
     for name, text in texts.items():
         write_text(folder / name, text)
     drawn = [path for drawing in figures(found, costs) for path in drawing.save(folder)]
@@ -25,9 +30,12 @@ def summary(found: Across, costs: Tradeoff) -> str:
     """What the datasets say, and what so few of them cannot."""
     best = found.models[0]
     front = [model for model, on in zip(found.models, costs.front, strict=True) if on]
+    between = "; " if found.unit == "log" else ", "
+    listed = between.join(", ".join(datasets) for datasets in found.datasets_by_log)
     lines = [
-        f"{len(found.models)} models on {len(found.datasets)} datasets ({', '.join(found.datasets)}), by test "
-        f"{found.metric.name}; datasets are the independent units.",
+        f"{len(found.models)} models on {found.how_many} ({listed}), by test {found.metric.name}; {found.unit}s are "
+        "the independent units.",
+        *about_logs(found),
         f"Best average rank: {best}, {found.average_ranks[0]:.2f}{_in_brackets(found.rank_intervals[0])}.",
         *limits(found),
         *(["What is significant on each dataset by itself is in pairs.csv."] if limits(found) else []),
@@ -36,7 +44,7 @@ def summary(found: Across, costs: Tradeoff) -> str:
             if found.friedman_p is not None
             else []
         ),
-        f"Significant differences over datasets by {TESTS[found.test]}: {_significant_pairs(found)} of "
+        f"Significant differences over {found.unit}s by {TESTS[found.test]}: {_significant_pairs(found)} of "
         f"{_pairs(found)} pairs.",
         f"Nemenyi's critical difference of average ranks: {found.critical_difference:.2f}.",
         f"On the front of {found.metric.name} and {COSTS[costs.cost_name]}, by the means: {', '.join(front)}.",
@@ -61,15 +69,25 @@ TESTS = {
 }
 
 
-def limits(found: Across) -> list[str]:
-    """What this number of datasets allows Wilcoxon's test to find."""
-    datasets, pairs = len(found.datasets), _pairs(found)
-    needed = datasets_needed(pairs)
-    if datasets >= needed:
+def about_logs(found: Across) -> list[str]:
+    """What it means that several datasets are of one log, where some are."""
+    if found.unit == "dataset":
         return []
     return [
-        f"{datasets} datasets are too few for Wilcoxon's test of all {pairs:,} pairs, which needs {needed}: "
-        f"its p is at least {smallest_p(datasets):.2g}. One planned comparison needs {datasets_needed(1)}."
+        "Splits of one log share rows, users and items: a model's ranks, wins, values and costs are averaged within "
+        "each log first."
+    ]
+
+
+def limits(found: Across) -> list[str]:
+    """What this number of logs allows Wilcoxon's test to find."""
+    units, pairs = found.units, _pairs(found)
+    needed = units_needed(pairs)
+    if units >= needed:
+        return []
+    return [
+        f"{units} {found.unit}s are too few for Wilcoxon's test of all {pairs:,} pairs, which needs {needed}: "
+        f"its p is at least {smallest_p(units):.2g}. One planned comparison needs {units_needed(1)}."
     ]
 
 
@@ -96,10 +114,10 @@ def models_csv(found: Across, costs: Tradeoff) -> str:
 
 def pairs_csv(found: Across) -> str:
     """A line a pair, the one with the better average rank first."""
-    header = ["a", "b", "datasets", "win_rate_of_a", "significantly_better_a", "significantly_better_b",
+    header = ["a", "b", "datasets", "logs", "win_rate_of_a", "significantly_better_a", "significantly_better_b",
               "wilcoxon_p", "wilcoxon_p_holm"]  # fmt: skip
     rows = [
-        [found.models[a], found.models[b], len(found.datasets), float(found.wins[a, b]),
+        [found.models[a], found.models[b], len(found.datasets), found.units, float(found.wins[a, b]),
          int(found.significant_wins[a, b]), int(found.significant_wins[b, a]),
          float(found.p_values[a, b]), float(found.adjusted[a, b])]
         for a, b in itertools.combinations(range(len(found.models)), 2)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from fuxi_plugins.analysis.across import Across, datasets_needed
+from fuxi_plugins.analysis.across import Across, units_needed
 from fuxi_plugins.analysis.tradeoff import COSTS, Tradeoff
 from fuxi_plugins.core.cleaning import visible
 from fuxi_plugins.reporting.paper.style import Drawing, drawing
@@ -23,7 +23,7 @@ def figures(found: Across, costs: Tradeoff) -> list[Drawing]:
 
 
 def critical_differences(found: Across) -> Drawing:
-    """Average ranks on a line; a thick bar joins models that are not told apart over datasets (Demšar, 2006)."""
+    """Average ranks on a line; a thick bar joins models that are not told apart over logs (Demšar, 2006)."""
     models, averages = [_name(model) for model in found.models], found.average_ranks
     count = len(models)
     left = (count + 1) // 2  # names at the left are those of the better ranks
@@ -52,17 +52,17 @@ def critical_differences(found: Across) -> Drawing:
         for row, members in enumerate(groups):
             ends = averages[members[0]] - 0.06, averages[members[-1]] + 0.06
             axes.plot(ends, [0.3 + 0.35 * row] * 2, color=_BAR, linewidth=3, solid_capstyle="round")
-    few = len(found.datasets) < datasets_needed(1)
+    few = found.units < units_needed(1)
     caption = (
-        f"Average ranks by test {found.metric.name} over {len(found.datasets)} datasets, 1 is the best. Bars join "
+        f"Average ranks by test {found.metric.name} over {found.how_many}, 1 is the best. Bars join "
         f"models that {found.test.capitalize()}'s test does not tell apart."
-        + (" So few datasets cannot tell any two models apart." if few and found.test == "wilcoxon" else "")
+        + (f" So few {found.unit}s cannot tell any two models apart." if few and found.test == "wilcoxon" else "")
     )
     return Drawing("critical-differences", figure, caption)
 
 
 def win_rates(found: Across) -> Drawing:
-    """Share of datasets on which the row beats the column."""
+    """Share of datasets on which the row beats the column, averaged over logs."""
     names = [_name(model) for model in found.models]
     size = 1.6 + 0.32 * len(names)
     with drawing(size + 1.2, size) as figure:
@@ -79,8 +79,8 @@ def win_rates(found: Across) -> Drawing:
         _label(axes, names, names)
         figure.colorbar(image, ax=axes, shrink=0.7, label="share of datasets won by the row")
     caption = (
-        f"On which share of {len(found.datasets)} datasets the row has the better test {found.metric.name} than the "
-        "column, by means over seeds; a tie is half a win."
+        f"On which share of {found.how_many} the row has the better test {found.metric.name} than the column, by means "
+        f"over seeds; a tie is half a win.{' Every log counts the same.' if found.unit == 'log' else ''}"
     )
     return Drawing("win-rates", figure, caption)
 
@@ -119,14 +119,14 @@ def quality_and_cost(found: Across, costs: Tradeoff) -> Drawing:
         axes.step(*zip(*front, strict=True), where="post", color=_BAR, linewidth=0.8, linestyle="--")
         low, high = costs.quality.min(), costs.quality.max()
         room = 0.1 * (high - low) or 1e-3
-        axes.set_ylim(low - room, high + room)  # intervals over few datasets reach far beyond
+        axes.set_ylim(low - room, high + room)  # intervals over few logs reach far beyond
         axes.set_xlim(costs.cost.min() / 2, costs.cost.max() * 3)
         axes.set(xscale="log", xlabel=COSTS[costs.cost_name], ylabel=f"mean gap to the best, {found.metric.name}")
         _label_points(figure, axes, found, costs)
     caption = (
-        f"Quality and cost over {len(found.datasets)} datasets: means, of the cost geometric ones. Dots: no other "
-        "model is at least as good in both; with 95% intervals by Student's t, datasets as units. The axes end at the "
-        f"points, so that intervals of few datasets leave the figure. {costs.caveat}"
+        f"Quality and cost over {found.how_many}: means, of the cost geometric ones. Dots: no other model is at least "
+        f"as good in both; with 95% intervals by Student's t, {found.unit}s as units. The axes end at the points, so "
+        f"that intervals of few {found.unit}s leave the figure. {costs.caveat}"
     ).strip()
     return Drawing("quality-and-cost", figure, caption)
 

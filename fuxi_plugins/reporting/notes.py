@@ -114,8 +114,8 @@ def _about_uncertainty(board: Leaderboard) -> list[str]:
             lines.append(clustering_warning(evidence))
     if evidence and evidence.units < FEW_ROWS_OF_A_CLASS:
         lines.append(
-            f"The test set has only {evidence.units} rows of the rarer class, or clusters of rows: intervals are wide, "
-            "and large differences may go unnoticed."
+            f"The test set has only {evidence.units_in_words}: intervals are wide, and large differences may go "
+            "unnoticed."
         )
     return [*lines, *_about_seeds(board)]
 

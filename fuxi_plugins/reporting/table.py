@@ -23,6 +23,7 @@ from fuxi_plugins.analysis.table import RANK_DIGITS, Entry, Table, build_table
 from fuxi_plugins.core.cleaning import csv_text, html, json_value, latex, markdown
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
+from fuxi_plugins.datasets.catalogue import logs_of_datasets
 from fuxi_plugins.records.metrics import usual_metrics
 from fuxi_plugins.reporting.boards import find_boards, named_boards
 from fuxi_plugins.reporting.tabular import WIDTHS, TexCell, TexColumn, tabular
@@ -81,7 +82,8 @@ def paper_table(
         measures = {dataset: [find_measure(name) for name in names] for dataset, names in metrics.items()}
     else:
         measures = [find_measure(name) for name in metrics]
-    table = build_table(found, measures, models, baselines, digits, with_ranks=with_ranks)
+    logs = logs_of_datasets(workspace.all_configs)
+    table = build_table(found, measures, models, baselines, digits, with_ranks=with_ranks, logs=logs)
     return PaperTable(table, said)
 
 
@@ -192,6 +194,7 @@ class PaperTable:
             "caption": self.caption,
             "baselines": self.table.baselines,
             "legend": [{"mark": mark, "text": text} for mark, text in self.legend],
+            "logs": dict(self.table.logs),
             "average_ranks": {model: entry.value for model, entry in (self.table.average_ranks or {}).items()},
             "values": self._tidy,
         }
@@ -210,17 +213,33 @@ class PaperTable:
         named = f"significantly better than the best baseline (of {', '.join(table.baselines)})."
         if any(entry.better for entries in table.entries.values() for entry in entries):
             lines.append((STAR, f"S{named[1:]}"))
-        elif table.baselines:
+        elif self._has_comparisons:
             lines.append(("", f"No model is {named}"))
         relative = {column.measure.name: column.measure for column in table.columns if column.measure.relative}
         for name, measure in relative.items():
             lines.append(("", f"{name}: {measure.formula}, in per cent; the base is {table.baselines[0]}."))
         if table.average_ranks:
-            lines.append(
-                ("", f"Rank: mean over datasets of the rank by {table.ranked_by}, among models with all results.")
-            )
+            lines.append(("", self._about_ranks))
         lines += [("", text) for text in [*table.notes, *self.said]]
         return lines + [(mark, f"{text[:1].upper()}{text[1:]}.") for text, mark in self._holes.items()]
+
+    @property
+    def _has_comparisons(self) -> bool:
+        """Whether some value that is no baseline's stands in a column that has one of a baseline."""
+        return any(
+            column.best_baseline and entry.value is not None
+            for model, entries in self.table.entries.items()
+            if model not in self.table.baselines
+            for column, entry in zip(self.table.columns, entries, strict=True)
+        )
+
+    @property
+    def _about_ranks(self) -> str:
+        said = f"Rank: mean over datasets of the rank by {self.table.ranked_by}, among models with all results."
+        logs = len(set(self.table.logs.values()))
+        if logs == len(self.table.datasets):
+            return said
+        return f"{said} Datasets of one log are averaged first: {len(self.table.datasets)} datasets are of {logs} logs."
 
     @cached_property
     def _holes(self) -> dict[str, str]:

@@ -11,10 +11,11 @@ from scipy import stats
 
 from fuxi_plugins.analysis.across import (
     across,
-    datasets_needed,
+    friedman,
     mean_intervals,
     nemenyi,
     smallest_p,
+    units_needed,
     wilcoxon_holm,
     win_rates,
 )
@@ -67,6 +68,88 @@ def test_too_few_datasets_or_models_are_refused(tmp_path):
         across(boards(tmp_path, D="killed"), AUC, ["A", "D"])
 
 
+MODELS = {"A": 0.80, "B": 0.74, "C": 0.71, "D": 0.68}
+
+
+def several(tmp_path, *names):
+    """A board of a dataset each, on which the four models have an order of its own."""
+    found = []
+    for name in names:
+        noise = np.random.default_rng(len(name)).normal(0, 0.06, len(MODELS))
+        values = {model: [auc + up, auc + up + 0.001] for (model, auc), up in zip(MODELS.items(), noise, strict=True)}
+        found.append(suite_board(name, values, tmp_path))
+    return found
+
+
+def moved(board, name, tmp_path):
+    """A dataset on which every model is better by the same: all ranks and differences are those of the board."""
+    return suite_board(
+        name, {m: [v + 0.01 for v in board.row(m).test["AUC"].by_seed.values()] for m in MODELS}, tmp_path
+    )
+
+
+@pytest.mark.parametrize("copied", [(0,), (1, 2), (0, 0, 0), (0, 1, 2, 3)])
+def test_a_second_split_of_a_log_is_no_new_evidence(copied, tmp_path):
+    alone = several(tmp_path, "a", "bb", "ccc", "dddd")
+    splits = [moved(alone[place], f"split{number}", tmp_path) for number, place in enumerate(copied)]
+    logs = {f"split{number}": alone[place].board.dataset for number, place in enumerate(copied)}
+    expected, found = across(alone, AUC), across([*alone, *splits], AUC, logs=logs)
+    assert found.models == expected.models
+    for name in ("average_ranks", "wins", "p_values", "adjusted", "friedman_p", "critical_difference", "units"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name)), name
+    ends = [[(one.low, one.high) for one in each.rank_intervals] for each in (found, expected)]
+    assert np.array(ends[0]) == pytest.approx(np.array(ends[1]))
+    assert (found.how_many, expected.how_many) == (f"{4 + len(copied)} datasets of 4 logs", "4 datasets")
+    as_units = across([*alone, *splits], AUC)
+    assert as_units.friedman_p != pytest.approx(expected.friedman_p), "or this test could not fail"
+
+
+def test_numbers_of_a_log_are_averaged_before_they_are_tested(tmp_path):
+    """Against scipy, on what the average over a log's datasets leaves."""
+    names = ["a", "bb", "ccc", "dddd", "eeeee", "ffffff", "ggggggg"]
+    logs = {"bb": "first", "ffffff": "first", "a": "second", "dddd": "second", "ccc": "second"}
+    found = across(several(tmp_path, *names), AUC, logs=logs)
+    assert found.logs == ["second", "first", "second", "second", "eeeee", "first", "ggggggg"]
+    assert found.datasets_by_log == [["a", "ccc", "dddd"], ["bb", "ffffff"], ["eeeee"], ["ggggggg"]]
+    groups = [[0, 2, 3], [1, 5], [4], [6]]
+    ranks = np.array([found.ranks[group].mean(0) for group in groups])
+    values = np.array([found.values[group].mean(0) for group in groups])
+    assert found.average_ranks == pytest.approx(ranks.mean(0))
+    assert found.average_ranks != pytest.approx(found.ranks.mean(0))
+    assert (np.diff(found.average_ranks) >= 0).all()
+    assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*ranks.T).pvalue)
+    for place, interval in enumerate(found.rank_intervals):
+        ends = stats.ttest_1samp(ranks[:, place], 0).confidence_interval()
+        assert (interval.low, interval.high) == pytest.approx((max(ends.low, 1), min(ends.high, 4)))
+    for a, b in itertools.combinations(range(4), 2):
+        known = stats.wilcoxon(values[:, a] - values[:, b], method="exact")
+        assert found.p_values[a, b] == pytest.approx(known.pvalue)
+        won = [np.mean([found.ranks[d, a] < found.ranks[d, b] for d in group]) for group in groups]
+        assert found.wins[a, b] == pytest.approx(np.mean(won))
+    assert found.critical_difference == nemenyi(4, 4)
+
+
+def test_models_whose_ranks_tie_within_every_log_are_equal(tmp_path):
+    forth, back = {"A": [0.6], "B": [0.7], "C": [0.8]}, {"A": [0.8], "B": [0.7], "C": [0.6]}
+    made = [suite_board(name, forth, tmp_path) for name in ("one", "two")]
+    made += [suite_board(f"{name}_back", back, tmp_path) for name in ("one", "two")]
+    found = across(made, AUC, logs={"one_back": "one", "two_back": "two"})
+    assert found.average_ranks.tolist() == [2, 2, 2]
+    assert found.friedman_p == 1
+    assert found.letters == ["a", "a", "a"]
+    assert found.wins == pytest.approx(np.full((3, 3), 0.5))
+
+
+def test_friedmans_p_with_ties_is_scipys():
+    ranks = np.array([[1.5, 1.5, 3, 4], [1, 2.5, 2.5, 4], [2, 1, 3.5, 3.5]])
+    assert friedman(ranks) == stats.friedmanchisquare(*ranks.T).pvalue
+
+
+def test_datasets_of_one_log_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"at least two logs, but one, two are of one; .* 'fuxibench splits' compares"):
+        across(boards(tmp_path)[:2], AUC, logs={"two": "one"})
+
+
 def test_three_datasets_tell_nothing_apart(tmp_path):
     found = across(boards(tmp_path), AUC)
     assert found.p_values.min() == pytest.approx(smallest_p(3)) == 0.25
@@ -115,7 +198,7 @@ def test_equal_models_have_p_one():
 @pytest.mark.parametrize("models", [2, 3, 4])
 def test_no_more_datasets_are_needed_than_said_and_no_fewer(models):
     """The clearest case: models in the same order on every dataset."""
-    needed = datasets_needed(models * (models - 1) // 2)
+    needed = units_needed(models * (models - 1) // 2)
 
     def significant(datasets):
         keys = np.arange(models) * (1 + np.arange(datasets))[:, None]
@@ -123,12 +206,12 @@ def test_no_more_datasets_are_needed_than_said_and_no_fewer(models):
 
     assert not significant(needed - 1).any()
     assert significant(needed).all()
-    assert datasets_needed(1) == 6
+    assert units_needed(1) == 6
 
 
 @given(arrays(float, (4, 3), elements=st.integers(0, 3).map(float)))
 def test_win_rates_of_a_pair_add_up_to_one(keys):
-    wins = win_rates(keys)
+    wins = win_rates(keys, list("wxyz"))
     assert wins + wins.T == pytest.approx(np.ones((3, 3)))
     for a, b in itertools.permutations(range(3), 2):
         assert wins[a, b] == sum(1.0 if row[a] < row[b] else 0.5 * (row[a] == row[b]) for row in keys) / 4
@@ -173,6 +256,11 @@ def test_quality_and_cost_by_hand(tmp_path):
     assert costs.cost_intervals[1] is None
     with pytest.raises(UserError, match="do not say its FLOPs"):
         tradeoff(found, "flops")
+    made.append(board_of("two_random", [run("two_random", *one) for one in (("A", 0.9, 100), ("B", 0.9, 10),
+                                                                             ("C", 0.9, 10))], tmp_path))  # fmt: skip
+    costs = tradeoff(across(made, AUC, logs={"two_random": "two"}), "parameters")
+    assert costs.quality == pytest.approx([0, -0.125, -0.2])  # of B 0.1, and of one log the mean of 0.3 and 0
+    assert costs.cost == pytest.approx([100 * 2**0.5, 10, 10])  # 100, and the root of 400 times 100
 
 
 def test_the_name_of_a_test_decides_the_letters(tmp_path):

@@ -184,6 +184,10 @@ def test_few_positives_are_warned_of(world, tmp_path):
     assert "The test set has only 30 rows of the rarer class" in render(
         make_board(runs, measure(small, runs), tmp_path), "Title", "md"
     )
+    clustered = measure(small, runs).model_copy(update={"clusters": 7, "clustered_by": "date"})
+    assert "The test set has only 7 clusters of rows (date): intervals are wide" in render(
+        make_board(runs, clustered, tmp_path), "Title", "md"
+    )
     many = make_runs(world)
     assert "rarer class" not in render(make_board(many, measure(world, many), tmp_path), "Title", "md")
 

@@ -229,3 +229,22 @@ def test_metrics_may_differ_between_datasets_and_ranks_need_one_that_all_show(tm
     for wrong, message in (({"one": [auc]}, "no metrics are named for two"), ({"three": [auc]}, "named for three")):
         with pytest.raises(UserError, match=message):
             build_table(boards, wrong)
+
+
+def test_average_ranks_count_a_log_once(tmp_path):
+    orders = {"one": (0.8, 0.7, 0.6), "one_random": (0.8, 0.7, 0.6), "two": (0.6, 0.7, 0.8)}
+    boards = [
+        suite_board(name, dict(zip("ABC", map(pair, aucs), strict=True)), tmp_path) for name, aucs in orders.items()
+    ]
+
+    def ranks(**logs):
+        table = build_table(boards, [find_measure("AUC")], logs=logs)
+        return table.logs, {model: entry.value for model, entry in table.average_ranks.items()}
+
+    each = {name: name for name in orders}
+    assert ranks() == (each, {"A": pytest.approx(5 / 3), "B": 2, "C": pytest.approx(7 / 3)})
+    assert ranks(one_random="one") == (each | {"one_random": "one"}, {"A": 2, "B": 2, "C": 2})
+
+
+def pair(auc):
+    return [auc, auc + 0.001]

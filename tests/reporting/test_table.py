@@ -175,3 +175,32 @@ def test_an_unknown_model_is_one_message():
     done = call("table", "--boards", "frappe_board", "--models", "RankElaster")
     assert done.exit_code == 2
     assert "did you mean 'RankElastor'?" in done.output
+
+
+def sentences(table):
+    return [text for _, text in table.legend]
+
+
+@pytest.mark.parametrize("models", [["DNN"], ["DNN", "HSTU"]], ids=["alone", "beside one without results"])
+def test_where_nothing_was_compared_nothing_is_said_to_be_no_better(models):
+    """HSTU is not on Frappe's board of eleven; with it as a baseline, the same holds of DNN."""
+    found = paper_table(["frappe_board", "ml100k_random_board"], models=models, metrics={"frappe_x1r": ["AUC"],
+                        "ml100k_random": ["RelaImpr"]}, baselines=["DNN"], workspace=WORKSPACE)  # fmt: skip
+    assert not any(text.startswith("No model is") for text in sentences(found))
+
+
+def test_a_model_that_was_compared_is_said_to_be_no_better():
+    found = paper_table(["frappe_board"], models=["DNN", "LR"], baselines=["DNN"], workspace=WORKSPACE)
+    assert "No model is significantly better than the best baseline (of DNN)." in sentences(found)
+
+
+def test_the_rank_says_which_datasets_are_of_one_log():
+    boards = ["frappe_board", "ml100k_board", "ml100k_random_board"]
+    found = paper_table(boards, models=["DNN", "LR"], workspace=WORKSPACE)
+    (said,) = (text for text in sentences(found) if text.startswith("Rank:"))
+    assert said.endswith("Datasets of one log are averaged first: 3 datasets are of 2 logs.")
+    assert json.loads(found.to_json())["logs"] == {
+        "frappe_x1r": "frappe_x1", "ml100k": "ml100k", "ml100k_random": "ml100k",
+    }  # fmt: skip
+    apart = paper_table(boards[:2], models=["DNN", "LR"], workspace=WORKSPACE)
+    assert "Rank: mean over datasets of the rank by AUC, among models with all results." in sentences(apart)

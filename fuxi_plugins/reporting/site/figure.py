@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fuxi_plugins.analysis.across import Across, across, datasets_needed
+from fuxi_plugins.analysis.across import Across, across, units_needed
 from fuxi_plugins.analysis.leaderboard import Leaderboard
 from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.reporting.across_figures import critical_differences, win_rates
@@ -18,7 +18,7 @@ class FrontFigure:
 
 
 def front_figure(boards: Sequence[Leaderboard], found: Across | None) -> FrontFigure | None:
-    """Critical differences of average ranks where there are datasets enough to tell two models apart, else win rates.
+    """Critical differences of average ranks where there are logs enough to tell two models apart, else win rates.
 
     Args:
         boards: of the first page.
@@ -26,9 +26,10 @@ def front_figure(boards: Sequence[Leaderboard], found: Across | None) -> FrontFi
     """
     if found is None:
         return None
-    if len(found.datasets) >= datasets_needed(1):
+    if found.units >= units_needed(1):
         drawn = critical_differences(found)
     else:
         named = [SuiteBoard(board.dataset, board) for board in boards]
-        drawn = win_rates(across(named, found.metric, found.models[:MOST]))
+        logs = dict(zip(found.datasets, found.logs, strict=True))
+        drawn = win_rates(across(named, found.metric, found.models[:MOST], logs=logs))
     return FrontFigure(drawn.svg(), drawn.caption)

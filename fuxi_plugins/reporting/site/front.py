@@ -11,7 +11,7 @@ from fuxi_plugins.analysis.suite_board import SuiteBoard
 from fuxi_plugins.analysis.table import build_table
 from fuxi_plugins.models.citation import Paper
 from fuxi_plugins.records.metrics import find_metric
-from fuxi_plugins.reporting.across import limits
+from fuxi_plugins.reporting.across import about_logs, limits
 from fuxi_plugins.reporting.site.addresses import board_page, dataset_page, model_page
 from fuxi_plugins.reporting.site.contents import Contents, Kind, NamedBoard
 from fuxi_plugins.reporting.site.intervals import board_scale, drawn_interval
@@ -47,7 +47,9 @@ def front(contents: Contents) -> dict[str, Any]:
             for name, average in _in_order(main, across)
         ],
         "ranked": across.models if across else [],
-        "limits": limits(across) if across else [],
+        "how_many": across.how_many if across else f"{len(main)} dataset{'s' if len(main) > 1 else ''}",
+        "limits": [*about_logs(across), *limits(across)] if across else [],
+        "unit": across.unit if across else "dataset",
         "metrics": list(dict.fromkeys(column["metric"].name for column in columns)),
         "stacked": ends is NARROW_ENDS,
         "settings": _settings(main),
@@ -65,7 +67,9 @@ def front_table(contents: Contents, models: Sequence[str]) -> PaperTable | None:
         return None
     boards = [SuiteBoard(named.suite, named.board) for named in contents.main]
     measures = {named.board.dataset: [find_measure(named.board.rank_by)] for named in contents.main}
-    return PaperTable(build_table(boards, measures, models))
+    across = contents.across
+    logs = dict(zip(across.datasets, across.logs, strict=True)) if across else {}
+    return PaperTable(build_table(boards, measures, models, with_ranks=across is not None, logs=logs))
 
 
 def _settings(main: Sequence[NamedBoard]) -> str:

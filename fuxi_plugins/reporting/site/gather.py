@@ -15,7 +15,7 @@ from fuxi_plugins.core.configs import config_files, folders_of
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_yaml, yaml_text
-from fuxi_plugins.datasets.catalogue import load_dataset_specs
+from fuxi_plugins.datasets.catalogue import load_dataset_specs, logs_of_datasets
 from fuxi_plugins.datasets.spec import DatasetSpec
 from fuxi_plugins.experiments.suite import Suite, find_suite, load_suite, suite_names
 from fuxi_plugins.models.citation import paper_in, passages_in
@@ -64,7 +64,7 @@ def gather(workspace: Workspace, names: Sequence[str] = (), frame: Frame = DEFAU
         records=records,
         ledger=[entry for entry in ledger if entry.ours] if names else ledger,
         main=main,
-        across=_across(main),
+        across=_across(main, logs_of_datasets(workspace.all_configs)),
         models=model_cards(),
         datasets=_datasets(workspace, {named.board.dataset for named in boards} | {r.dataset for r in records}),
         tuning_results=[one for one in find_tuning_results(workspace.results) if not names or one.suite in names],
@@ -146,14 +146,15 @@ def main_boards(boards: Sequence[NamedBoard]) -> list[NamedBoard]:
     return []
 
 
-def _across(main: Sequence[NamedBoard]) -> Across | None:
+def _across(main: Sequence[NamedBoard], logs: Mapping[str, str]) -> Across | None:
     """The models on all main boards, by the first metric that all of these have measured."""
     common = [name for name in main[0].board.metrics if all(name in one.board.metrics for one in main)] if main else []
     if len(main) < 2 or not common:
         return None
+    boards = [SuiteBoard(one.suite, one.board) for one in main]
     try:
-        return across([SuiteBoard(one.suite, one.board) for one in main], find_metric(main_metric(common)))
-    except UserError:  # fewer than two models stand on all of them
+        return across(boards, find_metric(main_metric(common)), logs=logs)
+    except UserError:  # fewer than two models stand on all of them, or all are of one log
         return None
 
 

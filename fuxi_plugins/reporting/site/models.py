@@ -141,6 +141,7 @@ def _average(display_name: str, across: Across | None) -> dict[str, Any] | None:
         "interval": across.rank_intervals[place],
         "models": len(across.models),
         "datasets": across.datasets,
+        "how_many": across.how_many,
     }
 
 

@@ -10,9 +10,10 @@ from fuxi_plugins.experiments.suite import load_suite
 from fuxi_plugins.models.registry import NATIVE_MODELS
 from fuxi_plugins.models.variants import VARIANTS
 from fuxi_plugins.reporting.site.contents import NamedBoard
-from fuxi_plugins.reporting.site.front import listed_boards
+from fuxi_plugins.reporting.site.figure import front_figure
+from fuxi_plugins.reporting.site.front import front, front_table, listed_boards
 from fuxi_plugins.reporting.site.gather import _kind, gather, main_boards, model_cards
-from fuxi_plugins.reporting.site.models import records_by_model
+from fuxi_plugins.reporting.site.models import model, records_by_model
 from fuxi_plugins.reporting.site.views import search_index
 from tests.analysis.make import suite_board
 from tests.conftest import ROOT
@@ -135,3 +136,27 @@ def test_what_a_site_cannot_show_is_named(tmp_path):
         assert done.exit_code == 2
         assert said in done.output
         assert not (tmp_path / "out").exists()
+
+
+def test_the_first_page_counts_two_splits_of_a_log_once():
+    """In the text, the column of ranks, its downloads, the figure and the pages of models."""
+    found = gather(WORKSPACE, ["frappe_board", "ml100k_board", "ml100k_random_board"])
+    shown = front(found)
+    assert (shown["how_many"], shown["unit"]) == ("3 datasets of 2 logs", "log")
+    assert any("averaged within each log first" in sentence for sentence in shown["limits"])
+    averages = {model["name"]: model["average"] for model in shown["models"] if model["average"]}
+    (frappe, by_time, at_random) = found.across.ranks
+    assert list(averages.values()) == pytest.approx((frappe + (by_time + at_random) / 2) / 2)
+    table = front_table(found, list(averages)).table
+    assert {name: entry.value for name, entry in table.average_ranks.items()} == pytest.approx(averages)
+    figure = front_figure([named.board for named in found.main], found.across)
+    assert "share of 3 datasets of 2 logs" in figure.caption
+    place = model("LR", records_by_model(found)["LR"], [], found)["average"]
+    assert (place["how_many"], place["rank"]) == ("3 datasets of 2 logs", averages["LR"])
+
+
+def test_splits_of_one_log_alone_give_no_average_rank():
+    found = gather(WORKSPACE, ["ml100k_board", "ml100k_random_board"])
+    assert found.across is None
+    assert front(found)["how_many"] == "2 datasets"
+    assert front_table(found, ["LR", "DNN"]).table.average_ranks is None
