@@ -44,15 +44,17 @@ def logs_of_datasets(configs: AnyConfigs) -> dict[str, str]:
     or if ``log_of`` says so.
     """
     specs = load_dataset_specs(configs)
-    owners: dict[tuple[str, ...], str] = {}
-    found = {}
+    first: dict[tuple[str, ...], str] = {}  # dataset that reads such files
+    owners = {}
     for dataset_id, spec in specs.items():
-        owner = spec.files_of or dataset_id
+        owners[dataset_id] = spec.files_of or dataset_id
         if spec.data_root:
             read = spec.from_interactions.log.files if spec.from_interactions else [spec.train_data]
-            owner = owners.setdefault((spec.data_root, *read), owner)
-        found[dataset_id] = specs[owner].log_of or owner
-    return found
+            owners[dataset_id] = first.setdefault((spec.data_root, *read), owners[dataset_id])
+    return {
+        dataset_id: owners[spec.log_of or specs[owners[dataset_id]].log_of or dataset_id]
+        for dataset_id, spec in specs.items()
+    }
 
 
 def load_dataset_spec(configs: AnyConfigs, dataset_id: str) -> DatasetSpec:

@@ -140,11 +140,13 @@ def test_datasets_that_read_one_file_for_training_are_of_one_log(tmp_path):
     by_time = {"by": "time", "column": "hour", "valid": 0.1, "test": 0.1}
     datasets = {
         "mine": own("/data"), "mine_by_time": own("/data", split=by_time), "yours": own("/data", "other.csv"),
-        "mine_elsewhere": own("/copy", log_of="mine"), "theirs": own("/elsewhere"),
+        "copied": own("/copy", log_of="mine_by_time"), "copied_by_time": own("/copy", split=by_time),
+        "theirs": own("/elsewhere"),
     }  # fmt: skip
     (tmp_path / "dataset_config.yaml").write_text(yaml.safe_dump(datasets, sort_keys=False))
     assert logs_of_datasets(tmp_path) == {
-        "mine": "mine", "mine_by_time": "mine", "yours": "yours", "mine_elsewhere": "mine", "theirs": "theirs",
+        "mine": "mine", "mine_by_time": "mine", "yours": "yours", "copied": "mine", "copied_by_time": "mine",
+        "theirs": "theirs",
     }  # fmt: skip
 
 
