@@ -101,8 +101,20 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat, tables: Sequenc
 
 
 def time_borders(times: pl.Series, valid: float, test: float) -> tuple[float, float]:
-    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's."""
+    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's.
+
+    A split with a share gets at least one moment, if there are enough of them: of a week by day, the last day is test's
+    even if more of the rows are of it than test's share.
+    """
     train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
+    moments = times.unique().sort()
+    if len(moments) > (valid > 0) + (test > 0):
+        # Of the place of each border, that it leaves a moment for every split before it and after it.
+        of_valid = len(moments) - 1
+        if test:
+            of_valid = min(max(int(moments.search_sorted(valid_until)), int(valid > 0)), len(moments) - 2)
+        of_train = min(int(moments.search_sorted(train_until)), of_valid - (valid > 0))
+        train_until, valid_until = number(moments[of_train]), number(moments[of_valid])
     # Without a share of its own a split gets nothing: the borders fall together.
     return train_until, valid_until if test else np.inf
 

@@ -1,5 +1,6 @@
 """How one file is divided among the splits that have none, so that each gets both classes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 from fuxi_plugins.datasets.splitting import divide, divided
+
+UNLIKE = 0.2  # by how much of its share a split may differ from it without a word
 
 
 def find_marks(frame: pl.DataFrame) -> SplitRule | None:
@@ -58,8 +61,14 @@ def divide_rows(
     rules += [SplitRule(by="time", column=name, **shares) for name in moments]
     rules += [SplitRule(by="random", seed=seed, **shares) for seed in range(2026, 2036)]
     against: list[str] = []
+    counts: dict[str, Counter[bool]] = {}
     for rule in rules:
-        objection = _objection(rule, entry, found, tables)
+        try:
+            counts = _count_classes(rule, entry, found, tables)
+        except UserError as error:  # a time or a mark further down that is none
+            objection = str(error).rstrip(".")
+        else:
+            objection = _objection(rule, counts)
         if not objection:
             break
         against += [objection] if rule.by != "random" else []
@@ -75,22 +84,45 @@ def divide_rows(
     file = "the files" if found.names["train"] == "." else found.names["train"]
     return [
         f"No file for {' and '.join(lacking)}: {share:.0%} of the rows of {file} are held out"
-        f"{' for each' if len(lacking) > 1 else ''}, {how[rule.by]}. Change split if you want another."
+        f"{' for each' if len(lacking) > 1 else ''}, {how[rule.by]}. Change split if you want another.",
+        *(_of_coarse_times(rule, counts) if rule.by == "time" else []),
     ]
 
 
-def _objection(rule: SplitRule, entry: dict[str, Any], found: FoundFiles, tables: Sequence[SideTable]) -> str:
-    """Why the training file cannot be divided so; empty if every split gets both classes."""
+def _count_classes(
+    rule: SplitRule, entry: dict[str, Any], found: FoundFiles, tables: Sequence[SideTable]
+) -> dict[str, Counter[bool]]:
+    """By split, how many positive and negative rows of the training file it would get.
+
+    Raises:
+        UserError: a value by which the rows are divided is no time or no mark.
+    """
     path, label = found.root / found.names["train"], entry["label_col"]["name"]
     positive = LabelRule.parse(entry["label_col"].get("rule", "> 0"))
     columns = list(dict.fromkeys([label, *([rule.column] if rule.column else [])]))
-    classes: dict[str, set[bool]] = {split: set() for split in SPLITS if split not in found.names or split == "train"}
-    try:
-        division = divide(rule, path, found.file_format, tables)
-        rows = read_rows(path, columns, found.file_format, tables)
-        for split, block in divided(list(classes), rows, division):
-            classes[split].update(positive.positives(block.frame[label]).drop_nulls())
-    except UserError as error:  # a time or a mark further down that is none
-        return str(error).rstrip(".")
-    lacking = [split for split, seen in classes.items() if len(seen) < 2]
-    return f"by {rule.column} {' and '.join(lacking)} would hold one class" if lacking else ""
+    counts = {split: Counter[bool]() for split in SPLITS if split not in found.names or split == "train"}
+    division = divide(rule, path, found.file_format, tables)
+    rows = read_rows(path, columns, found.file_format, tables)
+    for split, block in divided(list(counts), rows, division):
+        counts[split].update(positive.positives(block.frame[label]).drop_nulls())
+    return counts
+
+
+def _objection(rule: SplitRule, counts: dict[str, Counter[bool]]) -> str:
+    """Why the training file should not be divided so; empty if every split gets both classes."""
+    empty = [split for split, classes in counts.items() if not classes]
+    if empty and rule.by == "time":
+        return f"{rule.column} has too few different values, so {' and '.join(empty)} would hold no rows"
+    lacking = [split for split, classes in counts.items() if len(classes) < 2]
+    what = "hold no rows" if empty == lacking else "hold one class"
+    return f"by {rule.column} {' and '.join(lacking)} would {what}" if lacking else ""
+
+
+def _of_coarse_times(rule: SplitRule, counts: dict[str, Counter[bool]]) -> list[str]:
+    """That a split gets another share than it should, where many rows are of one moment."""
+    rows = sum(classes.total() for classes in counts.values())
+    held_out = {split: counts[split].total() / max(rows, 1) for split in rule.shares}
+    if all(abs(held_out[split] - share) < UNLIKE * share for split, share in rule.shares.items()):
+        return []
+    got = " and ".join(f"{split} {share:.0%}" for split, share in held_out.items())
+    return [f"Rows of one {rule.column} stay together, so these shares are held out: {got}."]
