@@ -15,6 +15,7 @@ from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_colu
 from fuxi_plugins.datasets.describing.description import Description
 from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
 from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files, without_unlabelled
+from fuxi_plugins.datasets.describing.heads import read_heads
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
 from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
@@ -29,10 +30,7 @@ from fuxi_plugins.datasets.describing.side_tables import (
     without_names,
 )
 from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.values import UnreadableColumnError
-from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 
-LOOKED_AT = 8 * 2**20  # bytes at the head of each file
 FEW_ROWS = 5000  # below which a tenth of the rows is too few to evaluate on
 
 
@@ -71,7 +69,8 @@ def describe(
     tables = find_tables(found, header)
     unread = (name for name in found.others if not any(fnmatchcase(name, table.name) for table in tables))
     found = replace(found, others=tuple(unread))
-    heads, unreadable = _heads(found, tables)
+    looked_at = read_heads(found, tables)
+    heads, unreadable = looked_at.frames, looked_at.unreadable
     if interactions:
         return describe_log(dataset_id, found, tables, heads["train"], label, rule)
     chosen = _label(found, header, heads, label, rule)
@@ -91,7 +90,7 @@ def describe(
         guesses[marks.read_column] = idle(marks.read_column, "split")
     guesses = without_requests(without_outcomes(without_names(guesses, tables), frame, chosen), frame)
     remarks = [
-        f"Looked at the first {len(heads['train']):,} rows of train.",
+        *looked_at.said,
         *of_files(found, tables),
         *said_of(tables, found),
         *of_label(chosen, found, heads),
@@ -123,36 +122,6 @@ def describe(
     remarks += divide_rows(entry, found, tables, marks, times, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
-
-
-def _heads(found: FoundFiles, tables: list[SideTable]) -> tuple[dict[str, pl.DataFrame], list[str]]:
-    """The first rows of each split's file, and the names of columns that cannot be read, which are not among them."""
-    unreadable: list[str] = []
-    heads = {split: _head(found, name, tables, unreadable) for split, name in found.names.items()}
-    return heads, unreadable
-
-
-def _head(found: FoundFiles, name: str, tables: list[SideTable], unreadable: list[str]) -> pl.DataFrame:
-    """The first rows of a file without the columns that cannot be read, whose names are added to ``unreadable``."""
-    path = found.root / name
-    header = read_header(path, found.file_format)
-    header += [column for table in tables for column in table.frame.columns if column not in header]
-    while True:
-        columns = [column for column in header if column not in unreadable]
-        if not columns:
-            raise UserError(
-                f"{path} must hold a column of text, numbers or lists of them, but holds "
-                f"{', '.join(header) + ', of other kinds' if header else 'none'}. Write their parts as columns of "
-                "their own."
-            )
-        try:
-            block = next(read_rows(path, columns, found.file_format, tables, LOOKED_AT), None)
-        except UnreadableColumnError as error:
-            unreadable.append(error.column)
-            continue
-        if block is None or not block.frame.height:
-            raise UserError(f"{path} must hold rows, but has only its header.")
-        return block.frame
 
 
 def _label(
