@@ -113,8 +113,8 @@ def test_few_rows_of_one_file_are_told(tmp_path, clicks, monkeypatch):
 
 def test_a_column_that_a_part_lacks_is_left_out_and_named(tmp_path, clicks):
     (tmp_path / "clicks").mkdir()
-    write_parts(tmp_path / "clicks" / "train", clicks, 3, "parquet")
-    last = tmp_path / "clicks" / "train" / "part-00002.parquet"
+    write_parts(tmp_path / "clicks" / "day=1", clicks, 3, "parquet")
+    last = tmp_path / "clicks" / "day=1" / "part-00002.parquet"
     pd.read_parquet(last).drop(columns="price").to_parquet(last)
     found = describe("mine", tmp_path / "clicks")
     assert "Left out, for not every part of train has them: price." in found.remarks

@@ -21,6 +21,7 @@ from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, gues
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
+from fuxi_plugins.datasets.describing.row_times import of_times, row_times
 from fuxi_plugins.datasets.describing.side_tables import (
     columns_of_requests,
     find_tables,
@@ -102,8 +103,9 @@ def describe(
     if not any(guess.active and guess.entry["type"] == "sequence" for guess in guesses.values()):
         remarks += without_histories(frame.select(name for name in names if name in header), chosen.name)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
-    clocks, said = clock_columns(moments, frame)
-    remarks += said
+    times = row_times(moments, frame)
+    clocks, said = clock_columns(times, frame)
+    remarks += [*of_times(moments, times), *said]
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
@@ -118,7 +120,7 @@ def describe(
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
-    times = [name for name in moments if name in (*header, *columns_of_requests(tables))]
+    times = [name for name in times if name in (*header, *columns_of_requests(tables))]
     remarks += divide_rows(entry, found, tables, marks, times, 0.2 if len(frame) < FEW_ROWS else 0.1)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
