@@ -48,8 +48,7 @@ class Division:
             case "order":
                 return self._beyond(np.arange(rows_before, rows_before + rows), strictly=False)
             case "random":
-                drawn = np.random.PCG64(self.rule.seed).advance(rows_before)  # one draw a row, wherever a block begins
-                return self._beyond(np.random.Generator(drawn).random(rows), strictly=False)
+                return self._beyond(self._drawn(rows, rows_before), strictly=False)
             case "time":
                 return self._beyond(moments(block, self.rule.read_column), strictly=True)
         column = self.rule.read_column
@@ -61,7 +60,14 @@ class Division:
                 f"{block.place(row)}: column {column!r} must say the row's split, {marks}, but holds "
                 f"{block.frame[column][row]!r}. The dataset config's split may name other values."
             )
-        return places.fill_null(TRAIN).to_numpy()
+        found = places.fill_null(TRAIN).to_numpy()
+        if self.rule.by == "column" and self.rule.valid:
+            found = np.where((found == TRAIN) & (self._drawn(rows, rows_before) < self.rule.valid), VALID, found)
+        return found
+
+    def _drawn(self, rows: int, rows_before: int) -> np.ndarray:
+        """(rows,) from 0 to 1: one draw a row, wherever a block begins."""
+        return np.random.Generator(np.random.PCG64(self.rule.seed).advance(rows_before)).random(rows)
 
     def _beyond(self, values: np.ndarray, *, strictly: bool) -> np.ndarray:
         return np.searchsorted(np.array(self.borders), values, side="left" if strictly else "right")

@@ -11,9 +11,9 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.clocks import clock_columns
-from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
+from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
 from fuxi_plugins.datasets.describing.description import Description
-from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
+from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks, guess_split_columns
 from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files, without_unlabelled
 from fuxi_plugins.datasets.describing.heads import read_heads
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
@@ -80,15 +80,15 @@ def describe(
     others = [head for split, head in heads.items() if split != "train"]
     names = [name for name in frame.columns if name and name != chosen.name and all(name in head for head in others)]
     weight = next((name for name in names if is_weight(name) and _holds_weights(frame[name])), None)
-    marks = find_marks(frame.select(name for name in names if name in header))
+    share = 0.2 if len(frame) < FEW_ROWS else 0.1
+    marks = find_marks(frame.select(name for name in names if name in header), share)
     types = found.types([table.name for table in tables])
     guesses = {
         name: guess_column(Head(name, frame[name], [head[name] for head in others], types.get(name)))
         for name in names
         if name != weight
     }
-    if marks:
-        guesses[marks.read_column] = idle(marks.read_column, "split")
+    guesses = guess_split_columns(guesses, marks)
     guesses = without_requests(without_outcomes(without_names(guesses, tables), frame, chosen), frame)
     remarks = [
         *looked_at.said,
@@ -121,7 +121,7 @@ def describe(
     }
     remarks += name_groups(entry, guesses, frame, chosen)
     times = [name for name in times if name in (*header, *columns_of_requests(tables))]
-    remarks += divide_rows(entry, found, tables, marks, times, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    remarks += divide_rows(entry, found, tables, marks, times, share)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
 

@@ -8,28 +8,86 @@ import polars as pl
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.columns import SPLITS, SplitRule
+from fuxi_plugins.datasets.describing.columns import Guess, idle
 from fuxi_plugins.datasets.describing.found_files import FoundFiles
-from fuxi_plugins.datasets.describing.names import is_split
-from fuxi_plugins.datasets.describing.split_names import NAMES
+from fuxi_plugins.datasets.describing.names import is_split, may_be_split, split_of_flag
+from fuxi_plugins.datasets.describing.split_names import HELD_OUT, NAMES
 from fuxi_plugins.datasets.label_rule import LabelRule
 from fuxi_plugins.datasets.reading.values import as_text
 from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 from fuxi_plugins.datasets.splitting import divide, divided
 
+WORDS = NAMES | {"test": (*NAMES["test"], *HELD_OUT)}
+_YES, _NO = ("1", "true", "yes", "y", "t"), ("0", "false", "no", "n", "f")
 UNLIKE = 0.2  # by how much of its share a split may differ from it without a word
 
 
-def find_marks(frame: pl.DataFrame) -> SplitRule | None:
-    """The column that says of each row whether it belongs to train, valid or test, by its name and values."""
-    for name in frame.columns:
-        if not is_split(name) or frame[name].dtype in (pl.List, pl.Array):
+def find_marks(frame: pl.DataFrame, share: float) -> SplitRule | None:
+    """The column that says of each row whether it belongs to train, valid or test, by its name and values.
+
+    Args:
+        frame: the first rows.
+        share: of train's rows, which valid gets where none is marked as its.
+    """
+    texts = {name: as_text(frame[name]) for name in frame.columns if may_be_split(name) and not _is_list(frame[name])}
+    flags = {name: marks for name, values in texts.items() if (marks := _of_flag(name, values))}
+    # Several flags that tell of three splits would have to be one column.
+    places = [texts[name].replace_strict(_split_of(marks), default="?") for name, marks in flags.items()]
+    agree = all(place.equals(places[0]) for place in places) and not any(
+        split_of_flag(name) == "valid" for name in texts
+    )
+    candidates = {name: _of_words(values) for name, values in texts.items()} | (flags if agree else {})
+    for name, marks in candidates.items():
+        if not marks:
             continue
-        values = as_text(frame[name]).unique().drop_nulls().sort().to_list()
-        marks = {split: [value for value in values if value.strip().lower() in NAMES[split]] for split in SPLITS}
-        if sum(map(len, marks.values())) == len(values) and marks["train"] and marks["test"]:
-            as_usual = all(listed == [split] for split, listed in marks.items())
-            return SplitRule.model_validate({"by": "column", "column": name, "values": None if as_usual else marks})
+        as_usual = marks == {split: [split] for split in SPLITS}
+        drawn = {} if "valid" in marks else {"valid": share}
+        rule = {"by": "column", "column": name, "values": None if as_usual else marks, **drawn}
+        return SplitRule.model_validate(rule)
     return None
+
+
+def guess_split_columns(guesses: dict[str, Guess], marks: SplitRule | None) -> dict[str, Guess]:
+    """The guesses, where what says the split of a row is no feature."""
+    column = marks.read_column if marks else None
+    by_flag = column is not None and split_of_flag(column) is not None  # with which other flags agree
+    told = {
+        name: idle(name, "split" if name == column or (by_flag and split_of_flag(name)) else "other split")
+        for name in guesses
+        if name == column or is_split(name)
+    }
+    return {name: told.get(name, guess) for name, guess in guesses.items()}
+
+
+def _of_words(values: pl.Series) -> dict[str, list[str]]:
+    """By split the words for it among the values; empty if a value is none, or none is for train or test."""
+    seen = values.unique().drop_nulls().sort().to_list()
+    marks = {split: [value for value in seen if value.strip().lower() in WORDS[split]] for split in SPLITS}
+    is_told = sum(map(len, marks.values())) == len(seen) and marks["train"] and marks["test"]
+    return {split: listed for split, listed in marks.items() if listed} if is_told else {}
+
+
+def _of_flag(name: str, values: pl.Series) -> dict[str, list[str]]:
+    """The same of a column such as ``is_test``, of 0 and 1 or the like."""
+    seen = values.unique().drop_nulls().sort().to_list()
+    marked = [value for value in seen if value.strip().lower() in _YES]
+    others = [value for value in seen if value.strip().lower() in _NO]
+    if not marked or not others or len(marked) + len(others) < len(seen):
+        return {}
+    match split_of_flag(name):
+        case "test":
+            return {"train": others, "test": marked}
+        case "train":
+            return {"train": marked, "test": others}
+    return {}
+
+
+def _split_of(marks: dict[str, list[str]]) -> dict[str, str]:
+    return {value: split for split, values in marks.items() for value in values}
+
+
+def _is_list(values: pl.Series) -> bool:
+    return values.dtype in (pl.List, pl.Array)
 
 
 def divide_rows(
@@ -74,7 +132,12 @@ def divide_rows(
         against += [objection] if rule.by != "random" else []
     else:  # no rule gives every split both classes, as where train has one class
         rule = next(rule for rule in rules if rule.by != "column")
-    entry["split"] = rule.model_dump(exclude_none=True, exclude=None if rule.by == "random" else {"seed"})
+    draws = rule.by == "random" or (rule.by == "column" and rule.valid)
+    entry["split"] = rule.model_dump(exclude_none=True, exclude=None if draws else {"seed"})
+    if rule.by == "column" and rule.valid:
+        return [
+            f"{rule.column} says which rows are train and test; {rule.valid:.0%} of those of train are drawn for valid."
+        ]
     if rule.by == "column":
         return [f"{rule.column} says which rows are train, valid and test."]
     how = {

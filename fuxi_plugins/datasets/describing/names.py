@@ -27,7 +27,14 @@ _ITEMS = (
     "business game gameid"
 )
 _REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace display search srch"
-_SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
+_MAY_BE_SPLITS = {"set", "usage", "phase"}
+_SPLIT = re.compile(
+    "((data|dataset|cv|k|train_test)_)?(split|splits|fold|folds|kfold|subset|partition)(_(id|idx|no|name))?"
+)
+_SPLIT_FLAG = re.compile(
+    "(is|in|is_in)_((?P<train>train|training)|(?P<valid>valid|validation|val)"
+    "|(?P<test>test|testing|holdout|heldout|oot))(_set)?"
+)
 # When a user or an item came into being or will end, which no row is shown at.
 _ORIGINS = (
     "birth birthday birthdate born dob signup sign_up register registered registration join joined first first_seen "
@@ -163,8 +170,19 @@ def is_request(name: str) -> bool:
 
 
 def is_split(name: str) -> bool:
-    """What says which split a row belongs to."""
-    return _plain(name) in _SPLITS
+    """What says which split a row belongs to, and nothing else."""
+    return bool(_SPLIT.fullmatch(_plain(name))) or split_of_flag(name) is not None
+
+
+def may_be_split(name: str) -> bool:
+    """What says which split a row belongs to if its values are words for splits, as ``set`` and ``phase``."""
+    return is_split(name) or _plain(name) in _MAY_BE_SPLITS
+
+
+def split_of_flag(name: str) -> str | None:
+    """The split whose rows a column marks with 1, as ``is_test``; None of other columns."""
+    found = _SPLIT_FLAG.fullmatch(_plain(name))
+    return next((split for split, word in found.groupdict().items() if word), None) if found else None
 
 
 def is_id(name: str) -> bool:
