@@ -216,7 +216,8 @@ class SplitRule(Strict):
         of some values of ``column``, drawn by ``seed``; ``random``: each row, drawn by ``seed``; ``order``: the last
         rows of the file; ``column``: as ``column`` says, row by row.
     column: of numbers or dates for ``time``; of ``train``, ``valid`` and ``test``, or of ``values``, for ``column``.
-    valid, test: the share of rows (by group: of groups) that each gets, between 0 and 1.
+    valid, test: the share of rows (by group: of groups) that each gets, between 0 and 1. By column ``valid`` is drawn
+        of train's rows by ``seed``, where no value marks it.
     seed: of what is drawn.
     values: by split, the values of ``column`` that mark its rows.
     """
@@ -235,6 +236,8 @@ class SplitRule(Strict):
             raise ValueError(f"by: {self.by} needs {needs}, but column is {self.column!r}")
         if self.values and self.by != "column":
             raise ValueError(f"values say which rows are whose with by: column, not with by: {self.by}")
+        if self.by == "column" and (self.test or (self.valid and (not self.values or self.values.get("valid")))):
+            raise ValueError("by: column takes a share for valid alone, where values name marks of train and test only")
         if self.by != "column" and sum(self.shares.values()) >= 1:
             raise ValueError("the shares of valid and test must leave rows for train")
         return self

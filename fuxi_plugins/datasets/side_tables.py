@@ -3,7 +3,7 @@
 A table is kept in memory while the rows are read. An id without a row in it has missing values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -138,10 +138,11 @@ def read_rows(
     file_format: FileFormat,
     tables: Sequence[SideTable],
     block_bytes: int | None = None,
+    heads_of: Collection[Path] | None = None,
 ) -> Iterator[Block]:
     """:func:`read_blocks` with the columns of tables among ``columns``, where the file has none of that name."""
     if not tables:
-        yield from read_blocks(path, columns, file_format, block_bytes)
+        yield from read_blocks(path, columns, file_format, block_bytes, heads_of)
         return
     own = read_header(path, file_format)
     lacking = [name for name in columns if name not in own]
@@ -150,7 +151,7 @@ def read_rows(
     beside = {name for _, names in joined for name in names}
     keys = [table.of_rows for table, _ in joined]
     read = list(dict.fromkeys([*(name for name in columns if name not in beside), *keys]))
-    for block in read_blocks(path, read, file_format, block_bytes):
+    for block in read_blocks(path, read, file_format, block_bytes, heads_of):
         found = [one for table, names in joined for one in table.beside(block.frame[table.of_rows], names)]
         yield replace(block, frame=block.frame.with_columns(found).select(columns))
 

@@ -48,8 +48,7 @@ class Division:
             case "order":
                 return self._beyond(np.arange(rows_before, rows_before + rows), strictly=False)
             case "random":
-                drawn = np.random.PCG64(self.rule.seed).advance(rows_before)  # one draw a row, wherever a block begins
-                return self._beyond(np.random.Generator(drawn).random(rows), strictly=False)
+                return self._beyond(self._drawn(rows, rows_before), strictly=False)
             case "time":
                 return self._beyond(moments(block, self.rule.read_column), strictly=True)
         column = self.rule.read_column
@@ -61,7 +60,14 @@ class Division:
                 f"{block.place(row)}: column {column!r} must say the row's split, {marks}, but holds "
                 f"{block.frame[column][row]!r}. The dataset config's split may name other values."
             )
-        return places.fill_null(TRAIN).to_numpy()
+        found = places.fill_null(TRAIN).to_numpy()
+        if self.rule.by == "column" and self.rule.valid:
+            found = np.where((found == TRAIN) & (self._drawn(rows, rows_before) < self.rule.valid), VALID, found)
+        return found
+
+    def _drawn(self, rows: int, rows_before: int) -> np.ndarray:
+        """(rows,) from 0 to 1: one draw a row, wherever a block begins."""
+        return np.random.Generator(np.random.PCG64(self.rule.seed).advance(rows_before)).random(rows)
 
     def _beyond(self, values: np.ndarray, *, strictly: bool) -> np.ndarray:
         return np.searchsorted(np.array(self.borders), values, side="left" if strictly else "right")
@@ -101,8 +107,20 @@ def divide(rule: SplitRule, path: Path, file_format: FileFormat, tables: Sequenc
 
 
 def time_borders(times: pl.Series, valid: float, test: float) -> tuple[float, float]:
-    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's."""
+    """The last moment of train and the last of valid, where the latest shares of the rows are valid's and test's.
+
+    A split with a share gets at least one moment, if there are enough of them: of a week by day, the last day is test's
+    even if more of the rows are of it than test's share.
+    """
     train_until, valid_until = (number(times.quantile(share, "lower")) for share in (1 - valid - test, 1 - test))
+    moments = times.unique().sort()
+    if len(moments) > (valid > 0) + (test > 0):
+        # Of the place of each border, that it leaves a moment for every split before it and after it.
+        of_valid = len(moments) - 1
+        if test:
+            of_valid = min(max(int(moments.search_sorted(valid_until)), int(valid > 0)), len(moments) - 2)
+        of_train = min(int(moments.search_sorted(train_until)), of_valid - (valid > 0))
+        train_until, valid_until = number(moments[of_train]), number(moments[of_valid])
     # Without a share of its own a split gets nothing: the borders fall together.
     return train_until, valid_until if test else np.inf
 

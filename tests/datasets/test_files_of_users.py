@@ -344,12 +344,12 @@ def test_a_column_that_names_the_splits_divides_the_rows(tmp_path, names):
     assert labels_of(prepared)["test"] == CLICKS[4::5]
 
 
-def test_marks_of_two_splits_are_no_feature_and_divide_nothing(tmp_path):
+def test_marks_of_two_splits_are_no_feature_and_valid_is_drawn_of_train(tmp_path):
     (tmp_path / "log.csv").write_text(csv("click,user,set", CLICKS, USERS, [("train", "test")[u % 2] for u in USERS]))
     said, columns, entry, _ = described(tmp_path / "log.csv")
     assert columns["set"]["active"] is False
-    assert entry["split"]["by"] == "random"
-    assert "because by set valid would hold one class" in said
+    assert (entry["split"]["by"], entry["split"]["column"], entry["split"]["valid"]) == ("column", "set", 0.2)
+    assert "set says which rows are train and test; 20% of those of train are drawn for valid." in said
 
 
 def test_sessions_are_no_features_and_group_the_rows_where_there_are_no_users(tmp_path):

@@ -12,7 +12,7 @@ from fuxi_plugins.datasets.columns import SPLITS, SplitRule
 from fuxi_plugins.datasets.prepare import prepare_dataset
 from fuxi_plugins.datasets.reading.files import read_blocks
 from fuxi_plugins.datasets.reading.forms import FileFormat
-from fuxi_plugins.datasets.splitting import divide, rows_of
+from fuxi_plugins.datasets.splitting import divide, rows_of, time_borders
 from fuxi_plugins.datasets.store import read_columns
 
 FORMAT = FileFormat()
@@ -77,6 +77,42 @@ def test_by_time_the_future_is_never_in_train_and_a_moment_never_in_two_splits(t
     found = divided(RULES[0], path)
     times = [[moment[row] for row in found[split]] for split in SPLITS]
     assert max(times[0]) < min(times[1]) <= max(times[1]) < min(times[2])
+
+
+def days(counts) -> pl.Series:
+    """Moments 1, 2, ... of which each has so many rows."""
+    return pl.Series([float(day) for day, rows in enumerate(counts, 1) for _ in range(rows)])
+
+
+@pytest.mark.parametrize(
+    ("counts", "valid", "test", "borders"),
+    [
+        ([100] * 7, 0.1, 0.1, (5, 6)),
+        ([100] * 7, 0.1, 0, (6, np.inf)),
+        ([100] * 7, 0, 0.1, (6, 6)),
+        ([98, 1, 1], 0.1, 0.1, (1, 2)),
+        ([1, 1, 98], 0.1, 0.1, (1, 2)),
+        ([60, 20, 20], 0.2, 0.2, (1, 2)),
+        ([50, 50], 0, 0.1, (1, 1)),
+        ([50, 50], 0.1, 0, (1, np.inf)),
+        ([1] * 10, 0.2, 0.2, (6, 8)),
+    ],
+)
+def test_by_time_each_split_gets_a_moment_if_there_are_enough(counts, valid, test, borders):
+    assert time_borders(days(counts), valid, test) == borders
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=80), st.sampled_from([0, 0.1, 0.3]), st.sampled_from([0, 0.2]))
+def test_borders_that_leave_rows_to_every_split_are_the_quantiles(values, valid, test):
+    times = pl.Series(values, dtype=pl.Float64)
+    quantiles = [times.quantile(share, "lower") for share in (1 - valid - test, 1 - test)]
+    moments, borders = times.unique().sort(), time_borders(times, valid, test)
+    found = np.searchsorted(np.array(borders), times.to_numpy(), side="left")
+    if len(moments) > (valid > 0) + (test > 0):
+        assert set(found) == {0, *([1] if valid else []), *([2] if test else [])}
+    at = np.searchsorted([quantiles[0], quantiles[1] if test else np.inf], times.to_numpy(), side="left")
+    if set(at) == {0, *([1] if valid else []), *([2] if test else [])}:
+        assert (found == at).all()
 
 
 def test_by_group_all_rows_of_a_group_stay_together_and_the_seed_draws_them(tmp_path):

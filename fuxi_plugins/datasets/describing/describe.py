@@ -11,15 +11,17 @@ from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.datasets.columns import SPLITS
 from fuxi_plugins.datasets.describing.clocks import clock_columns
-from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column, idle
+from fuxi_plugins.datasets.describing.columns import MIN_COUNT, Head, guess_column
 from fuxi_plugins.datasets.describing.description import Description
-from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks
+from fuxi_plugins.datasets.describing.dividing import divide_rows, find_marks, guess_split_columns
 from fuxi_plugins.datasets.describing.found_files import ColumnNames, FoundFiles, find_files, without_unlabelled
+from fuxi_plugins.datasets.describing.heads import read_heads
 from fuxi_plugins.datasets.describing.interaction_log import describe_log, find_log, without_histories
 from fuxi_plugins.datasets.describing.labels import LabelGuess, find_label, guess_label
 from fuxi_plugins.datasets.describing.names import LABELS, is_weight
 from fuxi_plugins.datasets.describing.relations import name_groups, share_tables, without_outcomes, without_requests
 from fuxi_plugins.datasets.describing.remarks import of_columns, of_files, of_header, of_label
+from fuxi_plugins.datasets.describing.row_times import of_times, row_times
 from fuxi_plugins.datasets.describing.side_tables import (
     columns_of_requests,
     find_tables,
@@ -29,10 +31,7 @@ from fuxi_plugins.datasets.describing.side_tables import (
     without_names,
 )
 from fuxi_plugins.datasets.reading.files import read_header
-from fuxi_plugins.datasets.reading.values import UnreadableColumnError
-from fuxi_plugins.datasets.side_tables import SideTable, read_rows
 
-LOOKED_AT = 8 * 2**20  # bytes at the head of each file
 FEW_ROWS = 5000  # below which a tenth of the rows is too few to evaluate on
 
 
@@ -71,7 +70,8 @@ def describe(
     tables = find_tables(found, header)
     unread = (name for name in found.others if not any(fnmatchcase(name, table.name) for table in tables))
     found = replace(found, others=tuple(unread))
-    heads, unreadable = _heads(found, tables)
+    looked_at = read_heads(found, tables)
+    heads, unreadable = looked_at.frames, looked_at.unreadable
     if interactions:
         return describe_log(dataset_id, found, tables, heads["train"], label, rule)
     chosen = _label(found, header, heads, label, rule)
@@ -80,18 +80,18 @@ def describe(
     others = [head for split, head in heads.items() if split != "train"]
     names = [name for name in frame.columns if name and name != chosen.name and all(name in head for head in others)]
     weight = next((name for name in names if is_weight(name) and _holds_weights(frame[name])), None)
-    marks = find_marks(frame.select(name for name in names if name in header))
+    share = 0.2 if len(frame) < FEW_ROWS else 0.1
+    marks = find_marks(frame.select(name for name in names if name in header), share)
     types = found.types([table.name for table in tables])
     guesses = {
         name: guess_column(Head(name, frame[name], [head[name] for head in others], types.get(name)))
         for name in names
         if name != weight
     }
-    if marks:
-        guesses[marks.read_column] = idle(marks.read_column, "split")
+    guesses = guess_split_columns(guesses, marks)
     guesses = without_requests(without_outcomes(without_names(guesses, tables), frame, chosen), frame)
     remarks = [
-        f"Looked at the first {len(heads['train']):,} rows of train.",
+        *looked_at.said,
         *of_files(found, tables),
         *said_of(tables, found),
         *of_label(chosen, found, heads),
@@ -103,8 +103,9 @@ def describe(
     if not any(guess.active and guess.entry["type"] == "sequence" for guess in guesses.values()):
         remarks += without_histories(frame.select(name for name in names if name in header), chosen.name)
     moments = [name for name, guess in guesses.items() if guess.is_moment]
-    clocks, said = clock_columns(moments, frame)
-    remarks += said
+    times = row_times(moments, frame)
+    clocks, said = clock_columns(times, frame)
+    remarks += [*of_times(moments, times), *said]
     entry = {
         "title": dataset_id,
         "data_root": str(found.root.resolve()),
@@ -119,40 +120,10 @@ def describe(
         **({"weight_col": weight} if weight else {}),
     }
     remarks += name_groups(entry, guesses, frame, chosen)
-    times = [name for name in moments if name in (*header, *columns_of_requests(tables))]
-    remarks += divide_rows(entry, found, tables, marks, times, 0.2 if len(frame) < FEW_ROWS else 0.1)
+    times = [name for name in times if name in (*header, *columns_of_requests(tables))]
+    remarks += divide_rows(entry, found, tables, marks, times, share)
     read_spec(dataset_id, entry, found.root / found.names["train"])
     return Description(entry, remarks)
-
-
-def _heads(found: FoundFiles, tables: list[SideTable]) -> tuple[dict[str, pl.DataFrame], list[str]]:
-    """The first rows of each split's file, and the names of columns that cannot be read, which are not among them."""
-    unreadable: list[str] = []
-    heads = {split: _head(found, name, tables, unreadable) for split, name in found.names.items()}
-    return heads, unreadable
-
-
-def _head(found: FoundFiles, name: str, tables: list[SideTable], unreadable: list[str]) -> pl.DataFrame:
-    """The first rows of a file without the columns that cannot be read, whose names are added to ``unreadable``."""
-    path = found.root / name
-    header = read_header(path, found.file_format)
-    header += [column for table in tables for column in table.frame.columns if column not in header]
-    while True:
-        columns = [column for column in header if column not in unreadable]
-        if not columns:
-            raise UserError(
-                f"{path} must hold a column of text, numbers or lists of them, but holds "
-                f"{', '.join(header) + ', of other kinds' if header else 'none'}. Write their parts as columns of "
-                "their own."
-            )
-        try:
-            block = next(read_rows(path, columns, found.file_format, tables, LOOKED_AT), None)
-        except UnreadableColumnError as error:
-            unreadable.append(error.column)
-            continue
-        if block is None or not block.frame.height:
-            raise UserError(f"{path} must hold rows, but has only its header.")
-        return block.frame
 
 
 def _label(

@@ -16,6 +16,7 @@ from fuxi_plugins.datasets.describing.split_names import find_splits, named_afte
 from fuxi_plugins.datasets.reading.files import read_header, read_types
 from fuxi_plugins.datasets.reading.forms import FileFormat, parts, without_descriptions
 from fuxi_plugins.datasets.reading.partitions import is_partition
+from fuxi_plugins.datasets.reading.versioned import refuse_versioned
 
 ColumnNames: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]]
 _NUMBERS = re.compile("([0-9]+)")
@@ -155,6 +156,7 @@ def _named_files(
         return origin.parent, {"train": origin.name}, ()
     if not origin.is_dir():
         raise UserError(f"--from must name a data file or a folder that holds some, but {origin} is neither.")
+    refuse_versioned(origin)
     data = _data_files(origin)
     names = find_splits(origin, data, splits)
     if not names and len(data) == 1 and data[0].is_dir() and named_after_splits(_data_files(data[0])):

@@ -14,6 +14,7 @@ from fuxi_plugins.datasets.describing.labels import find_label, guess_label
 from fuxi_plugins.datasets.describing.log_features import LogColumns, find_features
 from fuxi_plugins.datasets.describing.names import LABELS, is_item, is_request, is_user
 from fuxi_plugins.datasets.describing.remarks import of_files
+from fuxi_plugins.datasets.describing.row_times import row_times
 from fuxi_plugins.datasets.describing.side_tables import said_of
 from fuxi_plugins.datasets.side_tables import SideTable
 
@@ -24,14 +25,14 @@ _DRAWN = {"per_positive": 1, "by": "uniform", "avoid": "all", "seed": 2026}
 def find_log(frame: pl.DataFrame) -> LogColumns | None:
     """Users and items by their names, times by names and values; None where one of the three is missing.
 
-    Where no column is named like users, or most rows name none, sessions stand for them. Of several times the finest
-    counts.
+    Where no column is named like users, or most rows name none, sessions stand for them. Of several times the one of
+    the rows counts.
     """
     named = [name for name in frame.columns if _is_mostly_there(frame[name])]
     user = next((name for is_one in (is_user, is_request) for name in named if is_one(name)), None)
     item = next((name for name in frame.columns if is_item(name) and name != user), None)
     moments = [name for name in frame.columns if name and guess_column(Head(name, frame[name])).is_moment]
-    time = max(moments, key=lambda name: frame[name].n_unique(), default=None)
+    time = next(iter(row_times(moments, frame, of_outcomes_last=False)), None)
     return LogColumns(user, item, time) if user and item and time else None
 
 

@@ -27,7 +27,20 @@ _ITEMS = (
     "business game gameid"
 )
 _REQUESTS = "session impression imp request req auction bid slate pageview page_view visit trace display search srch"
-_SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage", "phase"}
+_MAY_BE_SPLITS = {"set", "usage", "phase"}
+_SPLIT = re.compile(
+    "((data|dataset|cv|k|train_test)_)?(split|splits|fold|folds|kfold|subset|partition)(_(id|idx|no|name))?"
+)
+_SPLIT_FLAG = re.compile(
+    "(is|in|is_in)_((?P<train>train|training)|(?P<valid>valid|validation|val)"
+    "|(?P<test>test|testing|holdout|heldout|oot))(_set)?"
+)
+# When a user or an item came into being or will end, which no row is shown at.
+_ORIGINS = (
+    "birth birthday birthdate born dob signup sign_up register registered registration join joined first first_seen "
+    "publish published publication pub release released expire expires expired expiry expiration"
+)
+_CHANGES = "create created creation update updated modify modified modification last last_seen"
 _HISTORIES = (
     "hist history histories seq sequence clicked viewed browsed bought purchased visited recent previous past last "
     "behavior behaviors behaviour behaviours clicks items liked"
@@ -44,6 +57,10 @@ _OUTCOME = re.compile(
 )
 _ACTION = re.compile(rf"((is|has)_)?{_any_of(_ACTIONS)}(_label|_flag)?")
 _MOMENT = re.compile(r"(.*_)?(timestamp|time|date|datetime|ts|[a-z]+_at|time_stamp)(_ms|_s|_us|_sec)?")
+_AT = "_(timestamp|time|date|datetime|ts|at|on|day)(_(ms|us|s|sec))?"
+_ORIGINS_ALONE = "birthday birthdate date_of_birth dob first_seen released published joined"
+_ORIGIN = re.compile(rf"(.*_)?({_any_of(_ORIGINS)}(_.*)?{_AT}|{_any_of(_ORIGINS_ALONE)})")
+_CHANGE = re.compile(rf"(.*_)?({_any_of(_CHANGES)}(_.*)?{_AT}|last_seen|created|updated|modified)")
 _AMOUNTS = (
     "duration length size bytes width height distance price cost amount income salary budget balance age count counts "
     "cnt num total views plays followers population"
@@ -142,6 +159,16 @@ def is_time_of_outcome(name: str) -> bool:
     return what != _plain(name) and is_outcome(what)
 
 
+def is_time_of_origin(name: str) -> bool:
+    """When a user or an item came into being or ends, as ``birth_date``, ``published_at`` and ``first_seen``."""
+    return bool(_ORIGIN.fullmatch(_plain(name)))
+
+
+def is_time_of_change(name: str) -> bool:
+    """When something was written down or last changed, which may be the row: ``created_at``, ``last_update_time``."""
+    return bool(_CHANGE.fullmatch(_plain(name)))
+
+
 def is_user(name: str) -> bool:
     return bool(_USER.fullmatch(_plain(name)))
 
@@ -152,8 +179,19 @@ def is_request(name: str) -> bool:
 
 
 def is_split(name: str) -> bool:
-    """What says which split a row belongs to."""
-    return _plain(name) in _SPLITS
+    """What says which split a row belongs to, and nothing else."""
+    return bool(_SPLIT.fullmatch(_plain(name))) or split_of_flag(name) is not None
+
+
+def may_be_split(name: str) -> bool:
+    """What says which split a row belongs to if its values are words for splits, as ``set`` and ``phase``."""
+    return is_split(name) or _plain(name) in _MAY_BE_SPLITS
+
+
+def split_of_flag(name: str) -> str | None:
+    """The split whose rows a column marks with 1, as ``is_test``; None of other columns."""
+    found = _SPLIT_FLAG.fullmatch(_plain(name))
+    return next((split for split, word in found.groupdict().items() if word), None) if found else None
 
 
 def is_id(name: str) -> bool:

@@ -25,6 +25,9 @@ NOTES = {
     "vector": "Vectors of numbers, as of images or texts, which models project to the width of their embeddings: {}.",
     "odd vectors": "Left out, for they are lists of fractions that differ in length or hold what is no number: {}.",
     "split": "Left out as a feature, for it says which split a row belongs to: {}.",
+    "other split": "Left out as features, for by their names they say which split a row belongs to, though in no words "
+    "for train, valid and test: {}. To divide rows by one, write split: {{by: column, column: COLUMN, values: {{train: "
+    "[...], valid: [...], test: [...]}}}}. If it is a feature, make it active.",
     "request": "Left out as features, for they number sessions or requests: {}.",
     "outcome": "Left out, for they are outcomes like the label, by their names: {}. Make them active if they are known "
     "before the row is shown.",

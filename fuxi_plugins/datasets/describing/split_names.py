@@ -15,6 +15,7 @@ NAMES = {
     "valid": ("valid", "validation", "val", "dev", "eval"),
     "test": ("test", "testing"),
 }
+HELD_OUT = ("holdout", "heldout", "oot")  # words for test where no file has another; oot is out of time
 SHORT_NAMES = {"train": ("tr",), "valid": ("va",), "test": ("te",)}  # known where both tr and te are there
 _WORDS, _NUMBERS = re.compile("[a-z]+"), re.compile("([0-9]+)")
 
@@ -71,13 +72,17 @@ def named_after_splits(data: list[Path]) -> dict[str, str]:
     pattern stands (``train-*-of-00002.parquet``).
     """
     short = _named(data, SHORT_NAMES)
-    return _named(data, NAMES) or (short if {"train", "test"} <= set(short) else {})
+    names = _named(data, NAMES)
+    if names and "test" not in names:
+        left = [path for path in data if not any(_fits(path.name, name) for name in names.values())]
+        names |= _named(left, {"test": HELD_OUT})
+    return names or (short if {"train", "test"} <= set(short) else {})
 
 
 def _named(data: list[Path], words: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """:func:`named_after_splits` by these words for each split."""
     names = {}
-    for split in SPLITS:
+    for split in words:
         stems = [(stem_of(path).lower(), path.name) for path in data]
         whole = [file for name in words[split] for stem, file in stems if stem == name]
         within = [file for stem, file in stems if set(_WORDS.findall(stem)) & set(words[split])]

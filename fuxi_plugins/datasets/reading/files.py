@@ -5,7 +5,7 @@ for several files (``train-*.parquet``). The format follows from the file's name
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,8 +47,16 @@ def read_blocks(
     columns: Sequence[str],
     file_format: FileFormat = BY_NAME,
     block_bytes: int | None = None,
+    heads_of: Collection[Path] | None = None,
 ) -> Iterator[Block]:
     """The rows of a data file, in order, in blocks of about ``block_bytes``; of impressions, a row for each item.
+
+    Args:
+        path: of the file, or what stands for several.
+        columns: that are read.
+        file_format: how the file is written.
+        block_bytes: of a block; None leaves it to the format.
+        heads_of: the parts of which the first block alone is read, and of others none; None reads all.
 
     Raises:
         UserError: not a complete file of its format, or a part without one of the columns; says where.
@@ -56,11 +64,11 @@ def read_blocks(
     impressions = file_format.impressions
     stored = _stored_header(path, file_format) if impressions else []
     if impressions is None or impressions.shown not in stored:
-        yield from _stored_blocks(path, columns, file_format, block_bytes)
+        yield from _stored_blocks(path, columns, file_format, block_bytes, heads_of)
         return
     impressions.header(stored)  # refuses what it would make twice
     size = min(block_bytes or _IMPRESSIONS_BYTES, _IMPRESSIONS_BYTES)
-    for block in _stored_blocks(path, impressions.stored(columns), file_format, size):
+    for block in _stored_blocks(path, impressions.stored(columns), file_format, size, heads_of):
         made = one_row_each(block, impressions)
         yield replace(made, frame=made.frame.select(columns))
 
@@ -72,11 +80,17 @@ def _stored_header(path: Path, file_format: FileFormat) -> list[str]:
 
 
 def _stored_blocks(
-    path: Path, columns: Sequence[str], file_format: FileFormat, block_bytes: int | None
+    path: Path,
+    columns: Sequence[str],
+    file_format: FileFormat,
+    block_bytes: int | None,
+    heads_of: Collection[Path] | None,
 ) -> Iterator[Block]:
     found = _parts(path, file_format)
     sizes = [part.stat().st_size for part in found]
     for part, before in zip(found, itertools.accumulate(sizes, initial=0), strict=False):
+        if heads_of is not None and part not in heads_of:
+            continue
         reader = _READERS[file_format.kind_of(part)]
         header = reader.read_header(part, file_format)
         keys = {key: value for key, value in keys_of(part, path).items() if key not in header}
@@ -88,7 +102,8 @@ def _stored_blocks(
             )
         stored = [name for name in columns if name not in keys] or header[:1]  # of which one tells how many rows
         texts = [pl.lit(value, pl.String).alias(name) for name, value in keys.items()]
-        for block in reader.read_blocks(part, stored, file_format, block_bytes):
+        blocks = reader.read_blocks(part, stored, file_format, block_bytes)
+        for block in blocks if heads_of is None else itertools.islice(blocks, 1):
             share = (before + block.share * part.stat().st_size) / max(sum(sizes), 1)
             frame = block.frame.with_columns(texts).select(columns) if keys else block.frame
             yield replace(block, frame=frame, share=share)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.core.explain import Strict
+from fuxi_plugins.datasets.reading.versioned import refuse_versioned
 
 DataFormat = Literal["csv", "parquet", "arrow", "jsonl"]
 Encoding = Literal["utf-8", "latin-1"]
@@ -182,10 +183,11 @@ def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
     data, by the convention of Spark.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or the folder is a table that keeps rows of older versions.
     """
     if is_pattern(path):
         folder, name = _folder_and_pattern(path)
+        refuse_versioned(folder)
         found = [part for part in sorted(folder.glob(name)) if part.is_file() and _is_data(part, folder)]
         if not found:
             raise UserError(f"the folder {folder} must hold files called {name}, but holds none.")
@@ -194,11 +196,9 @@ def parts(path: Path, file_format: FileFormat = BY_NAME) -> list[Path]:
         return [path]
     kind = file_format.kind_of(path)
     kinds = {kind, None} if file_format.kind else {kind}  # a config says the format of parts as part-00000
-    found = [
-        part
-        for part in sorted(path.rglob("*"))
-        if part.is_file() and format_by_name(part) in kinds and _is_data(part, path)
-    ]
+    held = sorted(path.rglob("*"))
+    refuse_versioned(path, held)
+    found = [part for part in held if part.is_file() and format_by_name(part) in kinds and _is_data(part, path)]
     if not found:
         raise UserError(f"the folder {path} must hold {kind} files, but holds none.")
     return found
