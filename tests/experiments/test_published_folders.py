@@ -19,7 +19,7 @@ from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.translation.accounts import of
-from fuxi_plugins.experiments.translation.folder import read_published, translate_folder
+from fuxi_plugins.experiments.translation.folder import published_ids, read_published, translate_folder
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import find_records
 from tests.conftest import ROOT, write
@@ -205,6 +205,44 @@ def test_a_column_that_feature_specs_names_in_vain_is_said(folder, tmp_path):
     change(folder / "model_config.yaml", "model_id: DCN_base", "feature_specs: [{name: [shops, shoops], max_len: 2}]")
     translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
     assert "feature_specs names shoops, which is no column of tiny_0123" in translated.remarks
+
+
+@pytest.fixture
+def split(folder):
+    """The folder of configs with a file for Base and one for the experiment."""
+    base, experiment = MODEL.split("    DCN_tiny_001:\n")
+    (folder / "model_config.yaml").unlink()
+    write(folder / "model_config" / "b_base.yaml", base)
+    write(folder / "model_config" / "a_dcn.yaml", "    DCN_tiny_001:\n" + experiment.replace("        epochs: 1\n", ""))
+    return folder
+
+
+def test_a_base_in_another_file_of_the_folder_counts_as_in_fuxictr(split, tmp_path):
+    translated = translate_folder(split, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert load_experiment_config(translated.configs, "DCN_tiny_001").settings["epochs"] == 5
+    assert any("a_dcn.yaml has no Base, so that of b_base.yaml counts" in remark for remark in translated.remarks)
+    write(split / "model_config" / "c.yaml", "Base: {epochs: 7}\n")
+    with pytest.raises(
+        UserError, match=r"(?s)the same by every file, but is not by .*Base of b_base\.yaml, .*Base of c\.yaml\."
+    ):
+        translate_folder(split, "DCN_tiny_001", tmp_path / "other", data=tmp_path / "csv")
+    own = split / "model_config" / "a_dcn.yaml"
+    own.write_text("Base: {epochs: 3, metrics: [AUC]}\n" + own.read_text())
+    assert read_published(split, "DCN_tiny_001").experiment["epochs"] == 3
+    assert "verbose" not in read_published(split, "DCN_tiny_001").experiment
+    assert published_ids(split) == ["DCN_tiny_001"]
+
+
+def test_two_files_that_disagree_on_an_experiment_or_a_dataset_are_refused(split):
+    write(split / "dataset_config" / "a.yaml", DATASET)
+    write(split / "dataset_config" / "b.yaml", DATASET.replace("min_categr_count: 1", "min_categr_count: 2"))
+    (split / "dataset_config.yaml").unlink()
+    with pytest.raises(UserError, match="the dataset 'tiny_0123' must be the same by every file"):
+        read_published(split, "DCN_tiny_001")
+    again = (split / "model_config" / "a_dcn.yaml").read_text().replace("seed: 2021", "seed: 2022")
+    write(split / "model_config" / "d_again.yaml", again)
+    with pytest.raises(UserError, match=r"(?s)the experiment 'DCN_tiny_001' .*a_dcn\.yaml .*d_again\.yaml"):
+        read_published(split, "DCN_tiny_001")
 
 
 def test_an_id_that_leads_out_of_the_cache_writes_nothing(folder, tmp_path):

@@ -49,27 +49,34 @@ def published_ids(folder: Path) -> list[str]:
     Raises:
         UserError: it has no file of experiments, or one that is not YAML.
     """
-    return list(_entries(folder, "model_config", []))
+    files = _contents(folder, "model_config", [])
+    return list(dict.fromkeys(name for content in files.values() for name in content if name != "Base"))
 
 
 def read_published(folder: Path, experiment_id: str) -> Published:
     """One experiment of a folder.
 
     Raises:
-        UserError: there is no such experiment, it names no model, or its dataset is not there.
+        UserError: there is no such experiment, it names no model, its dataset is not there, or two files say different
+            things of it.
     """
     remarks: list[str] = []
-    experiments = _entries(folder, "model_config", remarks)
+    files = _contents(folder, "model_config", remarks)
+    experiments = {name: None for content in files.values() for name in content if name != "Base"}
     if experiment_id not in experiments:
         raise _not_in(folder, "experiment", experiment_id, experiments)
-    experiment = experiments[experiment_id]
-    datasets = _entries(folder, "dataset_config", remarks)
+    of_datasets = _contents(folder, "dataset_config", remarks)
+    datasets = {name: dataset for content in of_datasets.values() for name, dataset in content.items()}
+    is_ours = any("title" in dataset for dataset in datasets.values())
+    experiment = _experiment(experiment_id, files, remarks, only_own_base=is_ours)
     for name in ("model", "dataset_id"):
         if not isinstance(experiment.get(name), str):
             raise UserError(f"{folder}: the experiment {experiment_id!r} must name its {name}.")
     dataset_id = experiment["dataset_id"]
     if dataset_id not in datasets:
         raise _not_in(folder, "dataset", dataset_id, datasets)
+    told = {str(path): content[dataset_id] for path, content in of_datasets.items() if dataset_id in content}
+    _require_one(told, f"the dataset {dataset_id!r}")
     return Published(experiment, dataset_id, datasets[dataset_id], remarks)
 
 
@@ -145,12 +152,12 @@ def keep_configs(translated: Translated, configs: Path, experiment_id: str) -> l
     return written
 
 
-def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str, Any]]:
-    """The entries of a config by name, each with what its file's ``Base`` says where it is silent."""
+def _contents(folder: Path, name: str, remarks: list[str]) -> dict[Path, dict[str, dict[str, Any]]]:
+    """The entries of a config by file and by name, ``Base`` among them."""
     files = config_files(folder, name)
     if not files:
         raise UserError(f"{folder} must hold {name}.yaml or a folder {name}, but holds neither.")
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[Path, dict[str, dict[str, Any]]] = {}
     for path in files:
         content, repeated = load_published_yaml(path)
         remarks += [f"{path.name}, {key} stands twice; the last one counts" for key in repeated]
@@ -158,9 +165,47 @@ def _entries(folder: Path, name: str, remarks: list[str]) -> dict[str, dict[str,
         for key, settings in content.items():
             if not isinstance(settings, dict):
                 raise UserError(f"{path}: {key} must be a mapping of settings, but is {describe(settings)}.")
-        base = content.pop("Base", {}) if name == "model_config" else {}
-        found |= {key: {**base, **settings} for key, settings in content.items()}
+        found[path] = content
     return found
+
+
+def _experiment(
+    name: str, files: Mapping[Path, dict[str, dict[str, Any]]], remarks: list[str], only_own_base: bool
+) -> dict[str, Any]:
+    """An experiment with what ``Base`` says where it is silent.
+
+    FuxiCTR reads files in the order of its file system until it has the experiment and a ``Base``. So the ``Base`` of
+    the experiment's own file counts, and where that has none, whichever comes first.
+
+    Raises:
+        UserError: it depends on that order what the experiment is.
+    """
+    bases = {path: content["Base"] for path, content in files.items() if "Base" in content}
+    told: dict[str, dict[str, Any]] = {}
+    for path in (path for path, content in files.items() if name in content):
+        own = files[path][name]
+        if path in bases or only_own_base or not bases:
+            told[str(path)] = {**bases.get(path, {}), **own}
+            continue
+        told |= {f"{path} with Base of {of.name}": {**base, **own} for of, base in bases.items()}
+        from_others = ", ".join(of.name for of in bases)
+        remarks.append(f"{path.name} has no Base, so that of {from_others} counts for {name}, as in FuxiCTR")
+    return _require_one(told, f"the experiment {name!r} with its Base")
+
+
+def _require_one(told: Mapping[str, dict[str, Any]], what: str) -> dict[str, Any]:
+    """What all files say.
+
+    Raises:
+        UserError: they say different things.
+    """
+    first, *others = told.values()
+    if any(other != first for other in others):
+        raise UserError(
+            f"{what} must be the same by every file, but is not by {', '.join(told)}. FuxiCTR would take "
+            "whichever its file system lists first. Keep one of them, or write Base into the experiment's own file."
+        )
+    return first
 
 
 def _not_in(folder: Path, kind: str, wrong: str, known: Mapping[str, Any]) -> UserError:
