@@ -1,6 +1,7 @@
 """The published settings of an experiment -> settings that a model here has: the one translator.
 
-Each is kept, translated, moved to the dataset, said to be without effect, or refused with the reason.
+Each is kept, translated, moved to the dataset, said to be without effect, or refused with the reason. A setting that
+the config leaves out is what FuxiCTR takes for it.
 """
 
 import collections.abc
@@ -15,6 +16,8 @@ from fuxi_plugins.experiments.translation import authors
 from fuxi_plugins.experiments.translation.accounts import Account, of
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
+    FUXICTR_DEFAULTS,
+    FUXICTR_TRAINING,
     MODELS,
     NO_EFFECT,
     NO_EFFECT_ON,
@@ -24,6 +27,7 @@ from fuxi_plugins.experiments.translation.table import (
 )
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.records.metrics import find_metric, is_metric
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,14 @@ def _translate(model: str, display_name: str | None, published: Mapping[str, Any
             account = Account(name, value, "refused", f"{clash} is {settings[clash]!r} under its other name")
         settings |= translated
         accounts.append(account)
+    for name, value in _left_out(model, legal, {*published, *settings}, settings).items():
+        account, translated = _one(name, value, model, model_class, legal, no_effect)
+        why = "FuxiCTR's default, as the config leaves it out"
+        if account.outcome == "refused":
+            accounts.append(replace(account, detail=f"{why}; {account.detail}"))
+        else:
+            settings |= translated
+            accounts.append(Account(name, translated.get(name, value), "added", why))
     refused = [f"{a.name}: {a.value!r} ({a.detail.rstrip('.')})" for a in of(accounts, "refused")]
     if refused:
         raise UserError(
@@ -96,6 +108,19 @@ def _translate(model: str, display_name: str | None, published: Mapping[str, Any
             settings[name] = value
             accounts.append(Account(name, value, "added", f"as FuxiCTR's {model} computes"))
     return TranslatedSettings(model, display_name, settings, accounts)
+
+
+def _left_out(model: str, legal: set[str], said: set[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """FuxiCTR's defaults of settings that nothing is said of, where they are other than those here.
+
+    What a model monitors is to be as high as possible in FuxiCTR, even where the metric is better when low.
+    """
+    of_training = {name: value for name, value in FUXICTR_TRAINING.items() if name in legal}
+    monitor = settings.get("monitor")
+    if isinstance(monitor, str) and is_metric(monitor) and not find_metric(monitor).higher_is_better:
+        of_training["monitor_mode"] = "max"
+    defaults = {**of_training, **FUXICTR_DEFAULTS.get(model, {})}
+    return {name: value for name, value in defaults.items() if name not in said}
 
 
 def _one(

@@ -117,3 +117,43 @@ AS_FUXICTR: Mapping[str, Mapping[str, Any]] = {
     "InterHAt": {"head_split": "fuxictr"},
     "TransAct": {"empty_history": "padding", "max_pool_linear": True},
 }
+
+# What FuxiCTR takes for a setting that a config leaves out, where the classes here take something else; of settings of
+# the training, whatever the model, and of a model's, by the class here.
+FUXICTR_TRAINING: Mapping[str, Any] = {"batch_size": 32, "epochs": 1}
+_ITEM, _CLICKS = ("item_id", "cate_id"), ("click_history", "cate_history")
+FUXICTR_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "APG_DCNv2": {
+        "overparam_p": 1024,
+        "parallel_dnn_hidden_units": [],
+        "rank_k": 32,
+        "stacked_dnn_hidden_units": [],
+    },
+    "APG_DeepFM": {"overparam_p": 1024, "rank_k": 32},
+    "BST": {"bst_sequence_field": [_CLICKS], "bst_target_field": [_ITEM], "dnn_hidden_units": [256, 128, 64]},
+    "DCN": {"dnn_hidden_units": []},
+    "DCNv2": {"parallel_dnn_hidden_units": [], "stacked_dnn_hidden_units": []},
+    "DIEN": {
+        "batch_norm": True,
+        "dien_sequence_field": [_CLICKS],
+        "dien_target_field": [_ITEM],
+        "dnn_hidden_units": [200, 80],
+        "embedding_dim": 16,
+    },
+    "DIN": {"din_sequence_field": [_CLICKS], "din_target_field": [_ITEM], "dnn_hidden_units": [512, 128, 64]},
+    "DMIN": {"num_heads": 4, "sequence_field": _CLICKS, "target_field": _ITEM},
+    "DMR": {"context_field": "btag", "sequence_field": _CLICKS, "target_field": _ITEM},
+    "EDCN": {"batch_norm": False},
+    "FGCNN": {"dnn_hidden_units": [4096, 2048, 1024, 512]},
+    "FiBiNET": {"hidden_units": []},
+    "GDCN": {"dnn_hidden_units": []},
+    "SAM": {"interaction_type": "SAM2E", "use_residual": False},
+    "TransAct": {
+        "dcn_hidden_units": [256, 128, 64],
+        "dim_feedforward": 512,
+        "embedding_dim": 64,
+        "sequence_item_field": [_CLICKS],
+        "target_item_field": [_ITEM],
+    },
+    "Wukong": {"embedding_dim": 64},
+}
