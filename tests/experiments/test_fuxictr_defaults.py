@@ -68,7 +68,7 @@ def test_the_table_has_what_differs_here():
 
 
 def plain(value):
-    """A value in the one form of all that mean the same: case of an activation, null or nothing, one or a list of it."""
+    """A value in the one form of all that mean the same: an activation's case, null or nothing, one or a list of it."""
     if isinstance(value, list | tuple):
         parts = [plain(part) for part in value]
         return (parts[0] if parts.count(parts[0]) == len(parts) else parts) if parts else None

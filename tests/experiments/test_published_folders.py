@@ -417,6 +417,23 @@ def test_the_command_behaves_as_fuxictrs_script(folder, workspace, tmp_path, mon
     assert (other.exit_code, "tiny_0123.yaml exists and says something else" in other.output) == (2, True)
 
 
+def test_an_edited_experiment_is_run_again_if_asked_for(folder, workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--results", str(workspace.results), "run-expid", "--config", str(folder), "--expid", "DCN_tiny_001"]
+    words += ["--data", str(tmp_path / "csv")]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    change(folder / "model_config.yaml", "embedding_dim: 4", "embedding_dim: 3")
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, "With --update, this command repeats" in refused.output) == (2, True)
+    repeated = CliRunner().invoke(main, [*words, "--update"])
+    assert repeated.exit_code == 0, repeated.output
+    (record,) = find_records(workspace.results)
+    assert record.params["model"]["embedding_dim"] == 3
+    assert len((tmp_path / "bars.csv").read_text().splitlines()) == 2
+    assert "1 runs finished, 0 to run" in CliRunner().invoke(main, [*words, "--update"]).output
+    assert "0 runs finished, 1 to run" in CliRunner().invoke(main, [*words, "--force"]).output
+
+
 def test_the_command_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--results", str(workspace.results), "run-expid", "--config", str(folder), "--expid", "DCN_tiny_002"]
