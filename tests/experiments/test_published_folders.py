@@ -245,6 +245,23 @@ def test_two_files_that_disagree_on_an_experiment_or_a_dataset_are_refused(split
         read_published(split, "DCN_tiny_001")
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("model: DCN", False),
+        ("model: LR", True),
+        ("model: AutoInt", False),
+        ("model: AutoInt, use_wide: true", True),
+        ("model: DESTINE", True),
+    ],
+)
+def test_first_order_weights_that_fuxictr_leaves_at_random_are_said(folder, tmp_path, model, said):
+    write(folder / "model_config.yaml", f"DCN_tiny_001: {{{model}, dataset_id: tiny_0123}}")
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    found = [remark for remark in translated.remarks if "first-order weights of shops (share_embedding)" in remark]
+    assert bool(found) == said
+
+
 def test_an_id_that_leads_out_of_the_cache_writes_nothing(folder, tmp_path):
     change(folder / "model_config.yaml", "DCN_tiny_001", "../DCN")
     with pytest.raises(UserError, match="becomes a folder's name"):

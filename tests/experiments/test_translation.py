@@ -1,5 +1,7 @@
 """The one translator of published settings: laws over its table, and what single settings become."""
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from fuxi_plugins.experiments.translation.accounts import of
 from fuxi_plugins.experiments.translation.settings import translate_settings
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
+    FIRST_ORDER,
     MODELS,
     NO_EFFECT,
     NO_EFFECT_OF_DATASETS,
@@ -57,6 +60,15 @@ def test_the_table_speaks_of_what_there_is():
         assert not set(rules) & legal_settings(load_model_class(model))
     for rule in [*NO_EFFECT.values(), *NO_EFFECT_OF_DATASETS.values()]:
         assert rule.reason
+
+
+def test_every_model_with_first_order_weights_is_known():
+    sources = {name: inspect.getsource(inspect.getmodule(load_model_class(name))) for name in NATIVE_MODELS}
+    has_them = {
+        name for name, text in sources.items() if "LinearPart(" in text or "import FactorizationMachine" in text
+    }
+    assert set(FIRST_ORDER) == has_them
+    assert all(switch is None or switch in legal_settings(load_model_class(m)) for m, switch in FIRST_ORDER.items())
 
 
 @pytest.mark.parametrize(

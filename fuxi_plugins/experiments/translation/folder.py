@@ -120,6 +120,11 @@ def translate_folder(
     dataset_id = published.dataset_id
     decoded = kept_in.decoded_folder(dataset_id) if kept_in else target / "data"
     dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), decoded)
+    if settings.has_first_order and (shared := _sharing(dataset.settings["feature_cols"])):
+        remarks.append(
+            f"the first-order weights of {' and '.join(shared)} (share_embedding) start at N(0, 1e-4) as all others, "
+            "where FuxiCTR leaves them at N(0, 1); so the results differ from FuxiCTR's"
+        )
     labels, of_labels = _labels_at_once(experiment_id, tasks, dataset.labels)
     accounts = [*settings.accounts, *dataset.accounts]
     of_experiment = {**settings.named, "dataset_id": dataset_id, "hparam_source": "published", **settings.settings}
@@ -245,6 +250,12 @@ def _labels_at_once(experiment_id: str, tasks: int, labels: list[str]) -> tuple[
             f"{', '.join(labels)}."
         )
     return labels, []
+
+
+def _sharing(columns: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The active columns that share the embedding of another."""
+    found = [column["name"] for column in columns if column.get("share_embedding") and column.get("active", True)]
+    return [name for names in found for name in ([names] if isinstance(names, str) else names)]
 
 
 def _of_the_zoo(model: str, zoo: Path) -> tuple[str, str]:

@@ -11,11 +11,12 @@ from typing import Any, get_args, get_origin
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.experiment import OWN_KEYS
-from fuxi_plugins.experiments.settings import legal_settings, model_settings, unknown_setting
+from fuxi_plugins.experiments.settings import default_settings, legal_settings, model_settings, unknown_setting
 from fuxi_plugins.experiments.translation import authors
 from fuxi_plugins.experiments.translation.accounts import Account, of
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
+    FIRST_ORDER,
     FUXICTR_DEFAULTS,
     FUXICTR_TRAINING,
     MODELS,
@@ -43,6 +44,14 @@ class TranslatedSettings:
     def named(self) -> dict[str, str]:
         """What an experiment's file says of its model."""
         return {"display_name": self.display_name} if self.display_name else {"model": self.model}
+
+    @property
+    def has_first_order(self) -> bool:
+        """Whether its class here has a weight of its own for each value of a column."""
+        if self.model not in FIRST_ORDER:
+            return False
+        switch = FIRST_ORDER[self.model]
+        return switch is None or {**default_settings(load_model_class(self.model)), **self.settings}[switch]
 
 
 def translate_settings(model: str, published: Mapping[str, Any]) -> TranslatedSettings:

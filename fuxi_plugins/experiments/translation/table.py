@@ -157,3 +157,14 @@ FUXICTR_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "Wukong": {"embedding_dim": 64},
 }
+
+# Models with first-order weights; for those that have them only with a setting, its name. FuxiCTR leaves such weights of
+# a column with share_embedding at N(0, 1), the classes here start them as all others.
+FIRST_ORDER: Mapping[str, str | None] = {
+    **dict.fromkeys((
+        "AFM", "APG_DeepFM", "DeepFM", "FFM", "FFMv2", "FLEN", "FM", "FiBiNET", "FmFM", "HFM", "HOFM", "LR", "NFM",
+        "Poly2", "WideDeep", "xDeepFM",
+    )),
+    "AutoInt": "use_wide",
+    "DESTINE": "use_wide",
+}  # fmt: skip
