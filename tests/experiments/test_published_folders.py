@@ -69,6 +69,14 @@ MODEL = """\
 """
 
 
+TUNER = """\
+    base_config: ../bars
+    base_expid: DCN_tiny_001
+    dataset_id: tiny_0123
+    tuner_space: {net_dropout: [0, 0.1]}
+"""
+
+
 @pytest.fixture
 def folder(tmp_path):
     write(tmp_path / "bars" / "dataset_config.yaml", DATASET)
@@ -199,6 +207,31 @@ def test_a_config_that_is_not_of_the_form_is_one_message(folder, tmp_path, mista
     with pytest.raises(UserError) as error:
         translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("min_categr_count: 1", "min_categr_coun: 1", "here: 'min_categr_coun'; did you mean 'min_categr_count'?"),
+        ("na_value: 0", "category_processor: x", "column 'user' of the dataset 'tiny_0123': there is no setting 'cat"),
+        ("normalizer: S", "normaliser: S", "'tiny_0123': there is no setting 'normaliser'; did you mean 'normalizer'?"),
+        ("type: numeric, normalizer: Sta", "type: numeric, normalizer: sta", "column 'price' of the dataset"),
+        ("min_categr_count: 1", "min_categr_count: x", "dataset 'tiny_0123': min_categr_count must be a whole number"),
+    ],
+)
+def test_what_is_wrong_in_a_dataset_is_said_of_the_users_file(folder, tmp_path, old, new, said):
+    change(folder / "dataset_config.yaml", old, new)
+    with pytest.raises(UserError) as error:
+        translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert str(error.value).startswith(f"{folder / 'dataset_config.yaml'}: ")
+    assert said in str(error.value)
+
+
+def test_the_separator_of_a_dataset_is_followed(folder, tmp_path):
+    change(folder / "dataset_config.yaml", "min_categr_count: 1", 'min_categr_count: 1\n    sep: "\\t"')
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert load_dataset_spec(translated.configs, "tiny_0123").separator == "\t"
+    assert read_published(folder, "DCN_tiny_001").unaccounted(translated.accounts) == set()
 
 
 def test_a_column_that_feature_specs_names_in_vain_is_said(folder, tmp_path):
@@ -457,6 +490,14 @@ def test_the_command_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert "did you mean 'DCN_tiny_001'?" in result.output
+    wrong = [*words[:4], str(folder / "model_config.yaml"), *words[5:]]
+    assert f"file; name its folder, {folder}" in CliRunner().invoke(main, wrong).output.replace("\n", " ")
+    write(tmp_path / "DCN_tuner_config.yaml", TUNER)
+    wrong[4] = str(tmp_path / "DCN_tuner_config.yaml")
+    said = " ".join(CliRunner().invoke(main, wrong).output.split())
+    assert "a search space for FuxiCTR's tuner" in said
+    assert "run-expid --config ../bars --expid DCN_tiny_001 --keep" in said
+    assert f"fuxibench tune DCN_tiny_001 --space {wrong[4]} --trials" in said
     result = CliRunner().invoke(main, [*words[:-1], "DCN_tiny_001", "--data", "nowhere"])
     assert result.exit_code == 2
     assert "--data must name a folder, but nowhere is none." in result.output

@@ -117,6 +117,21 @@ def test_what_would_compute_something_else_is_refused(model, published):
 
 
 @pytest.mark.parametrize(
+    ("published", "said"),
+    [
+        ({"use_features": ["user"]}, "active: false for the others in the dataset's feature_cols"),
+        ({"feature_config": [{"name": "user"}]}, "say it of these columns in its feature_cols"),
+        ({"save_best_only": False}, "write true to have the weights of the best epoch"),
+        ({"dnn_hidden_units": "[16, 8]"}, "dnn_hidden_units is a list of whole numbers, as [16, 8] without quotes"),
+    ],
+)
+def test_a_refusal_says_what_to_do(published, said):
+    with pytest.raises(UserError) as error:
+        translate_settings("DCN", published)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("model", "ours", "display_name"),
     [("GDCNP", "GDCN", "GDCN-P"), ("WuKong", "Wukong", None), ("ONNv2", "ONN", None), ("FINAL", "FinalNet", None)],
 )

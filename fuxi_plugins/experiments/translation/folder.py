@@ -11,10 +11,17 @@ from fuxi_plugins.core.explain import describe
 from fuxi_plugins.core.files import write_text
 from fuxi_plugins.core.workspace import Workspace
 from fuxi_plugins.core.yaml_files import load_published_yaml, yaml_text
+from fuxi_plugins.datasets.catalogue import read_spec
 from fuxi_plugins.experiments.experiment import NAME_CHARACTERS
 from fuxi_plugins.experiments.translation.accounts import Account
-from fuxi_plugins.experiments.translation.dataset import Places, overriding, require_description, translate_dataset
-from fuxi_plugins.experiments.translation.settings import translate_settings
+from fuxi_plugins.experiments.translation.dataset import (
+    Places,
+    overriding,
+    require_description,
+    require_known,
+    translate_dataset,
+)
+from fuxi_plugins.experiments.translation.settings import is_setting, translate_settings
 from fuxi_plugins.models import checkouts
 
 
@@ -36,6 +43,7 @@ class Published:
     experiment: dict[str, Any]
     dataset_id: str
     dataset: dict[str, Any]
+    dataset_file: Path
     remarks: list[str]
 
     def unaccounted(self, accounts: Iterable[Account]) -> set[str]:
@@ -57,9 +65,11 @@ def read_published(folder: Path, experiment_id: str) -> Published:
     """One experiment of a folder.
 
     Raises:
-        UserError: there is no such experiment, it names no model, its dataset is not there, or two files say different
-            things of it.
+        UserError: the folder is a file, there is no such experiment, it names no model, its dataset is not there, or
+            two files say different things of it.
     """
+    if folder.is_file():
+        raise _is_a_file(folder)
     remarks: list[str] = []
     files = _contents(folder, "model_config", remarks)
     experiments = {name: None for content in files.values() for name in content if name != "Base"}
@@ -77,7 +87,7 @@ def read_published(folder: Path, experiment_id: str) -> Published:
         raise _not_in(folder, "dataset", dataset_id, datasets)
     told = {str(path): content[dataset_id] for path, content in of_datasets.items() if dataset_id in content}
     _require_one(told, f"the dataset {dataset_id!r}")
-    return Published(experiment, dataset_id, datasets[dataset_id], remarks)
+    return Published(experiment, dataset_id, datasets[dataset_id], Path(next(iter(told))), remarks)
 
 
 def translate_folder(
@@ -110,14 +120,15 @@ def translate_folder(
         raise UserError(f"{folder}: an experiment's id becomes a folder's name, which {experiment_id!r} cannot be.")
     experiment, model, remarks = published.experiment, published.experiment["model"], list(published.remarks)
     tasks = _number_of_tasks(experiment_id, experiment, zoo)
-    require_description(published.dataset_id, published.dataset)
+    dataset_id, file = published.dataset_id, published.dataset_file
+    require_description(dataset_id, published.dataset, file)
     stronger = overriding(published.dataset)
     remarks += [f"{name}: {value} of the dataset goes before the experiment's" for name, value in stronger.items()]
     if zoo is not None:
         model, remark = _of_the_zoo(model, zoo)
         remarks.append(remark)
+    require_known(dataset_id, (name for name in stronger if not is_setting(name, model, experiment)), file)
     settings = translate_settings(model, {**experiment, **stronger})
-    dataset_id = published.dataset_id
     decoded = kept_in.decoded_folder(dataset_id) if kept_in else target / "data"
     dataset = translate_dataset(dataset_id, published.dataset, experiment, Places(folder, data), decoded)
     if settings.has_first_order and (shared := _sharing(dataset.settings["feature_cols"])):
@@ -131,6 +142,7 @@ def translate_folder(
     if labels:
         of_experiment["labels"] = labels
         accounts.append(Account("labels", labels, "added", "all labels of the dataset, as in FuxiCTR"))
+    read_spec(dataset_id, dataset.settings, file)  # what is wrong is said of the file that the user has
     write_text(target / "model_config.yaml", yaml_text({experiment_id: of_experiment}))
     write_text(target / "dataset_config.yaml", yaml_text({dataset_id: dataset.settings}))
     return Translated(target, dataset_id, accounts, [*remarks, *of_labels, *dataset.remarks], at_hand=dataset.at_hand)
@@ -211,6 +223,22 @@ def _require_one(told: Mapping[str, dict[str, Any]], what: str) -> dict[str, Any
             "whichever its file system lists first. Keep one of them, or write Base into the experiment's own file."
         )
     return first
+
+
+def _is_a_file(file: Path) -> UserError:
+    """What to name in its place: the folder it lies in, or of a file for FuxiCTR's tuner its base."""
+    content, _ = load_published_yaml(file)
+    if "tuner_space" not in content:
+        return UserError(
+            f"--config must name a folder with model_config.yaml and dataset_config.yaml, but {file} is a file; name "
+            f"its folder, {file.parent}."
+        )
+    folder, base = content.get("base_config", "FOLDER"), content.get("base_expid", "ID")
+    return UserError(
+        f"{file} is a search space for FuxiCTR's tuner, and run-expid runs one experiment. Run its base first: "
+        f"fuxibench run-expid --config {folder} --expid {base} --keep. Then search: fuxibench tune {base} --space "
+        f"{file} --trials N."
+    )
 
 
 def _not_in(folder: Path, kind: str, wrong: str, known: Mapping[str, Any]) -> UserError:

@@ -119,6 +119,25 @@ def _translate(model: str, display_name: str | None, published: Mapping[str, Any
     return TranslatedSettings(model, display_name, settings, accounts)
 
 
+def is_setting(name: str, model: str, published: Mapping[str, Any]) -> bool:
+    """Whether the name of a setting says something in an experiment with this model, as the publisher calls both.
+
+    Args:
+        published: all settings of the experiment.
+
+    Raises:
+        UserError: no such model.
+    """
+    if authors.is_theirs(model, published):
+        return True  # the authors' datasets have none of their own
+    alias = MODELS.get(model)
+    found = alias.name if alias else model
+    found = VARIANTS[found].model if found in VARIANTS else found
+    legal = legal_settings(load_model_class(found))
+    without_effect = {*NO_EFFECT, *NO_EFFECT_ON.get(found, {})}
+    return name in {"model", *legal, *without_effect, *OWN_KEYS, *OF_THE_DATASET} or RENAMED.get(name) in legal
+
+
 def _left_out(model: str, legal: set[str], said: set[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     """FuxiCTR's defaults of settings that nothing is said of, where they are other than those here.
 
@@ -140,13 +159,16 @@ def _one(
     if name in OF_THE_DATASET:
         return Account(name, value, "dataset", "it goes into the dataset"), {}
     if rule and name not in model_settings(model_class).model_fields:
-        without_effect = rule.values is None or value in rule.values
-        return Account(name, value, "no effect" if without_effect else "refused", rule.reason), {}
+        if rule.values is None or value in rule.values:
+            return Account(name, value, "no effect", rule.reason), {}
+        return Account(name, value, "refused", "; ".join(filter(None, (rule.reason, rule.remedy)))), {}
     if name in OWN_KEYS:
         return Account(name, value, "kept"), {name: value}
     today = name if name in legal else RENAMED.get(name, "")
     if today not in legal:
         return Account(name, value, "refused", unknown_setting(name, model_class.__name__, legal)), {}
+    if isinstance(value, str) and today.endswith("units"):
+        return Account(name, value, "refused", f"{today} is a list of whole numbers, as [16, 8] without quotes"), {}
     converted = _value(model_class, today, value)
     if today == name and converted == value and type(converted) is type(value):
         return Account(name, value, "kept"), {name: value}
