@@ -24,9 +24,19 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--data", type=FOLDER, help="Folder with the data files.")
 @click.option("--zoo", type=FOLDER, help="FuxiCTR checkout whose own class of the model runs. Executes its code.")
 @click.option("--keep", is_flag=True, help="Write the translated configs to this workspace's, for boards of its runs.")
+@click.option("--force", is_flag=True, help="Repeat a finished run.")
+@click.option("--update", is_flag=True, help="Repeat a finished run whose settings, code or data were changed since.")
 @click.pass_context
 def run_expid(
-    context: click.Context, folder: Path, expid: str, gpu: int, data: Path | None, zoo: Path | None, keep: bool
+    context: click.Context,
+    folder: Path,
+    expid: str,
+    gpu: int,
+    data: Path | None,
+    zoo: Path | None,
+    keep: bool,
+    force: bool,
+    update: bool,
 ) -> None:
     """Runs an experiment of a published folder of configs.
 
@@ -60,7 +70,8 @@ def run_expid(
             say(f"written: {path}")
     words = ["--configs", str(translated.configs), "--results", str(workspace.results)]
     words += ["--zoo", str(zoo)] if zoo else []
-    context.find_root().command.main([*words, "run", expid, "--gpu", str(gpu)], standalone_mode=False)
+    repeats = [*(["--force"] if force else []), *(["--update"] if update else [])]
+    context.find_root().command.main([*words, "run", expid, "--gpu", str(gpu), *repeats], standalone_mode=False)
     found = find_records(workspace.results, translated.dataset_id)
     runs = [run for run in finished_runs(found) if run.experiment == expid]
     table = Path(f"{folder.resolve().name.removesuffix('.yaml')}.csv")

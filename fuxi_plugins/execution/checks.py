@@ -1,5 +1,6 @@
 """What can be checked of a suite before hours are spent: settings, data, and models without their weights."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def check_experiments(
             require_shareable(experiment, checkpoint_steps)
         if experiment.training.compile and -1 in resources.slots:
             require_compiler(experiment.id)
-        reason = unmet[experiment.id] or _failure(experiment, data, workspace)
+        reason = unmet[experiment.id] or _no_evaluation(experiment, data) or _failure(experiment, data, workspace)
         if reason and experiment.id in needed:
             raise UserError(f"{reason}.")
         checked.append(Checked(experiment, data, reason))
@@ -71,6 +72,21 @@ def check_experiments(
 
 def _unmet(experiment: Experiment, spec: DatasetSpec) -> str:
     return unmet_need(load_model_class(experiment.model), experiment.display_name, spec) or ""
+
+
+def _no_evaluation(experiment: Experiment, data: PreparedData) -> str:
+    """Why validation would never choose an epoch, with the numbers of steps; "" where it does."""
+    training = experiment.training
+    if experiment.is_of_trees or training.eval_steps is None:
+        return ""
+    steps = training.epochs * math.ceil(data.card.rows["train"] / training.batch_size)
+    if training.eval_steps <= steps:
+        return ""
+    epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
+    return (
+        f"{experiment.id}: eval_steps {training.eval_steps} is more than the {steps} steps of {epochs}, so nothing "
+        f"would be evaluated; take {steps} or less, or leave it out for an evaluation an epoch"
+    )
 
 
 def _failure(experiment: Experiment, data: PreparedData, workspace: Workspace) -> str:

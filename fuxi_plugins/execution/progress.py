@@ -24,10 +24,17 @@ def outcome(record: Record) -> str:
         return visible(f"FAILED {record.experiment} seed {record.seed}: {record.reason}")
     split = "valid" if record.role == "trial" else "test"  # who chooses by trials must not see their test scores
     scores = "  ".join(f"{name} {value:.6f}" for name, value in record.metrics[split].items())
+    of_label = f" of {record.data.label}" if record.further_metrics else ""  # by which boards rank
     return visible(
-        f"{record.experiment} seed {record.seed}: {split} {scores}  "
+        f"{record.experiment} seed {record.seed}: {split}{of_label} {scores}  "
         f"(best epoch {record.best_epoch} of {record.history[-1].epoch}, {record.seconds.total:.0f} s)"
     )
+
+
+def _of_what(job: Job) -> str:
+    """What the metrics of an epoch are of, where several labels are learned: they steer the training by their mean."""
+    labels = job.data.card.learned_labels
+    return f"  (mean of {len(labels)} labels)" if len(labels) > 1 else ""
 
 
 class Lines:
@@ -51,7 +58,7 @@ class Lines:
         if valid and valid != self._shown.get(job.name):
             self._shown[job.name] = valid
             metrics = "  ".join(f"{name} {value:.6f}" for name, value in valid.items())
-            print(f"      {job.name}: epoch {state['epoch']}  valid {metrics}", flush=True)
+            print(f"      {job.name}: epoch {state['epoch']}  valid {metrics}{_of_what(job)}", flush=True)
 
     def ended(self, job: Job, record: Record) -> None:
         self.ends += 1
@@ -97,7 +104,7 @@ class Bars:
             completed=step,
             description=f"{job.name}  epoch {state.get('epoch', 0)}",
             count=f"{step}/{steps}",
-            valid=metrics or "first epoch",
+            valid=f"{metrics}{_of_what(job)}" if metrics else "first epoch",
         )
 
     def ended(self, job: Job, record: Record) -> None:

@@ -60,7 +60,7 @@ def result_line(record: FinishedRun, configs: str = "benchmark_configs") -> str:
     command = f"python scripts/run_expid.py --config {configs} --expid {record.experiment} --gpu {gpu}"
     return visible(
         f" {time},[command] {command},[exp_id] {record.experiment},[dataset_id] {record.dataset},[train] N.A.,"
-        f"[val] {_metrics(record.metrics['valid'])},[test] {_metrics(record.metrics['test'])}"
+        f"[val] {_metrics(_of_all_labels(record, 'valid'))},[test] {_metrics(_of_all_labels(record, 'test'))}"
     )
 
 
@@ -121,6 +121,17 @@ def model_config(record: Record) -> str:
     settings = {name: value for part in record.params.values() for name, value in part.items()}
     own = {"model": record.model, "dataset_id": record.dataset, "seed": record.seed}
     return yaml.dump({record.experiment: {**own, **settings}}, Dumper=SafeDumper, sort_keys=False)
+
+
+def _of_all_labels(record: FinishedRun, split: str) -> dict[str, float]:
+    """Of a run that learns several labels the metrics of each, and under the metric's own name their mean."""
+    if not record.further_metrics or record.data is None:
+        return record.metrics[split]
+    by_label = {record.data.label: record.metrics[split]}
+    by_label |= {label: metrics[split] for label, metrics in record.further_metrics.items()}
+    of_each = {f"{label}_{name}": value for label, metrics in by_label.items() for name, value in metrics.items()}
+    means = {name: statistics.fmean(one[name] for one in by_label.values()) for name in record.metrics[split]}
+    return of_each | means
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

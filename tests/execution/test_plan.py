@@ -56,6 +56,23 @@ def test_an_update_repeats_the_runs_that_were_changed_and_no_others(workspace, j
     assert [job.name for job in plan(workspace, update=True).todo] == ["DNN_tiny seed 1", "DNN_tiny seed 2"]
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(1, "EVAL is more than the STEPS steps of 1 epoch,"), (2, "of 2 epochs")])
+def test_more_steps_between_evaluations_than_there_are_is_said_before_training(workspace, jobs, epochs, said):
+    job = jobs[0]
+    steps = epochs * -(-job.data.card.rows["train"] // job.experiment.training.batch_size)
+
+    def planned(eval_steps):
+        settings = {"epochs": epochs, "eval_steps": eval_steps}
+        (one,) = [run for run in find_suite("tiny_suite", workspace).experiments if run.id == "LR_tiny"]
+        suite = find_suite("LR_tiny", workspace)
+        changed = replace(one, settings={**one.settings, **settings})
+        return plan_suite(replace(suite, experiments=[changed]), workspace, RESOURCES)
+
+    assert planned(steps).todo
+    with pytest.raises(UserError, match=said.replace("EVAL", str(steps + 1)).replace("STEPS", str(steps))):
+        planned(steps + 1)
+
+
 def test_a_failed_run_is_run_again(workspace, jobs):
     write_record(jobs[1].run_folder, failed_record(jobs[1], "x", started="2026-01-01T00:00:00+00:00"))
     assert len(plan(workspace).todo) == 4

@@ -19,7 +19,7 @@ from fuxi_plugins.datasets.catalogue import load_dataset_spec
 from fuxi_plugins.experiments.catalogue import load_experiment_config, load_experiment_configs
 from fuxi_plugins.experiments.experiment import resolve
 from fuxi_plugins.experiments.translation.accounts import of
-from fuxi_plugins.experiments.translation.folder import read_published, translate_folder
+from fuxi_plugins.experiments.translation.folder import published_ids, read_published, translate_folder
 from fuxi_plugins.models import registry
 from fuxi_plugins.records.files import find_records
 from tests.conftest import ROOT, write
@@ -66,6 +66,14 @@ MODEL = """\
         learning_rate: 1e-2
         patience: 3
         seed: 2021
+"""
+
+
+TUNER = """\
+    base_config: ../bars
+    base_expid: DCN_tiny_001
+    dataset_id: tiny_0123
+    tuner_space: {net_dropout: [0, 0.1]}
 """
 
 
@@ -201,10 +209,90 @@ def test_a_config_that_is_not_of_the_form_is_one_message(folder, tmp_path, mista
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("min_categr_count: 1", "min_categr_coun: 1", "here: 'min_categr_coun'; did you mean 'min_categr_count'?"),
+        ("na_value: 0", "category_processor: x", "column 'user' of the dataset 'tiny_0123': there is no setting 'cat"),
+        ("normalizer: S", "normaliser: S", "'tiny_0123': there is no setting 'normaliser'; did you mean 'normalizer'?"),
+        ("type: numeric, normalizer: Sta", "type: numeric, normalizer: sta", "column 'price' of the dataset"),
+        ("min_categr_count: 1", "min_categr_count: x", "dataset 'tiny_0123': min_categr_count must be a whole number"),
+    ],
+)
+def test_what_is_wrong_in_a_dataset_is_said_of_the_users_file(folder, tmp_path, old, new, said):
+    change(folder / "dataset_config.yaml", old, new)
+    with pytest.raises(UserError) as error:
+        translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert str(error.value).startswith(f"{folder / 'dataset_config.yaml'}: ")
+    assert said in str(error.value)
+
+
+def test_the_separator_of_a_dataset_is_followed(folder, tmp_path):
+    change(folder / "dataset_config.yaml", "min_categr_count: 1", 'min_categr_count: 1\n    sep: "\\t"')
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert load_dataset_spec(translated.configs, "tiny_0123").separator == "\t"
+    assert read_published(folder, "DCN_tiny_001").unaccounted(translated.accounts) == set()
+
+
 def test_a_column_that_feature_specs_names_in_vain_is_said(folder, tmp_path):
     change(folder / "model_config.yaml", "model_id: DCN_base", "feature_specs: [{name: [shops, shoops], max_len: 2}]")
     translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
     assert "feature_specs names shoops, which is no column of tiny_0123" in translated.remarks
+
+
+@pytest.fixture
+def split(folder):
+    """The folder of configs with a file for Base and one for the experiment."""
+    base, experiment = MODEL.split("    DCN_tiny_001:\n")
+    (folder / "model_config.yaml").unlink()
+    write(folder / "model_config" / "b_base.yaml", base)
+    write(folder / "model_config" / "a_dcn.yaml", "    DCN_tiny_001:\n" + experiment.replace("        epochs: 1\n", ""))
+    return folder
+
+
+def test_a_base_in_another_file_of_the_folder_counts_as_in_fuxictr(split, tmp_path):
+    translated = translate_folder(split, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    assert load_experiment_config(translated.configs, "DCN_tiny_001").settings["epochs"] == 5
+    assert any("a_dcn.yaml has no Base, so that of b_base.yaml counts" in remark for remark in translated.remarks)
+    write(split / "model_config" / "c.yaml", "Base: {epochs: 7}\n")
+    with pytest.raises(
+        UserError, match=r"(?s)the same by every file, but is not by .*Base of b_base\.yaml, .*Base of c\.yaml\."
+    ):
+        translate_folder(split, "DCN_tiny_001", tmp_path / "other", data=tmp_path / "csv")
+    own = split / "model_config" / "a_dcn.yaml"
+    own.write_text("Base: {epochs: 3, metrics: [AUC]}\n" + own.read_text())
+    assert read_published(split, "DCN_tiny_001").experiment["epochs"] == 3
+    assert "verbose" not in read_published(split, "DCN_tiny_001").experiment
+    assert published_ids(split) == ["DCN_tiny_001"]
+
+
+def test_two_files_that_disagree_on_an_experiment_or_a_dataset_are_refused(split):
+    write(split / "dataset_config" / "a.yaml", DATASET)
+    write(split / "dataset_config" / "b.yaml", DATASET.replace("min_categr_count: 1", "min_categr_count: 2"))
+    (split / "dataset_config.yaml").unlink()
+    with pytest.raises(UserError, match="the dataset 'tiny_0123' must be the same by every file"):
+        read_published(split, "DCN_tiny_001")
+    again = (split / "model_config" / "a_dcn.yaml").read_text().replace("seed: 2021", "seed: 2022")
+    write(split / "model_config" / "d_again.yaml", again)
+    with pytest.raises(UserError, match=r"(?s)the experiment 'DCN_tiny_001' .*a_dcn\.yaml .*d_again\.yaml"):
+        read_published(split, "DCN_tiny_001")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("model: DCN", False),
+        ("model: LR", True),
+        ("model: AutoInt", False),
+        ("model: AutoInt, use_wide: true", True),
+        ("model: DESTINE", True),
+    ],
+)
+def test_first_order_weights_that_fuxictr_leaves_at_random_are_said(folder, tmp_path, model, said):
+    write(folder / "model_config.yaml", f"DCN_tiny_001: {{{model}, dataset_id: tiny_0123}}")
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")
+    found = [remark for remark in translated.remarks if "first-order weights of shops (share_embedding)" in remark]
+    assert bool(found) == said
 
 
 def test_an_id_that_leads_out_of_the_cache_writes_nothing(folder, tmp_path):
@@ -379,12 +467,37 @@ def test_the_command_behaves_as_fuxictrs_script(folder, workspace, tmp_path, mon
     assert (other.exit_code, "tiny_0123.yaml exists and says something else" in other.output) == (2, True)
 
 
+def test_an_edited_experiment_is_run_again_if_asked_for(folder, workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--results", str(workspace.results), "run-expid", "--config", str(folder), "--expid", "DCN_tiny_001"]
+    words += ["--data", str(tmp_path / "csv")]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    change(folder / "model_config.yaml", "embedding_dim: 4", "embedding_dim: 3")
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, "With --update, this command repeats" in refused.output) == (2, True)
+    repeated = CliRunner().invoke(main, [*words, "--update"])
+    assert repeated.exit_code == 0, repeated.output
+    (record,) = find_records(workspace.results)
+    assert record.params["model"]["embedding_dim"] == 3
+    assert len((tmp_path / "bars.csv").read_text().splitlines()) == 2
+    assert "1 runs finished, 0 to run" in CliRunner().invoke(main, [*words, "--update"]).output
+    assert "0 runs finished, 1 to run" in CliRunner().invoke(main, [*words, "--force"]).output
+
+
 def test_the_command_says_what_is_wrong(folder, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--results", str(workspace.results), "run-expid", "--config", str(folder), "--expid", "DCN_tiny_002"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert "did you mean 'DCN_tiny_001'?" in result.output
+    wrong = [*words[:4], str(folder / "model_config.yaml"), *words[5:]]
+    assert f"file; name its folder, {folder}" in CliRunner().invoke(main, wrong).output.replace("\n", " ")
+    write(tmp_path / "DCN_tuner_config.yaml", TUNER)
+    wrong[4] = str(tmp_path / "DCN_tuner_config.yaml")
+    said = " ".join(CliRunner().invoke(main, wrong).output.split())
+    assert "a search space for FuxiCTR's tuner" in said
+    assert "run-expid --config ../bars --expid DCN_tiny_001 --keep" in said
+    assert f"fuxibench tune DCN_tiny_001 --space {wrong[4]} --trials" in said
     result = CliRunner().invoke(main, [*words[:-1], "DCN_tiny_001", "--data", "nowhere"])
     assert result.exit_code == 2
     assert "--data must name a folder, but nowhere is none." in result.output

@@ -1,5 +1,7 @@
 """The one translator of published settings: laws over its table, and what single settings become."""
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.settings import default_settings, legal_settings, resolve_settings
 from fuxi_plugins.experiments.translation import authors
+from fuxi_plugins.experiments.translation.accounts import of
 from fuxi_plugins.experiments.translation.settings import translate_settings
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
+    FIRST_ORDER,
     MODELS,
     NO_EFFECT,
     NO_EFFECT_OF_DATASETS,
@@ -37,7 +41,7 @@ def test_every_setting_has_one_account_or_the_refusal_names_it(published):
         return
     accounts = {account.name: account for account in translated.accounts}
     assert len(accounts) == len(translated.accounts)
-    assert set(accounts) == set(published)
+    assert set(accounts) - {account.name for account in of(translated.accounts, "added")} == set(published)
     changed = {name for name, account in accounts.items() if account.outcome in ("no effect", "dataset")}
     assert not changed & set(translated.settings)
     assert set(translated.settings) <= {*LEGAL, "seed"}
@@ -56,6 +60,15 @@ def test_the_table_speaks_of_what_there_is():
         assert not set(rules) & legal_settings(load_model_class(model))
     for rule in [*NO_EFFECT.values(), *NO_EFFECT_OF_DATASETS.values()]:
         assert rule.reason
+
+
+def test_every_model_with_first_order_weights_is_known():
+    sources = {name: inspect.getsource(inspect.getmodule(load_model_class(name))) for name in NATIVE_MODELS}
+    has_them = {
+        name for name, text in sources.items() if "LinearPart(" in text or "import FactorizationMachine" in text
+    }
+    assert set(FIRST_ORDER) == has_them
+    assert all(switch is None or switch in legal_settings(load_model_class(m)) for m, switch in FIRST_ORDER.items())
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,21 @@ def test_what_would_compute_something_else_is_refused(model, published):
 
 
 @pytest.mark.parametrize(
+    ("published", "said"),
+    [
+        ({"use_features": ["user"]}, "active: false for the others in the dataset's feature_cols"),
+        ({"feature_config": [{"name": "user"}]}, "say it of these columns in its feature_cols"),
+        ({"save_best_only": False}, "write true to have the weights of the best epoch"),
+        ({"dnn_hidden_units": "[16, 8]"}, "dnn_hidden_units is a list of whole numbers, as [16, 8] without quotes"),
+    ],
+)
+def test_a_refusal_says_what_to_do(published, said):
+    with pytest.raises(UserError) as error:
+        translate_settings("DCN", published)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("model", "ours", "display_name"),
     [("GDCNP", "GDCN", "GDCN-P"), ("WuKong", "Wukong", None), ("ONNv2", "ONN", None), ("FINAL", "FinalNet", None)],
 )
@@ -143,12 +171,13 @@ def test_the_authors_class_is_rankmixer_where_it_transposes_with_gelu_and_else_r
 
 
 def test_the_authors_settings_in_the_names_used_here():
-    translated = authors_with(mixing_type=[8882, 8882], use_tokenizer=False)
-    assert {account.name for account in translated.accounts} == set(AUTHORS)
+    translated = authors_with(mixing_type=[8882, 8882], use_tokenizer=False, epochs=9, batch_size=8)
+    assert {account.name for account in translated.accounts} == {*AUTHORS, "epochs", "batch_size"}
     assert translated.settings == {
         "formulation": "official_code", "num_tokens": 4, "token_dim": 6, "num_blocks": 2, "tokenizer": "reshape",
         "mixing": "grouped", "mixing_groups": 2, "mixing_norm": "after", "ffn": "glu", "ffn_hidden_units": [7],
         "ffn_norm": True, "ffn_dropout": 0.0, "ffn_expansion": 3.0, "head": "mlp", "learning_rate": 1e-3,
+        "epochs": 9, "batch_size": 8,
     }  # fmt: skip
     resolve_settings(load_model_class("RankElastor"), translated.settings, "here")
 

@@ -31,6 +31,16 @@ def test_the_result_line_has_fuxictrs_form():
     assert found.groups() == ("20260101-000000", "A_toy", "toy", "0.700000", "0.300000", "0.750000", "0.250000")
 
 
+def test_the_result_line_has_every_label_and_the_mean_as_fuxictrs_multi_task_models_have():
+    one = record("A", 1, test=0.75, valid=0.7)
+    card = one.data.model_copy(update={"label": "click", "further_labels": ["buy"]})
+    further = {"buy": {split: {"AUC": 0.6, "logloss": 0.5} for split in ("valid", "test")}}
+    line = result_line(one.model_copy(update={"data": card, "further_metrics": further}))
+    of_each = "click_AUC: 0.750000 - click_logloss: 0.250000 - buy_AUC: 0.600000 - buy_logloss: 0.500000"
+    assert line.endswith(f",[test] {of_each} - AUC: 0.675000 - logloss: 0.375000")
+    assert "[val] click_AUC: 0.700000" in line
+
+
 def test_the_leaderboard_has_barss_columns(tmp_path):
     records = [record("A", 1, 0.7), record("A", 2, 0.72), record("B", 1, failed="x")]
     cells = [Cell("toy", r.experiment, r.display_name, r.seed) for r in records]

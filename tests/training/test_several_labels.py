@@ -97,6 +97,8 @@ def test_the_record_has_the_metrics_of_every_label_and_the_predictions_of_the_fi
     done = fuxibench(several, "run", "Towers_both")
     assert done.exit_code == 0, done.output
     assert "label is learned, together with cheap" in done.output
+    assert done.output.count("(mean of 2 labels)") == 2  # an epoch each
+    assert "test of label AUC" in done.output
     (record,) = find_records(workspace.results)
     assert (record.data.label, record.data.further_labels) == ("label", ["cheap"])
     assert set(record.further_metrics) == {"cheap"}

@@ -1,26 +1,27 @@
 """A published dataset config -> one of this harness, with its files found and its columns in today's names."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuxi_plugins.core.errors import UserError
-from fuxi_plugins.core.explain import describe
+from fuxi_plugins.core.errors import UserError, did_you_mean
+from fuxi_plugins.core.explain import checked, describe
 from fuxi_plugins.datasets import encoded
-from fuxi_plugins.datasets.columns import SPLITS
+from fuxi_plugins.datasets.columns import SPLITS, FeatureColumn
 from fuxi_plugins.experiments.translation.accounts import Account
 from fuxi_plugins.experiments.translation.table import (
     NO_EFFECT_OF_DATASETS,
     OF_THE_DATASET,
     POOLINGS,
     RENAMED_OF_COLUMNS,
+    RENAMED_OF_DATASETS,
 )
 
 _FILES = tuple(f"{split}_data" for split in SPLITS)
 _ENCODED = ("parquet", "npz", "h5")  # which FuxiCTR takes as encoded already; csv files it encodes itself
-KEPT = ("feature_cols", "label_col", "data_format", "data_root", "min_categr_count", "group_id", *_FILES)
+KEPT = ("feature_cols", "label_col", "data_format", "data_root", "min_categr_count", "group_id", "separator", *_FILES)
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,13 @@ class TranslatedDataset:
         return [str(column.get("name")) for column in (told if isinstance(told, list) else [told])]
 
 
-def require_description(dataset_id: str, published: Mapping[str, Any]) -> None:
+def require_description(dataset_id: str, published: Mapping[str, Any], file: Path) -> None:
     """
+    Args:
+        file: where it stands.
+
     Raises:
-        UserError: a split without a file, or columns that are no list of mappings.
+        UserError: a split without a file, columns that are no list of mappings, or one with a setting unknown here.
     """
     missing = [name for name in _FILES if not isinstance(published.get(name), str)]
     if missing:
@@ -75,6 +79,25 @@ def require_description(dataset_id: str, published: Mapping[str, Any]) -> None:
                 f"{name} of the dataset {dataset_id!r} must be mappings, as {{name: x, dtype: float}}, but is "
                 f"{describe(told)}."
             )
+    for column in published.get("feature_cols") or []:
+        where = f"{file}: the column {column.get('name')!r} of the dataset {dataset_id!r}"
+        checked(FeatureColumn, _column(column), where)
+
+
+def require_known(dataset_id: str, names: Iterable[str], file: Path) -> None:
+    """Refuses settings of a dataset that are none, of it or of its experiment.
+
+    Args:
+        names: the settings.
+        file: where they stand.
+
+    Raises:
+        UserError: there are some.
+    """
+    known = {*KEPT, *NO_EFFECT_OF_DATASETS, *RENAMED_OF_DATASETS}
+    said = [f"{name!r}{did_you_mean(name, known)}" for name in names]
+    if said:
+        raise UserError(f"{file}: the dataset {dataset_id!r} has settings that are unknown here: {', '.join(said)}")
 
 
 def translate_dataset(
@@ -94,7 +117,7 @@ def translate_dataset(
     remarks = [f"{published[name]} is {path}" for name, path in files.items() if ".." in Path(published[name]).parts]
     found = _found_files(dataset_id, published, files, places, target)
     said = {OF_THE_DATASET[k]: v for k, v in experiment.items() if k in OF_THE_DATASET and v is not None}
-    said |= {name: value for name, value in published.items() if value is not None}
+    said |= {RENAMED_OF_DATASETS.get(name, name): v for name, v in published.items() if v is not None}
     columns = [_column(column) for column in found.settings["feature_cols"]]
     for specified in said.get("feature_specs", []):
         columns, unknown = _apply(specified, columns)
@@ -110,11 +133,13 @@ def translate_dataset(
     for column in columns:
         if column.get("pretrained_emb"):
             column["pretrained_emb"] = inside[column["pretrained_emb"]]
+    of_text = found.settings["data_format"] == "csv"
     settings: dict[str, Any] = {
         "title": f"Data of {root}",
         "data_root": str(root),
         **{name: said[name] for name in ("group_id", "min_categr_count") if name in said},
         **found.settings,
+        **({"separator": said["separator"]} if "separator" in said and of_text else {}),
         **{name: inside[name] for name in _FILES},
         "feature_cols": columns,
     }
@@ -124,7 +149,8 @@ def translate_dataset(
 
 def overriding(published: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of an experiment that stand with the dataset, where FuxiCTR lets them win."""
-    return {k: v for k, v in published.items() if k not in KEPT and k not in NO_EFFECT_OF_DATASETS}
+    of_datasets = {*KEPT, *NO_EFFECT_OF_DATASETS, *RENAMED_OF_DATASETS}
+    return {name: value for name, value in published.items() if name not in of_datasets}
 
 
 def _accounts(published: Mapping[str, Any]) -> list[Account]:
@@ -132,6 +158,8 @@ def _accounts(published: Mapping[str, Any]) -> list[Account]:
     for name, value in published.items():
         if name in NO_EFFECT_OF_DATASETS:
             accounts.append(Account(name, value, "no effect", NO_EFFECT_OF_DATASETS[name].reason))
+        elif name in RENAMED_OF_DATASETS:
+            accounts.append(Account(name, value, "translated", f"{RENAMED_OF_DATASETS[name]}: {value!r}"))
         elif name in KEPT:
             accounts.append(Account(name, value if isinstance(value, str | int | None) else "...", "dataset"))
     return accounts

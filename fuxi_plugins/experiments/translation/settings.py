@@ -1,6 +1,7 @@
 """The published settings of an experiment -> settings that a model here has: the one translator.
 
-Each is kept, translated, moved to the dataset, said to be without effect, or refused with the reason.
+Each is kept, translated, moved to the dataset, said to be without effect, or refused with the reason. A setting that
+the config leaves out is what FuxiCTR takes for it.
 """
 
 import collections.abc
@@ -10,11 +11,14 @@ from typing import Any, get_args, get_origin
 
 from fuxi_plugins.core.errors import UserError
 from fuxi_plugins.experiments.experiment import OWN_KEYS
-from fuxi_plugins.experiments.settings import legal_settings, model_settings, unknown_setting
+from fuxi_plugins.experiments.settings import default_settings, legal_settings, model_settings, unknown_setting
 from fuxi_plugins.experiments.translation import authors
 from fuxi_plugins.experiments.translation.accounts import Account, of
 from fuxi_plugins.experiments.translation.table import (
     AS_FUXICTR,
+    FIRST_ORDER,
+    FUXICTR_DEFAULTS,
+    FUXICTR_TRAINING,
     MODELS,
     NO_EFFECT,
     NO_EFFECT_ON,
@@ -24,6 +28,7 @@ from fuxi_plugins.experiments.translation.table import (
 )
 from fuxi_plugins.models.registry import load_model_class
 from fuxi_plugins.models.variants import VARIANTS
+from fuxi_plugins.records.metrics import find_metric, is_metric
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ class TranslatedSettings:
     def named(self) -> dict[str, str]:
         """What an experiment's file says of its model."""
         return {"display_name": self.display_name} if self.display_name else {"model": self.model}
+
+    @property
+    def has_first_order(self) -> bool:
+        """Whether its class here has a weight of its own for each value of a column."""
+        if self.model not in FIRST_ORDER:
+            return False
+        switch = FIRST_ORDER[self.model]
+        return switch is None or {**default_settings(load_model_class(self.model)), **self.settings}[switch]
 
 
 def translate_settings(model: str, published: Mapping[str, Any]) -> TranslatedSettings:
@@ -85,6 +98,14 @@ def _translate(model: str, display_name: str | None, published: Mapping[str, Any
             account = Account(name, value, "refused", f"{clash} is {settings[clash]!r} under its other name")
         settings |= translated
         accounts.append(account)
+    for name, value in _left_out(model, legal, {*published, *settings}, settings).items():
+        account, translated = _one(name, value, model, model_class, legal, no_effect)
+        why = "FuxiCTR's default, as the config leaves it out"
+        if account.outcome == "refused":
+            accounts.append(replace(account, detail=f"{why}; {account.detail}"))
+        else:
+            settings |= translated
+            accounts.append(Account(name, translated.get(name, value), "added", why))
     refused = [f"{a.name}: {a.value!r} ({a.detail.rstrip('.')})" for a in of(accounts, "refused")]
     if refused:
         raise UserError(
@@ -98,6 +119,38 @@ def _translate(model: str, display_name: str | None, published: Mapping[str, Any
     return TranslatedSettings(model, display_name, settings, accounts)
 
 
+def is_setting(name: str, model: str, published: Mapping[str, Any]) -> bool:
+    """Whether the name of a setting says something in an experiment with this model, as the publisher calls both.
+
+    Args:
+        published: all settings of the experiment.
+
+    Raises:
+        UserError: no such model.
+    """
+    if authors.is_theirs(model, published):
+        return True  # the authors' datasets have none of their own
+    alias = MODELS.get(model)
+    found = alias.name if alias else model
+    found = VARIANTS[found].model if found in VARIANTS else found
+    legal = legal_settings(load_model_class(found))
+    without_effect = {*NO_EFFECT, *NO_EFFECT_ON.get(found, {})}
+    return name in {"model", *legal, *without_effect, *OWN_KEYS, *OF_THE_DATASET} or RENAMED.get(name) in legal
+
+
+def _left_out(model: str, legal: set[str], said: set[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """FuxiCTR's defaults of settings that nothing is said of, where they are other than those here.
+
+    What a model monitors is to be as high as possible in FuxiCTR, even where the metric is better when low.
+    """
+    of_training = {name: value for name, value in FUXICTR_TRAINING.items() if name in legal}
+    monitor = settings.get("monitor")
+    if isinstance(monitor, str) and is_metric(monitor) and not find_metric(monitor).higher_is_better:
+        of_training["monitor_mode"] = "max"
+    defaults = {**of_training, **FUXICTR_DEFAULTS.get(model, {})}
+    return {name: value for name, value in defaults.items() if name not in said}
+
+
 def _one(
     name: str, value: Any, model: str, model_class: type, legal: set[str], no_effect: Mapping[str, NoEffect]
 ) -> tuple[Account, dict[str, Any]]:
@@ -106,13 +159,16 @@ def _one(
     if name in OF_THE_DATASET:
         return Account(name, value, "dataset", "it goes into the dataset"), {}
     if rule and name not in model_settings(model_class).model_fields:
-        without_effect = rule.values is None or value in rule.values
-        return Account(name, value, "no effect" if without_effect else "refused", rule.reason), {}
+        if rule.values is None or value in rule.values:
+            return Account(name, value, "no effect", rule.reason), {}
+        return Account(name, value, "refused", "; ".join(filter(None, (rule.reason, rule.remedy)))), {}
     if name in OWN_KEYS:
         return Account(name, value, "kept"), {name: value}
     today = name if name in legal else RENAMED.get(name, "")
     if today not in legal:
         return Account(name, value, "refused", unknown_setting(name, model_class.__name__, legal)), {}
+    if isinstance(value, str) and today.endswith("units"):
+        return Account(name, value, "refused", f"{today} is a list of whole numbers, as [16, 8] without quotes"), {}
     converted = _value(model_class, today, value)
     if today == name and converted == value and type(converted) is type(value):
         return Account(name, value, "kept"), {name: value}

@@ -20,7 +20,8 @@ RENAMED = {
     "use_field_gate": "use_feature_gating",
     "use_regulation_module": "use_regulation",
 }
-# The same of a dataset's columns.
+# The same of a dataset, and of its columns.
+RENAMED_OF_DATASETS = {"sep": "separator"}
 RENAMED_OF_COLUMNS = {"na_value": "fill_na", "encoder": "feature_encoder"}
 POOLINGS = {"MaskedSumPooling": "layers.MaskedSumPooling()", "MaskedAveragePooling": "layers.MaskedAveragePooling()"}
 
@@ -35,10 +36,11 @@ OF_THE_DATASET = {
 
 @dataclass(frozen=True)
 class NoEffect:
-    """A setting that changes nothing: why, and for which values that is true (any, if None)."""
+    """A setting that changes nothing: why, for which values that is true (any, if None), and what to do with others."""
 
     reason: str
     values: tuple[Any, ...] | None = None
+    remedy: str = ""
 
 
 _LOADER = "it is about FuxiCTR's loader and writer of files"
@@ -61,7 +63,9 @@ NO_EFFECT = {
     "embedding_dropout": NoEffect("FuxiCTR has none any more", (0, None)),
     "eval_interval": NoEffect(_ONE_EVALUATION, (1, None)),  # in epochs, whereas eval_steps counts steps
     "every_x_epochs": NoEffect(_ONE_EVALUATION, (1, None)),
-    "feature_config": NoEffect("the dataset says what its features are", (None,)),
+    "feature_config": NoEffect(
+        "the dataset says what its features are", (None,), "say it of these columns in its feature_cols"
+    ),
     "gpu": NoEffect("the command line says it"),
     "model_id": NoEffect("a run is named after its experiment"),
     "model_root": NoEffect("checkpoints lie in the cache"),
@@ -70,8 +74,14 @@ NO_EFFECT = {
     "ordered_features": NoEffect("features stand in the order of the dataset", (None,)),
     "partition_block_size": NoEffect(_LOADER),
     "pickle_feature_encoder": NoEffect(_LOADER),
-    "save_best_only": NoEffect("the best checkpoint is kept", (True, None)),
-    "use_features": NoEffect("every active column is used", (None,)),
+    "save_best_only": NoEffect(
+        "the best checkpoint is kept",
+        (True, None),
+        "write true to have the weights of the best epoch; those of the last one cannot be had",
+    ),
+    "use_features": NoEffect(
+        "every active column is used", (None,), "write active: false for the others in the dataset's feature_cols"
+    ),
     "use_hdf5": NoEffect(_LOADER),
     "verbose": NoEffect("the log has everything"),
     "version": NoEffect("the framework is PyTorch", ("pytorch", "torch", None)),
@@ -117,3 +127,54 @@ AS_FUXICTR: Mapping[str, Mapping[str, Any]] = {
     "InterHAt": {"head_split": "fuxictr"},
     "TransAct": {"empty_history": "padding", "max_pool_linear": True},
 }
+
+# What FuxiCTR takes for a setting that a config leaves out, where the classes here take something else; of settings of
+# the training, whatever the model, and of a model's, by the class here.
+FUXICTR_TRAINING: Mapping[str, Any] = {"batch_size": 32, "epochs": 1}
+_ITEM, _CLICKS = ("item_id", "cate_id"), ("click_history", "cate_history")
+FUXICTR_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "APG_DCNv2": {
+        "overparam_p": 1024,
+        "parallel_dnn_hidden_units": [],
+        "rank_k": 32,
+        "stacked_dnn_hidden_units": [],
+    },
+    "APG_DeepFM": {"overparam_p": 1024, "rank_k": 32},
+    "BST": {"bst_sequence_field": [_CLICKS], "bst_target_field": [_ITEM], "dnn_hidden_units": [256, 128, 64]},
+    "DCN": {"dnn_hidden_units": []},
+    "DCNv2": {"parallel_dnn_hidden_units": [], "stacked_dnn_hidden_units": []},
+    "DIEN": {
+        "batch_norm": True,
+        "dien_sequence_field": [_CLICKS],
+        "dien_target_field": [_ITEM],
+        "dnn_hidden_units": [200, 80],
+        "embedding_dim": 16,
+    },
+    "DIN": {"din_sequence_field": [_CLICKS], "din_target_field": [_ITEM], "dnn_hidden_units": [512, 128, 64]},
+    "DMIN": {"num_heads": 4, "sequence_field": _CLICKS, "target_field": _ITEM},
+    "DMR": {"context_field": "btag", "sequence_field": _CLICKS, "target_field": _ITEM},
+    "EDCN": {"batch_norm": False},
+    "FGCNN": {"dnn_hidden_units": [4096, 2048, 1024, 512]},
+    "FiBiNET": {"hidden_units": []},
+    "GDCN": {"dnn_hidden_units": []},
+    "SAM": {"interaction_type": "SAM2E", "use_residual": False},
+    "TransAct": {
+        "dcn_hidden_units": [256, 128, 64],
+        "dim_feedforward": 512,
+        "embedding_dim": 64,
+        "sequence_item_field": [_CLICKS],
+        "target_item_field": [_ITEM],
+    },
+    "Wukong": {"embedding_dim": 64},
+}
+
+# Models with first-order weights; for those that have them only with a setting, its name. FuxiCTR leaves such weights
+# of a column with share_embedding at N(0, 1), the classes here start them as all others.
+FIRST_ORDER: Mapping[str, str | None] = {
+    **dict.fromkeys((
+        "AFM", "APG_DeepFM", "DeepFM", "FFM", "FFMv2", "FLEN", "FM", "FiBiNET", "FmFM", "HFM", "HOFM", "LR", "NFM",
+        "Poly2", "WideDeep", "xDeepFM",
+    )),
+    "AutoInt": "use_wide",
+    "DESTINE": "use_wide",
+}  # fmt: skip
