@@ -227,6 +227,14 @@ def test_what_is_wrong_in_a_dataset_is_said_of_the_users_file(folder, tmp_path, 
     assert said in str(error.value)
 
 
+def test_pretrained_vectors_may_lie_anywhere(folder, tmp_path):
+    vectors = "na_value: 0, pretrained_emb: ../vectors/user.npz, pretrain_dim: 4"
+    change(folder / "dataset_config.yaml", "na_value: 0", vectors)
+    translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new")
+    user = load_dataset_spec(translated.configs, "tiny_0123").feature_cols[0]
+    assert user.pretrained_emb.endswith("vectors/user.npz")
+
+
 def test_the_separator_of_a_dataset_is_followed(folder, tmp_path):
     change(folder / "dataset_config.yaml", "min_categr_count: 1", 'min_categr_count: 1\n    sep: "\\t"')
     translated = translate_folder(folder, "DCN_tiny_001", tmp_path / "new", data=tmp_path / "csv")

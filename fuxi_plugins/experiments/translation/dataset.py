@@ -81,7 +81,8 @@ def require_description(dataset_id: str, published: Mapping[str, Any], file: Pat
             )
     for column in published.get("feature_cols") or []:
         where = f"{file}: the column {column.get('name')!r} of the dataset {dataset_id!r}"
-        checked(FeatureColumn, _column(column), where)
+        translated = _column(column) | {"pretrained_emb": None}  # its path, which may be anywhere, is made relative
+        checked(FeatureColumn, translated, where)
 
 
 def require_known(dataset_id: str, names: Iterable[str], file: Path) -> None:

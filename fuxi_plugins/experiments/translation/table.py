@@ -88,6 +88,7 @@ NO_EFFECT = {
     "workers": NoEffect(_NOT_LEARNED),
 }
 NO_EFFECT_ON: Mapping[str, Mapping[str, NoEffect]] = {
+    "LR": {"embedding_dim": NoEffect("LR has one weight for each value")},
     "TransAct": {
         "time_window_ms": NoEffect("it is about a mask that is off"),
         "use_time_window_mask": NoEffect("TransAct has no mask by time here", (False, None)),
