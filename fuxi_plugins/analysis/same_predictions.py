@@ -1,4 +1,4 @@
-"""Seeds of one experiment with the same predictions: a run that was copied, or a model that the seed does not change."""
+"""Seeds of one experiment with the same predictions: a copied run, or a model that the seed does not change."""
 
 import itertools
 from collections.abc import Callable, Sequence
