@@ -48,8 +48,8 @@ class Comparison:
             return "not significantly different from"
         better = (self.difference.effect > 0) == find_metric(self.metric).higher_is_better
         # What test rows add to the noise is not known without their labels, so nothing is called significant.
-        how_sure = "significantly " if self.units else "by more than seeds differ "
-        return f"{how_sure}{'better' if better else 'worse'} than"
+        word = "better" if better else "worse"
+        return f"significantly {word} than" if self.units else f"{word} by seeds alone than"
 
     @property
     def sentence(self) -> str:
