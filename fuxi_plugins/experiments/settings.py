@@ -192,8 +192,13 @@ def _fits_json(value: Any) -> bool:
 
 
 def _parameter_type(parameter: inspect.Parameter) -> Any:
-    if parameter.annotation is not parameter.empty and not isinstance(parameter.annotation, str):
-        return parameter.annotation | None if parameter.default is None else parameter.annotation
+    told = parameter.annotation
+    if told is not parameter.empty and not isinstance(told, str):
+        try:
+            or_none = told | None
+        except TypeError:  # no type, as in `x: any = None` and `x: [int] = None`
+            return Any
+        return or_none if parameter.default is None else told
     if parameter.default in (None, parameter.empty):
         return Any
     # FuxiCTR takes one activation or rate where it takes a list of them, and null for a part that is off.

@@ -4,7 +4,6 @@ of its ``**kwargs``.
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
@@ -54,7 +53,7 @@ def _given_to_super(constructor: FunctionType) -> set[str] | None:
     """What a constructor says by name in ``super().__init__(..., **kwargs)``; None where it hands no rest on."""
     if not takes_keywords(constructor):
         return None
-    tree = ast.parse(textwrap.dedent(inspect.getsource(constructor)))
+    tree = _tree(constructor)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         text = ast.unparse(call.func)
         if text.startswith("super(") and text.endswith(").__init__") and None in (k.arg for k in call.keywords):
@@ -75,9 +74,17 @@ def keywords_read(model_class: type) -> dict[str, Any]:
         if not inspect.isfunction(constructor) or not takes_keywords(constructor):
             continue
         if owner.__module__.partition(".")[0] != "fuxictr":
-            tree = ast.parse(textwrap.dedent(inspect.getsource(constructor))).body[0]
+            tree = _tree(constructor)
             found |= dict(_read_in(tree)) if isinstance(tree, ast.FunctionDef) else {}
     return found
+
+
+def _tree(constructor: FunctionType) -> ast.stmt:
+    """The syntax tree of a function; a text in triple quotes may begin before the function does."""
+    source = inspect.getsource(constructor)
+    inside = source[:1].isspace()
+    (statement,) = ast.parse(f"class _:\n{source}" if inside else source).body
+    return statement.body[0] if inside and isinstance(statement, ast.ClassDef) else statement
 
 
 def takes_keywords(constructor: Callable) -> bool:
@@ -89,7 +96,9 @@ def _read_in(constructor: ast.FunctionDef) -> Iterator[tuple[str, Any]]:
     rest = constructor.args.kwarg.arg if constructor.args.kwarg else None
     for node in ast.walk(constructor):
         match node:
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == rest:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key)), ctx=ast.Load()) if (
+                name == rest
+            ):
                 yield key, REQUIRED
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id=name), attr="get" | "pop" as method),

@@ -137,3 +137,29 @@ def test_a_wrong_setting_is_one_message(mistake):
     with pytest.raises(UserError) as error:
         resolve_settings(Varied, given, "here")
     assert message in str(error.value)
+
+
+class WithText(Base):
+    def __init__(self, feature_map: Any, depth: int = 2, **kwargs: Any):
+        """A text whose lines begin before the function does:
+        one,
+        two.
+        """
+        kwargs["low"] = depth  # said here, so nobody has to
+        super().__init__(**kwargs)
+
+
+def test_a_text_at_the_left_margin_and_a_key_that_is_written():
+    assert keywords_read(WithText) == {"low": 1, "both": "of the base"}
+    assert list(parameters_of(WithText)) == ["feature_map", "depth"]
+
+
+class Sloppy:
+    def __init__(self, feature_map, act: callable = None, x: any = 3, hidden: [int] = None, **kwargs: Any):  # noqa: RUF013
+        pass
+
+
+def test_an_annotation_that_is_no_type_allows_any_value():
+    for said in ({"act": "relu", "x": "many", "hidden": [1, 2]}, {"x": 5}):
+        settings = model_settings(Sloppy).model_validate(said)
+        assert {name: getattr(settings, name) for name in said} == said
