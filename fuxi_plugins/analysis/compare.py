@@ -49,7 +49,7 @@ class Comparison:
         better = (self.difference.effect > 0) == find_metric(self.metric).higher_is_better
         # What test rows add to the noise is not known without their labels, so nothing is called significant.
         word = "better" if better else "worse"
-        return f"significantly {word} than" if self.units else f"{word} by seeds alone than"
+        return f"{'significantly' if self.units else 'apparently'} {word} than"
 
     @property
     def sentence(self) -> str:
@@ -135,7 +135,10 @@ def _comparison(
     single = [shown for name, shown in (ours, theirs) if len(values[name]) == 1]
     caveats = []
     if evidence is None:
-        caveats.append("The test labels were not at hand, so only the noise between seeds is counted.")
+        caveats.append(
+            "The test labels were not at hand, so only the noise between seeds is counted, and nothing is called "
+            "significant."
+        )
     elif not evidence.clusters and evidence.growth:
         caveats.append(clustering_warning(evidence))
     if single and difference.p is None:

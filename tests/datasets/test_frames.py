@@ -1,5 +1,7 @@
 """Frames and columns of kinds that files of parquet do not have, or that few writers use."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -14,6 +16,7 @@ from fuxi_plugins.datasets.catalogue import load_dataset_spec, read_spec
 from fuxi_plugins.datasets.describing.describe import describe
 from fuxi_plugins.datasets.describing.own_data import describe_own
 from fuxi_plugins.datasets.prepare import prepare_dataset
+from fuxi_plugins.datasets.reading.values import plain
 from tests.datasets.test_reading import assert_same
 
 RANDOM = np.random.default_rng(11)
@@ -94,3 +97,13 @@ def test_a_column_whose_name_looks_like_a_value_stays_text(workspace, tmp_path, 
     found = describe_own("mine", FRAME.rename(columns={"price": name}), workspace)
     assert read_spec("mine", yaml.safe_load(found.text)["mine"], tmp_path)
     assert name in load_dataset_spec(workspace.all_configs, "mine").raw_columns
+
+
+def test_an_id_in_bytes_is_the_same_in_every_block():
+    """Also beside one that is no text."""
+    alone, beside = (
+        plain(Path("log.parquet"), pl.DataFrame({"id": values}))["id"].to_list()
+        for values in ([b"17", None], [b"17", bytes([200, 1])])
+    )
+    assert alone == ["17", None]
+    assert beside == ["17", "c801"]

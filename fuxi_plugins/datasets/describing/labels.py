@@ -126,8 +126,8 @@ def _guessed(name: str, values: pl.Series, where: str) -> tuple[str | None, str]
     if share > MOST_POSITIVE and values.n_unique() > 2:
         raise UserError(
             f"the label {name!r} of {where} is {why}, and must have a rule that tells positive from negative: by "
-            f"{rule}, {share:.0%} of the rows would be positive. Say what is positive, as in --rule '> "
-            f"{number(numbers.median()):.3g}', which half of the rows are."
+            f"{rule}, {share:.0%} of the rows would be positive. Say what is positive, as in --rule '>= "
+            f"{number(numbers.median()):.6g}', which at least half of the rows are."
         )
     return rule, (
         f"The label {name} is {why}: positive where it is {rule} ({share:.0%} of the rows). Change the rule if need be."

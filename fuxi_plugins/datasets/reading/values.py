@@ -54,11 +54,21 @@ def plain(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _decoded(values: pl.Series) -> pl.Expr:
-    """Bytes, as Hive and Impala write text, as that text; as hexadecimal digits where one of them is no UTF-8."""
+    """Bytes, as Hive and Impala write text, as that text; a value that is no UTF-8 as its hexadecimal digits.
+
+    Each value by itself, so that an id is the same whatever else its block holds.
+    """
+    texts = pl.Series(values.name, list(map(_text_of, values)), pl.String)
+    return pl.lit(texts).alias(values.name)
+
+
+def _text_of(value: bytes | None) -> str | None:
+    if value is None:
+        return None
     try:
-        return pl.lit(values.cast(pl.String)).alias(values.name)
-    except pl.exceptions.PolarsError:
-        return pl.lit(values.bin.encode("hex")).alias(values.name)
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
 
 
 def cleaned(values: pl.Series, form: ColumnForm) -> pl.Series:
